@@ -1,0 +1,1 @@
+//! Makes object archives shaped like those that Julia writes for a package image.

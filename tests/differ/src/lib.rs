@@ -1,0 +1,1 @@
+//! Compares two shared libraries by meaning.
