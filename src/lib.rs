@@ -1,1 +1,16 @@
-//! Links package images.
+//! pkgld links Julia package images.
+
+#![deny(unsafe_code)]
+
+mod error;
+mod input;
+mod options;
+mod report;
+
+pub use error::{Error, Errors, Place, Result};
+pub use input::{Input, Mode, Source};
+pub use options::{
+    Arch, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os, Strip,
+    SymbolValue, Symbolic, Target, Undefined,
+};
+pub use report::{Counts, Report};

@@ -1,0 +1,324 @@
+//! What a link is asked to do: parsed once, valid ever after.
+//!
+//! Every field says which flag of the program sets it. [`Options::julia`] gives what Julia's own command line asks for.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+/// The container of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Executable and Linkable Format: Linux and FreeBSD.
+    Elf,
+}
+
+/// The instruction set of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Arch {
+    /// AMD64, 64-bit little-endian.
+    X86_64,
+}
+
+/// The operating system that loads the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Os {
+    /// Linux; ELF OSABI 0 (or 3 where an input says so).
+    Linux,
+    /// FreeBSD; ELF OSABI 9.
+    FreeBsd,
+}
+
+/// What the image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Container format.
+    pub format: Format,
+    /// Instruction set.
+    pub arch: Arch,
+    /// Operating system.
+    pub os: Os,
+}
+
+impl Target {
+    /// 64-bit x86 Linux.
+    pub const LINUX_X86_64: Self = Self { format: Format::Elf, arch: Arch::X86_64, os: Os::Linux };
+    /// 64-bit x86 FreeBSD.
+    pub const FREEBSD_X86_64: Self = Self { format: Format::Elf, arch: Arch::X86_64, os: Os::FreeBsd };
+}
+
+/// What to do about a symbol that nothing defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Undefined {
+    /// Leave it to the loader: what a shared library does by default.
+    #[default]
+    Allow,
+    /// Leave it to the loader and say so in the report's warnings.
+    Warn,
+    /// Fail: `-z defs`, `--no-undefined`.
+    Error,
+}
+
+/// What to leave out of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strip {
+    /// Nothing: symbols and debug sections are kept, as Julia's stack traces need them.
+    #[default]
+    None,
+    /// Debug sections: `--strip-debug`, `-S`.
+    Debug,
+    /// Debug sections and the symbol table: `--strip-all`, `-s`.
+    All,
+}
+
+/// The value of a `--defsym`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SymbolValue {
+    /// An absolute number.
+    Number(u64),
+    /// Another symbol, plus a number of bytes.
+    Symbol(String, i64),
+}
+
+/// Bounds on what one link may produce, for services that link foreign input.
+///
+/// The defaults fit every real package image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The image's size, in bytes of file and of address space each.
+    pub output_size: u64,
+    /// The number of symbols in all inputs together.
+    pub symbols: u64,
+    /// The number of sections in all inputs together.
+    pub sections: u64,
+    /// The decompressed size of compressed input sections, all together, in bytes.
+    pub decompressed_size: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { output_size: 64 << 30, symbols: 1 << 28, sections: 1 << 24, decompressed_size: 8 << 30 }
+    }
+}
+
+/// Everything a link is asked to do, apart from its inputs.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// What the image is for; by default what the first object is for (`-m`).
+    pub target: Option<Target>,
+    /// The number of threads; by default the number of processors that the process may use (`--threads`).
+    pub threads: Option<NonZeroUsize>,
+    /// Bounds on the result.
+    pub limits: Limits,
+    /// Directories searched for libraries, in order (`-L`).
+    pub search_paths: Vec<PathBuf>,
+    /// The directory that stands for `=` and `$SYSROOT` at the start of a search path, and under which linker scripts' absolute paths are looked up first (`--sysroot`).
+    pub sysroot: Option<PathBuf>,
+    /// What to do about symbols that nothing defines (`-z defs`, `--no-undefined`, `--unresolved-symbols`).
+    pub undefined: Undefined,
+    /// Let the first of several definitions win, with a warning (`--allow-multiple-definition`).
+    pub allow_multiple_definition: bool,
+    /// What to leave out (`--strip-debug`, `--strip-all`).
+    pub strip: Strip,
+    /// Leave out sections that nothing reachable refers to (`--gc-sections`).
+    pub gc_sections: bool,
+    /// Symbols that count as referenced from the start, so that archives are searched for them (`-u`).
+    pub required_symbols: Vec<String>,
+    /// Symbols defined by the caller, in order (`--defsym`).
+    pub defined_symbols: Vec<(String, SymbolValue)>,
+    /// The symbol whose address becomes the image's entry point (`-e`).
+    pub entry: Option<String>,
+    /// Archives whose symbols are not exported: file names, or `ALL` (`--exclude-libs`).
+    pub exclude_libs: Vec<String>,
+    /// Read inputs into memory instead of mapping them, so that nobody who changes a file meanwhile can disturb the link.
+    pub read_inputs: bool,
+    /// Write the link map: [`Report::map`](crate::Report) (`-Map`, `--print-map`).
+    pub map: bool,
+    /// What only ELF images have.
+    pub elf: ElfOptions,
+}
+
+impl Options {
+    /// What `base/linking.jl` of Julia 1.9 to 1.14 asks for on `target`, plus what package images profit from
+    /// (`.eh_frame_hdr`).
+    ///
+    /// Undefined symbols are left to the loader, as Julia up to 1.12 needs it.
+    pub fn julia(target: Target) -> Self {
+        Self { target: Some(target), ..Self::default() }
+    }
+}
+
+/// The hash tables of the dynamic symbol table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HashStyle {
+    /// `.hash`, of the System V gABI.
+    Sysv,
+    /// `.gnu.hash`.
+    Gnu,
+    /// Both.
+    #[default]
+    Both,
+}
+
+/// The contents of `.note.gnu.build-id`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BuildId {
+    /// No note.
+    #[default]
+    None,
+    /// 8 bytes of a fast hash (XXH3) of the image: `--build-id`, `--build-id=fast`.
+    Fast,
+    /// 16 bytes of a SHA-256 of the image: `--build-id=md5` and `=uuid`, whose lengths these are.
+    Bytes16,
+    /// 20 bytes of a SHA-256 of the image: `--build-id=sha1`, `=tree`.
+    Bytes20,
+    /// The bytes given: `--build-id=0x…`.
+    Given(Vec<u8>),
+}
+
+/// Which references to own definitions bind at link time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Symbolic {
+    /// None: another library may preempt every exported definition.
+    #[default]
+    None,
+    /// Those to functions: `-Bsymbolic-functions`.
+    Functions,
+    /// All: `-Bsymbolic`.
+    All,
+}
+
+/// How debug sections are compressed in the output (gABI, *Section Compression*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugCompression {
+    /// `ELFCOMPRESS_ZLIB`.
+    Zlib,
+    /// `ELFCOMPRESS_ZSTD`.
+    Zstd,
+}
+
+/// Flags for `DT_FLAGS` and `DT_FLAGS_1`, by the `-z` keyword that sets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DynamicFlags {
+    /// `-z nodelete`: `DF_1_NODELETE`.
+    pub nodelete: bool,
+    /// `-z nodlopen`: `DF_1_NOOPEN`.
+    pub nodlopen: bool,
+    /// `-z initfirst`: `DF_1_INITFIRST`.
+    pub initfirst: bool,
+    /// `-z interpose`: `DF_1_INTERPOSE`.
+    pub interpose: bool,
+    /// `-z global`: `DF_1_GLOBAL`.
+    pub global: bool,
+    /// `-z origin`: `DF_ORIGIN` and `DF_1_ORIGIN`.
+    pub origin: bool,
+    /// `-z nodefaultlib`: `DF_1_NODEFLIB`.
+    pub nodefaultlib: bool,
+}
+
+/// What only ELF images have.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ElfOptions {
+    /// `DT_SONAME` (`-soname`).
+    pub soname: Option<String>,
+    /// Directories of `DT_RUNPATH` (or `DT_RPATH`), in order (`-rpath`).
+    pub rpath: Vec<String>,
+    /// `DT_RUNPATH` rather than `DT_RPATH` (`--enable-new-dtags`, the default; `--disable-new-dtags`).
+    pub new_dtags: bool,
+    /// Hash tables (`--hash-style`).
+    pub hash_style: HashStyle,
+    /// Identity note (`--build-id`).
+    pub build_id: BuildId,
+    /// Binary search table for unwinders (`--eh-frame-hdr`, on by default here; `--no-eh-frame-hdr`).
+    pub eh_frame_hdr: bool,
+    /// Protect relocated constants after loading (`-z relro`, the default; `-z norelro`).
+    pub relro: bool,
+    /// Bind every function when the image is loaded (`-z now`; `-z lazy` is the default).
+    pub now: bool,
+    /// Refuse dynamic relocations in read-only sections (`-z text`, the default; `-z notext`).
+    pub text: bool,
+    /// Flags of the dynamic section (`-z nodelete` and others).
+    pub dynamic_flags: DynamicFlags,
+    /// Binding of own references (`-Bsymbolic`, `-Bsymbolic-functions`).
+    pub symbolic: Symbolic,
+    /// Pack relative relocations in `.relr.dyn` (`-z pack-relative-relocs`, `--pack-dyn-relocs=relr`).
+    pub relr: bool,
+    /// The function of `DT_INIT`, if it is defined (`-init`; `_init`).
+    pub init: String,
+    /// The function of `DT_FINI`, if it is defined (`-fini`; `_fini`).
+    pub fini: String,
+    /// Permissions of the stack: executable or not; by default what the inputs ask for, never executable for want of a
+    /// note (`-z execstack`, `-z noexecstack`).
+    pub exec_stack: Option<bool>,
+    /// The largest page size the image can be loaded with, in bytes, a power of two; by default the psABI's
+    /// (`-z max-page-size`).
+    pub max_page_size: Option<u64>,
+    /// Compress debug sections (`--compress-debug-sections`).
+    pub compress_debug: Option<DebugCompression>,
+    /// Move debug sections and `.symtab` into a companion file, found by `.gnu_debuglink` (`--separate-debug-file`).
+    pub separate_debug_file: Option<PathBuf>,
+}
+
+impl Default for ElfOptions {
+    fn default() -> Self {
+        Self {
+            soname: None,
+            rpath: Vec::new(),
+            new_dtags: true,
+            hash_style: HashStyle::default(),
+            build_id: BuildId::default(),
+            eh_frame_hdr: true,
+            relro: true,
+            now: false,
+            text: true,
+            dynamic_flags: DynamicFlags::default(),
+            symbolic: Symbolic::default(),
+            relr: false,
+            init: "_init".to_owned(),
+            fini: "_fini".to_owned(),
+            exec_stack: None,
+            max_page_size: None,
+            compress_debug: None,
+            separate_debug_file: None,
+        }
+    }
+}
+
+impl Options {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes.
+    pub fn validate(&self) -> Result<()> {
+        if let Some(size) = self.elf.max_page_size
+            && (!size.is_power_of_two() || !(4096..=1 << 30).contains(&size))
+        {
+            let what = format!("-z max-page-size={size}: a power of two from 4096 to 2^30 bytes is needed");
+            return Err(Error::Options(what).into());
+        }
+        if let BuildId::Given(bytes) = &self.elf.build_id
+            && (bytes.is_empty() || bytes.len() > 64)
+        {
+            let what = format!("--build-id: {} bytes given, 1 to 64 are allowed", bytes.len());
+            return Err(Error::Options(what).into());
+        }
+        let names = [&self.elf.init, &self.elf.fini].into_iter();
+        let names =
+            names.chain(&self.elf.soname).chain(&self.elf.rpath).chain(&self.entry).chain(&self.required_symbols);
+        let names = names.chain(self.defined_symbols.iter().map(|(name, _)| name));
+        for name in names {
+            if name.contains('\0') {
+                return Err(Error::Options(format!("name with a NUL byte: {name:?}")).into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! What a link did: sizes, names, counts, times.
+
+use std::time::Duration;
+
+/// What a link did.
+///
+/// [`size`](Self::size) and [`crc32c`](Self::crc32c) describe the image's bytes; the checksum is known once they have
+/// been produced, which is when the image has been written or copied out.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// Size of the image, in bytes.
+    pub size: u64,
+    /// CRC-32C (Castagnoli) of all bytes of the image, as Julia stores it in the `.ji` file; `None` before the image has been produced.
+    pub crc32c: Option<u32>,
+    /// The inputs that took part, as `path` or `path(member)`, in link order.
+    pub inputs: Vec<String>,
+    /// The shared libraries found, as paths, in command-line order.
+    pub libraries: Vec<String>,
+    /// The names of the libraries that the image asks the loader for, in order.
+    pub needed: Vec<String>,
+    /// The names of the exported symbols, in the order of the dynamic symbol table.
+    pub exports: Vec<Vec<u8>>,
+    /// Counts of what was linked.
+    pub counts: Counts,
+    /// The passes in order, with the wall-clock time each took.
+    pub phases: Vec<(&'static str, Duration)>,
+    /// Things that are allowed and probably not wanted.
+    pub warnings: Vec<String>,
+    /// The link map, if [`Options::map`](crate::Options::map) asked for it.
+    pub map: Option<String>,
+}
+
+/// Counts of what was linked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Object files.
+    pub objects: u64,
+    /// Input sections that reached the image.
+    pub sections: u64,
+    /// Symbols of all objects, local ones included.
+    pub symbols: u64,
+    /// Relocations of the sections that are loaded.
+    pub relocations: u64,
+    /// Relocations left to the loader.
+    pub dynamic_relocations: u64,
+    /// Entries of the procedure linkage table.
+    pub plt_entries: u64,
+    /// Entries of the global offset table.
+    pub got_entries: u64,
+    /// Bytes of compressed input sections after decompression.
+    pub decompressed_bytes: u64,
+}
