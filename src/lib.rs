@@ -2,9 +2,13 @@
 
 #![deny(unsafe_code)]
 
+mod arch;
+mod elf;
 mod error;
 mod input;
+mod model;
 mod options;
+mod reloc;
 mod report;
 
 pub use error::{Error, Errors, Place, Result};

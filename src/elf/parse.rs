@@ -1,0 +1,377 @@
+//! From the bytes of an ELF relocatable object to the [`Object`] of the model.
+//!
+//! Source: gABI chapter 4 (*ELF Header*, *Sections*, *Symbol Table*, *Relocation*).
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+use std::borrow::Cow;
+
+use object::LittleEndian as LE;
+use object::elf;
+use object::read::elf::{CrelIterator, FileHeader, Sym};
+use object::read::elf::{Rela, SectionHeader, SectionTable};
+
+use super::ObjectInfo;
+use crate::error::Error;
+use crate::model::{
+    Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
+    SymbolSection,
+};
+
+type Header = elf::FileHeader64<LE>;
+type SectionHeader64 = elf::SectionHeader64<LE>;
+
+/// `SHT_X86_64_UNWIND`, the psABI's own type for `.eh_frame`.
+const SHT_X86_64_UNWIND: u32 = 0x7000_0001;
+/// LLVM's messages to linkers: ODR tables, linker options, address-significance and call-graph tables, dependent libraries.
+const SHT_LLVM_METADATA: std::ops::RangeInclusive<u32> = 0x6fff_4c00..=0x6fff_4c09;
+/// `SHF_GNU_RETAIN`: survives garbage collection.
+const SHF_GNU_RETAIN: u64 = 1 << 21;
+/// `SHF_EXCLUDE`: not for images.
+const SHF_EXCLUDE: u64 = 1 << 31;
+/// `SHF_X86_64_LARGE`.
+const SHF_X86_64_LARGE: u64 = 0x1000_0000;
+/// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
+const SHN_X86_64_LCOMMON: u16 = 0xff02;
+
+/// Reads an object file.
+///
+/// # Errors
+/// [`Error::Malformed`] and [`Error::Unsupported`], naming the file and the section or symbol.
+pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
+    Parser { file: &name, bytes }.object().map(|(sections, symbols, strings, groups, elf)| Object {
+        name: name.clone(),
+        sections,
+        symbols,
+        strings,
+        groups,
+        hide_symbols: false,
+        elf,
+    })
+}
+
+type Parts<'a> = (Vec<Section<'a>>, Vec<Symbol>, &'a [u8], Vec<Group<'a>>, ObjectInfo);
+
+struct Parser<'n, 'a> {
+    file: &'n InputName<'a>,
+    bytes: &'a [u8],
+}
+
+impl<'a> Parser<'_, 'a> {
+    fn malformed(&self, what: impl Into<String>) -> Error {
+        Error::malformed(self.file, what)
+    }
+
+    fn unsupported(&self, what: impl Into<String>) -> Error {
+        Error::unsupported(self.file, what)
+    }
+
+    /// An error of the `object` crate, about the thing named.
+    fn read<T>(&self, result: object::Result<T>, what: &str) -> Result<T, Error> {
+        result.map_err(|error| self.malformed(format!("{what}: {error}")))
+    }
+
+    fn object(&self) -> Result<Parts<'a>, Error> {
+        let header = self.read(Header::parse(self.bytes), "not a 64-bit ELF file")?;
+        if !header.is_little_endian() {
+            return Err(self.unsupported("big-endian ELF objects cannot be linked"));
+        }
+        if header.e_type(LE) != elf::ET_REL {
+            return Err(self.malformed(format!("ELF type {} where a relocatable object (1) is needed", header.e_type(LE).0)));
+        }
+        let table = self.read(header.sections(LE, self.bytes), "section headers")?;
+        let mut info = ObjectInfo {
+            machine: header.e_machine(LE).0,
+            flags: header.e_flags(LE).0,
+            os_abi: header.e_ident().os_abi.0,
+            exec_stack: false,
+        };
+        let mut sections = Vec::with_capacity(table.len());
+        for (index, header) in table.enumerate() {
+            sections.push(self.section(&table, index.0, header, &mut info)?);
+        }
+        let (symbols, strings) = self.symbols(&table, sections.len())?;
+        let groups = self.groups(&table, &mut sections, &symbols, strings)?;
+        for header in table.iter() {
+            self.relocations(header, &mut sections)?;
+        }
+        Ok((sections, symbols, strings, groups, info))
+    }
+
+    fn section(
+        &self,
+        table: &SectionTable<'a, Header>,
+        index: usize,
+        header: &'a SectionHeader64,
+        info: &mut ObjectInfo,
+    ) -> Result<Section<'a>, Error> {
+        let name = self.read(table.section_name(LE, header), &format!("name of section {index}"))?;
+        let raw_flags = header.sh_flags(LE).0;
+        let kind = header.sh_type(LE).0;
+        let align = header.sh_addralign(LE).max(1);
+        let what = || format!("section {index} ({})", String::from_utf8_lossy(name));
+        if !align.is_power_of_two() || align > 1 << 32 {
+            return Err(self.malformed(format!("{}: alignment {align} is no power of two up to 2^32", what())));
+        }
+        if raw_flags & u64::from(elf::SHF_COMPRESSED.0) != 0 && raw_flags & elf::SHF_ALLOC.0 != 0 {
+            return Err(self.malformed(format!("{}: compressed and loaded at once", what())));
+        }
+        let data = if kind == elf::SHT_NOBITS.0 || kind == elf::SHT_NULL.0 {
+            &[]
+        } else {
+            self.read(header.data(LE, self.bytes), &what())?
+        };
+        let fate = fate(name, kind, raw_flags);
+        if name == b".note.GNU-stack" && raw_flags & elf::SHF_EXECINSTR.0 != 0 {
+            info.exec_stack = true;
+        }
+        if name.starts_with(b".gnu.lto_") {
+            return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
+        }
+        Ok(Section {
+            name,
+            size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE) },
+            data: Cow::Borrowed(data),
+            align,
+            flags: flags(name, kind, raw_flags),
+            kind,
+            entry_size: header.sh_entsize(LE),
+            linked: header.sh_link(LE),
+            relocs: Relocs::default(),
+            fate,
+            output: Section::NOWHERE,
+            offset: 0,
+        })
+    }
+
+    fn symbols(&self, table: &SectionTable<'a, Header>, section_count: usize) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
+        let symtab = self.read(table.symbols(LE, self.bytes, elf::SHT_SYMTAB), "symbol table")?;
+        let Some((_, header)) = table.enumerate().find(|(_, header)| header.sh_type(LE) == elf::SHT_SYMTAB) else {
+            return Ok((Vec::new(), &[]));
+        };
+        let strings = self.strings(table, header)?;
+        let first_global = header.sh_info(LE);
+        let mut symbols = Vec::with_capacity(symtab.len());
+        for (index, raw) in symtab.enumerate() {
+            let malformed = |what: String| self.malformed(format!("symbol {index}: {what}", index = index.0));
+            let section = match raw.st_shndx(LE) {
+                elf::SHN_UNDEF => SymbolSection::Undefined,
+                elf::SHN_ABS => SymbolSection::Absolute,
+                elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => SymbolSection::Common,
+                shndx => match symtab.symbol_section(LE, raw, index).map_err(|error| malformed(error.to_string()))? {
+                    Some(section) if section.0 < section_count => {
+                        SymbolSection::In(u32::try_from(section.0).map_err(|_| malformed("section index".into()))?)
+                    }
+                    Some(section) => return Err(malformed(format!("section {} of {section_count}", section.0))),
+                    None => return Err(malformed(format!("reserved section index 0x{:x}", shndx.0))),
+                },
+            };
+            if raw.st_name(LE) as usize > strings.len() {
+                return Err(malformed(format!("name at {} of {} bytes of names", raw.st_name(LE), strings.len())));
+            }
+            let mut symbol = Symbol::new(raw.st_name(LE), section, raw.st_value(LE));
+            symbol.size = raw.st_size(LE);
+            symbol.other = raw.st_other().0;
+            symbol.kind = match raw.st_type() {
+                elf::STT_OBJECT | elf::STT_COMMON => SymbolKind::Object,
+                elf::STT_FUNC => SymbolKind::Function,
+                elf::STT_SECTION => SymbolKind::Section,
+                elf::STT_FILE => SymbolKind::File,
+                elf::STT_TLS => SymbolKind::Tls,
+                elf::STT_GNU_IFUNC => SymbolKind::Ifunc,
+                _ => SymbolKind::None,
+            };
+            symbol.binding = match raw.st_bind() {
+                elf::STB_LOCAL => Binding::Local,
+                elf::STB_GLOBAL => Binding::Global,
+                elf::STB_WEAK => Binding::Weak,
+                elf::STB_GNU_UNIQUE => Binding::Unique,
+                other => return Err(malformed(format!("unknown binding {}", other.0))),
+            };
+            if section == SymbolSection::Common && !symbol.value.max(1).is_power_of_two() {
+                return Err(malformed(format!("common symbol with alignment {}, no power of two", symbol.value)));
+            }
+            let local = symbol.binding == Binding::Local;
+            if local != (index.0 < first_global as usize) {
+                return Err(malformed(format!("local symbols must stand before index {first_global} (sh_info), others not")));
+            }
+            if local && matches!(section, SymbolSection::Common) {
+                return Err(malformed("common and local".to_owned()));
+            }
+            symbols.push(symbol);
+        }
+        Ok((symbols, strings))
+    }
+
+    /// The string table of the symbol table: as raw bytes, since it is passed on as a whole.
+    fn strings(&self, table: &SectionTable<'a, Header>, symtab: &SectionHeader64) -> Result<&'a [u8], Error> {
+        let index = object::SectionIndex(symtab.sh_link(LE) as usize);
+        let header = self.read(table.section(index), "string table of the symbol table")?;
+        self.read(header.data(LE, self.bytes), "string table of the symbol table")
+    }
+
+    /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays.
+    fn groups(
+        &self,
+        table: &SectionTable<'a, Header>,
+        sections: &mut [Section<'a>],
+        symbols: &[Symbol],
+        strings: &'a [u8],
+    ) -> Result<Vec<Group<'a>>, Error> {
+        let mut groups = Vec::new();
+        for (index, header) in table.enumerate() {
+            let Some((flag, members)) = self.read(header.group(LE, self.bytes), "section group")? else { continue };
+            let malformed = |what: &str| self.malformed(format!("section group {}: {what}", index.0));
+            let symbol =
+                symbols.get(header.sh_info(LE) as usize).ok_or_else(|| malformed("no such signature symbol"))?;
+            let mut list = Vec::with_capacity(members.len());
+            for member in members {
+                let member = member.get(LE);
+                let section = sections.get_mut(member as usize).ok_or_else(|| malformed("no such member section"))?;
+                section.flags.set(SectionFlags::GROUP);
+                list.push(member);
+            }
+            if flag & elf::GRP_COMDAT != elf::GRP_COMDAT {
+                continue;
+            }
+            let signature = match (symbol.kind, symbol.section()) {
+                // A section symbol as signature stands for the section's name.
+                (SymbolKind::Section, SymbolSection::In(section)) => {
+                    sections.get(section as usize).map(|section| section.name).unwrap_or_default()
+                }
+                _ => {
+                    let rest = strings.get(symbol.name as usize..).unwrap_or_default();
+                    rest.split(|byte| *byte == 0).next().unwrap_or_default()
+                }
+            };
+            groups.push(Group { signature, members: list });
+        }
+        Ok(groups)
+    }
+
+    fn relocations(&self, header: &'a SectionHeader64, sections: &mut [Section<'a>]) -> Result<(), Error> {
+        let kind = header.sh_type(LE);
+        if !matches!(kind, elf::SHT_RELA | elf::SHT_REL | elf::SHT_CREL) {
+            return Ok(());
+        }
+        let Some(section) = sections.get_mut(header.sh_info(LE) as usize).filter(|_| header.sh_info(LE) != 0) else {
+            return Err(self.malformed(format!("relocations for section {}, which does not exist", header.sh_info(LE))));
+        };
+        let what = format!("relocations of {}", String::from_utf8_lossy(section.name));
+        let bytes = match kind {
+            elf::SHT_RELA => {
+                let Some((table, _)) = self.read(header.rela(LE, self.bytes), &what)? else { return Ok(()) };
+                if table.is_sorted_by_key(|rela| rela.r_offset.get(LE)) {
+                    Cow::Borrowed(object::pod::bytes_of_slice(table))
+                } else {
+                    let mut table = table.to_vec();
+                    table.sort_by_key(|rela| rela.r_offset.get(LE));
+                    Cow::Owned(object::pod::bytes_of_slice(&table).to_vec())
+                }
+            }
+            elf::SHT_CREL => {
+                let data = self.read(header.data(LE, self.bytes), &what)?;
+                Cow::Owned(self.crel(data, &what)?)
+            }
+            _ if header.sh_size(LE) == 0 => return Ok(()),
+            _ => return Err(self.unsupported(format!("{what}: REL, where this machine's psABI has RELA"))),
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if !section.relocs.is_empty() {
+            return Err(self.unsupported(format!("{what}: more than one table")));
+        }
+        section.relocs = Relocs { bytes, encoding: RelocEncoding::Rela64 };
+        Ok(())
+    }
+
+    /// Compact relocations (gABI draft, `SHT_CREL`), turned into the ordinary form.
+    fn crel(&self, data: &[u8], what: &str) -> Result<Vec<u8>, Error> {
+        let iterator = self.read(CrelIterator::new(data), what)?;
+        if !iterator.is_rela() {
+            return Err(self.unsupported(format!("{what}: CREL without addends, where this machine's psABI has them")));
+        }
+        // Each takes a byte at least, so a count beyond that is a lie; checked before anything is allocated.
+        if iterator.len() > data.len() {
+            return Err(self.malformed(format!("{what}: {} relocations in {} bytes", iterator.len(), data.len())));
+        }
+        let mut table = Vec::with_capacity(iterator.len());
+        for entry in iterator {
+            let entry = self.read(entry, what)?;
+            let mut rela = elf::Rela64::<LE> {
+                r_offset: object::U64::new(LE, entry.r_offset),
+                r_info: object::U64::default(),
+                r_addend: object::I64::new(LE, entry.r_addend),
+            };
+            rela.set_r_info(LE, false, entry.r_sym, entry.r_type);
+            table.push(rela);
+        }
+        table.sort_by_key(|rela| rela.r_offset.get(LE));
+        Ok(object::pod::bytes_of_slice(&table).to_vec())
+    }
+}
+
+/// Whether a section's contents go into the image at all.
+fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
+    let metadata = matches!(
+        elf::SectionType(kind),
+        elf::SHT_NULL
+            | elf::SHT_SYMTAB
+            | elf::SHT_STRTAB
+            | elf::SHT_RELA
+            | elf::SHT_REL
+            | elf::SHT_CREL
+            | elf::SHT_GROUP
+            | elf::SHT_SYMTAB_SHNDX
+    ) || SHT_LLVM_METADATA.contains(&kind);
+    let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning");
+    if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
+}
+
+fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
+    let alloc = raw & elf::SHF_ALLOC.0 != 0;
+    let unwind = name == b".eh_frame" && (kind == elf::SHT_PROGBITS.0 || kind == SHT_X86_64_UNWIND);
+    let debug = name.starts_with(b".debug_") || name.starts_with(b".zdebug_") || name.starts_with(b".gnu.debuglto_");
+    let writable = raw & elf::SHF_WRITE.0 != 0;
+    let retained = raw & SHF_GNU_RETAIN != 0 || kind == elf::SHT_NOTE.0 || is_start_up(name, kind);
+    SectionFlags::default()
+        .when(alloc, SectionFlags::ALLOC)
+        .when(writable, SectionFlags::WRITE)
+        .when(raw & elf::SHF_EXECINSTR.0 != 0, SectionFlags::EXEC)
+        .when(raw & elf::SHF_TLS.0 != 0, SectionFlags::TLS)
+        .when(raw & elf::SHF_MERGE.0 != 0, SectionFlags::MERGE)
+        .when(raw & elf::SHF_STRINGS.0 != 0, SectionFlags::STRINGS)
+        .when(kind == elf::SHT_NOBITS.0, SectionFlags::ZERO)
+        .when(raw & SHF_X86_64_LARGE != 0, SectionFlags::FAR)
+        .when(retained, SectionFlags::RETAIN)
+        .when(raw & elf::SHF_LINK_ORDER.0 != 0, SectionFlags::LINK_ORDER)
+        .when(raw & elf::SHF_GROUP.0 != 0, SectionFlags::GROUP)
+        .when(debug && !alloc, SectionFlags::DEBUG)
+        .when(unwind && alloc, SectionFlags::EH_FRAME)
+        .when(alloc && writable && is_relro(name, kind, raw), SectionFlags::RELRO)
+}
+
+/// Sections that run by themselves.
+fn is_start_up(name: &[u8], kind: u32) -> bool {
+    let array = matches!(elf::SectionType(kind), elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY | elf::SHT_PREINIT_ARRAY);
+    array || [&b".init"[..], b".fini", b".ctors", b".dtors", b".jcr"].iter().any(|prefix| is_or_starts(name, prefix))
+}
+
+/// Sections that only the loader's relocations write.
+fn is_relro(name: &[u8], kind: u32, raw: u64) -> bool {
+    let constant = [&b".data.rel.ro"[..], b".ldata.rel.ro", b".bss.rel.ro"].iter().any(|name_| is_or_starts(name, name_));
+    constant || raw & elf::SHF_TLS.0 != 0 || (is_start_up(name, kind) && raw & elf::SHF_EXECINSTR.0 == 0)
+}
+
+/// Whether a section's name is `base` or `base` followed by a dot and more.
+pub(crate) fn is_or_starts(name: &[u8], base: &[u8]) -> bool {
+    name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
+}
