@@ -1,0 +1,281 @@
+//! One pass over the relocations of everything that is loaded, to learn what the image must provide.
+//!
+//! The tables are cut into [`Piece`]s of a fixed number of relocations, which are scanned in parallel. A piece keeps
+//! only how many relocations it leaves to the loader, so that its part of the dynamic relocation table can be made later,
+//! on its own; which symbols need slots is gathered in the symbols.
+
+use crate::debug;
+use crate::elf::relocs::{self, Action};
+use crate::error::{Error, Errors};
+use crate::link::Link;
+use crate::model::{GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolIndex, Traits};
+use crate::reloc::Value;
+use crate::symbols::Needs;
+
+/// The number of relocations in a piece.
+const PIECE: usize = 1 << 14;
+
+/// A stretch of one section's relocations, and what it leaves to the loader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Piece {
+    /// The object.
+    pub(crate) object: ObjectId,
+    /// The section that is relocated.
+    pub(crate) section: SectionIndex,
+    /// Index of its first relocation, and of the one after its last.
+    pub(crate) range: (u32, u32),
+    /// The number of fields to which the loader adds the image's base.
+    pub(crate) relative: u32,
+    /// The number of fields that the loader fills from a symbol.
+    pub(crate) symbolic: u32,
+    /// The number of fields that the loader fills by calling a resolver.
+    pub(crate) indirect: u32,
+}
+
+/// What the image must provide.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// The pieces that leave something to the loader, in link order.
+    pub(crate) pieces: Vec<Piece>,
+    /// What local symbols need, ascending.
+    pub(crate) locals: Vec<(ObjectId, SymbolIndex, Needs, Traits)>,
+    /// The pair of the image's own TLS module is needed.
+    pub(crate) tls_module: bool,
+    /// Offsets from the thread pointer are used: the image must be loaded before threads run out of static TLS space.
+    pub(crate) static_tls: bool,
+    /// Something counts from the GOT base.
+    pub(crate) got_base: bool,
+    /// A read-only section holds fields that the loader fills.
+    pub(crate) text_relocations: bool,
+    /// The number of relocations seen.
+    pub(crate) relocations: u64,
+}
+
+/// What one piece found.
+#[derive(Default)]
+struct Found {
+    counts: [u32; 3],
+    locals: Vec<(ObjectId, SymbolIndex, Needs, Traits)>,
+    tls_module: bool,
+    static_tls: bool,
+    got_base: bool,
+    text_relocations: bool,
+    problems: Vec<Error>,
+}
+
+/// Scans the relocations of all loaded sections.
+///
+/// # Errors
+/// Every relocation that is malformed or cannot stand in a shared library.
+pub(crate) fn scan(link: &Link<'_>) -> Result<Scan, Errors> {
+    let mut pieces = Vec::new();
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            if !section.is_live() || !section.flags.has(SectionFlags::ALLOC) {
+                continue;
+            }
+            for first in (0..section.relocs.len()).step_by(PIECE) {
+                let last = section.relocs.len().min(first + PIECE);
+                pieces.push(Piece {
+                    object: id,
+                    section: index as u32,
+                    range: (first as u32, last as u32),
+                    relative: 0,
+                    symbolic: 0,
+                    indirect: 0,
+                });
+            }
+        }
+    }
+    let found = link.workers.map(&pieces, |piece| scan_piece(link, piece));
+    let mut scan = Scan::default();
+    let mut problems = Vec::new();
+    for (mut piece, found) in pieces.into_iter().zip(found) {
+        [piece.relative, piece.symbolic, piece.indirect] = found.counts;
+        scan.relocations += u64::from(piece.range.1 - piece.range.0);
+        scan.locals.extend(found.locals);
+        scan.tls_module |= found.tls_module;
+        scan.static_tls |= found.static_tls;
+        scan.got_base |= found.got_base;
+        scan.text_relocations |= found.text_relocations;
+        problems.extend(found.problems);
+        if found.counts != [0; 3] {
+            scan.pieces.push(piece);
+        }
+    }
+    Errors::check(problems)?;
+    merge_locals(&mut scan.locals);
+    Ok(scan)
+}
+
+/// Sorts the needs of local symbols and joins those of one symbol.
+fn merge_locals(locals: &mut Vec<(ObjectId, SymbolIndex, Needs, Traits)>) {
+    locals.sort_by_key(|(object, symbol, ..)| (*object, *symbol));
+    locals.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2.set(next.2);
+        }
+        same
+    });
+}
+
+fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
+    let mut found = Found::default();
+    let object = link.object(piece.object);
+    let Some(section) = object.sections.get(piece.section as usize) else { return found };
+    let read_only = !section.flags.has(SectionFlags::WRITE);
+    for raw in relocs::decode(&section.relocs, piece.range.0 as usize..piece.range.1 as usize) {
+        let problem = |what: String| problem(link, object, piece.section, &raw, what);
+        let Some(reloc) = relocs::understand(link.target.arch, raw) else {
+            found.problems.push(problem("no such relocation is allowed in an object file".to_owned()));
+            continue;
+        };
+        let Some(symbol) = object.symbols.get(raw.symbol as usize) else {
+            found.problems.push(problem(format!("symbol {} of {}", raw.symbol, object.symbols.len())));
+            continue;
+        };
+        let end = raw.offset.checked_add(reloc.field.size());
+        if end.is_none_or(|end| end > section.data.len() as u64) {
+            let size = section.data.len();
+            found.problems.push(problem(format!("the field is not in the section's {size} bytes of contents")));
+            continue;
+        }
+        let action = match relocs::classify(section, &reloc, symbol.traits) {
+            Ok(action) => action,
+            Err(reason) => {
+                found.problems.push(problem(reason.to_owned()));
+                continue;
+            }
+        };
+        let needs = match action {
+            Action::Link | Action::Relax(_) => {
+                found.got_base |= matches!(reloc.value, Value::GotBaseOffset | Value::GotBaseRelative | Value::PltOffset);
+                continue;
+            }
+            Action::Plt => {
+                found.got_base |= reloc.value == Value::PltOffset;
+                Needs::PLT
+            }
+            Action::Got(needs) => {
+                found.static_tls |= needs == Needs::TLS_IE;
+                found.got_base |= reloc.value == Value::GotOffset;
+                needs
+            }
+            Action::GotTlsModule => {
+                found.tls_module = true;
+                continue;
+            }
+            Action::Relative | Action::Symbolic | Action::Indirect => {
+                if read_only && link.options.elf.text {
+                    found.problems.push(problem(
+                        "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext"
+                            .to_owned(),
+                    ));
+                    continue;
+                }
+                found.text_relocations |= read_only;
+                let class = match action {
+                    Action::Relative => 0,
+                    Action::Symbolic => 1,
+                    _ => 2,
+                };
+                found.counts[class] += 1;
+                if action != Action::Symbolic {
+                    continue;
+                }
+                Needs::DYNAMIC
+            }
+        };
+        match symbol.global.get() {
+            Some(global) => link.symbols.get(global).require(needs),
+            None => found.locals.push((piece.object, raw.symbol, needs, symbol.traits)),
+        }
+    }
+    merge_locals(&mut found.locals);
+    found
+}
+
+/// A problem with one relocation.
+pub(crate) fn problem(
+    link: &Link<'_>,
+    object: &Object<'_>,
+    section: SectionIndex,
+    raw: &relocs::RawReloc,
+    what: String,
+) -> Error {
+    Error::Relocation {
+        place: Box::new(debug::place(link, object, section, raw.offset)),
+        relocation: relocs::name(link.target.arch, raw.kind),
+        symbol: symbol_name(object, raw.symbol),
+        what,
+    }
+}
+
+/// What a message calls a symbol: its name or, for a nameless one, its section's.
+pub(crate) fn symbol_name(object: &Object<'_>, index: SymbolIndex) -> String {
+    let Some(symbol) = object.symbols.get(index as usize) else { return format!("symbol {index}") };
+    let mut name = object.symbol_name(symbol);
+    if name.is_empty() {
+        name = object.symbol_section(symbol).map(|section| section.name).unwrap_or_default();
+    }
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// The symbols that nothing defines although something needs them, each with the places that refer to it.
+///
+/// Those with default visibility count only if `all`: else they are left to the loader.
+pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
+    /// References to one symbol that a message spells out.
+    const SHOWN: usize = 3;
+    let missing = |id: GlobalId| {
+        let global = link.symbols.get(id);
+        let left = global.traits.has(Traits::PREEMPTIBLE) && !all;
+        global.traits.has(Traits::UNDEFINED) && !global.is_weak_reference() && !left
+    };
+    if !link.symbols.iter().any(|(id, _)| missing(id)) {
+        return Vec::new();
+    }
+    let mut references: indexmap::IndexMap<GlobalId, (Vec<crate::error::Place>, usize)> = indexmap::IndexMap::new();
+    for (_, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            if !section.is_live() || !section.flags.has(SectionFlags::ALLOC) {
+                continue;
+            }
+            for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
+                let global = object.symbols.get(raw.symbol as usize).and_then(|symbol| symbol.global.get());
+                let Some(global) = global.filter(|global| missing(*global)) else { continue };
+                let (places, more) = references.entry(global).or_default();
+                if places.len() < SHOWN {
+                    places.push(debug::place(link, object, index as u32, raw.offset));
+                } else {
+                    *more += 1;
+                }
+            }
+        }
+    }
+    let problem = |(id, (references, more))| {
+        let global = link.symbols.get(id);
+        let hidden = !global.traits.has(Traits::PREEMPTIBLE);
+        let hint = if hidden {
+            Some("it has hidden visibility, so another library cannot define it".to_owned())
+        } else {
+            similar(link, global.name)
+        };
+        let mut symbol = String::from_utf8_lossy(global.name).into_owned();
+        if let Some(version) = global.version {
+            symbol = format!("{symbol}@{}", String::from_utf8_lossy(version));
+        }
+        Error::Undefined { symbol, references, more, hint }
+    };
+    references.into_iter().map(problem).collect()
+}
+
+/// A defined symbol whose name differs from `name` only in case or leading underscores.
+fn similar(link: &Link<'_>, name: &[u8]) -> Option<String> {
+    let plain = |name: &[u8]| name.trim_ascii().to_ascii_lowercase().into_iter().skip_while(|c| *c == b'_').collect::<Vec<_>>();
+    let wanted = plain(name);
+    let (_, found) =
+        link.symbols.iter().find(|(_, global)| global.is_defined_here() && plain(global.name) == wanted)?;
+    Some(format!("did you mean: {}", String::from_utf8_lossy(found.name)))
+}

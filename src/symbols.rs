@@ -1,0 +1,395 @@
+//! One meaning for each global name: which definition wins, who may preempt it, what is exported.
+//!
+//! Objects are entered in link order. The rules are those of the gABI (chapter 4, *Symbol Table*) with the customs of
+//! ELF linkers: a strong definition beats a common one beats a weak one; the first of equals stays; two strong ones are
+//! an error. Visibility is the most constrained of all mentions in objects.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use indexmap::IndexMap;
+
+use crate::error::{Error, Place};
+use crate::model::{
+    Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility, flags,
+};
+
+/// Where a global symbol is defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Definition {
+    /// Nowhere in the image or the libraries.
+    Undefined,
+    /// In an object.
+    Object(ObjectId, SymbolIndex),
+    /// In no section yet: the largest of its mentions is allotted (size and alignment in bytes).
+    Common { size: u64, align: u64 },
+    /// In the block of allotted common symbols, at this offset.
+    Allotted(u64),
+    /// In a shared library: its index, and the index of the version in it.
+    Library(u32, u16),
+    /// A number.
+    Absolute(u64),
+    /// A place that layout knows.
+    Anchor(Anchor),
+    /// Another global symbol plus a number of bytes (`--defsym`).
+    Alias(GlobalId, i64),
+}
+
+/// A place that the linker itself names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// The first byte of the image.
+    ImageStart,
+    /// What offsets from the GOT count from: `_GLOBAL_OFFSET_TABLE_`.
+    GotBase,
+    /// The dynamic section: `_DYNAMIC`.
+    Dynamic,
+    /// The end of code: `etext`.
+    TextEnd,
+    /// The end of initialised data: `edata`.
+    DataEnd,
+    /// The start of zero-initialised data: `__bss_start`.
+    ZeroStart,
+    /// The end of the image: `end`.
+    ImageEnd,
+    /// The start of an output section (index into the plan's list; none: the image's start).
+    SectionStart(u32),
+    /// The end of an output section.
+    SectionEnd(u32),
+}
+
+flags! {
+    /// What is known of a global symbol beside its definition.
+    GlobalFlags: u8 {
+        /// An object mentions it (an undefined mention or a definition).
+        IN_OBJECT = 1,
+        /// An object needs it: mentioned undefined and not weak.
+        STRONG_REFERENCE = 1 << 1,
+        /// The definition is weak.
+        WEAK_DEFINITION = 1 << 2,
+        /// Its definition is exported.
+        EXPORTED = 1 << 3,
+        /// The object that defines it hides its symbols.
+        HIDDEN_BY_OPTION = 1 << 4,
+        /// One definition in the whole process.
+        UNIQUE = 1 << 5,
+    }
+}
+
+flags! {
+    /// What relocations ask the image to provide for a symbol.
+    Needs: u8 {
+        /// A GOT slot with its address.
+        GOT = 1,
+        /// A PLT entry.
+        PLT = 1 << 1,
+        /// A GOT pair: module and offset.
+        TLS_GD = 1 << 2,
+        /// A GOT slot with the offset from the thread pointer.
+        TLS_IE = 1 << 3,
+        /// A GOT pair: descriptor.
+        TLS_DESC = 1 << 4,
+        /// An entry in the dynamic symbol table, for a relocation in a section.
+        DYNAMIC = 1 << 5,
+    }
+}
+
+/// A symbol that has one meaning in the whole link.
+#[derive(Debug)]
+pub(crate) struct Global<'a> {
+    /// The name, without a version.
+    pub(crate) name: &'a [u8],
+    /// The version of a mention as `name@version`.
+    pub(crate) version: Option<&'a [u8]>,
+    /// Where it is defined.
+    pub(crate) definition: Definition,
+    /// An object and symbol that mention it: the definition, or the first reference.
+    pub(crate) mention: Option<(ObjectId, SymbolIndex)>,
+    /// Who may see it.
+    pub(crate) visibility: Visibility,
+    /// What it stands for.
+    pub(crate) kind: SymbolKind,
+    /// What else is known.
+    pub(crate) flags: GlobalFlags,
+    /// What relocations need to know.
+    pub(crate) traits: Traits,
+    /// Its place in the dynamic symbol table, 0 for none.
+    pub(crate) dynamic_index: u32,
+    needs: AtomicU8,
+}
+
+impl<'a> Global<'a> {
+    fn new(name: &'a [u8]) -> Self {
+        let (name, version) = match memchr::memchr(b'@', name) {
+            Some(at) if at > 0 => (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]))),
+            _ => (name, None),
+        };
+        Self {
+            name,
+            version,
+            definition: Definition::Undefined,
+            mention: None,
+            visibility: Visibility::Default,
+            kind: SymbolKind::None,
+            flags: GlobalFlags::default(),
+            traits: Traits::default(),
+            dynamic_index: 0,
+            needs: AtomicU8::new(0),
+        }
+    }
+
+    /// What relocations ask for.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs(self.needs.load(Ordering::Relaxed))
+    }
+
+    /// Adds to what relocations ask for.
+    pub(crate) fn require(&self, needs: Needs) {
+        // Most relocations repeat what is known; a load is cheaper than a locked store.
+        if !self.needs().has(needs) {
+            self.needs.fetch_or(needs.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something in the image, the linker included, defines it.
+    pub(crate) fn is_defined_here(&self) -> bool {
+        !matches!(self.definition, Definition::Undefined | Definition::Library(..))
+    }
+
+    /// Whether every mention that lacks a definition is weak.
+    pub(crate) fn is_weak_reference(&self) -> bool {
+        !self.is_defined_here() && !self.flags.has(GlobalFlags::STRONG_REFERENCE)
+    }
+}
+
+/// The global symbols of a link, in the order they were met.
+#[derive(Debug, Default)]
+pub(crate) struct Symbols<'a> {
+    map: IndexMap<&'a [u8], Global<'a>, foldhash::quality::RandomState>,
+    /// Signatures of the groups met.
+    groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
+    /// Pairs of strong definitions of one symbol.
+    pub(crate) duplicates: Vec<Duplicate>,
+}
+
+/// Two definitions of one symbol, neither of which gives way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Duplicate {
+    /// The symbol.
+    pub(crate) global: GlobalId,
+    /// The definition that stays.
+    pub(crate) first: Option<(ObjectId, SymbolIndex)>,
+    /// The other one.
+    pub(crate) second: (ObjectId, SymbolIndex),
+}
+
+impl<'a> Symbols<'a> {
+    /// The number of global symbols.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GlobalId, &Global<'a>)> {
+        self.map.values().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (GlobalId, &mut Global<'a>)> {
+        self.map.values_mut().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
+    }
+
+    /// The symbol with an id of this table.
+    pub(crate) fn get(&self, id: GlobalId) -> &Global<'a> {
+        &self.map[id.index()]
+    }
+
+    /// The symbol with an id of this table.
+    pub(crate) fn get_mut(&mut self, id: GlobalId) -> &mut Global<'a> {
+        &mut self.map[id.index()]
+    }
+
+    /// The symbol with a name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
+        let (index, _, global) = self.map.get_full(name)?;
+        Some((GlobalId(index as u32), global))
+    }
+
+    /// The symbol with a name, entered if it is new.
+    pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
+        let entry = self.map.entry(name);
+        let index = entry.index();
+        entry.or_insert_with_key(|name| Global::new(name));
+        GlobalId(index as u32)
+    }
+
+    /// Enters an object: drops its copies of groups that were met before, and gives each of its global symbols its
+    /// meaning. Ids of symbols that became, or are again, undefined are appended to `wanted`.
+    pub(crate) fn add_object(&mut self, id: ObjectId, object: &mut Object<'a>, wanted: &mut Vec<GlobalId>) {
+        for group in &object.groups {
+            if self.groups.insert(group.signature) {
+                continue;
+            }
+            for member in &group.members {
+                if let Some(section) = object.sections.get_mut(*member as usize) {
+                    section.fate = Fate::DuplicateGroup;
+                }
+            }
+        }
+        for index in 0..object.symbols.len() {
+            let symbol = object.symbols[index];
+            if symbol.binding == Binding::Local {
+                continue;
+            }
+            let global = self.intern(object.symbol_name(&symbol));
+            object.symbols[index].global = global;
+            let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());
+            self.mention(global, (id, index as u32), &symbol, discarded, object.hide_symbols);
+            if self.get(global).definition == Definition::Undefined {
+                wanted.push(global);
+            }
+        }
+    }
+
+    fn mention(
+        &mut self,
+        id: GlobalId,
+        place: (ObjectId, SymbolIndex),
+        symbol: &Symbol,
+        discarded: bool,
+        hide: bool,
+    ) {
+        let global = &mut self.map[id.index()];
+        global.flags.set(GlobalFlags::IN_OBJECT);
+        global.visibility = global.visibility.max(visibility(symbol.other));
+        let weak = symbol.binding == Binding::Weak;
+        if symbol.section() == SymbolSection::Undefined || discarded {
+            if !weak {
+                global.flags.set(GlobalFlags::STRONG_REFERENCE);
+            }
+            if global.mention.is_none() {
+                global.mention = Some(place);
+                global.kind = symbol.kind;
+            }
+            return;
+        }
+        let strong_here = global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
+        if symbol.section() == SymbolSection::Common {
+            let align = symbol.value.max(1);
+            match &mut global.definition {
+                Definition::Common { size: known, align: known_align } => {
+                    *known_align = align.max(*known_align);
+                    // The largest mention gives the symbol its name and size in the symbol table.
+                    if symbol.size <= *known {
+                        return;
+                    }
+                    *known = symbol.size;
+                    global.mention = Some(place);
+                    return;
+                }
+                _ if strong_here => return,
+                _ => global.definition = Definition::Common { size: symbol.size, align },
+            }
+        } else {
+            match global.definition {
+                Definition::Common { .. } if weak => return,
+                Definition::Common { .. } => {}
+                _ if strong_here && !weak => {
+                    self.duplicates.push(Duplicate { global: id, first: global.mention, second: place });
+                    return;
+                }
+                _ if global.is_defined_here() && weak => return,
+                _ => {}
+            }
+            global.definition = Definition::Object(place.0, place.1);
+        }
+        global.mention = Some(place);
+        global.kind = symbol.kind;
+        global.flags = global
+            .flags
+            .without(GlobalFlags::WEAK_DEFINITION.and(GlobalFlags::HIDDEN_BY_OPTION).and(GlobalFlags::UNIQUE))
+            .when(weak, GlobalFlags::WEAK_DEFINITION)
+            .when(hide, GlobalFlags::HIDDEN_BY_OPTION)
+            .when(symbol.binding == Binding::Unique, GlobalFlags::UNIQUE);
+    }
+
+    /// Whether a symbol still looks for a definition in archives and libraries, and whether a weak one would do.
+    pub(crate) fn is_wanted(&self, id: GlobalId) -> bool {
+        self.get(id).definition == Definition::Undefined
+    }
+
+    /// The problems of symbols defined twice. Two absolute definitions of one value are none.
+    pub(crate) fn duplicate_problems(&self, objects: &[Object<'a>]) -> Vec<Error> {
+        let absolute = |place: Option<(ObjectId, SymbolIndex)>| {
+            let (object, symbol) = place?;
+            let symbol = objects[object.index()].symbols[symbol as usize];
+            (symbol.section() == SymbolSection::Absolute).then_some(symbol.value)
+        };
+        let mut problems = Vec::new();
+        for duplicate in &self.duplicates {
+            let second = absolute(Some(duplicate.second));
+            if second.is_some() && absolute(duplicate.first) == second {
+                continue;
+            }
+            problems.push(Error::Duplicate {
+                symbol: String::from_utf8_lossy(self.get(duplicate.global).name).into_owned(),
+                first: Box::new(duplicate.first.map(|place| definition_place(objects, place)).unwrap_or_default()),
+                second: Box::new(definition_place(objects, duplicate.second)),
+            });
+        }
+        problems
+    }
+
+    /// Gives every common symbol its place in one block, largest alignment first; returns the block's size and
+    /// alignment in bytes, or `None` if there is no common symbol.
+    ///
+    /// # Errors
+    /// If the sizes add up to more than an address space.
+    pub(crate) fn allot_commons(&mut self) -> Result<Option<(u64, u64)>, Error> {
+        let mut commons: Vec<(u64, GlobalId, u64)> = Vec::new();
+        for (id, global) in self.iter() {
+            if let Definition::Common { size, align } = global.definition {
+                commons.push((align, id, size));
+            }
+        }
+        commons.sort_by_key(|(align, id, _)| (std::cmp::Reverse(*align), *id));
+        let Some(largest) = commons.first().map(|(align, ..)| *align) else { return Ok(None) };
+        let mut end = 0_u64;
+        for (align, id, size) in commons {
+            let start = end.checked_next_multiple_of(align);
+            let next = start.and_then(|start| start.checked_add(size)).filter(|end| *end <= i64::MAX as u64);
+            let (Some(start), Some(next)) = (start, next) else {
+                return Err(Error::Limit {
+                    name: "address space",
+                    what: "the size of all common symbols".to_owned(),
+                    wanted: u64::MAX,
+                    limit: i64::MAX as u64,
+                });
+            };
+            self.get_mut(id).definition = Definition::Allotted(start);
+            end = next;
+        }
+        Ok(Some((end, largest)))
+    }
+}
+
+/// Where a definition stands, for a message.
+pub(crate) fn definition_place(objects: &[Object<'_>], (object, symbol): (ObjectId, SymbolIndex)) -> Place {
+    let object = &objects[object.index()];
+    let symbol = object.symbols[symbol as usize];
+    let mut place = Place { file: object.name.to_string(), ..Place::default() };
+    if let Some(section) = object.symbol_section(&symbol) {
+        place.section = String::from_utf8_lossy(section.name).into_owned();
+        place.offset = symbol.value;
+    }
+    place
+}
+
+/// The visibility in `st_other` (gABI figure 4-20).
+pub(crate) fn visibility(other: u8) -> Visibility {
+    match other & 3 {
+        1 => Visibility::Internal,
+        2 => Visibility::Hidden,
+        3 => Visibility::Protected,
+        _ => Visibility::Default,
+    }
+}
