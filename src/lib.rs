@@ -2,10 +2,14 @@
 
 #![deny(unsafe_code)]
 
+mod debug;
+mod elf;
 mod error;
 mod input;
 mod options;
+mod reader;
 mod report;
+mod unwind;
 
 pub use error::{Error, Errors, Place, Result};
 pub use input::{Input, Mode, Source};

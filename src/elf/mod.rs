@@ -1,0 +1,3 @@
+//! ELF.
+
+pub(crate) mod property;
