@@ -3,13 +3,16 @@
 #![deny(unsafe_code)]
 
 mod arch;
+mod debug;
 mod elf;
 mod error;
 mod input;
 mod model;
 mod options;
 mod reloc;
+mod reader;
 mod report;
+mod unwind;
 
 pub use error::{Error, Errors, Place, Result};
 pub use input::{Input, Mode, Source};

@@ -2,6 +2,7 @@
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
 pub(crate) mod parse;
+pub(crate) mod property;
 pub(crate) mod relocs;
 
 /// What only ELF objects have.

@@ -1,0 +1,1 @@
+//! DWARF debug information.

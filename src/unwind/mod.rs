@@ -1,0 +1,9 @@
+//! Tables that lead an unwinder from a program counter to its caller.
+//!
+//! On ELF a compiler describes each function in `.eh_frame` ([`eh_frame`]); the linker joins the sections of all objects
+//! and adds `.eh_frame_hdr` ([`eh_frame_hdr`]), a table sorted by address that unwinders search by halves.
+
+pub(crate) mod eh_frame;
+pub(crate) mod eh_frame_hdr;
+pub(crate) mod join;
+pub(crate) mod pointer;
