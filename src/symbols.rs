@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use indexmap::IndexMap;
 
+use crate::elf::library::VersionId;
 use crate::error::{Error, Place};
 use crate::model::{
     Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility, flags,
@@ -24,8 +25,8 @@ pub(crate) enum Definition {
     Common { size: u64, align: u64 },
     /// In the block of allotted common symbols, at this offset.
     Allotted(u64),
-    /// In a shared library: its index, and the index of the version in it.
-    Library(u32, u16),
+    /// In a shared library: its index, and the version in it.
+    Library(u32, Option<VersionId>),
     /// A number.
     Absolute(u64),
     /// A place that layout knows.

@@ -179,15 +179,7 @@ impl<'a> Parser<'_, 'a> {
             let mut symbol = Symbol::new(raw.st_name(LE), section, raw.st_value(LE));
             symbol.size = raw.st_size(LE);
             symbol.other = raw.st_other().0;
-            symbol.kind = match raw.st_type() {
-                elf::STT_OBJECT | elf::STT_COMMON => SymbolKind::Object,
-                elf::STT_FUNC => SymbolKind::Function,
-                elf::STT_SECTION => SymbolKind::Section,
-                elf::STT_FILE => SymbolKind::File,
-                elf::STT_TLS => SymbolKind::Tls,
-                elf::STT_GNU_IFUNC => SymbolKind::Ifunc,
-                _ => SymbolKind::None,
-            };
+            symbol.kind = symbol_kind(raw.st_type());
             symbol.binding = match raw.st_bind() {
                 elf::STB_LOCAL => Binding::Local,
                 elf::STB_GLOBAL => Binding::Global,
@@ -316,6 +308,19 @@ impl<'a> Parser<'_, 'a> {
         }
         table.sort_by_key(|rela| rela.r_offset.get(LE));
         Ok(object::pod::bytes_of_slice(&table).to_vec())
+    }
+}
+
+/// What a symbol type stands for.
+pub(crate) fn symbol_kind(kind: elf::SymbolType) -> SymbolKind {
+    match kind {
+        elf::STT_OBJECT | elf::STT_COMMON => SymbolKind::Object,
+        elf::STT_FUNC => SymbolKind::Function,
+        elf::STT_SECTION => SymbolKind::Section,
+        elf::STT_FILE => SymbolKind::File,
+        elf::STT_TLS => SymbolKind::Tls,
+        elf::STT_GNU_IFUNC => SymbolKind::Ifunc,
+        _ => SymbolKind::None,
     }
 }
 

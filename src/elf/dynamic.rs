@@ -1,0 +1,478 @@
+//! What the loader reads: the dynamic symbol table with its strings, hash tables and versions, and the dynamic section.
+//!
+//! Source: gABI chapter 5 (*Dynamic Section*, *Hash Table*); LSB core, *Symbol Versioning*; the GNU hash table as binutils
+//! and glibc define it.
+
+use std::collections::HashMap;
+
+use object::elf;
+
+use super::Table;
+use crate::elf::library::VersionId;
+use crate::error::Error;
+use crate::link::Link;
+use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
+use crate::options::{HashStyle, Symbolic};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
+
+/// Size of an `Elf64_Sym`, in bytes.
+const SYMBOL_SIZE: u64 = 24;
+/// Size of an `Elf64_Dyn`, in bytes.
+pub(crate) const DYNAMIC_ENTRY_SIZE: u64 = 16;
+/// Index in `.gnu.version` of symbols without a version.
+const VER_NDX_GLOBAL: u16 = 1;
+
+/// The dynamic symbol table and what belongs to it.
+#[derive(Debug, Default)]
+pub(crate) struct DynamicSymbols {
+    /// The symbols from index 1 on, with the offset of each one's name: imports first, then exports.
+    symbols: Vec<(GlobalId, u32)>,
+    /// `.dynstr`.
+    strings: Strings,
+    /// `.gnu.version`, if any symbol has a version.
+    versions: Vec<u16>,
+    /// `.gnu.version_r`, and the number of its libraries.
+    needs: (Vec<u8>, u32),
+    /// `.gnu.hash`.
+    gnu_hash: Vec<u8>,
+    /// `.hash`.
+    sysv_hash: Vec<u8>,
+    /// What the dynamic section says, in order.
+    entries: Vec<(u64, Entry)>,
+}
+
+/// The value of a dynamic section's entry.
+#[derive(Debug, Clone, Copy)]
+enum Entry {
+    /// A number.
+    Number(u64),
+    /// The address of a table's section.
+    Start(Table),
+    /// The size of a table's section, in bytes.
+    Size(Table),
+    /// The address of an anchor.
+    Anchor(Anchor),
+    /// The distance between two anchors.
+    Distance(Anchor, Anchor),
+    /// The address of a symbol.
+    Symbol(GlobalId),
+}
+
+/// A string table under construction: each string once.
+#[derive(Debug)]
+struct Strings {
+    bytes: Vec<u8>,
+    known: HashMap<Vec<u8>, u32, foldhash::quality::RandomState>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self { bytes: vec![0], known: HashMap::default() }
+    }
+}
+
+impl Strings {
+    fn add(&mut self, string: &[u8]) -> u32 {
+        if string.is_empty() {
+            return 0;
+        }
+        if let Some(offset) = self.known.get(string) {
+            return *offset;
+        }
+        let offset = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(string);
+        self.bytes.push(0);
+        self.known.insert(string.to_vec(), offset);
+        offset
+    }
+}
+
+/// Whether a symbol stands in the dynamic symbol table: what the image exports, and what it imports.
+fn is_dynamic(global: &Global<'_>) -> bool {
+    let imported = !global.is_defined_here() && global.traits.has(Traits::PREEMPTIBLE);
+    global.flags.has(GlobalFlags::EXPORTED) || (imported && global.flags.has(GlobalFlags::IN_OBJECT))
+}
+
+impl DynamicSymbols {
+    /// Chooses the dynamic symbols and makes every table that does not depend on addresses.
+    ///
+    /// `has` tells which other tables the image has.
+    ///
+    /// # Errors
+    /// If the names take more than 4 GiB.
+    pub(crate) fn new(link: &mut Link<'_>) -> Result<Self, Error> {
+        let mut this = Self::default();
+        let (mut imports, mut exports) = (Vec::new(), Vec::new());
+        for (id, global) in link.symbols.iter().filter(|(_, global)| is_dynamic(global)) {
+            if global.is_defined_here() {
+                exports.push((gnu_hash(global.name), id));
+            } else {
+                imports.push(id);
+            }
+        }
+        let names = |link: &Link<'_>, ids: &mut dyn Iterator<Item = GlobalId>| -> u64 {
+            ids.map(|id| link.symbols.get(id).name.len() as u64 + 1).sum()
+        };
+        let total = names(link, &mut imports.iter().copied()) + names(link, &mut exports.iter().map(|(_, id)| *id));
+        crate::link::over("ELF string table", "the size of the dynamic symbols' names", total, u32::MAX as u64 >> 1)?;
+
+        let buckets = u32::try_from(exports.len() / 4 + 1).unwrap_or(u32::MAX);
+        // The GNU hash table wants the symbols of a bucket side by side.
+        exports.sort_by_key(|(hash, _)| hash % buckets);
+        let needed = needed_names(link);
+        let options = &link.options.elf;
+        for name in &needed {
+            let offset = this.strings.add(name);
+            this.entries.push((u64::from(elf::DT_NEEDED.0), Entry::Number(offset.into())));
+        }
+        if let Some(soname) = &options.soname {
+            let offset = this.strings.add(soname.as_bytes());
+            this.entries.push((u64::from(elf::DT_SONAME.0), Entry::Number(offset.into())));
+        }
+        if !options.rpath.is_empty() {
+            let offset = this.strings.add(options.rpath.join(":").as_bytes());
+            let tag = if options.new_dtags { elf::DT_RUNPATH } else { elf::DT_RPATH };
+            this.entries.push((u64::from(tag.0), Entry::Number(offset.into())));
+        }
+        let first_export = imports.len() + 1;
+        for id in imports.into_iter().chain(exports.iter().map(|(_, id)| *id)) {
+            let name = this.strings.add(link.symbols.get(id).name);
+            this.symbols.push((id, name));
+            link.symbols.get_mut(id).dynamic_index = this.symbols.len() as u32;
+        }
+        if matches!(options.hash_style, HashStyle::Gnu | HashStyle::Both) {
+            let hashes: Vec<u32> = exports.iter().map(|(hash, _)| *hash).collect();
+            this.gnu_hash = gnu_hash_table(first_export as u32, buckets, &hashes);
+        }
+        if matches!(options.hash_style, HashStyle::Sysv | HashStyle::Both) {
+            let names = this.symbols.iter().map(|(id, _)| link.symbols.get(*id).name);
+            this.sysv_hash = sysv_hash_table(names);
+        }
+        this.version_tables(link);
+        link.report.needed = needed.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        link.report.exports = exports.iter().map(|(_, id)| link.symbols.get(*id).name.to_vec()).collect();
+        Ok(this)
+    }
+
+    /// `.gnu.version` and `.gnu.version_r`: which version of which library each import wants.
+    fn version_tables(&mut self, link: &Link<'_>) {
+        // Per library, the versions in order of first use, with their number in this image.
+        let mut used: Vec<Vec<(VersionId, u16)>> = vec![Vec::new(); link.libraries.len()];
+        let mut next = VER_NDX_GLOBAL + 1;
+        let mut versions = vec![0_u16];
+        for (id, _) in &self.symbols {
+            let Definition::Library(library, Some(version)) = link.symbols.get(*id).definition else {
+                versions.push(VER_NDX_GLOBAL);
+                continue;
+            };
+            // A library that the image does not ask for cannot be asked for a version.
+            let library = library as usize;
+            if !link.libraries[library].needed {
+                versions.push(VER_NDX_GLOBAL);
+                continue;
+            }
+            let known = used[library].iter().find(|(known, _)| *known == version).map(|(_, number)| *number);
+            versions.push(known.unwrap_or_else(|| {
+                let number = next;
+                next = next.saturating_add(1);
+                used[library].push((version, number));
+                number
+            }));
+        }
+        if next == VER_NDX_GLOBAL + 1 {
+            return;
+        }
+        self.versions = versions;
+        let mut table = Vec::new();
+        let mut libraries = 0;
+        let last = used.iter().rposition(|versions| !versions.is_empty());
+        for (number, (library, versions)) in link.libraries.iter().zip(&used).enumerate() {
+            if versions.is_empty() {
+                continue;
+            }
+            libraries += 1;
+            let file = self.strings.add(library.shared.soname());
+            let size = 16 + 16 * versions.len() as u32;
+            // Elf64_Verneed: version, count, file name, offset of the first version, offset of the next library.
+            table.extend(1_u16.to_le_bytes());
+            table.extend((versions.len() as u16).to_le_bytes());
+            table.extend(file.to_le_bytes());
+            table.extend(16_u32.to_le_bytes());
+            table.extend(if Some(number) == last { 0 } else { size }.to_le_bytes());
+            for (index, (version, number)) in versions.iter().enumerate() {
+                let name = library.shared.version_name(*version);
+                let offset = self.strings.add(name);
+                let next = if index + 1 == versions.len() { 0_u32 } else { 16 };
+                // Elf64_Vernaux: hash, flags, number in `.gnu.version`, name, offset of the next version.
+                table.extend(elf::hash(name).to_le_bytes());
+                table.extend(0_u16.to_le_bytes());
+                table.extend(number.to_le_bytes());
+                table.extend(offset.to_le_bytes());
+                table.extend(next.to_le_bytes());
+            }
+        }
+        self.needs = (table, libraries);
+    }
+
+    /// Fixes what the dynamic section says, now that it is known which tables the image has.
+    pub(crate) fn fix_entries(&mut self, link: &Link<'_>, facts: &Facts) {
+        let options = &link.options.elf;
+        let mut add = |tag: elf::DynamicTag, entry| self.entries.push((u64::from(tag.0), entry));
+        let flags = dynamic_flags(link, facts);
+        if flags.0 != 0 {
+            add(elf::DT_FLAGS, Entry::Number(flags.0));
+        }
+        if flags.1 != 0 {
+            add(elf::DT_FLAGS_1, Entry::Number(flags.1));
+        }
+        if options.symbolic == Symbolic::All {
+            add(elf::DT_SYMBOLIC, Entry::Number(0));
+        }
+        if facts.text_relocations {
+            add(elf::DT_TEXTREL, Entry::Number(0));
+        }
+        if facts.has(Table::RelaDyn) {
+            add(elf::DT_RELA, Entry::Start(Table::RelaDyn));
+            add(elf::DT_RELASZ, Entry::Size(Table::RelaDyn));
+            add(elf::DT_RELAENT, Entry::Number(24));
+            if facts.relative > 0 {
+                add(elf::DT_RELACOUNT, Entry::Number(facts.relative));
+            }
+        }
+        if facts.has(Table::RelrDyn) {
+            add(elf::DT_RELR, Entry::Start(Table::RelrDyn));
+            add(elf::DT_RELRSZ, Entry::Size(Table::RelrDyn));
+            add(elf::DT_RELRENT, Entry::Number(8));
+        }
+        if facts.has(Table::RelaPlt) {
+            add(elf::DT_JMPREL, Entry::Start(Table::RelaPlt));
+            add(elf::DT_PLTRELSZ, Entry::Size(Table::RelaPlt));
+            add(elf::DT_PLTGOT, Entry::Anchor(Anchor::GotBase));
+            add(elf::DT_PLTREL, Entry::Number(u64::from(elf::DT_RELA.0)));
+        }
+        add(elf::DT_SYMTAB, Entry::Start(Table::Dynsym));
+        add(elf::DT_SYMENT, Entry::Number(SYMBOL_SIZE));
+        add(elf::DT_STRTAB, Entry::Start(Table::Dynstr));
+        add(elf::DT_STRSZ, Entry::Size(Table::Dynstr));
+        if facts.has(Table::GnuHash) {
+            add(elf::DT_GNU_HASH, Entry::Start(Table::GnuHash));
+        }
+        if facts.has(Table::Hash) {
+            add(elf::DT_HASH, Entry::Start(Table::Hash));
+        }
+        let arrays = [
+            (b".init_array", elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ),
+            (b".fini_array", elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
+        ];
+        for (name, start, size) in arrays {
+            if let Some(number) = link.outputs.iter().position(|output| *output.name == name[..]) {
+                let (first, last) = (Anchor::SectionStart(number as u32), Anchor::SectionEnd(number as u32));
+                add(start, Entry::Anchor(first));
+                add(size, Entry::Distance(first, last));
+            }
+        }
+        for (name, tag) in [(&options.init, elf::DT_INIT), (&options.fini, elf::DT_FINI)] {
+            if let Some((id, _)) = link.symbols.find(name.as_bytes()).filter(|(_, global)| global.is_defined_here()) {
+                add(tag, Entry::Symbol(id));
+            }
+        }
+        if facts.has(Table::Versym) {
+            add(elf::DT_VERSYM, Entry::Start(Table::Versym));
+            add(elf::DT_VERNEED, Entry::Start(Table::Verneed));
+            add(elf::DT_VERNEEDNUM, Entry::Number(self.needs.1.into()));
+        }
+        add(elf::DT_NULL, Entry::Number(0));
+    }
+
+    /// The size of one of the tables, in bytes; 0 where the image does without it.
+    pub(crate) fn size(&self, table: Table) -> u64 {
+        match table {
+            Table::Dynsym => (self.symbols.len() as u64 + 1) * SYMBOL_SIZE,
+            Table::Dynstr => self.strings.bytes.len() as u64,
+            Table::Versym => 2 * self.versions.len() as u64,
+            Table::Verneed => self.needs.0.len() as u64,
+            Table::GnuHash => self.gnu_hash.len() as u64,
+            Table::Hash => self.sysv_hash.len() as u64,
+            Table::Dynamic => self.entries.len() as u64 * DYNAMIC_ENTRY_SIZE,
+            _ => 0,
+        }
+    }
+
+    /// The number of entries of `.gnu.version_r`.
+    pub(crate) fn needed_libraries(&self) -> u32 {
+        self.needs.1
+    }
+
+    /// The bytes of one of the tables, once addresses are fixed.
+    pub(crate) fn bytes(&self, link: &Link<'_>, table: Table) -> Vec<u8> {
+        match table {
+            Table::Dynsym => self.symbol_table(link),
+            Table::Dynstr => self.strings.bytes.clone(),
+            Table::Versym => self.versions.iter().flat_map(|version| version.to_le_bytes()).collect(),
+            Table::Verneed => self.needs.0.clone(),
+            Table::GnuHash => self.gnu_hash.clone(),
+            Table::Hash => self.sysv_hash.clone(),
+            Table::Dynamic => self.dynamic_section(link),
+            _ => Vec::new(),
+        }
+    }
+
+    fn symbol_table(&self, link: &Link<'_>) -> Vec<u8> {
+        let mut bytes = vec![0; SYMBOL_SIZE as usize];
+        for (id, name) in &self.symbols {
+            let symbol = super::symtab::global_symbol(link, *id);
+            bytes.extend(symbol.encode(*name));
+        }
+        bytes
+    }
+
+    fn dynamic_section(&self, link: &Link<'_>) -> Vec<u8> {
+        let anchor = |anchor| super::anchor_address(link, anchor);
+        let mut bytes = Vec::new();
+        for (tag, entry) in &self.entries {
+            let value = match entry {
+                Entry::Number(number) => *number,
+                Entry::Start(table) => super::table_output(link, *table).map_or(0, |output| output.address),
+                Entry::Size(table) => super::table_output(link, *table).map_or(0, |output| output.size),
+                Entry::Anchor(at) => anchor(*at),
+                Entry::Distance(from, to) => anchor(*to).wrapping_sub(anchor(*from)),
+                Entry::Symbol(id) => link.global_address(*id),
+            };
+            bytes.extend(tag.to_le_bytes());
+            bytes.extend(value.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// What the dynamic section must know of the image.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The tables the image has.
+    pub(crate) tables: Vec<Table>,
+    /// The number of relative relocations at the start of `.rela.dyn`.
+    pub(crate) relative: u64,
+    /// The loader writes to read-only sections.
+    pub(crate) text_relocations: bool,
+    /// The image uses static TLS space.
+    pub(crate) static_tls: bool,
+}
+
+impl Facts {
+    fn has(&self, table: Table) -> bool {
+        self.tables.contains(&table)
+    }
+}
+
+fn dynamic_flags(link: &Link<'_>, facts: &Facts) -> (u64, u64) {
+    let options = &link.options.elf;
+    let wanted = &options.dynamic_flags;
+    let pick = |list: &[(bool, u64)]| list.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+    let flags = pick(&[
+        (wanted.origin, elf::DF_ORIGIN.0.into()),
+        (options.symbolic == Symbolic::All, elf::DF_SYMBOLIC.0.into()),
+        (facts.text_relocations, elf::DF_TEXTREL.0.into()),
+        (options.now, elf::DF_BIND_NOW.0.into()),
+        (facts.static_tls, elf::DF_STATIC_TLS.0.into()),
+    ]);
+    let flags_1 = pick(&[
+        (options.now, elf::DF_1_NOW.0.into()),
+        (wanted.global, elf::DF_1_GLOBAL.0.into()),
+        (wanted.nodelete, elf::DF_1_NODELETE.0.into()),
+        (wanted.initfirst, elf::DF_1_INITFIRST.0.into()),
+        (wanted.nodlopen, elf::DF_1_NOOPEN.0.into()),
+        (wanted.origin, elf::DF_1_ORIGIN.0.into()),
+        (wanted.interpose, elf::DF_1_INTERPOSE.0.into()),
+        (wanted.nodefaultlib, elf::DF_1_NODEFLIB.0.into()),
+    ]);
+    (flags, flags_1)
+}
+
+/// The sonames that the image asks for, each once.
+fn needed_names(link: &Link<'_>) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for library in link.libraries.iter().filter(|library| library.needed) {
+        let name = library.shared.soname();
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_vec());
+        }
+    }
+    names
+}
+
+/// The hash function of `.gnu.hash`.
+fn gnu_hash(name: &[u8]) -> u32 {
+    name.iter().fold(5381, |hash: u32, byte| hash.wrapping_mul(33).wrapping_add((*byte).into()))
+}
+
+/// `.gnu.hash` for exports with these hashes, in order, the first of which has index `base`.
+fn gnu_hash_table(base: u32, buckets: u32, hashes: &[u32]) -> Vec<u8> {
+    /// The second hash bit of the Bloom filter is the hash shifted by this.
+    const SHIFT: u32 = 26;
+    /// Bits of the Bloom filter for each symbol: about one unknown name in fifty passes.
+    const BITS_PER_SYMBOL: usize = 12;
+    let words = (hashes.len() * BITS_PER_SYMBOL / 64).next_power_of_two().max(1);
+    let mut bloom = vec![0_u64; words];
+    let mut starts = vec![0_u32; buckets as usize];
+    for (index, hash) in hashes.iter().enumerate() {
+        bloom[(hash / 64) as usize % words] |= 1 << (hash % 64) | 1 << ((hash >> SHIFT) % 64);
+        let start = &mut starts[(hash % buckets) as usize];
+        if *start == 0 {
+            *start = base + index as u32;
+        }
+    }
+    let mut table = Vec::new();
+    for word in [buckets, base, words as u32, SHIFT] {
+        table.extend(word.to_le_bytes());
+    }
+    table.extend(bloom.iter().flat_map(|word| word.to_le_bytes()));
+    table.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
+    for (index, hash) in hashes.iter().enumerate() {
+        // The lowest bit marks the last symbol of a bucket.
+        let last = hashes.get(index + 1).is_none_or(|next| next % buckets != hash % buckets);
+        table.extend((hash & !1 | u32::from(last)).to_le_bytes());
+    }
+    table
+}
+
+/// `.hash` for the symbols from index 1 on.
+fn sysv_hash_table<'n>(names: impl ExactSizeIterator<Item = &'n [u8]>) -> Vec<u8> {
+    let count = names.len() as u32 + 1;
+    let buckets = count;
+    let mut heads = vec![0_u32; buckets as usize];
+    let mut chains = vec![0_u32; count as usize];
+    for (index, name) in names.enumerate() {
+        let head = &mut heads[(elf::hash(name) % buckets) as usize];
+        chains[index + 1] = std::mem::replace(head, index as u32 + 1);
+    }
+    let words = [buckets, count].into_iter().chain(heads).chain(chains);
+    words.flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Whether the image exports a definition, and whether another library may preempt it.
+pub(crate) fn export(link: &Link<'_>, global: &Global<'_>) -> (bool, bool) {
+    let hidden = global.visibility >= Visibility::Hidden || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
+    let linkers = matches!(global.definition, Definition::Anchor(_));
+    if hidden || linkers || !global.is_defined_here() {
+        return (false, false);
+    }
+    let function = matches!(global.kind, SymbolKind::Function | SymbolKind::Ifunc);
+    let binds_here = match link.options.elf.symbolic {
+        Symbolic::None => false,
+        Symbolic::Functions => function,
+        Symbolic::All => true,
+    };
+    (true, global.visibility == Visibility::Default && !binds_here)
+}
+
+/// The binding of a global symbol in a symbol table (gABI: hidden symbols become local).
+pub(crate) fn binding(global: &Global<'_>) -> Binding {
+    let hidden = global.visibility >= Visibility::Hidden || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
+    match () {
+        () if hidden && global.is_defined_here() => Binding::Local,
+        () if global.flags.has(GlobalFlags::UNIQUE) => Binding::Unique,
+        () if global.is_defined_here() && global.flags.has(GlobalFlags::WEAK_DEFINITION) => Binding::Weak,
+        () if global.is_weak_reference() => Binding::Weak,
+        () => Binding::Global,
+    }
+}

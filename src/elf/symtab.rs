@@ -1,0 +1,313 @@
+//! `.symtab` and `.strtab`: every symbol of every object, so that debuggers and stack traces find functions by name.
+//!
+//! `.strtab` is the objects' string tables one after the other, as they are; a symbol's name only shifts by where its
+//! object's table starts. `.symtab` is made in parts, each from a stretch of one object's symbols or of the global ones,
+//! when it is written: nothing of it is held.
+
+use object::elf;
+
+use super::dynamic;
+use crate::error::Error;
+use crate::link::{Link, over};
+use crate::model::{Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Visibility};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
+
+/// The number of input symbols that a part is made from, at most.
+const PART: usize = 1 << 14;
+/// Size of an `Elf64_Sym`, in bytes.
+pub(crate) const SYMBOL_SIZE: u64 = 24;
+
+/// A symbol table's entry without its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    /// `st_info`: binding and type.
+    info: u8,
+    /// `st_other`.
+    other: u8,
+    /// `st_shndx`.
+    section: u16,
+    /// `st_value`.
+    value: u64,
+    /// `st_size`.
+    size: u64,
+}
+
+impl Entry {
+    /// The `Elf64_Sym` with a name at `name` of the string table.
+    pub(crate) fn encode(&self, name: u32) -> [u8; SYMBOL_SIZE as usize] {
+        let mut bytes = [0; SYMBOL_SIZE as usize];
+        bytes[..4].copy_from_slice(&name.to_le_bytes());
+        (bytes[4], bytes[5]) = (self.info, self.other);
+        bytes[6..8].copy_from_slice(&self.section.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.value.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.size.to_le_bytes());
+        bytes
+    }
+}
+
+/// The plan of `.symtab` and `.strtab`.
+#[derive(Debug, Default)]
+pub(crate) struct SymbolTable {
+    /// The parts, in order, with the number of symbols each gives.
+    pub(crate) parts: Vec<(Part, u32)>,
+    /// Index of the first symbol that is not local: `sh_info`.
+    pub(crate) first_global: u32,
+    /// Where each object's strings start in `.strtab`.
+    bases: Vec<u32>,
+    /// Strings that no object has, behind those of the objects, and their symbols.
+    extra: (u32, Vec<u8>, Vec<(GlobalId, u32)>),
+}
+
+/// What a stretch of `.symtab` is made from.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    /// The null symbol.
+    Null,
+    /// Local symbols of an object: its symbols from one index to another.
+    Locals(ObjectId, u32, u32),
+    /// Global symbols that are local in the image, from one id to another.
+    Hidden(u32, u32),
+    /// Global symbols, from one id to another.
+    Globals(u32, u32),
+}
+
+impl SymbolTable {
+    /// Decides which symbols the table has.
+    ///
+    /// # Errors
+    /// If the strings take more than 4 GiB.
+    pub(crate) fn new(link: &Link<'_>) -> Result<Self, Error> {
+        let mut table = Self::default();
+        let mut end = 1_u64;
+        for (_, object) in link.objects() {
+            table.bases.push(u32::try_from(end).unwrap_or(u32::MAX));
+            end += strings_size(object);
+        }
+        table.extra.0 = u32::try_from(end).unwrap_or(u32::MAX);
+        for (id, global) in link.symbols.iter() {
+            if in_table(global) && global.mention.is_none() {
+                table.extra.2.push((id, table.extra.0.saturating_add(table.extra.1.len() as u32)));
+                table.extra.1.extend_from_slice(global.name);
+                table.extra.1.push(0);
+            }
+        }
+        let total = end + table.extra.1.len() as u64;
+        over("ELF string table", "the size of all symbols' names", total, u32::MAX.into())?;
+
+        let mut parts = Vec::new();
+        for (id, object) in link.objects() {
+            let locals = object.symbols.iter().take_while(|symbol| symbol.binding == Binding::Local).count();
+            for first in (0..locals).step_by(PART) {
+                parts.push(Part::Locals(id, first as u32, locals.min(first + PART) as u32));
+            }
+        }
+        let steps = || (0..link.symbols.len()).step_by(PART);
+        let ends = |first: usize| (first as u32, link.symbols.len().min(first + PART) as u32);
+        parts.extend(steps().map(|first| Part::Hidden(ends(first).0, ends(first).1)));
+        parts.extend(steps().map(|first| Part::Globals(ends(first).0, ends(first).1)));
+        let counts = link.workers.map(&parts, |part| count(link, part));
+        table.parts.push((Part::Null, 1));
+        table.parts.extend(parts.into_iter().zip(counts).filter(|(_, count)| *count > 0));
+        let total: u64 = table.parts.iter().map(|(_, count)| u64::from(*count)).sum();
+        over("ELF symbol table", "the number of symbols", total, u32::MAX.into())?;
+        let local = table.parts.iter().filter(|(part, _)| !matches!(part, Part::Globals(..)));
+        table.first_global = local.map(|(_, count)| *count).sum();
+        Ok(table)
+    }
+
+    /// Size of `.symtab`, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        SYMBOL_SIZE * self.parts.iter().map(|(_, count)| u64::from(*count)).sum::<u64>()
+    }
+
+    /// Size of `.strtab`, in bytes.
+    pub(crate) fn strings_size(&self) -> u64 {
+        u64::from(self.extra.0) + self.extra.1.len() as u64
+    }
+
+    /// The strings behind those of the objects, and where they start in `.strtab`.
+    pub(crate) fn extra_strings(&self) -> (u64, &[u8]) {
+        (self.extra.0.into(), &self.extra.1)
+    }
+
+    /// Where an object's strings start in `.strtab`.
+    pub(crate) fn strings_start(&self, object: ObjectId) -> u64 {
+        self.bases[object.index()].into()
+    }
+
+    /// Makes a part.
+    pub(crate) fn make(&self, link: &Link<'_>, part: &Part) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match part {
+            Part::Null => bytes.extend([0; SYMBOL_SIZE as usize]),
+            Part::Locals(id, first, last) => {
+                let object = link.object(*id);
+                let base = self.bases[id.index()];
+                for symbol in &object.symbols[*first as usize..*last as usize] {
+                    if is_kept_local(object, symbol) {
+                        let entry = local_symbol(link, *id, symbol);
+                        bytes.extend(entry.encode(base.wrapping_add(symbol.name)));
+                    }
+                }
+            }
+            Part::Hidden(first, last) | Part::Globals(first, last) => {
+                let hidden = matches!(part, Part::Hidden(..));
+                for id in (*first..*last).map(GlobalId) {
+                    let global = link.symbols.get(id);
+                    if in_table(global) && is_hidden(global) == hidden {
+                        bytes.extend(global_symbol(link, id).encode(self.name(link, id)));
+                    }
+                }
+            }
+        }
+        bytes
+    }
+
+    fn name(&self, link: &Link<'_>, id: GlobalId) -> u32 {
+        if let Some((object, index)) = link.symbols.get(id).mention {
+            return self.bases[object.index()].wrapping_add(link.object(object).symbols[index as usize].name);
+        }
+        let at = self.extra.2.binary_search_by_key(&id, |(id, _)| *id);
+        at.map_or(0, |at| self.extra.2[at].1)
+    }
+}
+
+/// The bytes that an object's string table takes: with a NUL byte where it lacks the last one.
+fn strings_size(object: &Object<'_>) -> u64 {
+    object.strings.len() as u64 + u64::from(object.strings.last().is_some_and(|last| *last != 0))
+}
+
+fn count(link: &Link<'_>, part: &Part) -> u32 {
+    let count = match part {
+        Part::Null => 1,
+        Part::Locals(id, first, last) => {
+            let object = link.object(*id);
+            let symbols = &object.symbols[*first as usize..*last as usize];
+            symbols.iter().filter(|symbol| is_kept_local(object, symbol)).count()
+        }
+        Part::Hidden(first, last) | Part::Globals(first, last) => {
+            let hidden = matches!(part, Part::Hidden(..));
+            let globals = (*first..*last).map(|id| link.symbols.get(GlobalId(id)));
+            globals.filter(|global| in_table(global) && is_hidden(global) == hidden).count()
+        }
+    };
+    count as u32
+}
+
+/// Whether a local symbol is worth keeping: named, of a section that is in the image, and not an assembler's own label of
+/// a merged constant.
+fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
+    let name = object.strings.get(symbol.name as usize..).unwrap_or_default();
+    if name.first().is_none_or(|first| *first == 0) {
+        return false;
+    }
+    match (symbol.kind, symbol.section()) {
+        (SymbolKind::File, _) => true,
+        (SymbolKind::Section, _) => false,
+        (_, SymbolSection::Absolute) => true,
+        (_, SymbolSection::In(index)) => object.sections.get(index as usize).is_some_and(|section| {
+            section.is_live() && !(section.flags.has(SectionFlags::MERGE) && name.starts_with(b".L"))
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a global symbol stands in `.symtab`: those that an object mentions and that mean something.
+fn in_table(global: &Global<'_>) -> bool {
+    global.flags.has(GlobalFlags::IN_OBJECT)
+        && (global.is_defined_here() || global.visibility == Visibility::Default || global.dynamic_index != 0)
+}
+
+fn is_hidden(global: &Global<'_>) -> bool {
+    dynamic::binding(global) == Binding::Local
+}
+
+fn info(binding: Binding, kind: SymbolKind) -> u8 {
+    let binding = match binding {
+        Binding::Local => elf::STB_LOCAL,
+        Binding::Global => elf::STB_GLOBAL,
+        Binding::Weak => elf::STB_WEAK,
+        Binding::Unique => elf::STB_GNU_UNIQUE,
+    };
+    let kind = match kind {
+        SymbolKind::None => elf::STT_NOTYPE,
+        SymbolKind::Object => elf::STT_OBJECT,
+        SymbolKind::Function => elf::STT_FUNC,
+        SymbolKind::Section => elf::STT_SECTION,
+        SymbolKind::File => elf::STT_FILE,
+        SymbolKind::Tls => elf::STT_TLS,
+        SymbolKind::Ifunc => elf::STT_GNU_IFUNC,
+    };
+    elf::SymbolInfo::new(binding, kind).0
+}
+
+/// The section header index of an output section.
+fn header_index(output: u32) -> u16 {
+    // The plan has checked that all indices are below SHN_LORESERVE.
+    output as u16 + 1
+}
+
+fn local_symbol(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> Entry {
+    let section = match symbol.section() {
+        SymbolSection::In(index) => header_index(link.section(id, index).output),
+        SymbolSection::Absolute => elf::SHN_ABS.0,
+        _ => elf::SHN_UNDEF.0,
+    };
+    let value = value(link, symbol.kind, link.symbol_address(id, symbol).unwrap_or(0));
+    Entry { info: info(Binding::Local, symbol.kind), other: symbol.other, section, value, size: symbol.size }
+}
+
+/// The value of a thread-local symbol is its offset in the TLS block, of others the address.
+fn value(link: &Link<'_>, kind: SymbolKind, address: u64) -> u64 {
+    if kind == SymbolKind::Tls { address.wrapping_sub(link.elf.tls.0) } else { address }
+}
+
+/// The symbol table's entry of a global symbol.
+pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
+    let global = link.symbols.get(id);
+    let (section, size, other) = describe(link, global);
+    let binding = dynamic::binding(global);
+    let kind = if global.is_defined_here() || global.kind == SymbolKind::Tls { global.kind } else { SymbolKind::None };
+    let kind = if matches!(global.definition, Definition::Library(..)) { global.kind } else { kind };
+    // The caller of an import does not care how the other library finds its code.
+    let kind = if kind == SymbolKind::Ifunc && !global.is_defined_here() { SymbolKind::Function } else { kind };
+    let value = if global.is_defined_here() { value(link, global.kind, link.global_address(id)) } else { 0 };
+    let visibility = match (binding, global.visibility) {
+        (Binding::Local, _) => elf::STV_HIDDEN,
+        (_, Visibility::Protected) => elf::STV_PROTECTED,
+        _ => elf::STV_DEFAULT,
+    };
+    Entry { info: info(binding, kind), other: (other & !3) | visibility.0, section, value, size }
+}
+
+/// Section index, size and `st_other` of a global symbol.
+fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
+    match global.definition {
+        Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => (elf::SHN_UNDEF.0, 0, 0),
+        Definition::Object(object, index) => {
+            let symbol = link.object(object).symbols[index as usize];
+            let section = match symbol.section() {
+                SymbolSection::In(index) => header_index(link.section(object, index).output),
+                _ => elf::SHN_ABS.0,
+            };
+            (section, symbol.size, symbol.other)
+        }
+        Definition::Allotted(_) => {
+            let size = global.mention.map_or(0, |(object, index)| link.object(object).symbols[index as usize].size);
+            (header_index(link.elf.commons), size, 0)
+        }
+        Definition::Absolute(_) => (elf::SHN_ABS.0, 0, 0),
+        Definition::Anchor(anchor) => (anchor_section(link, anchor), 0, 0),
+        Definition::Alias(target, _) => describe(link, link.symbols.get(target)),
+    }
+}
+
+/// The section header index that an anchor's symbol counts as part of.
+fn anchor_section(link: &Link<'_>, anchor: Anchor) -> u16 {
+    let address = super::anchor_address(link, anchor);
+    let holds = |output: &crate::layout::OutputSection<'_>| {
+        output.flags.has(SectionFlags::ALLOC) && output.address <= address && address <= output.end()
+    };
+    let first = link.outputs.iter().position(|output| output.flags.has(SectionFlags::ALLOC)).unwrap_or(0);
+    header_index(link.outputs.iter().rposition(holds).unwrap_or(first) as u32)
+}

@@ -1,0 +1,220 @@
+//! The link, on one page.
+//!
+//! [`link`] is the list of passes, in order, each with a line of why. What a pass needs of the former ones stands in
+//! [`Link`]; what only ELF has is in `elf`. Comments mark the barriers: from there on something is fixed.
+
+use std::time::Instant;
+
+use crate::elf;
+use crate::error::{Error, Errors, Result};
+use crate::image::Image;
+use crate::input::Inputs;
+use crate::layout::OutputSection;
+use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
+use crate::options::{Options, Target, Undefined};
+use crate::report::Report;
+use crate::resolve;
+use crate::scan;
+use crate::slots::{Slots, SymbolRef};
+use crate::symbols::{Definition, Symbols};
+use crate::workers::Workers;
+
+/// The state of one link, filled pass by pass.
+#[derive(Debug)]
+pub(crate) struct Link<'a> {
+    /// What is asked for.
+    pub(crate) options: &'a Options,
+    /// What the image is for.
+    pub(crate) target: Target,
+    /// The threads.
+    pub(crate) workers: Workers,
+    /// The objects that take part, in link order.
+    pub(crate) objects: Vec<Object<'a>>,
+    /// The global symbols.
+    pub(crate) symbols: Symbols<'a>,
+    /// The shared libraries that take part, in command-line order.
+    pub(crate) libraries: Vec<resolve::Library<'a>>,
+    /// The section that holds the heap image, which goes last.
+    pub(crate) heap_image: Option<(ObjectId, SectionIndex)>,
+    /// Slots of the GOT and the PLT.
+    pub(crate) slots: Slots,
+    /// The sections of the image, in order.
+    pub(crate) outputs: Vec<OutputSection<'a>>,
+    /// What only ELF images have.
+    pub(crate) elf: elf::Plan<'a>,
+    /// What has been done.
+    pub(crate) report: Report,
+}
+
+/// Links `inputs` into an image.
+///
+/// The image borrows the inputs: its bytes are made when it is written or copied out.
+///
+/// # Errors
+/// Every problem that the first failing pass found; see [`Error`].
+pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a>> {
+    options.validate()?;
+    let mut clock = Clock::start();
+    let workers = Workers::new(options.threads, inputs.size());
+
+    // Every object that is sure to take part is read at once; members of archives follow when something asks for them.
+    let parsed = resolve::parse(inputs, options, &workers)?;
+    clock.lap("parse");
+
+    // Each global name gets its definition, in command-line order; archives give the members that are asked for.
+    let mut link = resolve::resolve(inputs, parsed, options, workers)?;
+    clock.lap("resolve");
+    // Beyond this point no object and no library is added.
+
+    // Names that only a linker can define, and blocks for common symbols.
+    elf::define_symbols(&mut link)?;
+    let unclear = link.symbols.duplicate_problems(&link.objects);
+    if options.allow_multiple_definition {
+        link.report.warnings.extend(unclear.iter().map(ToString::to_string));
+    } else {
+        Errors::check(unclear)?;
+    }
+
+    // The heap image is 60 to 95 % of a package image; what refers to it must be known before anything is rewritten.
+    link.heap_image = find_heap_image(&link);
+
+    // Who may preempt what, and what is far: all that relocations need to know of symbols.
+    elf::fix_traits(&mut link);
+    if options.gc_sections {
+        crate::gc::collect(&mut link);
+    }
+    Errors::check(scan::undefined(&link, options.undefined == Undefined::Error))?;
+    if options.undefined == Undefined::Warn {
+        let missing = scan::undefined(&link, true);
+        link.report.warnings.extend(missing.iter().map(ToString::to_string));
+    }
+    // Beyond this point no symbol is added, and no section comes or goes.
+
+    // What the image must provide: slots, dynamic relocations, dynamic symbols.
+    let found = scan::scan(&link)?;
+    clock.lap("scan");
+    link.slots = Slots::assign(&link.symbols, &found.locals, found.tls_module, options.elf.now);
+
+    // Which output sections there are, what goes where in them, and the tables that do not depend on addresses.
+    elf::plan(&mut link, found)?;
+    clock.lap("plan");
+
+    // Addresses and file offsets.
+    elf::assign_addresses(&mut link)?;
+    // Addresses are fixed from here.
+    clock.lap("layout");
+
+    // Addresses of all symbols, and the tables that need them.
+    let mut image = elf::emit(link)?;
+    clock.lap("emit");
+    image.link.report.phases = clock.laps;
+    Ok(image)
+}
+
+/// The section that defines `jl_system_image_data`, if it can be laid out after all others.
+fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
+    use crate::model::SectionFlags as Flags;
+    let (_, global) = link.symbols.find(b"jl_system_image_data")?;
+    let Definition::Object(id, index) = global.definition else { return None };
+    let object = link.object(id);
+    let symbol = object.symbols.get(index as usize)?;
+    let SymbolSection::In(section) = symbol.section() else { return None };
+    let flags = object.sections.get(section as usize)?.flags;
+    let bound = Flags::EXEC.and(Flags::TLS).and(Flags::MERGE).and(Flags::GROUP).and(Flags::LINK_ORDER).and(Flags::RELRO);
+    (flags.has(Flags::ALLOC) && !flags.any(bound)).then_some((id, section))
+}
+
+impl<'a> Link<'a> {
+    /// The objects with their ids.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (ObjectId, &Object<'a>)> {
+        self.objects.iter().enumerate().map(|(index, object)| (ObjectId(index as u32), object))
+    }
+
+    /// The object with an id of this link.
+    pub(crate) fn object(&self, id: ObjectId) -> &Object<'a> {
+        &self.objects[id.index()]
+    }
+
+    /// A section of an object of this link.
+    pub(crate) fn section(&self, object: ObjectId, index: SectionIndex) -> &Section<'a> {
+        &self.objects[object.index()].sections[index as usize]
+    }
+
+    /// The slots of a symbol of an object.
+    pub(crate) fn slots_of(&self, object: ObjectId, index: u32, symbol: &Symbol) -> crate::slots::SymbolSlots {
+        match symbol.global.get() {
+            Some(global) => self.slots.of(SymbolRef::Global(global)),
+            None => self.slots.of(SymbolRef::Local(object, index)),
+        }
+    }
+
+    /// The address of an offset of an input section, in the image.
+    pub(crate) fn address_in(&self, object: ObjectId, index: SectionIndex, offset: u64) -> Option<u64> {
+        let section = self.section(object, index);
+        let output = self.outputs.get(section.output as usize)?;
+        let offset = self.elf.moved_offset(object, index, offset);
+        Some(output.address.wrapping_add(section.offset).wrapping_add(offset))
+    }
+
+    /// The address of a symbol of an object: 0 for what is defined nowhere, `None` for what is in no section of the image.
+    pub(crate) fn symbol_address(&self, object: ObjectId, symbol: &Symbol) -> Option<u64> {
+        if let Some(global) = symbol.global.get() {
+            return Some(self.global_address(global));
+        }
+        match symbol.section() {
+            SymbolSection::In(section) => {
+                if !self.section(object, section).is_live() {
+                    return None;
+                }
+                self.address_in(object, section, symbol.value)
+            }
+            SymbolSection::Absolute => Some(symbol.value),
+            SymbolSection::Undefined | SymbolSection::Common => Some(0),
+        }
+    }
+
+    /// The address of a global symbol: 0 for what is not defined in the image.
+    pub(crate) fn global_address(&self, id: crate::model::GlobalId) -> u64 {
+        match self.symbols.get(id).definition {
+            Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => 0,
+            Definition::Object(object, index) => {
+                let symbol = self.object(object).symbols[index as usize];
+                match symbol.section() {
+                    SymbolSection::In(section) => self.address_in(object, section, symbol.value).unwrap_or(0),
+                    _ => symbol.value,
+                }
+            }
+            Definition::Allotted(offset) => self.elf.commons_address(self).wrapping_add(offset),
+            Definition::Absolute(value) => value,
+            Definition::Anchor(anchor) => elf::anchor_address(self, anchor),
+            // Chains of aliases are resolved when they are defined: this ends.
+            Definition::Alias(target, offset) => self.global_address(target).wrapping_add_signed(offset),
+        }
+    }
+}
+
+/// Times the passes.
+struct Clock {
+    last: Instant,
+    laps: Vec<(&'static str, std::time::Duration)>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { last: Instant::now(), laps: Vec::new() }
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        let now = Instant::now();
+        self.laps.push((name, now.duration_since(self.last)));
+        self.last = now;
+    }
+}
+
+/// A limit that is exceeded.
+pub(crate) fn over(name: &'static str, what: &str, wanted: u64, limit: u64) -> Result<(), Error> {
+    if wanted <= limit {
+        return Ok(());
+    }
+    Err(Error::Limit { name, what: what.to_owned(), wanted, limit })
+}

@@ -1,0 +1,351 @@
+//! From inputs to objects with symbols that have a meaning.
+//!
+//! Inputs are entered in command-line order. An object, or a whole archive, takes part at once. An archive gives a member
+//! only for a name that something needs and nothing defines yet; a shared library is asked for the names that are left.
+//! Whoever stands first on the command line and has a name, gives it; a name that comes up later, in a member
+//! that was pulled in, is looked for from the first archive or library on again.
+
+use std::borrow::Cow;
+use std::collections::{HashSet, VecDeque};
+
+use crate::archive::{Archive, Index, Member, MemberId};
+use crate::elf;
+use crate::elf::library::SharedLibrary;
+use crate::error::{Error, Errors, Result};
+use crate::input::{Inputs, Kind, Opened};
+use crate::link::{Link, over};
+use crate::model::{GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
+use crate::options::{Options, SymbolValue, Target};
+use crate::report::Report;
+use crate::symbols::{Definition, GlobalFlags, Symbols};
+use crate::workers::Workers;
+
+/// A shared library that the image may refer to.
+#[derive(Debug)]
+pub(crate) struct Library<'a> {
+    /// What can be looked up in it.
+    pub(crate) shared: SharedLibrary<'a>,
+    /// The image asks the loader for it.
+    pub(crate) needed: bool,
+}
+
+/// An input after parsing.
+#[derive(Debug)]
+pub(crate) enum Parsed<'a> {
+    /// Objects that take part in any case.
+    Objects(Vec<Object<'a>>),
+    /// An archive whose members take part when they are needed.
+    Archive(Lazy<'a>),
+    /// A shared library, and whether it is needed only if something refers to it.
+    Library(Box<SharedLibrary<'a>>, bool),
+}
+
+/// An archive whose members take part when they are needed.
+#[derive(Debug)]
+pub(crate) struct Lazy<'a> {
+    name: &'a str,
+    archive: Archive<'a>,
+    index: Index<'a>,
+    taken: HashSet<MemberId>,
+    hide: bool,
+}
+
+/// Reads all inputs, in parallel.
+///
+/// # Errors
+/// Every input that cannot be read.
+pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Workers) -> Result<Vec<Parsed<'a>>> {
+    // A task is an object or another input; members of an archive are tasks of their own.
+    let mut tasks: Vec<(usize, Task<'a>)> = Vec::new();
+    let mut problems = Vec::new();
+    let items: Vec<Opened<'a>> = inputs.items().collect();
+    for (number, item) in items.iter().enumerate() {
+        match item.kind {
+            Kind::Object => tasks.push((number, Task::Object(InputName { file: item.name, member: None }, item.bytes))),
+            Kind::Archive if item.mode.whole_archive => {
+                for member in item.archive()?.members() {
+                    let Member { name, bytes, .. } = member?;
+                    let name = InputName { file: item.name, member: Some(Cow::Borrowed(name)) };
+                    tasks.push((number, Task::Object(name, bytes)));
+                }
+            }
+            Kind::Archive | Kind::SharedLibrary => tasks.push((number, Task::Other(*item))),
+        }
+    }
+    let results = workers.map(&tasks, |(_, task)| match task {
+        Task::Object(name, bytes) => elf::parse::parse(name.clone(), bytes).map(|object| Parsed::Objects(vec![object])),
+        Task::Other(item) => other(item, options),
+    });
+    let mut parsed: Vec<Parsed<'a>> = Vec::new();
+    let mut last = None;
+    for ((number, _), result) in tasks.iter().zip(results) {
+        match (result, parsed.last_mut()) {
+            (Err(error), _) => problems.push(error),
+            (Ok(Parsed::Objects(more)), Some(Parsed::Objects(objects))) if last == Some(*number) => {
+                objects.extend(more);
+            }
+            (Ok(mut item), _) => {
+                if let Parsed::Objects(objects) = &mut item {
+                    let hide = is_excluded(items[*number].name, &options.exclude_libs);
+                    objects.iter_mut().for_each(|object| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
+                }
+                parsed.push(item);
+            }
+        }
+        last = Some(*number);
+    }
+    Errors::check(problems)?;
+    Ok(parsed)
+}
+
+enum Task<'a> {
+    Object(InputName<'a>, &'a [u8]),
+    Other(Opened<'a>),
+}
+
+fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
+    if item.kind == Kind::SharedLibrary {
+        let library = item.shared_library()?;
+        return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
+    }
+    let archive = item.archive()?;
+    let index = archive.index()?;
+    let hide = is_excluded(item.name, &options.exclude_libs);
+    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken: HashSet::new(), hide }))
+}
+
+/// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
+fn is_excluded(path: &str, excluded: &[String]) -> bool {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    excluded.iter().any(|excluded| excluded == "ALL" || excluded == name)
+}
+
+/// Who may define a name that nothing defines yet, in command-line order.
+enum Provider<'a> {
+    Archive(Lazy<'a>),
+    Library(u32),
+}
+
+struct Resolver<'a> {
+    objects: Vec<Object<'a>>,
+    symbols: Symbols<'a>,
+    libraries: Vec<Library<'a>>,
+    providers: Vec<Provider<'a>>,
+    /// Names that were undefined when they came up.
+    wanted: Vec<GlobalId>,
+    target: Option<(Target, String)>,
+}
+
+/// Gives each global symbol its definition.
+///
+/// # Errors
+/// Inputs for different machines; too many sections or symbols; no object at all.
+pub(crate) fn resolve<'a>(
+    inputs: &'a Inputs<'a>,
+    parsed: Vec<Parsed<'a>>,
+    options: &'a Options,
+    workers: Workers,
+) -> Result<Link<'a>> {
+    let _ = inputs;
+    let mut resolver = Resolver {
+        objects: Vec::new(),
+        symbols: Symbols::default(),
+        libraries: Vec::new(),
+        providers: Vec::new(),
+        wanted: Vec::new(),
+        target: options.target.map(|target| (target, "-m".to_owned())),
+    };
+    for name in &options.required_symbols {
+        let id = resolver.symbols.intern(name.as_bytes());
+        resolver.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
+        resolver.wanted.push(id);
+    }
+    define(&mut resolver.symbols, options)?;
+    for item in parsed {
+        match item {
+            Parsed::Objects(objects) => {
+                for object in objects {
+                    resolver.add(object)?;
+                }
+            }
+            Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
+            Parsed::Library(shared, as_needed) => {
+                let number = resolver.libraries.len() as u32;
+                resolver.libraries.push(Library { shared: *shared, needed: !as_needed });
+                resolver.provider(Provider::Library(number))?;
+            }
+        }
+        let sections: usize = resolver.objects.iter().map(|object| object.sections.len()).sum();
+        let symbols: usize = resolver.objects.iter().map(|object| object.symbols.len()).sum();
+        over("sections", "the number of sections", sections as u64, options.limits.sections)?;
+        over("symbols", "the number of symbols", symbols as u64, options.limits.symbols)?;
+    }
+    resolver.mark_needed();
+    let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
+        return Err(Error::NoInput.into());
+    };
+    for library in &resolver.libraries {
+        elf::check_library(&library.shared, target)?;
+    }
+    let report = Report {
+        inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
+        libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
+        ..Report::default()
+    };
+    Ok(Link {
+        options,
+        target,
+        workers,
+        objects: resolver.objects,
+        symbols: resolver.symbols,
+        libraries: resolver.libraries,
+        heap_image: None,
+        slots: Default::default(),
+        outputs: Vec::new(),
+        elf: Default::default(),
+        report,
+    })
+}
+
+/// Enters the symbols that the caller defines.
+fn define<'a>(symbols: &mut Symbols<'a>, options: &'a Options) -> Result<(), Error> {
+    for (name, value) in &options.defined_symbols {
+        let id = symbols.intern(name.as_bytes());
+        let definition = match value {
+            SymbolValue::Number(number) => Definition::Absolute(*number),
+            SymbolValue::Symbol(target, offset) => {
+                let target = symbols.intern(target.as_bytes());
+                symbols.get_mut(target).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
+                // Following the chain from the target must not come back here.
+                let mut next = target;
+                while let Definition::Alias(further, _) = symbols.get(next).definition {
+                    next = further;
+                }
+                if next == id {
+                    return Err(Error::Options(format!("--defsym {name}: defined by itself")));
+                }
+                Definition::Alias(target, *offset)
+            }
+        };
+        let global = symbols.get_mut(id);
+        global.definition = definition;
+        global.flags.set(GlobalFlags::IN_OBJECT);
+    }
+    Ok(())
+}
+
+/// What a provider answers.
+enum Answer<'a> {
+    /// It does not have the name.
+    No,
+    /// It gives the name: as a library, or with a member that is on its way.
+    Given,
+    /// It gives the name with this member.
+    Member(Box<Object<'a>>),
+}
+
+impl<'a> Resolver<'a> {
+    /// Enters an object, and looks for what it needs among the providers so far.
+    fn add(&mut self, object: Object<'a>) -> Result<()> {
+        let mut queue = VecDeque::from([object]);
+        self.enter(&mut queue)
+    }
+
+    /// Enters the objects of `queue`, and those that they pull in.
+    fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
+        while let Some(mut object) = queue.pop_front() {
+            match &self.target {
+                None => self.target = Some((elf::target_of(&object)?, object.name.to_string())),
+                Some((target, source)) => elf::check_object(&object, *target, source)?,
+            }
+            let mut wanted = Vec::new();
+            let id = ObjectId(self.objects.len() as u32);
+            self.symbols.add_object(id, &mut object, &mut wanted);
+            self.objects.push(object);
+            for symbol in &wanted {
+                for number in 0..self.providers.len() {
+                    match self.ask(number, *symbol)? {
+                        Answer::No => {}
+                        Answer::Given => break,
+                        Answer::Member(member) => {
+                            queue.push_back(*member);
+                            break;
+                        }
+                    }
+                }
+            }
+            self.wanted.extend(wanted);
+        }
+        Ok(())
+    }
+
+    /// Enters an archive or library, and looks in it for what is needed so far.
+    fn provider(&mut self, provider: Provider<'a>) -> Result<()> {
+        let number = self.providers.len();
+        self.providers.push(provider);
+        let symbols = &self.symbols;
+        self.wanted.sort_unstable();
+        self.wanted.dedup();
+        self.wanted.retain(|id| symbols.is_wanted(*id));
+        let mut queue = VecDeque::new();
+        for symbol in self.wanted.clone() {
+            if let Answer::Member(member) = self.ask(number, symbol)? {
+                queue.push_back(*member);
+            }
+        }
+        self.enter(&mut queue)
+    }
+
+    /// Asks one provider for a symbol.
+    fn ask(&mut self, number: usize, id: GlobalId) -> Result<Answer<'a>> {
+        let global = self.symbols.get(id);
+        if global.definition != Definition::Undefined {
+            return Ok(Answer::Given);
+        }
+        match &mut self.providers[number] {
+            Provider::Archive(lazy) => {
+                // A weak reference does not pull in a member (gABI, Symbol Table).
+                if !global.flags.has(GlobalFlags::STRONG_REFERENCE) {
+                    return Ok(Answer::No);
+                }
+                let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
+                if !lazy.taken.insert(member) {
+                    return Ok(Answer::Given);
+                }
+                let Member { name, bytes, .. } = lazy.archive.member(member)?;
+                let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+                let mut object = elf::parse::parse(name, bytes)?;
+                object.hide_symbols = lazy.hide;
+                Ok(Answer::Member(Box::new(object)))
+            }
+            Provider::Library(library) => {
+                // What must not be seen from outside cannot come from there.
+                if global.visibility != Visibility::Default {
+                    return Ok(Answer::No);
+                }
+                let library = *library;
+                let Some(export) = self.libraries[library as usize].shared.lookup(global.name, global.version) else {
+                    return Ok(Answer::No);
+                };
+                let global = self.symbols.get_mut(id);
+                global.definition = Definition::Library(library, export.version);
+                let kind = elf::parse::symbol_kind(export.kind);
+                if kind != SymbolKind::None {
+                    global.kind = kind;
+                }
+                Ok(Answer::Given)
+            }
+        }
+    }
+
+    /// Marks the libraries that define something the image needs.
+    fn mark_needed(&mut self) {
+        for (_, global) in self.symbols.iter() {
+            if let Definition::Library(library, _) = global.definition
+                && global.flags.has(GlobalFlags::STRONG_REFERENCE)
+            {
+                self.libraries[library as usize].needed = true;
+            }
+        }
+    }
+}
