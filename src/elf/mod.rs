@@ -1,0 +1,4 @@
+//! What only ELF has.
+
+pub(crate) mod library;
+pub(crate) mod script;
