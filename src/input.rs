@@ -3,7 +3,17 @@
 //! [`Inputs::open`] does everything that touches the file system on the way in: it searches libraries, expands linker
 //! scripts, maps (or reads) each file once. From there on the link works on borrowed bytes.
 
+mod content;
+mod open;
+
 use std::path::PathBuf;
+
+pub(crate) use self::content::Content;
+use crate::archive::{Archive, MemberId};
+use crate::elf::library::SharedLibrary;
+use crate::error::{Error, Result};
+use crate::map::Contents;
+use crate::options::Options;
 
 /// One input as the caller names it.
 #[derive(Debug, Clone)]
@@ -41,4 +51,131 @@ pub struct Mode {
     pub as_needed: bool,
     /// Search for static archives only (`-Bstatic`).
     pub static_only: bool,
+}
+
+/// The inputs of a link, opened: they own the mappings, and what a link produces borrows from them.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    files: Vec<File<'a>>,
+    items: Vec<Item>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Opens `inputs`: finds libraries, expands linker scripts, maps each file once or, if
+    /// [`Options::read_inputs`] says so, reads it.
+    ///
+    /// Libraries are searched in [`Options::search_paths`] in order: in each directory first `libNAME.so`, unless
+    /// [`Mode::static_only`], then `libNAME.a`. If [`Options::target`] is given, files for another machine are passed
+    /// over.
+    ///
+    /// Bytes in memory never cause a file to be opened: linker scripts and thin archives have to be given by path.
+    ///
+    /// # Errors
+    /// All that is wrong with any of them: files that cannot be read, libraries that are not found, files that are
+    /// nothing that can be linked, linker scripts that do more than name files.
+    pub fn open(inputs: Vec<Input<'a>>, options: &Options) -> Result<Self> {
+        open::open(inputs, options)
+    }
+
+    /// The inputs in link order. Each shared library occurs once, where it was first named, and is
+    /// [`as_needed`](Mode::as_needed) only if it was so each time; objects and archives occur as often as they were named.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Opened<'_>> {
+        self.items.iter().filter_map(|item| {
+            let file = self.files.get(item.file)?;
+            let (bytes, members) = (file.bytes(), file.members.as_slice());
+            let Item { name, default_soname, mode, kind, .. } = item;
+            Some(Opened { file: item.file, name, default_soname, bytes, members, mode: *mode, kind: *kind })
+        })
+    }
+
+    /// Things that are allowed and probably not wanted.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+/// An opened input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened<'a> {
+    /// Which file it is: equal for inputs that are the same file.
+    pub(crate) file: usize,
+    /// What messages call it: the path under which it was found, or the name given with bytes in memory.
+    pub(crate) name: &'a str,
+    /// The contents.
+    pub(crate) bytes: &'a [u8],
+    /// How it takes part.
+    pub(crate) mode: Mode,
+    /// What it is.
+    pub(crate) kind: Kind,
+    default_soname: &'a str,
+    members: &'a [(MemberId, Contents)],
+}
+
+/// What an opened input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A relocatable object.
+    Object,
+    /// An archive, thin or not: see [`Opened::archive`].
+    Archive,
+    /// A shared library: see [`Opened::library`].
+    SharedLibrary,
+}
+
+impl<'a> Opened<'a> {
+    /// The input as an archive.
+    ///
+    /// # Errors
+    /// As of [`Archive::parse`].
+    pub(crate) fn archive(&self) -> Result<Archive<'a>, Error> {
+        Archive::parse_thin(self.name, self.bytes, self.members)
+    }
+
+    /// The input as a shared library.
+    ///
+    /// # Errors
+    /// As of [`SharedLibrary::parse`].
+    pub(crate) fn library(&self) -> Result<SharedLibrary<'a>, Error> {
+        SharedLibrary::parse(self.name, self.default_soname, self.bytes)
+    }
+}
+
+/// A file, or bytes given as one.
+#[derive(Debug)]
+struct File<'a> {
+    storage: Storage<'a>,
+    /// The files of a thin archive's members, ascending.
+    members: Vec<(MemberId, Contents)>,
+}
+
+#[derive(Debug)]
+enum Storage<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Contents),
+}
+
+/// A place in the link order.
+#[derive(Debug)]
+struct Item {
+    file: usize,
+    name: String,
+    default_soname: String,
+    mode: Mode,
+    kind: Kind,
+}
+
+impl File<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.storage.bytes()
+    }
+}
+
+impl Storage<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(contents) => contents.bytes(),
+        }
+    }
 }

@@ -2,20 +2,36 @@
 
 #![deny(unsafe_code)]
 
+mod apply;
 mod arch;
+mod archive;
+mod bytes;
 mod debug;
 mod elf;
 mod error;
+mod file;
+mod gc;
+mod image;
 mod input;
+mod layout;
+mod link;
+mod map;
 mod model;
 mod options;
-mod reloc;
 mod reader;
+mod reloc;
 mod report;
+mod resolve;
+mod scan;
+mod slots;
+mod symbols;
 mod unwind;
+mod workers;
 
 pub use error::{Error, Errors, Place, Result};
-pub use input::{Input, Mode, Source};
+pub use image::Image;
+pub use input::{Input, Inputs, Mode, Source};
+pub use link::link;
 pub use options::{
     Arch, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os, Strip,
     SymbolValue, Symbolic, Target, Undefined,

@@ -5,10 +5,11 @@
 //! record. Hence two rules for the layout:
 //!
 //! * **No gaps.** A section's records start where the former's end, whatever `sh_addralign` says; only the output section
-//!   itself is aligned, to the strictest of its inputs. Records need no alignment of their own: LSB and DWARF ask for
-//!   none, compilers place them at multiples of four in 64-bit sections aligned to eight (LLVM pads only the last record
-//!   of a section), and readers fetch their fields through unaligned accesses.
-//! * **One end.** Terminators of inputs are cut (`crtend.o` is nothing but one, `crt1.o` ends with one), and
+//!   itself is aligned, to the strictest of its inputs. DWARF (§6.4.1) wants the size of a record to be a multiple of the
+//!   address size, and so keeps records aligned, but compilers do not keep to it (LLVM's records are multiples of four in
+//!   64-bit objects and only the last of a section is padded; those of `crt1.o` are too), so that readers have to fetch
+//!   the fields of a record from any multiple of four, and do, through unaligned accesses.
+//! * **One end.** Terminators of inputs are cut (the section of `crtend.o` is nothing but one), and
 //!   [`TERMINATOR`](super::eh_frame::TERMINATOR) is put behind the last record.
 //!
 //! FDEs of functions that are not in the image (COMDAT groups that lost, collected sections) go, as do CIEs that no FDE
@@ -137,6 +138,23 @@ impl Joined {
             [piece] => piece.input.start == 0,
             _ => false,
         }
+    }
+
+    /// The contribution's bytes, not yet relocated, where `section` is what was joined.
+    pub(crate) fn contents(&self, section: &[u8]) -> Vec<u8> {
+        let mut contents = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
+        for Piece { input, .. } in &self.pieces {
+            if let (Ok(start), Ok(end)) = (usize::try_from(input.start), usize::try_from(input.end)) {
+                contents.extend_from_slice(section.get(start..end).unwrap_or_default());
+            }
+        }
+        for Patch { output_offset, value } in &self.patches {
+            let field = usize::try_from(*output_offset).ok().and_then(|offset| contents.get_mut(offset..));
+            if let Some(field) = field.and_then(|field| field.first_chunk_mut::<4>()) {
+                *field = value.to_le_bytes();
+            }
+        }
+        contents
     }
 
     /// Where the input byte at `offset` is in the contribution; `None` if its record is gone.

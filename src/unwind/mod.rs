@@ -7,3 +7,6 @@ pub(crate) mod eh_frame;
 pub(crate) mod eh_frame_hdr;
 pub(crate) mod join;
 pub(crate) mod pointer;
+
+#[cfg(test)]
+mod tests;

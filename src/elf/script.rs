@@ -1,0 +1,221 @@
+//! Linker scripts that stand in for a library and name what to link instead, as `libc.so` does on most systems:
+//!
+//! ```text
+//! OUTPUT_FORMAT(elf64-x86-64)
+//! GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )
+//! ```
+//!
+//! Scripts that lay out sections are another matter: they are refused. The language is that of the GNU linker's manual,
+//! *Linker Scripts*, *Commands Dealing with Files*.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+use crate::error::Error;
+
+/// Commands that a linker script may well start with, and that are not for this linker.
+const REFUSED: &[&str] = &[
+    "ASSERT",
+    "CONSTANT",
+    "ENTRY",
+    "EXTERN",
+    "FORCE_COMMON_ALLOCATION",
+    "FORCE_GROUP_ALLOCATION",
+    "HIDDEN",
+    "INCLUDE",
+    "INHIBIT_COMMON_ALLOCATION",
+    "INSERT",
+    "LD_FEATURE",
+    "MEMORY",
+    "NOCROSSREFS",
+    "NOCROSSREFS_TO",
+    "OUTPUT",
+    "OUTPUT_ARCH",
+    "PHDRS",
+    "PROVIDE",
+    "PROVIDE_HIDDEN",
+    "REGION_ALIAS",
+    "SECTIONS",
+    "STARTUP",
+    "TARGET",
+    "VERSION",
+];
+
+/// A linker script: what it asks for, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Script<'a> {
+    /// The output formats that it is for (`OUTPUT_FORMAT`), in BFD's names: none, one, or the default, the big-endian
+    /// and the little-endian one.
+    pub(crate) formats: Vec<&'a str>,
+    /// The directories that it adds to those searched (`SEARCH_DIR`).
+    pub(crate) search_paths: Vec<&'a str>,
+    /// The files that it names (`INPUT`, `GROUP`).
+    pub(crate) inputs: Vec<ScriptInput<'a>>,
+}
+
+/// A file that a linker script names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScriptInput<'a> {
+    /// The file.
+    pub(crate) file: ScriptFile<'a>,
+    /// Whether it stands inside of `AS_NEEDED`.
+    pub(crate) as_needed: bool,
+}
+
+/// How a linker script names a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScriptFile<'a> {
+    /// As a path or a file name.
+    Path(&'a str),
+    /// As a library to search for: what follows `-l`.
+    Library(&'a str),
+}
+
+impl<'a> Script<'a> {
+    /// Parses the script `text`, which messages call `name`.
+    ///
+    /// # Errors
+    /// Something that is not a linker script, or one that does more than name files; the message tells the line.
+    pub(crate) fn parse(name: &str, text: &'a [u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(text).map_err(|_| Error::unsupported(name, "neither an object nor text"))?;
+        let mut parser = Parser { rest: text, text };
+        parser.script().map_err(|problem| match problem {
+            Problem::NoScript => Error::unsupported(name, "text file, not a linker script that names libraries"),
+            Problem::Refused(command, line) => Error::unsupported(
+                name,
+                format!(
+                    "linker script, line {line}: {command}: only scripts that name files (INPUT, GROUP) are supported"
+                ),
+            ),
+            Problem::Syntax(what, line) => Error::malformed(name, format!("linker script, line {line}: {what}")),
+        })
+    }
+}
+
+/// What is wrong with a script, and in which line.
+enum Problem<'a> {
+    NoScript,
+    Refused(&'a str, usize),
+    Syntax(String, usize),
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    rest: &'a str,
+}
+
+/// The smallest parts of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token<'a> {
+    /// A word, in quotes or not.
+    Word(&'a str),
+    /// A character that stands for itself.
+    Mark(char),
+}
+
+impl<'a> Parser<'a> {
+    fn script(&mut self) -> Result<Script<'a>, Problem<'a>> {
+        let mut script = Script { formats: Vec::new(), search_paths: Vec::new(), inputs: Vec::new() };
+        let mut is_script = false;
+        while let Some(token) = self.token()? {
+            match token {
+                Token::Mark(';') => continue,
+                Token::Word("INPUT" | "GROUP") => self.inputs(&mut script.inputs)?,
+                Token::Word("OUTPUT_FORMAT") => script.formats = self.words()?,
+                Token::Word("SEARCH_DIR") => script.search_paths.extend(self.words()?),
+                Token::Word(command) if REFUSED.contains(&command) => {
+                    return Err(Problem::Refused(command, self.line()));
+                }
+                Token::Word(_) | Token::Mark(_) if !is_script => return Err(Problem::NoScript),
+                Token::Word(word) => return Err(Problem::Refused(word, self.line())),
+                Token::Mark(mark) => return Err(self.problem(format!("a command is expected, not '{mark}'"))),
+            }
+            is_script = true;
+        }
+        if is_script { Ok(script) } else { Err(Problem::NoScript) }
+    }
+
+    /// A list of files in parentheses, where `AS_NEEDED` may start an inner list.
+    fn inputs(&mut self, inputs: &mut Vec<ScriptInput<'a>>) -> Result<(), Problem<'a>> {
+        self.open()?;
+        // How many lists are open: the files of all but the outermost are linked as needed.
+        let mut depth = 1_usize;
+        while depth > 0 {
+            match self.element()? {
+                None => depth = depth.saturating_sub(1),
+                Some("AS_NEEDED") => {
+                    self.open()?;
+                    depth = depth.saturating_add(1);
+                }
+                Some(word) => {
+                    let file = word.strip_prefix("-l").map_or(ScriptFile::Path(word), ScriptFile::Library);
+                    inputs.push(ScriptInput { file, as_needed: depth > 1 });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A list of words in parentheses.
+    fn words(&mut self) -> Result<Vec<&'a str>, Problem<'a>> {
+        self.open()?;
+        std::iter::from_fn(|| self.element().transpose()).collect()
+    }
+
+    /// The next element of a list, after a comma if there is one; `None` at the list's end.
+    fn element(&mut self) -> Result<Option<&'a str>, Problem<'a>> {
+        loop {
+            match self.token()? {
+                Some(Token::Word(word)) => return Ok(Some(word)),
+                Some(Token::Mark(',')) => {}
+                Some(Token::Mark(')')) => return Ok(None),
+                Some(Token::Mark(mark)) => {
+                    return Err(self.problem(format!("a file name or ')' is expected, not '{mark}'")));
+                }
+                None => return Err(self.problem("a list has no end: ')' is missing")),
+            }
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Problem<'a>> {
+        match self.token()? {
+            Some(Token::Mark('(')) => Ok(()),
+            _ => Err(self.problem("'(' is expected")),
+        }
+    }
+
+    fn token(&mut self) -> Result<Option<Token<'a>>, Problem<'a>> {
+        self.rest = self.rest.trim_ascii_start();
+        while let Some(comment) = self.rest.strip_prefix("/*") {
+            let (_, rest) = comment.split_once("*/").ok_or_else(|| self.problem("a comment has no end"))?;
+            self.rest = rest.trim_ascii_start();
+        }
+        if let Some(quoted) = self.rest.strip_prefix('"') {
+            let (word, rest) = quoted.split_once('"').ok_or_else(|| self.problem("a quoted name has no end"))?;
+            self.rest = rest;
+            return Ok(Some(Token::Word(word)));
+        }
+        let is_end = |c: char| c.is_ascii_whitespace() || "(),;{}\"".contains(c);
+        let Some(first) = self.rest.chars().next() else { return Ok(None) };
+        let size = if is_end(first) { first.len_utf8() } else { self.rest.find(is_end).unwrap_or(self.rest.len()) };
+        let (token, rest) = self.rest.split_at_checked(size).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Ok(Some(if is_end(first) { Token::Mark(first) } else { Token::Word(token) }))
+    }
+
+    fn problem(&self, what: impl Into<String>) -> Problem<'a> {
+        Problem::Syntax(what.into(), self.line())
+    }
+
+    /// The number of the line that has been reached, from 1.
+    fn line(&self) -> usize {
+        let read = self.text.strip_suffix(self.rest).unwrap_or(self.text);
+        memchr::memchr_iter(b'\n', read.as_bytes()).count().saturating_add(1)
+    }
+}

@@ -1,0 +1,383 @@
+//! Opens the inputs: searches libraries, expands linker scripts, maps each file once.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use object::elf::{ELFCLASS64, ELFMAG, EM_X86_64};
+
+use super::content::Content;
+use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage};
+use crate::archive::{self, Archive};
+use crate::bytes;
+use crate::elf::script::{Script, ScriptFile};
+use crate::error::{Error, Errors, Result};
+use crate::map::{Contents, Identity};
+use crate::options::{Arch, Options, Target};
+
+/// How deep linker scripts may nest.
+const SCRIPT_DEPTH: usize = 16;
+/// How many files all linker scripts together may name.
+const SCRIPT_INPUTS: usize = 1 << 16;
+/// The largest linker script, in bytes.
+const SCRIPT_SIZE: usize = 1 << 20;
+
+/// Opens `inputs` in order. All problems are collected.
+pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inputs<'a>> {
+    let search_paths = options.search_paths.iter().map(|path| in_sysroot(path, options)).collect();
+    let mut opener = Opener {
+        options,
+        search_paths,
+        inputs: Inputs { files: Vec::new(), items: Vec::new(), warnings: Vec::new() },
+        paths: HashMap::new(),
+        identities: HashMap::new(),
+        libraries: HashMap::new(),
+        scripts: Vec::new(),
+        script_inputs: 0,
+        problems: Vec::new(),
+    };
+    for input in inputs {
+        match input.source {
+            Source::Path(path) => opener.path(&path, input.mode, SonameRule::Path),
+            Source::Library(name) => opener.library(&name, input.mode),
+            Source::Bytes { name, bytes } => opener.bytes(name, bytes, input.mode),
+        }
+    }
+    Errors::check(opener.problems)?;
+    Ok(opener.inputs)
+}
+
+struct Opener<'o, 'a> {
+    options: &'o Options,
+    /// The directories searched for libraries: those of the options and those that scripts add.
+    search_paths: Vec<PathBuf>,
+    inputs: Inputs<'a>,
+    /// The files opened so far by path: indices into `inputs.files`, or `None` if the problem was told.
+    paths: HashMap<PathBuf, Option<usize>>,
+    /// The same by what the file is, whatever the path.
+    identities: HashMap<Identity, usize>,
+    /// The items that are shared libraries, by file.
+    libraries: HashMap<usize, usize>,
+    /// The scripts that are being expanded, the outermost first.
+    scripts: Vec<ScriptPlace>,
+    script_inputs: usize,
+    problems: Vec<Error>,
+}
+
+/// A script that is being expanded.
+struct ScriptPlace {
+    file: usize,
+    /// Where the script is.
+    path: PathBuf,
+}
+
+/// What a library without `DT_SONAME` is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SonameRule {
+    /// By the path as it was given.
+    Path,
+    /// By the file name: the directory was found by search.
+    FileName,
+}
+
+impl<'a> Opener<'_, 'a> {
+    fn path(&mut self, path: &Path, mode: Mode, rule: SonameRule) {
+        match self.file(path) {
+            Ok(Some(file)) => self.add(file, path, mode, rule),
+            Ok(None) => {}
+            Err(error) => self.fail(path, error),
+        }
+    }
+
+    fn library(&mut self, name: &str, mode: Mode) {
+        let candidates = match name.strip_prefix(':') {
+            Some(file) => vec![file.to_owned()],
+            None if mode.static_only => vec![format!("lib{name}.a")],
+            None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
+        };
+        match self.search(&candidates) {
+            Some((path, file)) => self.add(file, &path, mode, SonameRule::FileName),
+            None => {
+                let searched = self.search_paths.clone();
+                self.problems.push(Error::LibraryNotFound { name: name.to_owned(), searched });
+            }
+        }
+    }
+
+    fn bytes(&mut self, name: String, bytes: &'a [u8], mode: Mode) {
+        let kind = match Content::of(bytes) {
+            Content::Object => Kind::Object,
+            Content::Archive => Kind::Archive,
+            Content::SharedLibrary => Kind::SharedLibrary,
+            // What names files may come from a stranger: bytes in memory never cause a file to be opened.
+            Content::ThinArchive => return self.refuse(&name, "thin archive: its members are files, so give its path"),
+            Content::Text => return self.refuse(&name, "text in memory: a linker script has to be given by its path"),
+            Content::Refused(what) => return self.refuse(&name, what),
+        };
+        let file = self.inputs.files.len();
+        self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new() });
+        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind });
+    }
+
+    /// The first of `names` in the first of the search paths that has one, with its path.
+    fn search(&mut self, names: &[String]) -> Option<(PathBuf, usize)> {
+        for directory in self.search_paths.clone() {
+            for name in names {
+                let path = directory.join(name);
+                match self.file(&path) {
+                    Ok(Some(file)) if self.is_foreign(file, &path) => {
+                        let path = path.display();
+                        self.inputs.warnings.push(format!("{path}: skipped in the search for {name}: other machine"));
+                    }
+                    Ok(Some(file)) => return Some((path, file)),
+                    Ok(None) => {}
+                    Err(error) if is_absence(&error) => {}
+                    Err(error) => self.fail(&path, error),
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Opener<'_, '_> {
+    /// The file at `path`, opened now or earlier; `None` if it cannot be opened and that has been told.
+    fn file(&mut self, path: &Path) -> io::Result<Option<usize>> {
+        if let Some(&file) = self.paths.get(path) {
+            return Ok(file);
+        }
+        let (contents, identity) = Contents::open(path, self.options.read_inputs)?;
+        let next = self.inputs.files.len();
+        let file = *self.identities.entry(identity).or_insert(next);
+        if file == next {
+            self.inputs.files.push(File { storage: Storage::Owned(contents), members: Vec::new() });
+        }
+        self.paths.insert(path.to_owned(), Some(file));
+        Ok(Some(file))
+    }
+
+    fn contents(&self, file: usize) -> &[u8] {
+        self.inputs.files.get(file).map(File::bytes).unwrap_or_default()
+    }
+
+    /// Adds the file, found at `path`, as what it is.
+    fn add(&mut self, file: usize, path: &Path, mode: Mode, rule: SonameRule) {
+        let name = path.display().to_string();
+        let default_soname = match rule {
+            SonameRule::Path => name.clone(),
+            SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind };
+        match Content::of(self.contents(file)) {
+            Content::Object => self.inputs.items.push(item(Kind::Object)),
+            Content::Archive => self.inputs.items.push(item(Kind::Archive)),
+            Content::ThinArchive => {
+                self.open_members(file, path);
+                self.inputs.items.push(item(Kind::Archive));
+            }
+            Content::SharedLibrary => {
+                let next = self.inputs.items.len();
+                let first = *self.libraries.entry(file).or_insert(next);
+                match self.inputs.items.get_mut(first) {
+                    // It is needed as soon as one of its mentions says so.
+                    Some(first) => first.mode.as_needed &= mode.as_needed,
+                    None => self.inputs.items.push(item(Kind::SharedLibrary)),
+                }
+            }
+            Content::Text => self.script(file, path, mode),
+            Content::Refused(what) => self.refuse(&name, what),
+        }
+    }
+
+    /// Opens the files of a thin archive, unless that has been done. Their paths are relative to the archive's.
+    fn open_members(&mut self, file: usize, path: &Path) {
+        let name = path.display().to_string();
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let Some(archive) = self.inputs.files.get_mut(file).filter(|file| file.members.is_empty()) else { return };
+        let members = match archive::thin_members(&name, archive.storage.bytes()) {
+            Ok(members) => members,
+            Err(error) => return self.problems.push(error),
+        };
+        let mut opened = Vec::new();
+        for (id, member) in members {
+            let path = match path_from_bytes(member) {
+                Some(member) => directory.join(member),
+                None => {
+                    let what = format!("thin archive: {:?} is no file name here", String::from_utf8_lossy(member));
+                    self.problems.push(Error::unsupported(&name, what));
+                    continue;
+                }
+            };
+            match Contents::open(&path, self.options.read_inputs) {
+                Ok((contents, _)) => opened.push((id, contents)),
+                Err(error) => self.problems.push(Error::read(&path, named_by("thin archive", &name, &error))),
+            }
+        }
+        archive.members = opened;
+    }
+
+    /// Adds what a linker script names.
+    fn script(&mut self, file: usize, path: &Path, mode: Mode) {
+        let name = path.display().to_string();
+        if self.scripts.iter().any(|script| script.file == file) {
+            return self.refuse(&name, "linker script that names itself");
+        }
+        if self.scripts.len() >= SCRIPT_DEPTH {
+            return self.refuse(&name, "linker script inside of too many others");
+        }
+        if self.contents(file).len() > SCRIPT_SIZE {
+            return self.refuse(&name, "text file, too large for a linker script that names libraries");
+        }
+        let text = self.contents(file).to_vec();
+        let script = match Script::parse(&name, &text) {
+            Ok(script) => script,
+            Err(error) => return self.problems.push(error),
+        };
+        for directory in script.search_paths {
+            self.search_paths.push(in_sysroot(Path::new(directory), self.options));
+        }
+        self.scripts.push(ScriptPlace { file, path: path.to_owned() });
+        for input in script.inputs {
+            self.script_inputs = self.script_inputs.saturating_add(1);
+            if self.script_inputs > SCRIPT_INPUTS {
+                self.refuse(&name, "linker script: scripts name too many files in all");
+                break;
+            }
+            let mode = Mode { as_needed: mode.as_needed || input.as_needed, ..mode };
+            match input.file {
+                ScriptFile::Library(library) => self.library(library, mode),
+                ScriptFile::Path(path) => self.script_path(path, mode),
+            }
+        }
+        self.scripts.pop();
+    }
+
+    /// Adds the file that the innermost script calls `name`.
+    ///
+    /// An absolute path in a script that is inside of the system root is looked up there first; a relative one beside
+    /// the script, in the current directory, and in the search paths.
+    fn script_path(&mut self, name: &str, mode: Mode) {
+        let script = self.scripts.last().map(|script| script.path.clone()).unwrap_or_default();
+        let path = in_sysroot(Path::new(name), self.options);
+        let mut places = Vec::new();
+        if path.has_root() {
+            places.extend(self.options.sysroot.as_deref().filter(|root| is_inside(&script, root)).map(|root| {
+                let below = path.strip_prefix("/").unwrap_or(&path);
+                (root.join(below), SonameRule::Path)
+            }));
+            places.push((path, SonameRule::Path));
+        } else {
+            let directory = script.parent().unwrap_or(Path::new(""));
+            places.push((directory.join(&path), SonameRule::Path));
+            places.extend(self.search_paths.iter().map(|directory| (directory.join(&path), SonameRule::FileName)));
+            places.insert(1, (path, SonameRule::Path));
+        }
+        for (path, rule) in places {
+            match self.file(&path) {
+                Ok(Some(file)) => return self.add(file, &path, mode, rule),
+                Ok(None) => return,
+                Err(error) if is_absence(&error) => {}
+                Err(error) => return self.fail(&path, error),
+            }
+        }
+        let error = named_by("linker script", &script.display().to_string(), &ErrorKind::NotFound.into());
+        self.problems.push(Error::read(Path::new(name), error));
+    }
+
+    /// Whether the file is for another machine than the one asked for, so that the search for a library passes over it.
+    fn is_foreign(&self, file: usize, path: &Path) -> bool {
+        let Some(target) = self.options.target else { return false };
+        let bytes = self.contents(file);
+        let name = path.display().to_string();
+        match Content::of(bytes) {
+            Content::Object | Content::SharedLibrary => !is_for(bytes, target),
+            Content::Archive => {
+                let members = Archive::parse(&name, bytes).into_iter().flat_map(|archive| archive.members());
+                let mut objects = members.map_while(Result::ok).filter(|member| member.bytes.starts_with(&ELFMAG));
+                objects.next().is_some_and(|member| !is_for(member.bytes, target))
+            }
+            Content::Text => {
+                let script = bytes.get(..SCRIPT_SIZE).is_none().then(|| Script::parse(&name, bytes));
+                let formats = script.and_then(Result::ok).map(|script| script.formats).unwrap_or_default();
+                formats.first().is_some_and(|format| !is_format_for(format, target))
+            }
+            Content::ThinArchive | Content::Refused(_) => false,
+        }
+    }
+
+    /// Records that `path` cannot be opened, once.
+    fn fail(&mut self, path: &Path, error: io::Error) {
+        self.paths.insert(path.to_owned(), None);
+        self.problems.push(Error::read(path, error));
+    }
+
+    fn refuse(&mut self, name: &str, what: &str) {
+        self.problems.push(Error::unsupported(name, what));
+    }
+}
+
+/// Whether an error says that nothing that could be linked is there.
+fn is_absence(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput | InvalidFilename)
+}
+
+/// The same error, with what led to the file.
+fn named_by(what: &str, name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}; {what} {name} names it"))
+}
+
+/// `path` with the system root in the place of `=` or `$SYSROOT` at its start.
+fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
+    let below = match path.to_str() {
+        Some(text) => text.strip_prefix('=').or_else(|| text.strip_prefix("$SYSROOT")),
+        None => None,
+    };
+    match (below, &options.sysroot) {
+        (None, _) => path.to_owned(),
+        (Some(below), None) => PathBuf::from(below),
+        (Some(below), Some(root)) => root.join(below.trim_start_matches('/')),
+    }
+}
+
+/// Whether `path` is below the directory `root`, as written or in fact.
+fn is_inside(path: &Path, root: &Path) -> bool {
+    let in_fact = || Some(path.canonicalize().ok()?.starts_with(root.canonicalize().ok()?));
+    path.starts_with(root) || in_fact().unwrap_or(false)
+}
+
+/// Whether an ELF file is for the target's machine.
+fn is_for(file: &[u8], target: Target) -> bool {
+    let (class, machine) = match target.arch {
+        Arch::X86_64 => (ELFCLASS64, EM_X86_64),
+    };
+    file.get(4) == Some(&class.0) && bytes::u16(file, 18) == Some(machine.0)
+}
+
+/// Whether an output format, by BFD's name, is for the target's machine.
+fn is_format_for(format: &str, target: Target) -> bool {
+    match target.arch {
+        // FreeBSD and Solaris have names of their own, which start with this one.
+        Arch::X86_64 => format.starts_with("elf64-x86-64"),
+    }
+}
+
+#[cfg(unix)]
+fn path_from_bytes(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_from_bytes(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}
