@@ -89,6 +89,11 @@ impl<'a> Inputs<'a> {
         })
     }
 
+    /// Size of all files together, in bytes; a file counts once, however often it is named.
+    pub(crate) fn size(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
     /// Things that are allowed and probably not wanted.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings

@@ -187,8 +187,10 @@ impl<'a> Link<'a> {
             Definition::Allotted(offset) => self.elf.commons_address(self).wrapping_add(offset),
             Definition::Absolute(value) => value,
             Definition::Anchor(anchor) => elf::anchor_address(self, anchor),
-            // Chains of aliases are resolved when they are defined: this ends.
-            Definition::Alias(target, offset) => self.global_address(target).wrapping_add_signed(offset),
+            Definition::Alias(target, offset) => {
+                let (target, offset) = self.symbols.root(target, offset);
+                self.global_address(target).wrapping_add_signed(offset)
+            }
         }
     }
 }

@@ -105,7 +105,7 @@ enum Task<'a> {
 
 fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
     if item.kind == Kind::SharedLibrary {
-        let library = item.shared_library()?;
+        let library = item.library()?;
         return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
     }
     let archive = item.archive()?;
@@ -146,7 +146,6 @@ pub(crate) fn resolve<'a>(
     options: &'a Options,
     workers: Workers,
 ) -> Result<Link<'a>> {
-    let _ = inputs;
     let mut resolver = Resolver {
         objects: Vec::new(),
         symbols: Symbols::default(),
@@ -190,6 +189,7 @@ pub(crate) fn resolve<'a>(
     let report = Report {
         inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
         libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
+        warnings: inputs.warnings().to_vec(),
         ..Report::default()
     };
     Ok(Link {

@@ -209,6 +209,14 @@ impl<'a> Symbols<'a> {
         &mut self.map[id.index()]
     }
 
+    /// What a chain of aliases ends at, and the offset that adds up on the way. Chains have no cycles.
+    pub(crate) fn root(&self, mut id: GlobalId, mut offset: i64) -> (GlobalId, i64) {
+        while let Definition::Alias(target, further) = self.get(id).definition {
+            (id, offset) = (target, offset.wrapping_add(further));
+        }
+        (id, offset)
+    }
+
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
         let (index, _, global) = self.map.get_full(name)?;

@@ -78,6 +78,11 @@ impl Workers {
         items.iter().map(work).collect()
     }
 
+    /// `work` once on each thread.
+    pub(crate) fn each<R: Send>(&self, work: impl Fn() -> R + Sync + Send) -> Vec<R> {
+        self.map(&vec![(); self.count()], |()| work())
+    }
+
     /// `work` on each of `items`, in place.
     pub(crate) fn for_each_mut<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync + Send) {
         #[cfg(feature = "parallel")]

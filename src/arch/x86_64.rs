@@ -80,6 +80,18 @@ pub(crate) fn elf_reloc_name(kind: u32) -> String {
     }
 }
 
+/// The relocation kinds that a loader resolves.
+pub(crate) const ELF_DYNAMIC: super::ElfDynamicKinds = super::ElfDynamicKinds {
+    relative: elf::R_X86_64_RELATIVE.0,
+    got: elf::R_X86_64_GLOB_DAT.0,
+    plt: elf::R_X86_64_JUMP_SLOT.0,
+    indirect: elf::R_X86_64_IRELATIVE.0,
+    tls_module: elf::R_X86_64_DTPMOD64.0,
+    tls_offset: elf::R_X86_64_DTPOFF64.0,
+    tls_static: elf::R_X86_64_TPOFF64.0,
+    tls_descriptor: elf::R_X86_64_TLSDESC.0,
+};
+
 /// A GOT load that can do without the GOT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GotLoad {

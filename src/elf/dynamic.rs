@@ -38,7 +38,7 @@ pub(crate) struct DynamicSymbols {
     /// `.hash`.
     sysv_hash: Vec<u8>,
     /// What the dynamic section says, in order.
-    entries: Vec<(u64, Entry)>,
+    entries: Vec<(elf::DynamicTag, Entry)>,
 }
 
 /// The value of a dynamic section's entry.
@@ -123,16 +123,16 @@ impl DynamicSymbols {
         let options = &link.options.elf;
         for name in &needed {
             let offset = this.strings.add(name);
-            this.entries.push((u64::from(elf::DT_NEEDED.0), Entry::Number(offset.into())));
+            this.entries.push((elf::DT_NEEDED, Entry::Number(offset.into())));
         }
         if let Some(soname) = &options.soname {
             let offset = this.strings.add(soname.as_bytes());
-            this.entries.push((u64::from(elf::DT_SONAME.0), Entry::Number(offset.into())));
+            this.entries.push((elf::DT_SONAME, Entry::Number(offset.into())));
         }
         if !options.rpath.is_empty() {
             let offset = this.strings.add(options.rpath.join(":").as_bytes());
             let tag = if options.new_dtags { elf::DT_RUNPATH } else { elf::DT_RPATH };
-            this.entries.push((u64::from(tag.0), Entry::Number(offset.into())));
+            this.entries.push((tag, Entry::Number(offset.into())));
         }
         let first_export = imports.len() + 1;
         for id in imports.into_iter().chain(exports.iter().map(|(_, id)| *id)) {
@@ -217,7 +217,7 @@ impl DynamicSymbols {
     /// Fixes what the dynamic section says, now that it is known which tables the image has.
     pub(crate) fn fix_entries(&mut self, link: &Link<'_>, facts: &Facts) {
         let options = &link.options.elf;
-        let mut add = |tag: elf::DynamicTag, entry| self.entries.push((u64::from(tag.0), entry));
+        let mut add = |tag: elf::DynamicTag, entry| self.entries.push((tag, entry));
         let flags = dynamic_flags(link, facts);
         if flags.0 != 0 {
             add(elf::DT_FLAGS, Entry::Number(flags.0));
@@ -248,7 +248,7 @@ impl DynamicSymbols {
             add(elf::DT_JMPREL, Entry::Start(Table::RelaPlt));
             add(elf::DT_PLTRELSZ, Entry::Size(Table::RelaPlt));
             add(elf::DT_PLTGOT, Entry::Anchor(Anchor::GotBase));
-            add(elf::DT_PLTREL, Entry::Number(u64::from(elf::DT_RELA.0)));
+            add(elf::DT_PLTREL, Entry::Number(elf::DT_RELA.0 as u64));
         }
         add(elf::DT_SYMTAB, Entry::Start(Table::Dynsym));
         add(elf::DT_SYMENT, Entry::Number(SYMBOL_SIZE));
@@ -338,7 +338,7 @@ impl DynamicSymbols {
                 Entry::Distance(from, to) => anchor(*to).wrapping_sub(anchor(*from)),
                 Entry::Symbol(id) => link.global_address(*id),
             };
-            bytes.extend(tag.to_le_bytes());
+            bytes.extend(tag.0.to_le_bytes());
             bytes.extend(value.to_le_bytes());
         }
         bytes

@@ -1,8 +1,267 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod define;
+pub(crate) mod dynamic;
+pub(crate) mod emit;
+pub(crate) mod frames;
+pub(crate) mod got;
 pub(crate) mod library;
 pub(crate) mod parse;
+pub(crate) mod plan;
 pub(crate) mod property;
 pub(crate) mod relocs;
 pub(crate) mod script;
+pub(crate) mod segments;
+pub(crate) mod symtab;
+
+use object::elf;
+
+use crate::error::Error;
+use crate::layout::{Content, OutputSection};
+use crate::link::Link;
+use crate::model::{Object, ObjectId, SectionFlags, SectionIndex};
+use crate::options::{Arch, Format, Os, Target};
+use crate::symbols::Anchor;
+
+pub(crate) use define::{define_symbols, fix_traits};
+pub(crate) use emit::emit;
+pub(crate) use plan::plan;
+pub(crate) use segments::assign_addresses;
+
+/// What only ELF objects have.
+#[derive(Debug)]
+pub(crate) struct ObjectInfo {
+    /// `e_machine`.
+    pub(crate) machine: u16,
+    /// `e_flags`.
+    pub(crate) flags: u32,
+    /// `e_ident[EI_OSABI]`.
+    pub(crate) os_abi: u8,
+    /// Whether its code needs an executable stack (`.note.GNU-stack` with SHF_EXECINSTR).
+    pub(crate) exec_stack: bool,
+    /// What its `.note.gnu.property` says.
+    pub(crate) properties: property::Properties,
+}
+
+/// The sections of an ELF image that the linker makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub(crate) enum Table {
+    /// `.note.gnu.property`
+    Property,
+    /// `.note.gnu.build-id`
+    BuildId,
+    /// `.dynsym`
+    Dynsym,
+    /// `.gnu.version`
+    Versym,
+    /// `.gnu.version_r`
+    Verneed,
+    /// `.gnu.hash`
+    GnuHash,
+    /// `.hash`
+    Hash,
+    /// `.dynstr`
+    Dynstr,
+    /// `.rela.dyn`
+    RelaDyn,
+    /// `.relr.dyn`
+    RelrDyn,
+    /// `.rela.plt`
+    RelaPlt,
+    /// `.eh_frame_hdr`
+    EhFrameHdr,
+    /// `.plt`: lazily bound entries
+    Plt,
+    /// `.plt.got`: entries that jump through the GOT
+    PltGot,
+    /// `.plt.sec`: the called halves of lazily bound entries
+    PltSec,
+    /// `.dynamic`
+    Dynamic,
+    /// `.got`
+    Got,
+    /// `.got.plt`: slots of lazily bound entries
+    GotPlt,
+    /// `.symtab`
+    Symtab,
+    /// `.strtab`
+    Strtab,
+    /// `.shstrtab`
+    Shstrtab,
+}
+
+/// All tables, in the order of their numbers.
+pub(crate) const TABLES: [Table; 21] = [
+    Table::Property,
+    Table::BuildId,
+    Table::Dynsym,
+    Table::Versym,
+    Table::Verneed,
+    Table::GnuHash,
+    Table::Hash,
+    Table::Dynstr,
+    Table::RelaDyn,
+    Table::RelrDyn,
+    Table::RelaPlt,
+    Table::EhFrameHdr,
+    Table::Plt,
+    Table::PltGot,
+    Table::PltSec,
+    Table::Dynamic,
+    Table::Got,
+    Table::GotPlt,
+    Table::Symtab,
+    Table::Strtab,
+    Table::Shstrtab,
+];
+
+impl Table {
+    /// The table as the content of an output section.
+    pub(crate) fn content(self) -> Content {
+        Content::Table(self as u16)
+    }
+
+    /// The table with a number, as [`content`](Self::content) gives it.
+    pub(crate) fn from_number(number: u16) -> Option<Self> {
+        TABLES.get(number as usize).copied()
+    }
+}
+
+/// What is decided about an ELF image.
+#[derive(Debug, Default)]
+pub(crate) struct Plan<'a> {
+    /// What scanning found.
+    pub(crate) found: crate::scan::Scan,
+    /// The dynamic symbols and what belongs to them.
+    pub(crate) dynamic: dynamic::DynamicSymbols,
+    /// `.symtab`, if the image has one.
+    pub(crate) symtab: Option<symtab::SymbolTable>,
+    /// `.eh_frame` sections that lose records.
+    pub(crate) frames: frames::Frames,
+    /// Dynamic relocations.
+    pub(crate) relocations: got::DynamicRelocations,
+    /// The output section of each table.
+    pub(crate) tables: Vec<Option<u32>>,
+    /// The output section of common symbols.
+    pub(crate) commons: u32,
+    /// The names of all sections, and where each output section's name starts.
+    pub(crate) section_names: (Vec<u8>, Vec<u32>),
+    /// The loadable and other segments.
+    pub(crate) segments: Vec<segments::Segment>,
+    /// Address, size in memory and alignment of the TLS block.
+    pub(crate) tls: (u64, u64, u64),
+    /// File offset of the section headers.
+    pub(crate) section_headers: u64,
+    /// The merged `.note.gnu.property`.
+    pub(crate) properties: Vec<u8>,
+    /// Whether PLT entries are targets of indirect branches that must say so.
+    pub(crate) ibt: bool,
+    /// The `.eh_frame_hdr`, once addresses are fixed.
+    pub(crate) frame_table: Option<crate::unwind::eh_frame_hdr::Table>,
+    /// Small tables, made once addresses are fixed.
+    pub(crate) made: Vec<(Table, Vec<u8>)>,
+    /// The addresses of every object's symbols.
+    pub(crate) addresses: Vec<Vec<u64>>,
+    /// Sections that are in the input no more than once although several objects bring them (`.comment`).
+    pub(crate) marker: std::marker::PhantomData<&'a ()>,
+}
+
+impl Plan<'_> {
+    /// Where an offset of an input section has gone in its contribution.
+    pub(crate) fn moved_offset(&self, object: ObjectId, section: SectionIndex, offset: u64) -> u64 {
+        self.frames.moved_offset(object, section, offset)
+    }
+
+    /// The address of the block of common symbols.
+    pub(crate) fn commons_address(&self, link: &Link<'_>) -> u64 {
+        link.outputs.get(self.commons as usize).map_or(0, |output| output.address)
+    }
+}
+
+/// The output section of a table.
+pub(crate) fn table_output<'l, 'a>(link: &'l Link<'a>, table: Table) -> Option<&'l OutputSection<'a>> {
+    let number = link.elf.tables.get(table as usize).copied().flatten()?;
+    link.outputs.get(number as usize)
+}
+
+/// The address of a place that layout knows.
+pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
+    let loaded = || link.outputs.iter().filter(|output| output.flags.has(SectionFlags::ALLOC));
+    let end = |wanted: &dyn Fn(SectionFlags) -> bool| {
+        loaded().filter(|output| wanted(output.flags)).map(OutputSection::end).max().unwrap_or(0)
+    };
+    match anchor {
+        Anchor::ImageStart => 0,
+        // On x86-64 offsets count from `.got.plt` (psABI, chapter 5.2).
+        Anchor::GotBase => table_output(link, Table::GotPlt).map_or(0, |output| output.address),
+        Anchor::Dynamic => table_output(link, Table::Dynamic).map_or(0, |output| output.address),
+        Anchor::TextEnd => end(&|flags| flags.has(SectionFlags::EXEC)),
+        Anchor::DataEnd => end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
+        Anchor::ZeroStart => {
+            let zero = |output: &&OutputSection<'_>| {
+                output.flags.has(SectionFlags::ZERO) && !output.flags.has(SectionFlags::TLS)
+            };
+            loaded().find(zero).map_or_else(|| end(&|_| true), |output| output.address)
+        }
+        Anchor::ImageEnd => end(&|_| true),
+        Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
+        Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
+    }
+}
+
+/// What an object is for.
+///
+/// # Errors
+/// [`Error::Unsupported`] for a machine that this linker does not know.
+pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
+    if object.elf.machine != elf::EM_X86_64.0 {
+        let what = format!("{} objects cannot be linked", machine_name(object.elf.machine));
+        return Err(Error::unsupported(&object.name, what));
+    }
+    let os = if object.elf.os_abi == elf::ELFOSABI_FREEBSD.0 { Os::FreeBsd } else { Os::Linux };
+    Ok(Target { format: Format::Elf, arch: Arch::X86_64, os })
+}
+
+/// Checks that an object is for the machine of the others.
+///
+/// # Errors
+/// [`Error::Incompatible`], naming both.
+pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) -> Result<(), Error> {
+    check_machine(&object.name.to_string(), object.elf.machine, target, source)
+}
+
+/// Checks that a shared library is for the machine of the objects.
+///
+/// # Errors
+/// [`Error::Incompatible`].
+pub(crate) fn check_library(library: &library::SharedLibrary<'_>, target: Target) -> Result<(), Error> {
+    check_machine(library.name(), library.abi().machine.0, target, "the image")
+}
+
+fn check_machine(file: &str, machine: u16, target: Target, source: &str) -> Result<(), Error> {
+    let Arch::X86_64 = target.arch;
+    if machine == elf::EM_X86_64.0 {
+        return Ok(());
+    }
+    Err(Error::Incompatible {
+        file: file.to_owned(),
+        what: format!("is for {}", machine_name(machine)),
+        other: source.to_owned(),
+        other_what: format!("is for {}", machine_name(elf::EM_X86_64.0)),
+    })
+}
+
+/// What people call an `e_machine`.
+fn machine_name(machine: u16) -> String {
+    match elf::Machine(machine) {
+        elf::EM_X86_64 => "x86-64".to_owned(),
+        elf::EM_386 => "i386".to_owned(),
+        elf::EM_AARCH64 => "AArch64".to_owned(),
+        elf::EM_ARM => "Arm".to_owned(),
+        elf::EM_RISCV => "RISC-V".to_owned(),
+        elf::EM_PPC64 => "PowerPC64".to_owned(),
+        other => format!("machine {}", other.0),
+    }
+}

@@ -15,10 +15,10 @@ use std::borrow::Cow;
 
 use object::LittleEndian as LE;
 use object::elf;
-use object::read::elf::{CrelIterator, FileHeader, Sym};
-use object::read::elf::{Rela, SectionHeader, SectionTable};
+use object::read::elf::{CrelIterator, FileHeader, SectionHeader, SectionTable, Sym};
 
 use super::ObjectInfo;
+use super::property::Properties;
 use crate::error::Error;
 use crate::model::{
     Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
@@ -37,7 +37,7 @@ const SHF_GNU_RETAIN: u64 = 1 << 21;
 /// `SHF_EXCLUDE`: not for images.
 const SHF_EXCLUDE: u64 = 1 << 31;
 /// `SHF_X86_64_LARGE`.
-const SHF_X86_64_LARGE: u64 = 0x1000_0000;
+pub(crate) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
 /// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
 const SHN_X86_64_LCOMMON: u16 = 0xff02;
 
@@ -92,6 +92,7 @@ impl<'a> Parser<'_, 'a> {
             flags: header.e_flags(LE).0,
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
+            properties: Properties::absent(),
         };
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
@@ -131,6 +132,12 @@ impl<'a> Parser<'_, 'a> {
         let fate = fate(name, kind, raw_flags);
         if name == b".note.GNU-stack" && raw_flags & elf::SHF_EXECINSTR.0 != 0 {
             info.exec_stack = true;
+        }
+        if name == b".note.gnu.property" && kind == elf::SHT_NOTE.0 {
+            let properties = Properties::parse(data, true, elf::Machine(info.machine));
+            let properties = properties
+                .map_err(|error| self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what)))?;
+            info.properties.add_section(&properties);
         }
         if name.starts_with(b".gnu.lto_") {
             return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));

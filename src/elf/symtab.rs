@@ -298,7 +298,7 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
         }
         Definition::Absolute(_) => (elf::SHN_ABS.0, 0, 0),
         Definition::Anchor(anchor) => (anchor_section(link, anchor), 0, 0),
-        Definition::Alias(target, _) => describe(link, link.symbols.get(target)),
+        Definition::Alias(target, offset) => describe(link, link.symbols.get(link.symbols.root(target, offset).0)),
     }
 }
 

@@ -1,0 +1,280 @@
+//! Relocating: copying a stretch of an input section and storing in it what its relocations ask for.
+//!
+//! A stretch may be any part of a section. A relocation whose *footprint* (the bytes it changes) crosses an end of the
+//! stretch is carried out on a small window around the end, and only the bytes inside are taken over; so
+//! stretches can be made independently of each other and join without a seam.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use std::ops::Range;
+
+use crate::arch::x86_64;
+use crate::elf::relocs::{self, Action, RawReloc};
+use crate::elf::{self, got};
+use crate::error::Error;
+use crate::link::Link;
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
+use crate::reloc::{Field, Reloc, Value};
+use crate::scan;
+use crate::slots::SymbolSlots;
+use crate::symbols::Anchor;
+
+/// Bytes on both sides of a stretch's end that hold every footprint which crosses it.
+const WINDOW: u64 = 32;
+/// The most bytes that a footprint has before its field: the opcode of a rewritten GOT load.
+const BEFORE: u64 = 2;
+/// The most bytes of a field.
+const FIELD: u64 = 8;
+
+/// A stretch of an input section on its way into the image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    /// The object.
+    pub(crate) object: ObjectId,
+    /// The section.
+    pub(crate) section: SectionIndex,
+    /// Where in the section it starts, in bytes.
+    pub(crate) start: u64,
+    /// The address of its first byte in the image; for sections that are not loaded, the offset in the output section.
+    pub(crate) address: u64,
+}
+
+/// Fills `out` with the bytes of a section from the stretch's start on, relocated.
+///
+/// Problems are added to `problems`; the bytes concerned stay as they are in the input.
+pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: &mut Vec<Error>) {
+    let context = Context::new(link, stretch);
+    let section = context.section;
+    let end = stretch.start.saturating_add(out.len() as u64);
+    let Some(source) = bytes(&section.data, stretch.start..end) else {
+        out.fill(0);
+        return;
+    };
+    out.copy_from_slice(source);
+    if section.relocs.is_empty() {
+        return;
+    }
+    let whole = stretch.start == 0 && end == section.data.len() as u64;
+    let from = stretch.start.saturating_sub(FIELD);
+    let range = relocs::find(&section.relocs, from..end.saturating_add(BEFORE));
+    let mut crossing = Vec::new();
+    for raw in relocs::decode(&section.relocs, range) {
+        let first = raw.offset.saturating_sub(BEFORE);
+        let last = raw.offset.saturating_add(FIELD);
+        if whole || (first >= stretch.start && last <= end) {
+            context.apply(&raw, stretch.start, out, problems);
+        } else if last > stretch.start && first < end {
+            crossing.push(raw);
+        }
+    }
+    for boundary in [stretch.start, end] {
+        context.apply_across(boundary, &crossing, stretch.start..end, out, problems);
+    }
+}
+
+fn bytes(data: &[u8], range: Range<u64>) -> Option<&[u8]> {
+    data.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
+
+struct Context<'l, 'a> {
+    link: &'l Link<'a>,
+    id: ObjectId,
+    index: SectionIndex,
+    object: &'l Object<'a>,
+    section: &'l Section<'a>,
+    /// Added to an offset in the section it gives the address of that place.
+    base: u64,
+    addresses: &'l [u64],
+    loaded: bool,
+}
+
+impl<'l, 'a> Context<'l, 'a> {
+    fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
+        let object = link.object(stretch.object);
+        let section = link.section(stretch.object, stretch.section);
+        Self {
+            link,
+            id: stretch.object,
+            index: stretch.section,
+            object,
+            section,
+            base: stretch.address.wrapping_sub(stretch.start),
+            addresses: link.elf.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
+            loaded: section.flags.has(SectionFlags::ALLOC),
+        }
+    }
+
+    /// Carries out the relocations of `crossing` that cross `boundary` on a window around it, and takes over the bytes that
+    /// are in `inside`.
+    fn apply_across(
+        &self,
+        boundary: u64,
+        crossing: &[RawReloc],
+        inside: Range<u64>,
+        out: &mut [u8],
+        problems: &mut Vec<Error>,
+    ) {
+        let start = boundary.saturating_sub(WINDOW);
+        let end = boundary.saturating_add(WINDOW).min(self.section.data.len() as u64);
+        let Some(source) = bytes(&self.section.data, start..end) else { return };
+        let mut window = [0; 2 * WINDOW as usize];
+        let Some(window) = window.get_mut(..source.len()) else { return };
+        window.copy_from_slice(source);
+        let near = |raw: &&RawReloc| {
+            raw.offset.saturating_sub(BEFORE) <= boundary && raw.offset.saturating_add(FIELD) >= boundary
+        };
+        for raw in crossing.iter().filter(near) {
+            self.apply(raw, start, window, problems);
+            let footprint = raw.offset.saturating_sub(BEFORE)..raw.offset.saturating_add(FIELD);
+            for place in footprint.start.max(inside.start)..footprint.end.min(inside.end) {
+                let (from, to) = (place.wrapping_sub(start) as usize, place.wrapping_sub(inside.start) as usize);
+                // Bytes of the margin that no footprint covers are those of the input, or of a relocation that was
+                // carried out in `out` already; only what changed here is taken over.
+                if let (Some(new), Some(old), Some(place)) = (window.get(from), source.get(from), out.get_mut(to))
+                    && new != old
+                {
+                    *place = *new;
+                }
+            }
+        }
+    }
+
+    /// Carries out one relocation on `out`, whose first byte is at offset `start` of the section.
+    fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+        let at = raw.offset.wrapping_sub(start) as usize;
+        let result = if self.loaded { self.apply_loaded(raw, at, out) } else { self.apply_unloaded(raw, at, out) };
+        if let Err(problem) = result {
+            problems.push(*problem);
+        }
+    }
+
+    fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Box<Error>> {
+        // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
+        let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else { return Ok(()) };
+        let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
+        let Ok(action) = relocs::classify(self.section, &reloc, symbol.traits) else { return Ok(()) };
+        if reloc.field == Field::Nothing || matches!(action, Action::Symbolic | Action::Indirect) {
+            return Ok(());
+        }
+        let place = self.base.wrapping_add(raw.offset);
+        if let Action::Relax(form) = action {
+            let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place) as i64;
+            self.check(raw, &reloc, value)?;
+            let code = at.checked_sub(2).and_then(|from| out.get_mut(from..at.checked_add(4)?));
+            // Cannot be short: the field and its instruction are in the section.
+            return code.and_then(|code| x86_64::relax_got_load(form, code, value as i32)).ok_or_else(|| {
+                Box::new(self.problem(raw, "the instruction is cut off"))
+            });
+        }
+        let value = self.value(raw, &reloc, action, symbol, place);
+        self.check(raw, &reloc, value)?;
+        self.store(raw, &reloc, at, out, value)
+    }
+
+    /// The number that a relocation of a loaded section stores.
+    fn value(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> i64 {
+        let got_base = || elf::anchor_address(self.link, Anchor::GotBase);
+        let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
+        let number = match action {
+            Action::Plt => {
+                let entry = slots().plt.map_or(0, |entry| got::plt_address(self.link, entry));
+                match reloc.value {
+                    Value::PltOffset | Value::GotBaseOffset => entry.wrapping_sub(got_base()),
+                    _ => entry.wrapping_sub(place),
+                }
+            }
+            Action::Got(_) | Action::GotTlsModule => {
+                let SymbolSlots { got, tls_pair, tls_offset, tls_descriptor, .. } = slots();
+                let word = match reloc.value {
+                    Value::TlsGeneralDynamic => tls_pair,
+                    Value::TlsLocalDynamic => self.link.slots.tls_module,
+                    Value::TlsInitialExec => tls_offset,
+                    Value::TlsDescriptor => tls_descriptor,
+                    _ => got,
+                };
+                let slot = got::got_address(self.link, word.unwrap_or(0));
+                match reloc.value {
+                    Value::GotOffset => slot.wrapping_sub(got_base()),
+                    _ => slot.wrapping_sub(place),
+                }
+            }
+            _ => match reloc.value {
+                Value::Relative | Value::PltRelative => self.address(raw.symbol).wrapping_sub(place),
+                Value::GotBaseOffset | Value::PltOffset => self.address(raw.symbol).wrapping_sub(got_base()),
+                Value::GotBaseRelative => got_base().wrapping_sub(place),
+                Value::Size => symbol.size,
+                Value::TlsBlockOffset => self.address(raw.symbol).wrapping_sub(self.link.elf.tls.0),
+                _ => self.address(raw.symbol),
+            },
+        };
+        (number as i64).wrapping_add(raw.addend)
+    }
+
+    /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
+    /// something that is not in the image says so by a value that no code has.
+    fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Box<Error>> {
+        let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else {
+            return Err(Box::new(self.problem(raw, "no such relocation is allowed in an object file")));
+        };
+        let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {
+            let what = format!("symbol {} of {}", raw.symbol, self.object.symbols.len());
+            return Err(Box::new(self.problem(raw, &what)));
+        };
+        if symbol.traits.has(Traits::DISCARDED) {
+            return self.store(raw, &reloc, at, out, self.tombstone());
+        }
+        let address = self.address(raw.symbol);
+        let number = match reloc.value {
+            Value::None => return Ok(()),
+            Value::Absolute => address,
+            Value::Relative | Value::PltRelative => address.wrapping_sub(self.base.wrapping_add(raw.offset)),
+            Value::Size => symbol.size,
+            Value::TlsBlockOffset => address.wrapping_sub(self.link.elf.tls.0),
+            Value::GotBaseOffset => address.wrapping_sub(elf::anchor_address(self.link, Anchor::GotBase)),
+            _ => return Err(Box::new(self.problem(raw, "it has no meaning in a section that is not loaded"))),
+        };
+        let value = (number as i64).wrapping_add(raw.addend);
+        self.check(raw, &reloc, value)?;
+        self.store(raw, &reloc, at, out, value)
+    }
+
+    /// What stands for the address of something that is not in the image. Readers of `.debug_ranges` and `.debug_loc` take
+    /// two zeros for the end of a list (DWARF 4, 2.17.3), so there it is 1.
+    fn tombstone(&self) -> i64 {
+        i64::from(matches!(self.section.name, b".debug_ranges" | b".debug_loc"))
+    }
+
+    fn address(&self, symbol: u32) -> u64 {
+        self.addresses.get(symbol as usize).copied().unwrap_or(0)
+    }
+
+    fn check(&self, raw: &RawReloc, reloc: &Reloc, value: i64) -> Result<(), Box<Error>> {
+        let (min, max) = reloc.field.range();
+        if (min..=max).contains(&value) {
+            return Ok(());
+        }
+        Err(Box::new(Error::Overflow {
+            place: Box::new(crate::debug::place(self.link, self.object, self.index, raw.offset)),
+            relocation: relocs::name(self.link.target.arch, raw.kind),
+            symbol: scan::symbol_name(self.object, raw.symbol),
+            value: value.into(),
+            min: min.into(),
+            max: max.into(),
+            hint: Some("what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large".into()),
+        }))
+    }
+
+    fn store(&self, raw: &RawReloc, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Box<Error>> {
+        let stored = out.get_mut(at..).and_then(|field| reloc.field.store(field, value));
+        stored.ok_or_else(|| Box::new(self.problem(raw, "the field is not in the section's contents")))
+    }
+
+    fn problem(&self, raw: &RawReloc, what: &str) -> Error {
+        scan::problem(self.link, self.object, self.index, raw, what.to_owned())
+    }
+}

@@ -1,0 +1,161 @@
+//! Symbols that only the linker can define, and what relocations need to know of every symbol.
+
+use super::dynamic;
+use crate::error::Error;
+use crate::link::Link;
+use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
+
+/// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
+const ANCHORS: [(&[u8], Anchor); 13] = [
+    (b"_GLOBAL_OFFSET_TABLE_", Anchor::GotBase),
+    (b"_DYNAMIC", Anchor::Dynamic),
+    (b"__ehdr_start", Anchor::ImageStart),
+    (b"__executable_start", Anchor::ImageStart),
+    (b"__dso_handle", Anchor::ImageStart),
+    (b"_etext", Anchor::TextEnd),
+    (b"etext", Anchor::TextEnd),
+    (b"__etext", Anchor::TextEnd),
+    (b"_edata", Anchor::DataEnd),
+    (b"edata", Anchor::DataEnd),
+    (b"__bss_start", Anchor::ZeroStart),
+    (b"_end", Anchor::ImageEnd),
+    (b"end", Anchor::ImageEnd),
+];
+
+/// Defines what objects expect of a linker, and refuses what needs a version script.
+///
+/// # Errors
+/// Common symbols too large for an address space; definitions of versioned symbols.
+pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+    for (name, anchor) in ANCHORS {
+        if let Some((id, _)) = link.symbols.find(name)
+            && link.symbols.get(id).definition == Definition::Undefined
+        {
+            define(link.symbols.get_mut(id), anchor);
+        }
+    }
+    for (_, global) in link.symbols.iter() {
+        let Some(version) = global.version else { continue };
+        if let (Definition::Object(object, _), Some(_)) = (global.definition, global.mention) {
+            let (name, version) = (String::from_utf8_lossy(global.name), String::from_utf8_lossy(version));
+            let what = format!("defines {name} in version {version}, which needs version definitions (a version script); these are not supported");
+            return Err(Error::unsupported(&link.object(object).name, what));
+        }
+    }
+    Ok(())
+}
+
+/// Makes a symbol stand for a place.
+pub(super) fn define(global: &mut Global<'_>, anchor: Anchor) {
+    global.definition = Definition::Anchor(anchor);
+    global.visibility = global.visibility.max(Visibility::Hidden);
+}
+
+/// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
+pub(crate) fn fix_traits(link: &mut Link<'_>) {
+    define_section_bounds(link);
+    for index in 0..link.symbols.len() {
+        let id = GlobalId(index as u32);
+        let global = link.symbols.get(id);
+        let (exported, preemptible) = dynamic::export(link, global);
+        let traits = global_traits(link, global, preemptible);
+        let global = link.symbols.get_mut(id);
+        global.traits = traits;
+        global.flags = global.flags.when(exported, GlobalFlags::EXPORTED);
+    }
+    let heap_image = link.heap_image;
+    let symbols = &link.symbols;
+    link.workers.for_each_mut(&mut link.objects, |number, object| {
+        let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
+        let mut all = std::mem::take(&mut object.symbols);
+        for symbol in &mut all {
+            symbol.traits = match symbol.global.get() {
+                Some(global) => symbols.get(global).traits,
+                None => local_traits(object, symbol, heap),
+            };
+        }
+        object.symbols = all;
+    });
+}
+
+/// `__start_NAME` and `__stop_NAME` of sections whose names are C identifiers. Which output section is meant is known
+/// only once the plan is made; until then the anchor stands for itself.
+fn define_section_bounds(link: &mut Link<'_>) {
+    for index in 0..link.symbols.len() {
+        let id = GlobalId(index as u32);
+        let global = link.symbols.get(id);
+        if global.definition != Definition::Undefined {
+            continue;
+        }
+        let Some((name, start)) = section_bound(global.name) else { continue };
+        let named = |object: &Object<'_>| object.sections.iter().any(|section| section.is_live() && section.name == name);
+        if !link.objects.iter().any(named) {
+            continue;
+        }
+        let anchor = if start { Anchor::SectionStart(u32::MAX) } else { Anchor::SectionEnd(u32::MAX) };
+        define(link.symbols.get_mut(id), anchor);
+    }
+}
+
+/// The section that `__start_NAME` (true) or `__stop_NAME` (false) means.
+pub(super) fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
+    let (name, start) = match symbol.strip_prefix(b"__start_") {
+        Some(name) => (name, true),
+        None => (symbol.strip_prefix(b"__stop_")?, false),
+    };
+    let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(identifier)).then_some((name, start))
+}
+
+fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Traits {
+    let kind = Traits::default()
+        .when(matches!(global.kind, SymbolKind::Function | SymbolKind::Ifunc), Traits::FUNCTION)
+        .when(global.kind == SymbolKind::Tls, Traits::TLS)
+        .when(preemptible, Traits::PREEMPTIBLE);
+    match global.definition {
+        Definition::Undefined if global.visibility == Visibility::Default => {
+            kind.and(Traits::UNDEFINED).and(Traits::PREEMPTIBLE)
+        }
+        Definition::Undefined => kind.and(Traits::UNDEFINED).and(Traits::ABSOLUTE),
+        Definition::Library(..) => kind.and(Traits::PREEMPTIBLE),
+        Definition::Object(id, index) => {
+            let object = link.object(id);
+            let symbol = &object.symbols[index as usize];
+            let heap = link.heap_image.filter(|(heap, _)| *heap == id).map(|(_, section)| section);
+            kind.and(place_traits(object, symbol, heap))
+                .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
+        }
+        Definition::Absolute(_) => kind.and(Traits::ABSOLUTE),
+        Definition::Alias(target, offset) => {
+            let (target, _) = link.symbols.root(target, offset);
+            // The alias is as near and as absolute as its target, and preemptible by itself.
+            let of_target = global_traits(link, link.symbols.get(target), false);
+            kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
+        }
+        Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => kind,
+    }
+}
+
+fn local_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Traits {
+    let section_is_tls =
+        object.symbol_section(symbol).is_some_and(|section| section.flags.has(SectionFlags::TLS));
+    place_traits(object, symbol, heap)
+        .when(symbol.kind == SymbolKind::Ifunc, Traits::IFUNC)
+        .when(symbol.kind == SymbolKind::Function, Traits::FUNCTION)
+        .when(section_is_tls || symbol.kind == SymbolKind::Tls, Traits::TLS)
+}
+
+fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Traits {
+    match symbol.section() {
+        SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
+        SymbolSection::Absolute => Traits::ABSOLUTE,
+        SymbolSection::Common => Traits::default(),
+        SymbolSection::In(index) => match object.sections.get(index as usize) {
+            Some(section) => Traits::default()
+                .when(!section.is_live(), Traits::DISCARDED)
+                .when(section.flags.has(SectionFlags::FAR) || heap == Some(index), Traits::FAR),
+            None => Traits::DISCARDED,
+        },
+    }
+}

@@ -1,0 +1,329 @@
+//! The plan of the file: which bytes come from where.
+
+use std::borrow::Cow;
+
+use object::elf;
+
+use super::parse::SHF_X86_64_LARGE;
+use super::plan::{NOT_LOADED, build_id_size};
+use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE};
+use super::{Table, frames, got, table_output};
+use crate::arch::x86_64;
+use crate::error::Result;
+use crate::image::{Extent, Image, Source};
+use crate::layout::{Content, OutputSection};
+use crate::link::Link;
+use crate::model::{SectionFlags as Flags, SymbolSection};
+use crate::options::{BuildId, Os};
+use crate::unwind::join::Joined;
+
+/// The build id's offset in its note: behind the header and the name.
+const BUILD_ID_START: u64 = 16;
+
+/// Fixes the addresses of all symbols, makes the small tables, and says where each byte of the file comes from.
+///
+/// # Errors
+/// If `.eh_frame` is out of reach of its table.
+pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
+    link.elf.addresses = symbol_addresses(&link);
+    link.elf.frame_table = frames::table(&link)?;
+    link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
+
+    let mut extents = vec![
+        Extent { offset: 0, size: headers_size(&link), source: Source::Owned(headers(&link)) },
+    ];
+    for output in &link.outputs {
+        emit_section(&link, output, &mut extents);
+    }
+    let section_headers = section_headers(&link);
+    extents.push(Extent {
+        offset: link.elf.section_headers,
+        size: section_headers.len() as u64,
+        source: Source::Owned(section_headers),
+    });
+    extents.retain(|extent| extent.size > 0);
+    let identity = match link.options.elf.build_id {
+        BuildId::None | BuildId::Given(_) => None,
+        _ => table_output(&link, Table::BuildId).map(|output| {
+            let size = build_id_size(&link.options.elf.build_id) - BUILD_ID_START;
+            (output.offset + BUILD_ID_START, size)
+        }),
+    };
+    Ok(Image::new(link, extents, identity))
+}
+
+fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
+    link.workers.map(&link.objects().map(|(id, _)| id).collect::<Vec<_>>(), |id| {
+        let object = link.object(*id);
+        let mut bases = vec![None; object.sections.len()];
+        for (base, section) in bases.iter_mut().zip(&object.sections) {
+            // Symbols of `.eh_frame` move with the records; there are few, and they go the long way.
+            if section.is_live() && !section.flags.has(Flags::EH_FRAME) {
+                *base = link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
+            }
+        }
+        let address = |symbol: &crate::model::Symbol| {
+            if let (None, SymbolSection::In(section)) = (symbol.global.get(), symbol.section())
+                && let Some(Some(base)) = bases.get(section as usize)
+            {
+                return base.wrapping_add(symbol.value);
+            }
+            link.symbol_address(*id, symbol).unwrap_or(0)
+        };
+        object.symbols.iter().map(address).collect()
+    })
+}
+
+/// The bytes of a table that is small enough to be held; the others are made when they are written.
+fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
+    table_output(link, table)?;
+    Some(match table {
+        Table::Symtab | Table::Strtab | Table::RelaDyn | Table::EhFrameHdr => return None,
+        Table::Property => link.elf.properties.clone(),
+        Table::BuildId => build_id(&link.options.elf.build_id),
+        Table::RelrDyn => link.elf.relocations.relr.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        Table::Shstrtab => link.elf.section_names.0.clone(),
+        Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
+            got::bytes(link, table)
+        }
+        _ => link.elf.dynamic.bytes(link, table),
+    })
+}
+
+/// `.note.gnu.build-id`, with zeros for what is to be computed.
+fn build_id(id: &BuildId) -> Vec<u8> {
+    let size = build_id_size(id) - BUILD_ID_START;
+    let given = if let BuildId::Given(bytes) = id { bytes.clone() } else { vec![0; size as usize] };
+    let mut note = Vec::new();
+    for word in [4, given.len() as u32, elf::NT_GNU_BUILD_ID.0] {
+        note.extend(word.to_le_bytes());
+    }
+    note.extend(b"GNU\0");
+    note.extend(given);
+    note.resize(build_id_size(id) as usize, 0);
+    note
+}
+
+fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut Vec<Extent>) {
+    if output.flags.has(Flags::ZERO) {
+        return;
+    }
+    let code = output.flags.has(Flags::EXEC);
+    match &output.content {
+        Content::Commons => {}
+        Content::Table(number) => {
+            if let Some(table) = Table::from_number(*number) {
+                emit_table(link, output, table, extents);
+            }
+        }
+        Content::Inputs(inputs) => {
+            let mut end = output.offset;
+            for (object, index) in inputs {
+                let section = link.section(*object, *index);
+                let start = output.offset + section.offset;
+                if code && start > end {
+                    extents.push(Extent { offset: end, size: start - end, source: Source::Fill(x86_64::CODE_FILL) });
+                }
+                let piece = |at: u64, from: u64, size: u64| Extent {
+                    offset: start + at,
+                    size,
+                    source: Source::Section(crate::apply::Stretch {
+                        object: *object,
+                        section: *index,
+                        start: from,
+                        address: output.address.wrapping_add(section.offset).wrapping_add(at),
+                    }),
+                };
+                match link.elf.frames.sections.get(&(*object, *index)) {
+                    Some(joined) => {
+                        let pieces = joined.pieces.iter();
+                        extents.extend(pieces.map(|part| {
+                            piece(part.output_offset, part.input.start, part.input.end - part.input.start)
+                        }));
+                        end = start + joined.size;
+                    }
+                    None => {
+                        extents.push(piece(0, 0, section.data.len() as u64));
+                        end = start + section.size;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn emit_table<'a>(link: &Link<'a>, output: &OutputSection<'a>, table: Table, extents: &mut Vec<Extent>) {
+    let mut offset = output.offset;
+    let mut push = |size: u64, source| {
+        extents.push(Extent { offset, size, source });
+        offset += size;
+    };
+    match table {
+        Table::Symtab => {
+            let parts = link.elf.symtab.iter().flat_map(|table| &table.parts).enumerate();
+            for (number, (_, count)) in parts {
+                push(super::symtab::SYMBOL_SIZE * u64::from(*count), Source::Table(table, number as u32));
+            }
+        }
+        Table::Strtab => {
+            let Some(symtab) = &link.elf.symtab else { return };
+            for (id, object) in link.objects() {
+                let offset = output.offset + symtab.strings_start(id);
+                extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
+            }
+            let (start, strings) = symtab.extra_strings();
+            let source = Source::Owned(strings.to_vec());
+            extents.push(Extent { offset: output.offset + start, size: strings.len() as u64, source });
+        }
+        Table::RelaDyn => {
+            for (number, (.., count)) in link.elf.relocations.parts.iter().enumerate() {
+                push(got::RELA_SIZE * u64::from(*count), Source::Table(table, number as u32));
+            }
+        }
+        Table::EhFrameHdr => push(output.size, Source::Table(table, 0)),
+        _ => push(output.size, Source::Table(table, 0)),
+    }
+}
+
+/// Makes a part of a table that is not held.
+pub(crate) fn make_part<'l>(link: &'l Link<'_>, table: Table, part: u32) -> Cow<'l, [u8]> {
+    match table {
+        Table::Symtab => {
+            let Some(symtab) = &link.elf.symtab else { return Cow::Borrowed(&[]) };
+            let (part, _) = &symtab.parts[part as usize];
+            Cow::Owned(symtab.make(link, part))
+        }
+        Table::RelaDyn => {
+            let (class, source, _) = link.elf.relocations.parts[part as usize];
+            Cow::Owned(link.elf.relocations.make(link, class, source))
+        }
+        _ => {
+            let made = link.elf.made.iter().find(|(of, _)| *of == table);
+            Cow::Borrowed(made.map(|(_, bytes)| bytes.as_slice()).unwrap_or_default())
+        }
+    }
+}
+
+/// Corrects the distances of unwind records that have moved to their CIEs, in a stretch that starts at `start` of a
+/// section and is in `out`.
+pub(crate) fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
+    let Some(first) = joined.output_offset(start) else { return };
+    let last = first + out.len() as u64;
+    let from = joined.patches.partition_point(|patch| patch.output_offset + 4 <= first);
+    for patch in joined.patches[from..].iter().take_while(|patch| patch.output_offset < last) {
+        for (index, byte) in patch.value.to_le_bytes().into_iter().enumerate() {
+            let at = (patch.output_offset + index as u64).checked_sub(first);
+            if let Some(place) = at.and_then(|at| out.get_mut(at as usize)) {
+                *place = byte;
+            }
+        }
+    }
+}
+
+fn headers_size(link: &Link<'_>) -> u64 {
+    FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * link.elf.segments.len() as u64
+}
+
+/// The file header and the program headers.
+fn headers(link: &Link<'_>) -> Vec<u8> {
+    let os_abi = match link.target.os {
+        Os::FreeBsd => elf::ELFOSABI_FREEBSD.0,
+        Os::Linux => link.objects.iter().map(|object| object.elf.os_abi).find(|abi| *abi != 0).unwrap_or(0),
+    };
+    let mut bytes = Writer(Vec::new());
+    bytes.0.extend([0x7f, b'E', b'L', b'F', elf::ELFCLASS64.0, elf::ELFDATA2LSB.0, elf::EV_CURRENT.0, os_abi]);
+    bytes.0.resize(16, 0);
+    bytes.u16(elf::ET_DYN.0);
+    bytes.u16(elf::EM_X86_64.0);
+    bytes.u32(1);
+    let entry = link.options.entry.as_ref().and_then(|name| link.symbols.find(name.as_bytes()));
+    bytes.u64(entry.map_or(0, |(id, _)| link.global_address(id)));
+    bytes.u64(FILE_HEADER_SIZE);
+    bytes.u64(link.elf.section_headers);
+    bytes.u32(0);
+    bytes.u16(FILE_HEADER_SIZE as u16);
+    bytes.u16(PROGRAM_HEADER_SIZE as u16);
+    bytes.u16(link.elf.segments.len() as u16);
+    bytes.u16(SECTION_HEADER_SIZE as u16);
+    bytes.u16(link.outputs.len() as u16 + 1);
+    bytes.u16(link.elf.tables[Table::Shstrtab as usize].map_or(0, |number| number as u16 + 1));
+    for segment in &link.elf.segments {
+        bytes.u32(segment.kind.0);
+        bytes.u32(segment.flags.0);
+        for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size, segment.align] {
+            bytes.u64(field);
+        }
+    }
+    bytes.0
+}
+
+/// The section headers.
+fn section_headers(link: &Link<'_>) -> Vec<u8> {
+    let mut bytes = Writer(vec![0; SECTION_HEADER_SIZE as usize]);
+    let index = |table: Table| link.elf.tables[table as usize].map_or(0, |number| number + 1);
+    for (number, output) in link.outputs.iter().enumerate() {
+        let table = match output.content {
+            Content::Table(table) => Table::from_number(table),
+            _ => None,
+        };
+        let (related, info) = match table {
+            Some(Table::Dynsym) => (index(Table::Dynstr), 1),
+            Some(Table::Versym) => (index(Table::Dynsym), 0),
+            Some(Table::Verneed) => (index(Table::Dynstr), link.elf.dynamic.needed_libraries()),
+            Some(Table::GnuHash | Table::Hash | Table::RelaDyn) => (index(Table::Dynsym), 0),
+            Some(Table::RelaPlt) => (index(Table::Dynsym), index(Table::GotPlt)),
+            Some(Table::Dynamic) => (index(Table::Dynstr), 0),
+            Some(Table::Symtab) => {
+                (index(Table::Strtab), link.elf.symtab.as_ref().map_or(0, |table| table.first_global))
+            }
+            _ => (0, 0),
+        };
+        bytes.u32(link.elf.section_names.1[number]);
+        bytes.u32(output.kind);
+        bytes.u64(header_flags(output, table));
+        bytes.u64(output.address);
+        bytes.u64(output.offset);
+        bytes.u64(output.size);
+        bytes.u32(related);
+        bytes.u32(info);
+        bytes.u64(output.align);
+        bytes.u64(output.entry_size);
+    }
+    bytes.0
+}
+
+/// `sh_flags`.
+fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
+    let bits = [
+        (Flags::ALLOC, elf::SHF_ALLOC.0),
+        (Flags::WRITE, elf::SHF_WRITE.0),
+        (Flags::EXEC, elf::SHF_EXECINSTR.0),
+        (Flags::TLS, elf::SHF_TLS.0),
+        (Flags::MERGE, elf::SHF_MERGE.0),
+        (Flags::STRINGS, elf::SHF_STRINGS.0),
+        (Flags::FAR, SHF_X86_64_LARGE),
+    ];
+    let flags = bits.into_iter().filter(|(flag, _)| output.flags.has(*flag)).fold(0, |all, (_, bit)| all | bit);
+    match table {
+        Some(Table::RelaPlt) => flags | elf::SHF_INFO_LINK.0,
+        _ if output.rank >= NOT_LOADED && output.kind == elf::SHT_STRTAB.0 => 0,
+        _ => flags,
+    }
+}
+
+/// Little-endian numbers, one after the other.
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u16(&mut self, value: u16) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.0.extend(value.to_le_bytes());
+    }
+}

@@ -1,0 +1,428 @@
+//! Which sections an ELF image has, in which order, and what goes into each.
+//!
+//! The order is that of other ELF linkers, with the heap image last: what is read only, code, what is protected after
+//! loading, what is written, what is zero, the heap image; then what is not loaded. A section's place in it is
+//! its *rank*; ranks below [`CODE`] are read-only, and so on.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
+use object::elf;
+
+use super::define::section_bound;
+use super::dynamic::{DynamicSymbols, Facts};
+use super::frames::Frames;
+use super::got::{self, Class, DynamicRelocations};
+use super::parse::is_or_starts;
+use super::property::{Properties, X86_FEATURE_1_IBT};
+use super::symtab::SymbolTable;
+use super::{TABLES, Table};
+use crate::error::{Error, Result};
+use crate::layout::{Content, OutputSection, place_inputs};
+use crate::link::{Link, over};
+use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::options::{BuildId, Strip};
+use crate::scan::Scan;
+use crate::symbols::{Anchor, Definition};
+use crate::unwind::eh_frame_hdr;
+
+/// The first rank of code.
+pub(crate) const CODE: u32 = 100;
+/// The first rank of what is protected after loading.
+pub(crate) const RELRO: u32 = 200;
+/// The first rank of what is written.
+pub(crate) const WRITABLE: u32 = 300;
+/// The rank of the heap image.
+pub(crate) const HEAP_IMAGE: u32 = 500;
+/// The first rank of what is not loaded.
+pub(crate) const NOT_LOADED: u32 = 600;
+
+/// Output names that several input names go to: `.text.foo` goes to `.text`.
+const FAMILIES: [&[u8]; 24] = [
+    b".text", b".rodata", b".data.rel.ro", b".data", b".bss.rel.ro", b".bss", b".ltext", b".lrodata", b".ldata.rel.ro",
+    b".ldata", b".lbss", b".gcc_except_table", b".tdata", b".tbss", b".init_array", b".fini_array", b".preinit_array",
+    b".ctors", b".dtors", b".init", b".fini", b".sdata", b".sbss", b".eh_frame",
+];
+
+/// Decides the sections of the image, and makes all tables that do not depend on addresses.
+///
+/// # Errors
+/// Malformed unwind records; tables beyond what their format can hold.
+pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
+    link.elf.found = found;
+    link.elf.frames = Frames::new(link)?;
+    let commons = link.symbols.allot_commons()?;
+    merge_properties(link);
+    collect(link);
+    add_commons(link, commons);
+    link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
+    link.elf.dynamic = DynamicSymbols::new(link)?;
+    add_tables(link)?;
+    link.outputs.sort_by_key(|output| output.rank);
+    number(link)?;
+    define_section_bounds(link);
+    // What the dynamic section says depends on the sections there are, its size on what it says.
+    fix_dynamic_section(link);
+    name_sections(link);
+    let limit = u64::from(elf::SHN_LORESERVE) - 2;
+    over("ELF section headers", "the number of sections of the image", link.outputs.len() as u64, limit)?;
+    count(link);
+    Ok(())
+}
+
+/// The output section's name of an input section.
+fn family<'a>(name: &'a [u8]) -> &'a [u8] {
+    let mut families = FAMILIES.iter().copied();
+    families.find(|family| is_or_starts(name, family)).map_or(name, |family| &name[..family.len()])
+}
+
+/// Sorts the input sections into output sections.
+fn collect(link: &mut Link<'_>) {
+    type Key<'a> = (Cow<'a, [u8]>, Flags);
+    let kept = Flags::ALLOC.and(Flags::WRITE).and(Flags::EXEC).and(Flags::TLS);
+    let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
+    let mut comments: HashSet<Vec<u8>> = HashSet::new();
+    let mut dropped = Vec::new();
+    let mut priorities: HashMap<(ObjectId, SectionIndex), u32> = HashMap::new();
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            let index = index as u32;
+            if !section.is_live() {
+                continue;
+            }
+            let debug = section.flags.has(Flags::DEBUG) || is_debug_aid(section.name);
+            if debug && !section.flags.has(Flags::ALLOC) && link.options.strip != Strip::None {
+                dropped.push((id, index));
+                continue;
+            }
+            // Each compiler signs each object; one signature of each is enough.
+            let signed = section.name == b".comment" && section.relocs.is_empty();
+            if signed && !comments.insert(section.data.to_vec()) {
+                dropped.push((id, index));
+                continue;
+            }
+            let heap = link.heap_image == Some((id, index));
+            let family = family(section.name);
+            let name = match heap {
+                true => Cow::Borrowed(&b".ldata.image"[..]),
+                false => Cow::Borrowed(family),
+            };
+            let far = section.flags.common(Flags::FAR);
+            let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
+                rank: if heap { HEAP_IMAGE } else { rank(family, section.kind, section.flags) },
+                name,
+                kind: section.kind,
+                flags: section.flags.without(Flags::GROUP.and(Flags::RETAIN)),
+                align: 1,
+                entry_size: section.entry_size,
+                content: Content::Inputs(Vec::new()),
+                size: 0,
+                address: 0,
+                offset: 0,
+            });
+            combine(output, section.flags.and(far), section.kind, section.entry_size);
+            if let Content::Inputs(inputs) = &mut output.content {
+                inputs.push((id, index));
+            }
+            if let Some(priority) = start_up_priority(section.name) {
+                priorities.insert((id, index), priority);
+            }
+        }
+    }
+    let mut outputs: Vec<OutputSection<'_>> = outputs.into_values().collect();
+    for output in &mut outputs {
+        if let Content::Inputs(inputs) = &mut output.content
+            && inputs.iter().any(|input| priorities.contains_key(input))
+        {
+            // Stable: equal priorities stay in link order; those without one come last.
+            inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(u32::MAX));
+        }
+    }
+    for (object, section) in dropped {
+        link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
+    }
+    link.outputs = outputs;
+}
+
+/// Sections that only debuggers read, beside DWARF's.
+fn is_debug_aid(name: &[u8]) -> bool {
+    name.starts_with(b".stab") || name == b".gdb_index" || name.starts_with(b".gnu.debuglto_")
+}
+
+/// What an output section is when one more input section joins it.
+fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: u64) {
+    let merging = Flags::MERGE.and(Flags::STRINGS);
+    if output.flags.common(merging) != flags.common(merging) || output.entry_size != entry_size {
+        output.flags = output.flags.without(merging);
+        output.entry_size = 0;
+    }
+    if !flags.has(Flags::ZERO) && output.flags.has(Flags::ZERO) {
+        output.flags = output.flags.without(Flags::ZERO);
+        output.kind = kind;
+    } else if output.kind != kind && !flags.has(Flags::ZERO) {
+        output.kind = elf::SHT_PROGBITS.0;
+    }
+    output.flags = output.flags.when(flags.has(Flags::FAR), Flags::FAR);
+}
+
+/// The order of `.init_array.N` and the like: by number, those without one last. `.ctors.N` counts the other way round, and
+/// runs from its end (GCC's manual, `init_priority`).
+fn start_up_priority(name: &[u8]) -> Option<u32> {
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u16>().ok();
+    for family in [&b".init_array."[..], b".fini_array.", b".preinit_array."] {
+        if let Some(digits) = name.strip_prefix(family) {
+            return number(digits).map(u32::from);
+        }
+    }
+    for family in [&b".ctors."[..], b".dtors."] {
+        if let Some(digits) = name.strip_prefix(family) {
+            // Behind the plain section of the first file and before that of the last, which hold the ends of the list.
+            return number(digits).map(u32::from);
+        }
+    }
+    None
+}
+
+fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
+    if !flags.has(Flags::ALLOC) {
+        return NOT_LOADED;
+    }
+    if flags.has(Flags::EXEC) {
+        return match name {
+            b".init" => CODE,
+            b".text" => CODE + 10,
+            b".fini" => CODE + 30,
+            _ => CODE + 11,
+        };
+    }
+    if !flags.has(Flags::WRITE) {
+        return match name {
+            _ if kind == elf::SHT_NOTE.0 => 12,
+            b".lrodata" => 30,
+            b".rodata" => 40,
+            _ if flags.has(Flags::EH_FRAME) => 51,
+            b".gcc_except_table" => 52,
+            _ => 45,
+        };
+    }
+    if flags.has(Flags::RELRO) {
+        return match elf::SectionType(kind) {
+            _ if flags.has(Flags::TLS) => RELRO + u32::from(flags.has(Flags::ZERO)),
+            elf::SHT_PREINIT_ARRAY => RELRO + 2,
+            elf::SHT_INIT_ARRAY => RELRO + 3,
+            elf::SHT_FINI_ARRAY => RELRO + 4,
+            _ if name == b".ctors" || name == b".dtors" => RELRO + 5,
+            _ if flags.has(Flags::ZERO) => RELRO + 40,
+            _ => RELRO + 10,
+        };
+    }
+    match (flags.has(Flags::ZERO), flags.has(Flags::FAR)) {
+        (false, false) => WRITABLE + 10,
+        (false, true) => WRITABLE + 20,
+        (true, false) => WRITABLE + 100,
+        (true, true) => WRITABLE + 110,
+    }
+}
+
+fn add_commons(link: &mut Link<'_>, commons: Option<(u64, u64)>) {
+    let Some((size, align)) = commons else { return };
+    let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
+    let output = section(b".bss", elf::SHT_NOBITS, flags, WRITABLE + 105, align, 0, Content::Commons);
+    link.outputs.push(OutputSection { size, ..output });
+}
+
+fn section(
+    name: &'static [u8],
+    kind: elf::SectionType,
+    flags: Flags,
+    rank: u32,
+    align: u64,
+    entry_size: u64,
+    content: Content,
+) -> OutputSection<'static> {
+    let name = Cow::Borrowed(name);
+    OutputSection { name, kind: kind.0, flags, align, entry_size, content, rank, size: 0, address: 0, offset: 0 }
+}
+
+/// A table's section, without its size.
+fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
+    let read = Flags::ALLOC;
+    let code = Flags::ALLOC.and(Flags::EXEC);
+    let write = Flags::ALLOC.and(Flags::WRITE);
+    let strings = Flags::default();
+    // Without lazily bound slots nothing writes to `.got.plt` after loading.
+    let got_plt = if link.slots.lazy.is_empty() { RELRO + 31 } else { WRITABLE };
+    let (name, kind, flags, rank, align, entry_size): (&'static [u8], _, _, _, _, _) = match table {
+        Table::Property => (b".note.gnu.property", elf::SHT_NOTE, read, 10, 8, 0),
+        Table::BuildId => (b".note.gnu.build-id", elf::SHT_NOTE, read, 11, 4, 0),
+        Table::Dynsym => (b".dynsym", elf::SHT_DYNSYM, read, 20, 8, 24),
+        Table::Versym => (b".gnu.version", elf::SHT_GNU_VERSYM, read, 21, 2, 2),
+        Table::Verneed => (b".gnu.version_r", elf::SHT_GNU_VERNEED, read, 22, 4, 0),
+        Table::GnuHash => (b".gnu.hash", elf::SHT_GNU_HASH, read, 23, 8, 0),
+        Table::Hash => (b".hash", elf::SHT_HASH, read, 24, 4, 4),
+        Table::Dynstr => (b".dynstr", elf::SHT_STRTAB, read, 25, 1, 0),
+        Table::RelaDyn => (b".rela.dyn", elf::SHT_RELA, read, 26, 8, got::RELA_SIZE),
+        Table::RelrDyn => (b".relr.dyn", elf::SHT_RELR, read, 27, 8, got::WORD),
+        Table::RelaPlt => (b".rela.plt", elf::SHT_RELA, read, 28, 8, got::RELA_SIZE),
+        Table::EhFrameHdr => (b".eh_frame_hdr", elf::SHT_PROGBITS, read, 50, eh_frame_hdr::ALIGNMENT, 0),
+        Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, 16),
+        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, 16),
+        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, 16),
+        Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, 8, 16),
+        Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, 8, got::WORD),
+        Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, 8, got::WORD),
+        Table::Symtab => (b".symtab", elf::SHT_SYMTAB, strings, NOT_LOADED + 100, 8, 24),
+        Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
+        Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NOT_LOADED + 102, 1, 0),
+    };
+    section(name, kind, flags, rank, align, entry_size, table.content())
+}
+
+/// Adds the sections that the linker makes, where the image needs them.
+fn add_tables(link: &mut Link<'_>) -> Result<()> {
+    let strip = link.options.strip == Strip::All;
+    link.elf.symtab = if strip { None } else { Some(SymbolTable::new(link)?) };
+    let relr_possible = link.options.elf.relr;
+    for table in TABLES {
+        let size = match table {
+            Table::Property => link.elf.properties.len() as u64,
+            Table::BuildId => build_id_size(&link.options.elf.build_id),
+            Table::RelaDyn => got::RELA_SIZE * link.elf.relocations.count(None),
+            // Sizes of these follow; that they are there is known.
+            Table::RelrDyn => u64::from(relr_possible) * got::WORD,
+            Table::Dynamic | Table::Shstrtab => 1,
+            Table::EhFrameHdr if link.options.elf.eh_frame_hdr && has_frames(link) => {
+                eh_frame_hdr::size(link.elf.frames.count)
+            }
+            Table::EhFrameHdr => 0,
+            Table::Symtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::size),
+            Table::Strtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::strings_size),
+            Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
+                got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))
+            }
+            _ => link.elf.dynamic.size(table),
+        };
+        if size > 0 {
+            let output = table_section(link, table);
+            link.outputs.push(OutputSection { size, ..output });
+        }
+    }
+    Ok(())
+}
+
+fn has_frames(link: &Link<'_>) -> bool {
+    link.outputs.iter().any(|output| output.flags.has(Flags::EH_FRAME))
+}
+
+/// Whether an object refers to the GOT base by name.
+fn refers_to_got_base(link: &Link<'_>) -> bool {
+    let named = link.symbols.find(b"_GLOBAL_OFFSET_TABLE_");
+    named.is_some_and(|(_, global)| global.definition == Definition::Anchor(Anchor::GotBase))
+}
+
+/// Tells every input section its output section, and every table too.
+fn number(link: &mut Link<'_>) -> Result<(), Error> {
+    link.elf.tables = vec![None; TABLES.len()];
+    for number in 0..link.outputs.len() {
+        let output = &mut link.outputs[number];
+        match output.content {
+            Content::Table(table) => link.elf.tables[table as usize] = Some(number as u32),
+            Content::Commons => link.elf.commons = number as u32,
+            Content::Inputs(_) => {
+                let frames = &link.elf.frames;
+                place_inputs(&mut link.objects, output, number as u32, |object, section| frames.size(object, section))?;
+                if output.flags.has(Flags::EH_FRAME) {
+                    output.size += super::frames::terminator().len() as u64;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes `__start_NAME` and `__stop_NAME` mean output sections.
+fn define_section_bounds(link: &mut Link<'_>) {
+    for index in 0..link.symbols.len() {
+        let id = GlobalId(index as u32);
+        let global = link.symbols.get(id);
+        let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
+        if !pending.contains(&global.definition) {
+            continue;
+        }
+        let Some((name, start)) = section_bound(global.name) else { continue };
+        let Some(number) = link.outputs.iter().position(|output| *output.name == *name) else { continue };
+        let number = number as u32;
+        let anchor = if start { Anchor::SectionStart(number) } else { Anchor::SectionEnd(number) };
+        link.symbols.get_mut(id).definition = Definition::Anchor(anchor);
+    }
+}
+
+fn fix_dynamic_section(link: &mut Link<'_>) {
+    let facts = Facts {
+        tables: TABLES.into_iter().filter(|table| link.elf.tables[*table as usize].is_some()).collect(),
+        relative: link.elf.relocations.count(Some(Class::Relative)),
+        text_relocations: link.elf.found.text_relocations,
+        static_tls: link.elf.found.static_tls,
+    };
+    let mut dynamic = std::mem::take(&mut link.elf.dynamic);
+    dynamic.fix_entries(link, &facts);
+    if let Some(number) = link.elf.tables[Table::Dynamic as usize] {
+        link.outputs[number as usize].size = dynamic.size(Table::Dynamic);
+    }
+    link.elf.dynamic = dynamic;
+}
+
+/// Makes `.shstrtab`.
+fn name_sections(link: &mut Link<'_>) {
+    let mut names = vec![0];
+    let mut starts = Vec::with_capacity(link.outputs.len());
+    for output in &link.outputs {
+        starts.push(names.len() as u32);
+        names.extend_from_slice(&output.name);
+        names.push(0);
+    }
+    if let Some(number) = link.elf.tables[Table::Shstrtab as usize] {
+        link.outputs[number as usize].size = names.len() as u64;
+    }
+    link.elf.section_names = (names, starts);
+}
+
+/// The size of `.note.gnu.build-id`: a header of 12 bytes, the name `GNU`, the bytes.
+pub(crate) fn build_id_size(id: &BuildId) -> u64 {
+    let bytes = match id {
+        BuildId::None => return 0,
+        BuildId::Fast => 8,
+        BuildId::Bytes16 => 16,
+        BuildId::Bytes20 => 20,
+        BuildId::Given(bytes) => bytes.len() as u64,
+    };
+    16 + bytes.next_multiple_of(4)
+}
+
+fn merge_properties(link: &mut Link<'_>) {
+    let mut objects = link.objects.iter();
+    let Some(first) = objects.next() else { return };
+    let mut merged: Properties = first.elf.properties.clone();
+    for object in objects {
+        merged.merge(&object.elf.properties);
+    }
+    link.elf.ibt = merged.x86_features() & X86_FEATURE_1_IBT != 0;
+    link.elf.properties = merged.write(true);
+}
+
+fn count(link: &mut Link<'_>) {
+    let mut counts = link.report.counts;
+    counts.objects = link.objects.len() as u64;
+    let inputs = link.outputs.iter().map(|output| match &output.content {
+        Content::Inputs(inputs) => inputs.len() as u64,
+        _ => 0,
+    });
+    counts.sections = inputs.sum();
+    counts.symbols = link.objects.iter().map(|object| object.symbols.len() as u64).sum();
+    counts.relocations = link.elf.found.relocations;
+    counts.dynamic_relocations = link.elf.relocations.count(None) + link.slots.lazy.len() as u64;
+    counts.plt_entries = (link.slots.lazy.len() + link.slots.through_got.len()) as u64;
+    counts.got_entries = link.slots.got_words.into();
+    link.report.counts = counts;
+}

@@ -1,0 +1,277 @@
+//! Addresses and file offsets, and the program headers that tell the loader of them.
+//!
+//! A *region* is a run of sections with the same permissions, and becomes one loadable segment. Regions follow each other in
+//! the file without padding: each starts at the first address of a fresh page that is congruent to its file offset. Two
+//! exceptions: what is protected after loading fills whole pages, since glibc rounds down its start; and the heap image
+//! starts at its own alignment in the file, so that a loader may replace its pages.
+//!
+//! Source: gABI chapter 5 (*Program Header*); `PT_GNU_*` as glibc and the LSB define them.
+
+use object::elf;
+
+use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE};
+use super::{Table, got};
+use crate::error::{Error, Result};
+use crate::link::{Link, over};
+use crate::model::SectionFlags as Flags;
+
+/// Size of an `Elf64_Ehdr`, in bytes.
+pub(crate) const FILE_HEADER_SIZE: u64 = 64;
+/// Size of an `Elf64_Phdr`, in bytes.
+pub(crate) const PROGRAM_HEADER_SIZE: u64 = 56;
+/// Size of an `Elf64_Shdr`, in bytes.
+pub(crate) const SECTION_HEADER_SIZE: u64 = 64;
+/// The largest page size of the x86-64 psABI's systems, in bytes.
+const PAGE: u64 = 4096;
+
+/// A program header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// `p_type`.
+    pub(crate) kind: elf::ProgramType,
+    /// `p_flags`.
+    pub(crate) flags: elf::ProgramFlags,
+    /// `p_offset`.
+    pub(crate) offset: u64,
+    /// `p_vaddr`.
+    pub(crate) address: u64,
+    /// `p_filesz`.
+    pub(crate) file_size: u64,
+    /// `p_memsz`.
+    pub(crate) size: u64,
+    /// `p_align`.
+    pub(crate) align: u64,
+}
+
+/// Gives every section its address and file offset.
+///
+/// # Errors
+/// An image beyond the limits of [`Limits`](crate::Limits).
+pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    loop {
+        place(link)?;
+        let Some(number) = link.elf.tables[Table::RelrDyn as usize] else { return Ok(()) };
+        // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends.
+        let mut relocations = std::mem::take(&mut link.elf.relocations);
+        relocations.pack(link);
+        let size = got::WORD * relocations.relr.len() as u64;
+        link.elf.relocations = relocations;
+        let output = &mut link.outputs[number as usize];
+        if output.size >= size {
+            return Ok(());
+        }
+        output.size = size;
+    }
+}
+
+/// The region of a rank: what its sections' permissions are.
+fn region(rank: u32, relro: bool) -> u32 {
+    match rank {
+        0..CODE => 0,
+        CODE..RELRO => 1,
+        RELRO..WRITABLE if relro => 2,
+        RELRO..HEAP_IMAGE => 3,
+        HEAP_IMAGE..NOT_LOADED => 4,
+        _ => 5,
+    }
+}
+
+const RELRO_REGION: u32 = 2;
+const HEAP_REGION: u32 = 4;
+const UNLOADED_REGION: u32 = 5;
+
+fn place(link: &mut Link<'_>) -> Result<(), Error> {
+    let relro = link.options.elf.relro;
+    let page = link.options.elf.max_page_size.unwrap_or(PAGE);
+    let headers = segment_count(link, relro);
+    let mut segments = Vec::with_capacity(headers);
+    let (mut address, mut offset) = (0_u64, 0_u64);
+    let headers_size = FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * headers as u64;
+    let too_large = |what: u64| Error::Limit {
+        name: "output_size",
+        what: "the image's size".to_owned(),
+        wanted: what,
+        limit: link.options.limits.output_size,
+    };
+    let limit = link.options.limits.output_size.min(i64::MAX as u64 / 4);
+
+    let mut first = 0;
+    while first < link.outputs.len() {
+        let of = |rank| region(rank, relro);
+        let this = of(link.outputs[first].rank);
+        let count = link.outputs[first..].iter().take_while(|output| of(output.rank) == this).count();
+        let outputs = &mut link.outputs[first..first + count];
+        first += count;
+        let strictest = outputs.iter().map(|output| output.align).max().unwrap_or(1);
+        let loaded = this != UNLOADED_REGION;
+        let align = strictest.max(page);
+        if loaded && !segments.is_empty() {
+            offset = match this {
+                RELRO_REGION => offset.next_multiple_of(page),
+                HEAP_REGION => offset.next_multiple_of(strictest),
+                _ => offset,
+            };
+            address = address.next_multiple_of(align) + offset % align;
+        }
+        // The first segment holds the headers.
+        let start = (address, offset);
+        if segments.is_empty() {
+            (address, offset) = (headers_size, headers_size);
+        }
+        // Zero-filled sections take no room in the file only where nothing that does follows them.
+        let last = outputs.iter().rposition(|output| !output.flags.has(Flags::ZERO)).unwrap_or(0);
+        for output in outputs.iter_mut().take(last).filter(|output| !output.flags.has(Flags::TLS)) {
+            if output.flags.has(Flags::ZERO) {
+                output.flags = output.flags.without(Flags::ZERO);
+                output.kind = elf::SHT_PROGBITS.0;
+            }
+        }
+        let mut tls_end = 0;
+        for output in outputs.iter_mut() {
+            if !loaded {
+                offset = offset.next_multiple_of(output.align);
+                output.offset = offset;
+                offset = offset.checked_add(output.file_size()).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+                continue;
+            }
+            let next = address.next_multiple_of(output.align);
+            if !output.flags.has(Flags::ZERO) {
+                offset += next - address;
+            }
+            address = next;
+            (output.address, output.offset) = (address, offset);
+            if output.flags.has(Flags::TLS) && output.flags.has(Flags::ZERO) {
+                // Zero-filled thread-local storage takes room in each thread's block, not in the image.
+                output.address = address.max(tls_end).next_multiple_of(output.align);
+                tls_end = output.address.saturating_add(output.size);
+                continue;
+            }
+            address = address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+            offset += output.file_size();
+        }
+        if !loaded {
+            continue;
+        }
+        let file_size = offset - start.1;
+        if this == RELRO_REGION {
+            address = address.next_multiple_of(page);
+        }
+        let flags = match this {
+            0 => elf::PF_R,
+            1 => elf::PF_R | elf::PF_X,
+            HEAP_REGION if !outputs.iter().any(|output| output.flags.has(Flags::WRITE)) => elf::PF_R,
+            _ => elf::PF_R | elf::PF_W,
+        };
+        let size = address - start.0;
+        segments.push(Segment {
+            kind: elf::PT_LOAD,
+            flags,
+            offset: start.1,
+            address: start.0,
+            file_size,
+            size,
+            align,
+        });
+        if this == RELRO_REGION {
+            let protected = Segment { kind: elf::PT_GNU_RELRO, flags: elf::PF_R, align: 1, ..segments[segments.len() - 1] };
+            segments.push(protected);
+        }
+    }
+    link.elf.section_headers = offset.next_multiple_of(8);
+    let size = link.elf.section_headers + SECTION_HEADER_SIZE * (link.outputs.len() as u64 + 1);
+    over("output_size", "the image's size", size.max(address), limit)?;
+    link.report.size = size;
+    link.elf.segments = finish_segments(link, segments, headers_size);
+    Ok(())
+}
+
+/// The number of program headers; depends on which sections there are only.
+fn segment_count(link: &Link<'_>, relro: bool) -> usize {
+    let mut regions: Vec<u32> = link.outputs.iter().map(|output| region(output.rank, relro)).collect();
+    regions.dedup();
+    let loads = regions.iter().filter(|region| **region != UNLOADED_REGION).count();
+    let protected = usize::from(regions.contains(&RELRO_REGION));
+    // PT_PHDR, PT_DYNAMIC and PT_GNU_STACK are always there.
+    loads + protected + 3 + others(link).len()
+}
+
+/// Segments that cover a run of sections each: the kind, and the run's first and last section.
+fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
+    let outputs = &link.outputs;
+    let mut segments = Vec::new();
+    let table = |table: Table| link.elf.tables[table as usize].map(|number| number as usize);
+    if let Some(at) = table(Table::EhFrameHdr) {
+        segments.push((elf::PT_GNU_EH_FRAME, at, at));
+    }
+    if let Some(at) = table(Table::Property) {
+        segments.push((elf::PT_GNU_PROPERTY, at, at));
+    }
+    let is_tls = |output: &crate::layout::OutputSection<'_>| output.flags.has(Flags::TLS.and(Flags::ALLOC));
+    if let (Some(first), Some(last)) = (outputs.iter().position(is_tls), outputs.iter().rposition(is_tls)) {
+        segments.push((elf::PT_TLS, first, last));
+    }
+    // Notes of one alignment side by side share a segment: readers step through it by its alignment.
+    let mut notes: Option<(usize, usize, u64)> = None;
+    for (at, output) in outputs.iter().enumerate() {
+        if output.kind != elf::SHT_NOTE.0 || !output.flags.has(Flags::ALLOC) {
+            continue;
+        }
+        match &mut notes {
+            Some((_, last, align)) if *last + 1 == at && *align == output.align => *last = at,
+            _ => {
+                segments.extend(notes.map(|(first, last, _)| (elf::PT_NOTE, first, last)));
+                notes = Some((at, at, output.align));
+            }
+        }
+    }
+    segments.extend(notes.map(|(first, last, _)| (elf::PT_NOTE, first, last)));
+    segments
+}
+
+fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) -> Vec<Segment> {
+    let cover = |kind, flags, first: usize, last: usize| {
+        let (first, last) = (&link.outputs[first], &link.outputs[last]);
+        let outputs = link.outputs.iter().filter(|output| (first.address..=last.address).contains(&output.address));
+        let align = outputs.map(|output| output.align).max().unwrap_or(1);
+        let file_end = if last.flags.has(Flags::ZERO) { last.offset } else { last.offset + last.file_size() };
+        Segment {
+            kind,
+            flags,
+            offset: first.offset,
+            address: first.address,
+            file_size: file_end.saturating_sub(first.offset),
+            size: last.end().saturating_sub(first.address),
+            align,
+        }
+    };
+    let headers = Segment {
+        kind: elf::PT_PHDR,
+        flags: elf::PF_R,
+        offset: FILE_HEADER_SIZE,
+        address: FILE_HEADER_SIZE,
+        file_size: headers_size - FILE_HEADER_SIZE,
+        size: headers_size - FILE_HEADER_SIZE,
+        align: 8,
+    };
+    // PT_PHDR must precede the loadable segments (gABI).
+    let mut segments = vec![headers];
+    let (protected, loads): (Vec<_>, Vec<_>) = loads.into_iter().partition(|load| load.kind == elf::PT_GNU_RELRO);
+    segments.extend(loads);
+    if let Some(at) = link.elf.tables[Table::Dynamic as usize] {
+        let at = at as usize;
+        segments.push(cover(elf::PT_DYNAMIC, elf::PF_R | elf::PF_W, at, at));
+    }
+    segments.extend(protected);
+    for (kind, first, last) in others(link) {
+        segments.push(cover(kind, elf::PF_R, first, last));
+    }
+    let wanted = || link.objects.iter().any(|object| object.elf.exec_stack);
+    let executable = link.options.elf.exec_stack.unwrap_or_else(wanted);
+    let flags = if executable { elf::PF_R | elf::PF_W | elf::PF_X } else { elf::PF_R | elf::PF_W };
+    let (offset, address, file_size, size) = (0, 0, 0, 0);
+    segments.push(Segment { kind: elf::PT_GNU_STACK, flags, offset, address, file_size, size, align: 16 });
+    if let Some(tls) = segments.iter().find(|segment| segment.kind == elf::PT_TLS) {
+        link.elf.tls = (tls.address, tls.size, tls.align);
+    }
+    segments
+}

@@ -1,0 +1,174 @@
+//! Output files: complete or not there at all.
+//!
+//! The image is written to a file without a name where the system has such (Linux's `O_TMPFILE`), else under a temporary
+//! name in the output's directory, and gets the output's name by a rename when it is complete. The file is opened with
+//! mode 0777, so that the kernel applies the umask, as it does for other linkers.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// A regular file that is being written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+    file: Pending,
+}
+
+#[derive(Debug)]
+enum Pending {
+    /// It has no name: if nothing gives it one, it is gone with the process.
+    #[cfg(target_os = "linux")]
+    Unnamed(File),
+    /// It has a temporary name, and is removed when dropped.
+    Named(NamedTempFile),
+}
+
+impl Output {
+    /// Prepares to write `size` bytes to `path`. Returns `None` if that is something other than a regular file, such as a
+    /// pipe or a device, which has to be written in place and in order.
+    ///
+    /// # Errors
+    /// What the system says: no such directory, no permission; `path` is a directory.
+    pub(crate) fn create(path: &Path, size: u64) -> io::Result<Option<Self>> {
+        match std::fs::metadata(path) {
+            Ok(there) if there.is_dir() => return Err(io::Error::from(ErrorKind::IsADirectory)),
+            Ok(there) if !there.is_file() => return Ok(None),
+            // Not there, or not to be looked at: creating it will tell.
+            _ => {}
+        }
+        let directory = directory(path);
+        let file = Pending::create(directory)?;
+        file.file().set_len(size)?;
+        Ok(Some(Self { path: path.to_owned(), file }))
+    }
+
+    /// Writes bytes at an offset of the file.
+    ///
+    /// # Errors
+    /// What the system says, such as a full disk.
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        write_all_at(self.file.file(), offset, bytes)
+    }
+
+    /// Gives the file its name; what had it before is replaced.
+    ///
+    /// # Errors
+    /// What the system says; the former file is untouched then, and nothing of this one is left.
+    pub(crate) fn commit(self) -> io::Result<()> {
+        match self.file {
+            #[cfg(target_os = "linux")]
+            Pending::Unnamed(file) => name_file(&file, &self.path),
+            Pending::Named(file) => persist(file, &self.path),
+        }
+    }
+}
+
+/// Opens something that is written in place and in order.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+impl Pending {
+    fn create(directory: &Path) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Mode, OFlags};
+            let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+            // File systems without unnamed files answer in several ways; the other way tells what is really wrong.
+            if let Ok(file) = rustix::fs::open(directory, flags, Mode::from_raw_mode(0o777)) {
+                return Ok(Self::Unnamed(File::from(file)));
+            }
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".pkgld-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o777));
+        }
+        builder.tempfile_in(directory).map(Self::Named)
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Unnamed(file) => file,
+            Self::Named(file) => file.as_file(),
+        }
+    }
+}
+
+/// Gives an unnamed file a name. A link cannot replace a file, so where there is one the link gets a name of its own first.
+#[cfg(target_os = "linux")]
+fn name_file(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd;
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |name: &Path| linkat(CWD, source.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from);
+    match link(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    let temporary = tempfile::Builder::new().prefix(".pkgld-").make_in(directory(path), link)?;
+    // Dropped without being kept, the path is removed: the failed rename leaves nothing behind.
+    temporary.into_temp_path().persist(path).map_err(|failed| failed.error)
+}
+
+#[cfg(not(windows))]
+fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    file.persist(path).map(drop).map_err(|failed| failed.error)
+}
+
+/// On Windows a scanner may hold the new or the former file for a moment.
+#[cfg(windows)]
+fn persist(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
+    use std::time::Duration;
+    let mut wait = Duration::from_millis(1);
+    loop {
+        match file.persist(path) {
+            Ok(_) => return Ok(()),
+            // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
+            Err(failed) if matches!(failed.error.raw_os_error(), Some(5 | 32 | 33)) && wait < Duration::from_secs(1) => {
+                std::thread::sleep(wait);
+                wait *= 2;
+                file = failed.file;
+            }
+            Err(failed) => return Err(failed.error),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn write_all_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !bytes.is_empty() {
+        match file.seek_write(bytes, offset) {
+            Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero)),
+            Ok(count) => {
+                bytes = bytes.get(count..).unwrap_or_default();
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Leaving out what nothing reachable refers to (`--gc-sections`).
+//!
+//! Roots are what the image exports, what runs by itself, and what is marked to be kept. From a section everything its
+//! relocations refer to is reached. Unwind records do not keep a function, but a function keeps what its record refers
+//! to (language-specific data, the personality routine). Sections that are not loaded stay and keep nothing.
+
+use crate::elf::relocs;
+use crate::link::Link;
+use crate::model::{Fate, GlobalId, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::symbols::{Definition, GlobalFlags};
+
+/// Marks every loaded section that no root reaches as [`Fate::Unreferenced`].
+pub(crate) fn collect(link: &mut Link<'_>) {
+    let mut marks = Marks {
+        seen: link.objects.iter().map(|object| vec![false; object.sections.len()]).collect(),
+        queue: Vec::new(),
+    };
+    for (_, global) in link.symbols.iter() {
+        if global.flags.has(GlobalFlags::EXPORTED) {
+            marks.definition(link, global.definition);
+        }
+    }
+    let elf = &link.options.elf;
+    let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
+    for name in names {
+        if let Some((_, global)) = link.symbols.find(name.as_bytes()) {
+            marks.definition(link, global.definition);
+        }
+    }
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            let index = index as u32;
+            let bounded = is_identifier(section.name) && is_bounded(link, section.name);
+            if index == 0 || section.flags.has(SectionFlags::RETAIN) || bounded || link.heap_image == Some((id, index)) {
+                marks.section(id, index);
+            }
+        }
+    }
+    let followers = followers(link);
+    while let Some((id, index)) = marks.queue.pop() {
+        let section = link.section(id, index);
+        for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
+            marks.symbol(link, id, raw.symbol);
+        }
+        for other in followers.get(&(id, index)).into_iter().flatten() {
+            match other {
+                Follower::Section(index) => marks.section(id, *index),
+                Follower::Symbol(symbol) => marks.symbol(link, id, *symbol),
+            }
+        }
+    }
+    for (object, seen) in link.objects.iter_mut().zip(&marks.seen) {
+        for (section, seen) in object.sections.iter_mut().zip(seen) {
+            let collected = section.flags.has(SectionFlags::ALLOC) && !section.flags.has(SectionFlags::EH_FRAME);
+            if section.fate == Fate::Live && collected && !seen {
+                section.fate = Fate::Unreferenced;
+            }
+        }
+    }
+    // What was known of symbols' sections has changed.
+    crate::elf::fix_traits(link);
+}
+
+/// What a section takes along.
+enum Follower {
+    /// A section that is ordered after it.
+    Section(SectionIndex),
+    /// What its unwind record refers to.
+    Symbol(u32),
+}
+
+/// Sections ordered after others, and what unwind records of functions refer to beside the function.
+fn followers(link: &Link<'_>) -> std::collections::HashMap<(ObjectId, SectionIndex), Vec<Follower>> {
+    use crate::unwind::eh_frame::{Kind, records};
+    let mut followers: std::collections::HashMap<_, Vec<Follower>> = std::collections::HashMap::new();
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            if section.flags.has(SectionFlags::LINK_ORDER) {
+                followers.entry((id, section.linked)).or_default().push(Follower::Section(index as u32));
+            }
+            if !section.is_live() || !section.flags.has(SectionFlags::EH_FRAME) {
+                continue;
+            }
+            for record in records(&section.data).map_while(Result::ok) {
+                let range = relocs::find(&section.relocs, record.offset..record.end());
+                let mut relocations = relocs::decode(&section.relocs, range);
+                let function = match record.kind {
+                    // Of a CIE the personality routine is referred to; it belongs to all its functions.
+                    Kind::Cie | Kind::Terminator => None,
+                    Kind::Fde { pc_begin_offset, .. } => {
+                        let first = relocations.find(|raw| raw.offset == pc_begin_offset);
+                        first.and_then(|raw| object.symbols.get(raw.symbol as usize))
+                    }
+                };
+                let home = match function.map(|symbol| symbol.section()) {
+                    Some(SymbolSection::In(section)) => section,
+                    // A personality routine belongs to all functions of its object: kept with their section 0, a root.
+                    _ if matches!(record.kind, Kind::Cie) => 0,
+                    _ => continue,
+                };
+                let symbols = relocations.map(|raw| Follower::Symbol(raw.symbol));
+                followers.entry((id, home)).or_default().extend(symbols);
+            }
+        }
+    }
+    followers
+}
+
+struct Marks {
+    seen: Vec<Vec<bool>>,
+    queue: Vec<(ObjectId, SectionIndex)>,
+}
+
+impl Marks {
+    fn section(&mut self, id: ObjectId, index: SectionIndex) {
+        let Some(seen) = self.seen[id.index()].get_mut(index as usize) else { return };
+        if !std::mem::replace(seen, true) {
+            self.queue.push((id, index));
+        }
+    }
+
+    fn symbol(&mut self, link: &Link<'_>, id: ObjectId, index: u32) {
+        let Some(symbol) = link.object(id).symbols.get(index as usize) else { return };
+        match (symbol.global.get(), symbol.section()) {
+            (Some(global), _) => self.global(link, global),
+            (None, SymbolSection::In(section)) => self.section(id, section),
+            _ => {}
+        }
+    }
+
+    fn global(&mut self, link: &Link<'_>, id: GlobalId) {
+        self.definition(link, link.symbols.get(id).definition);
+    }
+
+    fn definition(&mut self, link: &Link<'_>, definition: Definition) {
+        match definition {
+            Definition::Object(object, index) => {
+                if let SymbolSection::In(section) = link.object(object).symbols[index as usize].section() {
+                    self.section(object, section);
+                }
+            }
+            Definition::Alias(target, offset) => {
+                let (target, _) = link.symbols.root(target, offset);
+                self.definition(link, link.symbols.get(target).definition);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_identifier(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// Whether something refers to the bounds of the output section with this name.
+fn is_bounded(link: &Link<'_>, name: &[u8]) -> bool {
+    [&b"__start_"[..], b"__stop_"].iter().any(|prefix| link.symbols.find(&[prefix, name].concat()).is_some())
+}
