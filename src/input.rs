@@ -179,3 +179,6 @@ impl Storage<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
