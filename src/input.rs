@@ -184,3 +184,6 @@ impl Storage<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

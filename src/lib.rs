@@ -25,6 +25,8 @@ mod resolve;
 mod scan;
 mod slots;
 mod symbols;
+#[cfg(test)]
+mod testing;
 mod unwind;
 mod workers;
 

@@ -311,3 +311,6 @@ impl<'a> Names<'a> {
         Ok(name)
     }
 }
+
+#[cfg(test)]
+mod tests;

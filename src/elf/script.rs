@@ -219,3 +219,126 @@ impl<'a> Parser<'a> {
         memchr::memchr_iter(b'\n', read.as_bytes()).count().saturating_add(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Script<'_> {
+        Script::parse("test", text.as_bytes()).unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        Script::parse("lib.so", text.as_bytes()).unwrap_err().to_string()
+    }
+
+    fn path(path: &str, as_needed: bool) -> ScriptInput<'_> {
+        ScriptInput { file: ScriptFile::Path(path), as_needed }
+    }
+
+    fn library(name: &str, as_needed: bool) -> ScriptInput<'_> {
+        ScriptInput { file: ScriptFile::Library(name), as_needed }
+    }
+
+    #[test]
+    fn scripts_of_systems_are_read() {
+        let script = parse(
+            "/* GNU ld script\n   Use the shared library, but some functions are only in\n   the static library.  */\n\
+             OUTPUT_FORMAT(elf64-x86-64)\n\
+             GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a  AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )\n",
+        );
+        assert_eq!(script.formats, ["elf64-x86-64"]);
+        let expected = [
+            path("/lib/libc.so.6", false),
+            path("/usr/lib/libc_nonshared.a", false),
+            path("/lib64/ld-linux-x86-64.so.2", true),
+        ];
+        assert_eq!(script.inputs, expected);
+
+        let script = parse("INPUT(libncurses.so.6 -ltinfo)");
+        assert_eq!(script.inputs, [path("libncurses.so.6", false), library("tinfo", false)]);
+        let script = parse("GROUP ( libgcc_s.so.1 -lgcc )");
+        assert_eq!(script.inputs, [path("libgcc_s.so.1", false), library("gcc", false)]);
+    }
+
+    #[test]
+    fn the_language_is_understood() {
+        let script = parse(
+            "OUTPUT_FORMAT(\"elf64-x86-64\", elf64-big , elf64-little);SEARCH_DIR(\"=/opt/a b\")\n\
+             INPUT(a,b , \"c d\"AS_NEEDED(e AS_NEEDED(f)-l:g.so) h /*)*/)",
+        );
+        assert_eq!(script.formats, ["elf64-x86-64", "elf64-big", "elf64-little"]);
+        assert_eq!(script.search_paths, ["=/opt/a b"]);
+        let expected = [
+            path("a", false),
+            path("b", false),
+            path("c d", false),
+            path("e", true),
+            path("f", true),
+            library(":g.so", true),
+            path("h", false),
+        ];
+        assert_eq!(script.inputs, expected);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_with_its_line() {
+        let refusal = "only scripts that name files (INPUT, GROUP) are supported";
+        assert_eq!(
+            refused("/* layout */\nSECTIONS { .text : { *(.text) } }"),
+            format!("lib.so: linker script, line 2: SECTIONS: {refusal}")
+        );
+        assert_eq!(refused("INPUT(a)\n\nfoo = 1;"), format!("lib.so: linker script, line 3: foo: {refusal}"));
+        let no_script = "lib.so: text file, not a linker script that names libraries";
+        assert_eq!(refused("Hello, world\n"), no_script);
+        assert_eq!(refused("{ global: *; };"), no_script);
+        assert_eq!(refused("  \n"), no_script);
+        assert_eq!(refused("INPUT(a"), "lib.so: linker script, line 1: a list has no end: ')' is missing");
+        assert_eq!(refused("INPUT\na"), "lib.so: linker script, line 2: '(' is expected");
+        assert_eq!(refused("INPUT(a;)"), "lib.so: linker script, line 1: a file name or ')' is expected, not ';'");
+        assert_eq!(refused("INPUT(a))"), "lib.so: linker script, line 1: a command is expected, not ')'");
+        assert_eq!(refused("INPUT(a)\n/* INPUT"), "lib.so: linker script, line 2: a comment has no end");
+        assert_eq!(refused("INPUT(\n\"a)"), "lib.so: linker script, line 2: a quoted name has no end");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..200), text in "[ -~λ\n]{0,80}") {
+            let _ = Script::parse("test", &bytes);
+            let _ = Script::parse("test", text.as_bytes());
+        }
+
+        #[test]
+        fn any_words_are_survived(
+            words in vec(prop_oneof!["INPUT|GROUP|AS_NEEDED|SEARCH_DIR|OUTPUT_FORMAT", "[(),;{}\"]", "/\\*|\\*/|λ|a "], 0..30),
+        ) {
+            let _ = Script::parse("test", words.concat().as_bytes());
+        }
+
+        #[test]
+        fn what_was_written_is_read(files in vec(("[a-z/.λ_+=$-]{1,12}", any::<bool>(), any::<bool>()), 0..10)) {
+            prop_assume!(files.iter().all(|(name, ..)| !name.starts_with("-l")));
+            let words = files.iter().map(|(name, quoted, as_needed)| {
+                let name = if *quoted { format!("\"{name}\"") } else { name.clone() };
+                if *as_needed { format!("AS_NEEDED({name})") } else { name }
+            });
+            let text = format!("GROUP({})", words.collect::<Vec<_>>().join(" "));
+            let expected: Vec<_> = files.iter().map(|(name, _, as_needed)| path(name, *as_needed)).collect();
+            prop_assert_eq!(parse(&text).inputs, expected);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_scripts_of_this_system_are_read() {
+        let libc = std::fs::read(crate::testing::compiler_file("libc.so")).unwrap();
+        let script = Script::parse("libc.so", &libc).unwrap();
+        let named = |part: &str| {
+            script.inputs.iter().any(|input| matches!(input.file, ScriptFile::Path(path) if path.contains(part)))
+        };
+        assert!(named("libc.so.6") && named("libc_nonshared.a"), "{script:?}");
+    }
+}

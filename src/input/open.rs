@@ -104,13 +104,14 @@ impl<'a> Opener<'_, 'a> {
             None if mode.static_only => vec![format!("lib{name}.a")],
             None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         };
-        match self.search(&candidates) {
-            Some((path, file)) => self.add(file, &path, mode, SonameRule::FileName),
-            None => {
-                let searched = self.search_paths.clone();
-                self.problems.push(Error::LibraryNotFound { name: name.to_owned(), searched });
-            }
+        let mut unreadable = Vec::new();
+        let found = self.search(&candidates, &mut unreadable);
+        if let Some((path, file)) = found {
+            self.inputs.warnings.extend(unreadable.iter().map(ToString::to_string));
+            return self.add(file, &path, mode, SonameRule::FileName);
         }
+        self.problems.extend(unreadable);
+        self.problems.push(Error::LibraryNotFound { name: name.to_owned(), searched: self.search_paths.clone() });
     }
 
     fn bytes(&mut self, name: String, bytes: &'a [u8], mode: Mode) {
@@ -128,20 +129,21 @@ impl<'a> Opener<'_, 'a> {
         self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind });
     }
 
-    /// The first of `names` in the first of the search paths that has one, with its path.
-    fn search(&mut self, names: &[String]) -> Option<(PathBuf, usize)> {
+    /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
+    /// read is passed over and added to `unreadable`.
+    fn search(&mut self, names: &[String], unreadable: &mut Vec<Error>) -> Option<(PathBuf, usize)> {
         for directory in self.search_paths.clone() {
             for name in names {
                 let path = directory.join(name);
                 match self.file(&path) {
                     Ok(Some(file)) if self.is_foreign(file, &path) => {
                         let path = path.display();
-                        self.inputs.warnings.push(format!("{path}: skipped in the search for {name}: other machine"));
+                        self.inputs.warnings.push(format!("{path}: passed over in the search: for another machine"));
                     }
                     Ok(Some(file)) => return Some((path, file)),
                     Ok(None) => {}
                     Err(error) if is_absence(&error) => {}
-                    Err(error) => self.fail(&path, error),
+                    Err(error) => unreadable.push(Error::read(&path, error)),
                 }
             }
         }
