@@ -1,1 +1,4 @@
-//! DWARF debug information.
+//! DWARF debug information: unpacking and packing it, and asking it where code comes from.
+
+pub(crate) mod compress;
+pub(crate) mod source_lines;
