@@ -1,4 +1,7 @@
-//! DWARF debug information: where in the sources a message points to.
+//! DWARF debug information: unpacking and packing it, and asking it where a message points to in the sources.
+
+pub(crate) mod compress;
+pub(crate) mod source_lines;
 
 use crate::error::Place;
 use crate::link::Link;

@@ -237,6 +237,7 @@ fn pad(reader: &mut Reader<'_>, alignment: u64) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::cast_possible_truncation)]
 
     use super::*;
     use proptest::prelude::*;
