@@ -1,0 +1,159 @@
+//! The members beside the text shards: the tables that hold an image together, and the heap image.
+
+use super::{Module, i32_array, quoted};
+use crate::Spec;
+use crate::julia::{Julia, Tables};
+use crate::mix::heap_word;
+use crate::program::Program;
+use crate::target::HeapPlacement;
+
+/// The serialised CPU targets: their number, then for each its flags, a name and feature words.
+fn target_ids(program: &Program) -> Vec<u8> {
+    let mut bytes = program.targets.to_le_bytes().to_vec();
+    for target in 0..program.targets {
+        let name = if target == 0 { "generic" } else { "x86-64-v2" };
+        bytes.extend(0u32.to_le_bytes());
+        for words in [target, target * 0x0098_2203] {
+            bytes.extend(4u32.to_le_bytes());
+            for i in 0..4u32 {
+                bytes.extend((words >> i).to_le_bytes());
+            }
+        }
+        bytes.extend((name.len() as u32).to_le_bytes());
+        bytes.extend(name.as_bytes());
+    }
+    bytes
+}
+
+fn bytes_constant(bytes: &[u8]) -> String {
+    format!("[{} x i8] {}", bytes.len(), quoted(bytes))
+}
+
+/// What every generation has: the slots that thread-local state is reached through.
+fn tls_slots(module: &mut Module, visibility: &str, offset: &str) {
+    for name in ["jl_pgcstack_func_slot", "jl_pgcstack_key_slot", offset] {
+        let kind = if name == offset { "i64 0" } else { "ptr null" };
+        module.define(&format!("@{name} = {visibility}global {kind}"));
+    }
+}
+
+/// The tables of 1.9 that are no shard's, in the text module's own namespace. Returned as text to append to it.
+pub(crate) fn tables_1_9(program: &Program, module: &mut Module) {
+    tls_slots(module, "", "jl_tls_offset_image");
+    module.define(&format!("@jl_dispatch_target_ids = constant {}", bytes_constant(&target_ids(program))));
+    module.declare("jl_RTLD_DEFAULT_handle", "@jl_RTLD_DEFAULT_handle = external global ptr, align 8".to_owned());
+    module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
+}
+
+/// `metadata.o`: from 1.10 on, what leads the loader to the shards.
+pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
+    let mut module = Module::new();
+    module.declare("jl_RTLD_DEFAULT_handle", "@jl_RTLD_DEFAULT_handle = external global ptr, align 8".to_owned());
+    if spec.julia == Julia::V1_10 {
+        module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
+    } else {
+        module.define("define ptr @get_jl_RTLD_DEFAULT_handle_addr() {\ntop:\n  ret ptr @jl_RTLD_DEFAULT_handle\n}");
+    }
+    module.half_helpers(spec);
+    module.define(&format!("@jl_dispatch_target_ids = internal constant {}", bytes_constant(&target_ids(program))));
+
+    // u32 version, shards, fvars, gvars
+    let counts = [1, program.shards, program.fvars().count(), program.gvars.len()].map(|n| n.to_string());
+    module.define(&format!("@jl_image_header = internal constant {}", i32_array(&counts)));
+
+    tls_slots(&mut module, "hidden ", "jl_tls_offset");
+    module.define(
+        "@jl_ptls_table = hidden global [3 x ptr] \
+         [ptr @jl_pgcstack_func_slot, ptr @jl_pgcstack_key_slot, ptr @jl_tls_offset]",
+    );
+    module.define("@jl_small_typeof = hidden global [128 x ptr] zeroinitializer, align 8");
+
+    let tables: &[&str] = match spec.julia.tables() {
+        Tables::Pointers => &[
+            "jl_fvar_count",
+            "jl_fvar_ptrs",
+            "jl_fvar_idxs",
+            "jl_gvar_offsets",
+            "jl_gvar_idxs",
+            "jl_clone_slots",
+            "jl_clone_ptrs",
+            "jl_clone_idxs",
+        ],
+        _ => &[
+            "jl_fvar_base",
+            "jl_fvar_offsets",
+            "jl_fvar_idxs",
+            "jl_gvar_base",
+            "jl_gvar_offsets",
+            "jl_gvar_idxs",
+            "jl_clone_slots",
+            "jl_clone_offsets",
+            "jl_clone_idxs",
+        ],
+    };
+    let mut pointers = Vec::new();
+    for shard in 0..program.shards {
+        for table in tables {
+            let name = format!("{table}_{shard}");
+            module.declare(&name, format!("@{name} = external hidden global ptr"));
+            pointers.push(format!("@{name}"));
+        }
+    }
+    module.define(&format!("@jl_shard_tables = hidden global {}", super::ptr_array(&pointers)));
+
+    let mut roots = ["@jl_image_header", "@jl_shard_tables", "@jl_ptls_table"].map(str::to_owned).to_vec();
+    if spec.julia >= Julia::V1_10 {
+        roots.push("@jl_small_typeof".to_owned());
+    }
+    roots.push("@jl_dispatch_target_ids".to_owned());
+    if spec.julia >= Julia::V1_14 {
+        module.define(&format!("@jl_cpu_target_string = internal constant {}", bytes_constant(b"generic;x86-64-v2\0")));
+        roots.push("@jl_cpu_target_string".to_owned());
+    }
+    module.define(&format!("@jl_image_pointers = global {}", super::ptr_array(&roots)));
+    module.finish(spec, "metadata", &flags(spec))
+}
+
+/// `data.o` of 1.9.
+pub(crate) fn data_1_9(spec: &Spec) -> String {
+    let mut module = Module::new();
+    heap(spec, &mut module);
+    module.finish(spec, "data", &flags(spec))
+}
+
+/// `sysimg.o`: the heap image.
+pub(crate) fn sysimg(spec: &Spec) -> String {
+    let mut module = Module::new();
+    heap(spec, &mut module);
+    if spec.julia >= Julia::V1_13 {
+        module.declare("jl_image_unpack_uncomp", "@jl_image_unpack_uncomp = external constant ptr".to_owned());
+        module.define("@jl_image_unpack = constant ptr @jl_image_unpack_uncomp");
+    }
+    if spec.julia >= Julia::V1_14 {
+        module.define(&format!("@jl_system_image_checksum = constant i32 {}", spec.checksum() as i32));
+    }
+    module.finish(spec, "sysimg", &flags(spec))
+}
+
+fn heap(spec: &Spec, module: &mut Module) {
+    let placement = match spec.target.heap_placement(spec.julia, spec.llvm) {
+        HeapPlacement::Ordinary => "",
+        HeapPlacement::Section => ", section \".ldata\"",
+        HeapPlacement::CodeModel => ", code_model \"large\"",
+    };
+    let bytes: Vec<u8> = (0..spec.heap.div_ceil(8))
+        .flat_map(|index| heap_word(spec.seed, index).to_le_bytes())
+        .take(spec.heap as usize)
+        .collect();
+    module.define(&format!(
+        "@jl_system_image_data = global {}{placement}, align {}",
+        bytes_constant(&bytes),
+        spec.heap_align
+    ));
+    module.define(&format!("@jl_system_image_size = constant i64 {}", spec.heap));
+}
+
+fn flags(spec: &Spec) -> String {
+    let merge = if spec.llvm < 15 { 7 } else { 8 };
+    format!("\n!llvm.module.flags = !{{!0}}\n!0 = !{{i32 {merge}, !\"PIC Level\", i32 2}}\n")
+}

@@ -1,0 +1,101 @@
+//! What to generate.
+
+use crate::julia::Julia;
+use crate::mix::{heap_word, splitmix64};
+use crate::target::Target;
+
+/// An archive to be made. Everything in it follows from this value alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The archive's file name without extension.
+    pub name: String,
+    /// What it runs on.
+    pub target: Target,
+    /// The generation of Julia that it imitates.
+    pub julia: Julia,
+    /// The LLVM that compiles it, by default [`Julia::llvm`].
+    pub llvm: u32,
+    /// Text members, at least one; 1.9 has exactly one.
+    pub shards: usize,
+    /// `-g0`, `-g1` or `-g2`.
+    pub debug: u8,
+    /// CPU targets: 1, or 2 for clones.
+    pub targets: u32,
+    /// Bytes of the heap image.
+    pub heap: u64,
+    /// Its alignment in bytes, a power of two.
+    pub heap_align: u64,
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// `/SYM64/` for the archive's symbol table in place of `/`.
+    pub sym64: bool,
+    /// With a call, never reached, of `__udivti3`, which no library of the link defines.
+    pub cold_libcall: bool,
+    /// How much there is beside the probes.
+    pub shape: Shape,
+}
+
+/// What stands beside the probes, as totals of the archive: the operations are dealt out evenly to the functions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Functions with the native signature.
+    pub natives: usize,
+    /// Functions with the boxed signature, each of which calls a native one.
+    pub boxed: usize,
+    /// Of a hundred native functions, how many have an entry in `.eh_frame`.
+    pub unwind_percent: usize,
+    /// Slots that the loader fills.
+    pub gvars: usize,
+    /// Reads of the image's own data: slots, constants, strings.
+    pub data_uses: usize,
+    /// Reads of the runtime's data.
+    pub imports: usize,
+    /// Calls, half of them of the runtime, half of other functions of the image.
+    pub calls: usize,
+    /// Operations with two constants of a constant pool each.
+    pub pools: usize,
+    /// Jump tables of eight entries.
+    pub switches: usize,
+    /// Inlined frames in the debug information.
+    pub frames: usize,
+    /// Bytes of arithmetic to bring `.text` to its size (37 bytes an operation).
+    pub arithmetic: usize,
+}
+
+impl Spec {
+    /// A small archive: the probes and a few functions, 16 KiB of heap image, one shard, `-g1`, clones.
+    pub fn new(target: Target, julia: Julia) -> Self {
+        Self {
+            name: format!("julia-{julia}-llvm{}", julia.llvm()),
+            target,
+            julia,
+            llvm: julia.llvm(),
+            shards: 1,
+            debug: 1,
+            targets: 2,
+            heap: 16 << 10,
+            heap_align: julia.heap_align(),
+            seed: splitmix64(julia.llvm().into()),
+            sym64: false,
+            cold_libcall: false,
+            shape: Shape {
+                natives: 24,
+                boxed: 8,
+                unwind_percent: 60,
+                gvars: 24,
+                data_uses: 90,
+                imports: 16,
+                calls: 40,
+                pools: 4,
+                switches: 2,
+                frames: 200,
+                arithmetic: 3000,
+            },
+        }
+    }
+
+    /// The value of `jl_system_image_checksum`.
+    pub(crate) fn checksum(&self) -> u32 {
+        heap_word(self.seed, u64::MAX) as u32
+    }
+}

@@ -1,0 +1,74 @@
+//! The libraries that images are linked to: stand-ins for libjulia and libjulia-internal.
+//!
+//! They define the functions and variables that images refer to, with symbol versions (`JL_LIBJULIA_1.12`) and sonames
+//! (`libjulia.so.1.12`) as Julia's have, under the plain names that `-ljulia -ljulia-internal` looks for. A test
+//! that runs an image opens both before it: the dynamic linker then knows the image's needed libraries by soname.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::julia::Julia;
+use crate::llc::missing;
+
+/// Where the sources are.
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("stubs")
+}
+
+/// The two libraries of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stubs {
+    /// The directory for `-L`.
+    pub dir: PathBuf,
+    /// `libjulia.so` in it.
+    pub libjulia: PathBuf,
+    /// `libjulia-internal.so` in it.
+    pub libjulia_internal: PathBuf,
+}
+
+impl Stubs {
+    /// The libraries in `dir`, which need not be there yet.
+    pub fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            libjulia: dir.join("libjulia.so"),
+            libjulia_internal: dir.join("libjulia-internal.so"),
+        }
+    }
+
+    /// The committed libraries for images of `julia` on x86-64 Linux; FreeBSD's images, whose `EI_OSABI` a test
+    /// patches to run them here, are linked to them too.
+    pub fn committed(julia: Julia) -> Self {
+        Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("linux-x86_64/stubs").join(julia.name()))
+    }
+}
+
+/// Builds both libraries for `julia` into `dir`, with the C compiler `cc` (a program's name, or its path).
+///
+/// # Errors
+/// A missing compiler, named with its Debian package; a failing one; a directory that cannot be written.
+pub fn build_stubs(dir: &Path, julia: Julia, cc: &str) -> io::Result<Stubs> {
+    fs::create_dir_all(dir)?;
+    let stubs = Stubs::at(dir);
+    let script = dir.join("version.map");
+    fs::write(&script, format!("JL_LIBJULIA_{julia} {{ global: ijl_*; jl_*; julia_*; pkgld_*; local: *; }};\n"))?;
+    for (library, output) in [("libjulia", &stubs.libjulia), ("libjulia-internal", &stubs.libjulia_internal)] {
+        let mut command = Command::new(cc);
+        command.args(["-shared", "-fPIC", "-O2", "-nostdlib", "-fvisibility=hidden", "-fno-stack-protector"]);
+        command.args(["-fasynchronous-unwind-tables", "-Wl,--hash-style=gnu", "-Wl,--build-id=none", "-Wl,-s"]);
+        command.arg(format!("-Wl,-soname,{library}.so.{julia}"));
+        command.arg(format!("-Wl,--version-script,{}", script.display()));
+        if julia.llvm() < 15 {
+            command.arg("-DHALF_IN_INTEGER_REGISTER");
+        }
+        command.arg("-I").arg(sources()).arg("-o").arg(output).arg(sources().join(format!("{library}.c")));
+        let out = command.output().map_err(|error| missing(error, cc, "gcc"))?;
+        if !out.status.success() {
+            return Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))));
+        }
+    }
+    fs::remove_file(&script)?;
+    Ok(stubs)
+}

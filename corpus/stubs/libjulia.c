@@ -1,0 +1,21 @@
+/* Stands for libjulia: trampolines `jl_*`, and copies of the runtime's data. */
+#include "runtime.h"
+
+/* A trampoline's stub returns what the function it stands for would. */
+#define FUNCTION(name)
+#define PUBLIC(name) \
+    EXPORT uint64_t name(uint64_t x) { return runtime_result(#name, x); }
+#define OBJECT(name)            \
+    static uint64_t name##_object; \
+    EXPORT uint64_t *name = &name##_object;
+#include "names.inc"
+#undef FUNCTION
+#undef PUBLIC
+#undef OBJECT
+
+#define FUNCTION(name)
+#define PUBLIC(name)
+#define OBJECT(name) name##_object = splitmix64(fnv1a(#name));
+__attribute__((constructor)) static void fill_objects(void) {
+#include "names.inc"
+}
