@@ -1,0 +1,180 @@
+//! Findings, the rules that allow some of them, and the report.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What kind of meaning a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Check {
+    /// Program headers.
+    Segments,
+    /// Section headers.
+    Sections,
+    /// PT_DYNAMIC and what it names.
+    Dynamic,
+    /// The order and place of dynamic relocations.
+    DynamicRelocations,
+    /// `.hash` and `.gnu.hash`.
+    Hash,
+    /// Symbol versions.
+    Versions,
+    /// The form of `.symtab` and `.dynsym`.
+    SymbolTable,
+    /// The libraries needed and other strings of PT_DYNAMIC.
+    Needed,
+    /// Constructors and destructors.
+    InitArray,
+    /// A symbol that the library offers.
+    Export,
+    /// A symbol that the library asks for.
+    Import,
+    /// A symbol of `.symtab`.
+    Symbol,
+    /// What may be done with the memory of a symbol.
+    Protection,
+    /// The initial bytes of a symbol.
+    Bytes,
+    /// Where an input section went.
+    Placement,
+    /// A field that a relocation fills.
+    Relocation,
+    /// A reference that may be preempted at run time was bound at link time.
+    Binding,
+    /// `.eh_frame`.
+    Unwind,
+    /// `.eh_frame_hdr`.
+    UnwindIndex,
+    /// Line tables.
+    Lines,
+    /// Other DWARF.
+    Debug,
+    /// The file could not be read.
+    Unreadable,
+}
+
+/// Which library a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The reference alone.
+    Reference,
+    /// The other library alone.
+    Ours,
+    /// The two differ.
+    Both,
+}
+
+/// One difference or fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The kind.
+    pub check: Check,
+    /// The library.
+    pub side: Side,
+    /// The symbol, section or field.
+    pub subject: String,
+    /// What the reference means, or what the rules of ELF or the inputs ask for.
+    pub expected: String,
+    /// What the library means.
+    pub found: String,
+}
+
+impl Finding {
+    /// A fault of one library; `side` is set by who asked.
+    pub fn new(
+        check: Check,
+        subject: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Finding {
+        let (subject, expected, found) = (subject.into(), expected.into(), found.into());
+        Finding { check, side: Side::Ours, subject, expected, found }
+    }
+
+    /// The same finding, about `side`.
+    pub fn about(mut self, side: Side) -> Finding {
+        self.side = side;
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.side {
+            Side::Both => {
+                write!(f, "[{:?}] {}: reference {}; ours {}", self.check, self.subject, self.expected, self.found)
+            }
+            Side::Reference => {
+                write!(f, "[{:?}] reference: {}: expected {}; found {}", self.check, self.subject, self.expected, self.found)
+            }
+            Side::Ours => write!(f, "[{:?}] {}: expected {}; found {}", self.check, self.subject, self.expected, self.found),
+        }
+    }
+}
+
+/// A difference that is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The rule's name.
+    pub name: &'static str,
+    /// Why the difference is no defect.
+    pub reason: &'static str,
+    /// Whether the rule allows a finding.
+    pub allows: fn(&Finding) -> bool,
+}
+
+/// Everything a comparison found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What no rule allows.
+    pub findings: Vec<Finding>,
+    /// What a rule allowed, by the rule's name.
+    pub allowed: BTreeMap<&'static str, Vec<Finding>>,
+    /// Rules that were given but allowed nothing.
+    pub unused_rules: Vec<&'static str>,
+    /// How many things were compared, by kind.
+    pub counts: BTreeMap<&'static str, usize>,
+}
+
+impl Report {
+    /// Sorts findings into allowed ones and others.
+    pub fn new(findings: Vec<Finding>, counts: BTreeMap<&'static str, usize>, rules: &[Rule]) -> Report {
+        let mut report = Report { counts, ..Report::default() };
+        for finding in findings {
+            match rules.iter().find(|rule| (rule.allows)(&finding)) {
+                Some(rule) => report.allowed.entry(rule.name).or_default().push(finding),
+                None => report.findings.push(finding),
+            }
+        }
+        report.unused_rules =
+            rules.iter().map(|rule| rule.name).filter(|name| !report.allowed.contains_key(name)).collect();
+        report
+    }
+
+    /// Whether nothing differs but what the rules allow.
+    pub fn is_equal(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Whether something was found that is of kind `check` and mentions `subject`.
+    pub fn mentions(&self, check: Check, subject: &str) -> bool {
+        self.findings.iter().any(|finding| finding.check == check && finding.subject.contains(subject))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{finding}")?;
+        }
+        for (rule, findings) in &self.allowed {
+            writeln!(f, "allowed by {rule}: {}", findings.len())?;
+        }
+        for rule in &self.unused_rules {
+            writeln!(f, "rule without use: {rule}")?;
+        }
+        for (what, count) in &self.counts {
+            writeln!(f, "{what}: {count}")?;
+        }
+        writeln!(f, "{}", if self.is_equal() { "equal in meaning" } else { "different" })
+    }
+}
