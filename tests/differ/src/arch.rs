@@ -4,6 +4,8 @@
 //! To add a CPU: give its row of [`dynamic_kind`], its [`page_size`], and a module like [`x86_64`] that [`static_kind`]
 //! and [`jump_slot`] ask.
 
+use std::collections::BTreeSet;
+
 use object::elf::*;
 
 use crate::image::Image;
@@ -246,5 +248,21 @@ pub fn relaxed(machine: u16, input: &[u8], output: &[u8], field: usize, address:
     match Machine(machine) {
         EM_X86_64 => x86_64::relaxed(input, output, field, address),
         _ => None,
+    }
+}
+
+/// The index that the lazy binding code at `address` hands to the loader; `None` if the code has another form.
+pub fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
+    match Machine(image.file.machine) {
+        EM_X86_64 => x86_64::lazy_index(image, address),
+        _ => None,
+    }
+}
+
+/// Adds to `anchors` every address that the code of `bytes` at `address` refers to: relative operands, branches, and
+/// constants that reach into the image from the GOT.
+pub(crate) fn references(machine: u16, bytes: &[u8], address: u64, got: Option<u64>, anchors: &mut BTreeSet<u64>) {
+    if Machine(machine) == EM_X86_64 {
+        x86_64::references(bytes, address, got, anchors);
     }
 }

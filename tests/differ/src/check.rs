@@ -154,7 +154,10 @@ impl<'c, 'a> Checker<'c, 'a> {
             None => Err(Mismatch::new("a relocation type that is known", format!("type {}", relocation.kind))),
             Some(kind) => {
                 // Only these can need the loader: for the others a dynamic relocation is a fault.
-                if matches!(kind.formula, Formula::Absolute | Formula::ThreadOffset | Formula::TlsOffset | Formula::Size) {
+                if matches!(
+                    kind.formula,
+                    Formula::Absolute | Formula::ThreadOffset | Formula::TlsOffset | Formula::Size
+                ) {
                     self.explained.insert(site.address());
                 }
                 self.field(site, relocation, kind, &target)
@@ -204,10 +207,16 @@ impl<'c, 'a> Checker<'c, 'a> {
                 continue;
             };
             if (segment.flags & elf::PF_X.0 != 0) != input.is_executable() {
-                fault("executable exactly if SHF_EXECINSTR", format!("{address:#x} is in a segment with flags {}", segment.flags));
+                fault(
+                    "executable exactly if SHF_EXECINSTR",
+                    format!("{address:#x} is in a segment with flags {}", segment.flags),
+                );
             }
             if (segment.flags & elf::PF_W.0 != 0) != input.is_writable() {
-                fault("writable exactly if SHF_WRITE", format!("{address:#x} is in a segment with flags {}", segment.flags));
+                fault(
+                    "writable exactly if SHF_WRITE",
+                    format!("{address:#x} is in a segment with flags {}", segment.flags),
+                );
             }
             if input.is_writable() && self.image.is_relro(address) && !may_be_relro(input.name) {
                 fault("writable at run time", format!("{address:#x} is made read-only by PT_GNU_RELRO"));
@@ -263,7 +272,9 @@ impl<'c, 'a> Checker<'c, 'a> {
 
     fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[&Symbol<'a>]) {
         let value = match self.resolver.definition(object, symbol) {
-            Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => Some(value),
+            Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
+                Some(value)
+            }
             Target::Piece { .. } => None,
             // Reported with its section.
             Target::Unknown(_) | Target::Replaced | Target::Zero | Target::Dynamic(..) => return,
@@ -316,7 +327,8 @@ impl<'c, 'a> Checker<'c, 'a> {
             let finding = Finding::new(Check::Symbol, subject(), expected, found);
             self.checked.find(finding);
         }
-        let exported = self.resolver.dynamic_symbol(symbol.name).map(|index| self.image.dynamic_symbols[index as usize]);
+        let exported =
+            self.resolver.dynamic_symbol(symbol.name).map(|index| self.image.dynamic_symbols[index as usize]);
         let exported = exported.filter(|exported| exported.is_defined());
         match (hidden, exported) {
             (true, Some(_)) => {
@@ -329,7 +341,8 @@ impl<'c, 'a> Checker<'c, 'a> {
             }
             (false, Some(exported)) if value.is_some_and(|value| exported.value != value) => {
                 let found = format!("{:#x} in .dynsym", exported.value);
-                let finding = Finding::new(Check::Export, subject(), format!("{:#x}", value.unwrap_or_default()), found);
+                let finding =
+                    Finding::new(Check::Export, subject(), format!("{:#x}", value.unwrap_or_default()), found);
                 self.checked.find(finding);
             }
             _ => {}

@@ -57,13 +57,7 @@ type Verdict = Result<(), Mismatch>;
 
 impl Checker<'_, '_> {
     /// Whether the field at `site` holds what `relocation` of type `kind` against `target` asks for.
-    pub(crate) fn field(
-        &self,
-        site: &Site<'_>,
-        relocation: &Relocation,
-        kind: StaticKind,
-        target: &Target,
-    ) -> Verdict {
+    pub(crate) fn field(&self, site: &Site<'_>, relocation: &Relocation, kind: StaticKind, target: &Target) -> Verdict {
         let width = kind.field.width();
         let (Some(input), Some(output)) = (site.input_field(width), site.output_field(width)) else {
             return Err(Mismatch::new("a field inside its section", format!("{width} bytes at the section's end")));
@@ -93,9 +87,7 @@ impl Checker<'_, '_> {
                 self.reference(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), addend, target)
             }
             Formula::Slot => self.slot(points_to, target),
-            Formula::SlotFromGot => {
-                self.slot(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), target)
-            }
+            Formula::SlotFromGot => self.slot(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), target),
             Formula::RelaxableSlot => self.relaxable(site, points_to, target),
             Formula::Got => self.same_address(points_to, got()?),
             Formula::Size => self.size(site, value, addend, target),
@@ -137,7 +129,10 @@ impl Checker<'_, '_> {
                 Target::Number(_) | Target::Zero => return self.number(field, output, addend, target),
                 _ => self.image.file.unsigned(output),
             };
-            return Err(Mismatch::new("a field as wide as an address", format!("{number:#x} in {} bytes", output.len())));
+            return Err(Mismatch::new(
+                "a field as wide as an address",
+                format!("{number:#x} in {} bytes", output.len()),
+            ));
         }
         let found = fixups::word_at(self.image, place);
         let fits = match (target, found) {
@@ -199,7 +194,10 @@ impl Checker<'_, '_> {
             _ => true,
         };
         if !in_range {
-            return Err(Mismatch::new(format!("{wanted:#x}"), format!("{found:#x}: {wanted:#x} does not fit the field")));
+            return Err(Mismatch::new(
+                format!("{wanted:#x}"),
+                format!("{found:#x}: {wanted:#x} does not fit the field"),
+            ));
         }
         if wanted & limit == found {
             return Ok(());
@@ -240,9 +238,7 @@ impl Checker<'_, '_> {
             (Target::Number(wanted), Some(Meaning::Number(found))) => found == *wanted,
             (Target::Zero, Some(Meaning::Number(found))) => found == 0,
             (Target::Dynamic(wanted, _), Some(Meaning::Dynamic(symbol, 0))) => self.same_symbol(symbol, *wanted),
-            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found)))
-                if **local == Target::Address(found) =>
-            {
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) if **local == Target::Address(found) => {
                 return Err(self.bound(target));
             }
             (Target::Resolver(wanted), Some(Meaning::Resolved(found))) => found == *wanted,
@@ -341,7 +337,13 @@ impl Checker<'_, '_> {
     fn sizes(&self, target: &Target) -> Vec<u64> {
         let address = match target {
             Target::Dynamic(symbol, _) => {
-                return self.image.dynamic_symbols.get(*symbol as usize).map(|symbol| symbol.size).into_iter().collect();
+                return self
+                    .image
+                    .dynamic_symbols
+                    .get(*symbol as usize)
+                    .map(|symbol| symbol.size)
+                    .into_iter()
+                    .collect();
             }
             Target::Address(address) | Target::Resolver(address) => *address,
             Target::Tls(offset) => self.image.tls().map_or(0, |tls| tls.address).wrapping_add(*offset),

@@ -156,9 +156,9 @@ impl<'a> Image<'a> {
     /// The bytes from the file at `address`; `None` if any of them is not in one loaded segment's file part.
     pub fn read(&self, address: u64, size: u64) -> Option<&'a [u8]> {
         let end = address.checked_add(size)?;
-        let segment = self.segments_of(elf::PT_LOAD).find(|segment| {
-            segment.address <= address && end <= segment.address.saturating_add(segment.file_size)
-        })?;
+        let segment = self
+            .segments_of(elf::PT_LOAD)
+            .find(|segment| segment.address <= address && end <= segment.address.saturating_add(segment.file_size))?;
         let start = segment.offset.checked_add(address - segment.address)?;
         let range = usize::try_from(start).ok()?..usize::try_from(start.checked_add(size)?).ok()?;
         self.file.bytes.get(range)
@@ -317,7 +317,8 @@ impl<'a> Image<'a> {
         let bytes = self.read(start, size).ok_or_else(|| Error("DT_RELR table outside the segments".into()))?;
         let width = self.word_size();
         let word = width as u64;
-        let kind = arch::relative_kind(self.file.machine).ok_or_else(|| Error("DT_RELR on a machine without it".into()))?;
+        let kind =
+            arch::relative_kind(self.file.machine).ok_or_else(|| Error("DT_RELR on a machine without it".into()))?;
         let mut cursor = self.file.cursor(bytes);
         let mut next = 0u64;
         while let Some(entry) = cursor.number(width) {
@@ -337,7 +338,8 @@ impl<'a> Image<'a> {
     }
 
     fn push_relr(&mut self, address: u64, kind: u32) -> Result<()> {
-        let value = self.word(address).ok_or_else(|| Error(format!("DT_RELR names {address:#x}, outside the segments")))?;
+        let value =
+            self.word(address).ok_or_else(|| Error(format!("DT_RELR names {address:#x}, outside the segments")))?;
         self.relocations.push(DynamicRelocation {
             address,
             kind,
@@ -350,8 +352,9 @@ impl<'a> Image<'a> {
     }
 
     fn dynamic_kind(&self, kind: u32) -> Result<DynamicKind> {
-        arch::dynamic_kind(self.file.machine, kind)
-            .ok_or_else(|| Error(format!("dynamic relocation type {kind} of machine {} is not known", self.file.machine)))
+        arch::dynamic_kind(self.file.machine, kind).ok_or_else(|| {
+            Error(format!("dynamic relocation type {kind} of machine {} is not known", self.file.machine))
+        })
     }
 
     fn read_versions(&mut self) -> Result<()> {

@@ -87,18 +87,20 @@ impl<'a> Inputs<'a> {
 
     /// All sections, in link order.
     pub fn sections(&self) -> impl Iterator<Item = SectionId> + '_ {
-        self.objects.iter().enumerate().flat_map(|(object, file)| {
-            (1..file.file.sections.len()).map(move |section| SectionId { object, section })
-        })
+        self.objects
+            .iter()
+            .enumerate()
+            .flat_map(|(object, file)| (1..file.file.sections.len()).map(move |section| SectionId { object, section }))
     }
 
     fn wants(&self, object: &Object<'a>) -> bool {
         object.symbols.iter().any(|symbol| {
             symbol.is_defined()
                 && !symbol.is_local()
-                && self.globals.get(&symbol.name).is_some_and(|global| {
-                    global.definition.is_none() && !global.weakly_referenced
-                })
+                && self
+                    .globals
+                    .get(&symbol.name)
+                    .is_some_and(|global| global.definition.is_none() && !global.weakly_referenced)
         })
     }
 
@@ -123,9 +125,9 @@ impl<'a> Inputs<'a> {
                     global.weakly_referenced &= symbol.is_weak();
                     continue;
                 }
-                let better = global.definition.is_none_or(|(object, index)| {
-                    rank(symbol) > rank(&self.objects[object].symbols[index])
-                });
+                let better = global
+                    .definition
+                    .is_none_or(|(object, index)| rank(symbol) > rank(&self.objects[object].symbols[index]));
                 if better {
                     global.definition = Some((number, index));
                 }

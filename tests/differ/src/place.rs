@@ -194,7 +194,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         }
         let (input, output) = (self.inputs.section(id), &self.image.file.sections[section]);
         let aligned = output.address.wrapping_add(offset) % input.align == 0;
-        let same_kind = input.is_allocated() == output.is_allocated() && input.is_executable() == output.is_executable();
+        let same_kind =
+            input.is_allocated() == output.is_allocated() && input.is_executable() == output.is_executable();
         if !aligned || !same_kind {
             return false;
         }
@@ -275,7 +276,8 @@ impl<'f, 'a> Finder<'f, 'a> {
             let mut places = Vec::new();
             for named in named {
                 let place = self.start_of_section(&symbol_table(self.image)[*named], symbol);
-                if let Some((section, offset)) = place.filter(|(section, offset)| believe(self, id, *section, *offset)) {
+                if let Some((section, offset)) = place.filter(|(section, offset)| believe(self, id, *section, *offset))
+                {
                     if !places.contains(&(section, offset)) {
                         places.push((section, offset));
                     }

@@ -44,7 +44,8 @@ fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
             let found = by_start.get(&start).map_or(&[][..], |fdes| &fdes[..]);
             let [fde] = found else {
                 let (function, count) = (checker.symbolic.describe(start), found.len());
-                let finding = Finding::new(Check::Unwind, subject, format!("one FDE for {function}"), format!("{count}"));
+                let finding =
+                    Finding::new(Check::Unwind, subject, format!("one FDE for {function}"), format!("{count}"));
                 checker.checked.find(finding);
                 continue;
             };
@@ -55,7 +56,12 @@ fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
             match output_cie {
                 Some(output) => compare_record(checker, id, &cie, output, frames.index, &subject),
                 None => {
-                    checker.checked.find(Finding::new(Check::Unwind, subject, "a CIE", format!("{:x?}", fde.record.cie)));
+                    checker.checked.find(Finding::new(
+                        Check::Unwind,
+                        subject,
+                        "a CIE",
+                        format!("{:x?}", fde.record.cie),
+                    ));
                 }
             }
         }
@@ -103,9 +109,10 @@ fn relocation_at(checker: &Checker<'_, '_>, id: SectionId, offset: u64) -> Optio
 
 fn end_of(checker: &Checker<'_, '_>, id: SectionId, start: u64) -> u64 {
     let section = checker.inputs.section(id);
-    let length = section.data.get(start as usize..start as usize + 4).map_or(0, |bytes| {
-        checker.inputs.objects[id.object].file.unsigned(bytes)
-    });
+    let length = section
+        .data
+        .get(start as usize..start as usize + 4)
+        .map_or(0, |bytes| checker.inputs.objects[id.object].file.unsigned(bytes));
     (start + 4 + length).min(section.data.len() as u64)
 }
 

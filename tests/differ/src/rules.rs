@@ -104,9 +104,15 @@ impl fmt::Display for Finding {
                 write!(f, "[{:?}] {}: reference {}; ours {}", self.check, self.subject, self.expected, self.found)
             }
             Side::Reference => {
-                write!(f, "[{:?}] reference: {}: expected {}; found {}", self.check, self.subject, self.expected, self.found)
+                write!(
+                    f,
+                    "[{:?}] reference: {}: expected {}; found {}",
+                    self.check, self.subject, self.expected, self.found
+                )
             }
-            Side::Ours => write!(f, "[{:?}] {}: expected {}; found {}", self.check, self.subject, self.expected, self.found),
+            Side::Ours => {
+                write!(f, "[{:?}] {}: expected {}; found {}", self.check, self.subject, self.expected, self.found)
+            }
         }
     }
 }
@@ -178,3 +184,111 @@ impl fmt::Display for Report {
         writeln!(f, "{}", if self.is_equal() { "equal in meaning" } else { "different" })
     }
 }
+
+/// The rules that the command knows by name.
+pub const ALL: &[Rule] = &[
+    ASSEMBLER_LOCALS,
+    LINKER_SYMBOLS,
+    PLT_FRAMES,
+    RELRO_EXTENT,
+    INDIRECT_FUNCTION_ENTRY,
+    BOOKKEEPING_ENTRIES,
+    BOUND_AT_LINK_TIME,
+    SLOT_SYMBOLS,
+    GNU_OS_ABI,
+];
+
+/// `.L` symbols.
+pub const ASSEMBLER_LOCALS: Rule = Rule {
+    name: "assembler-locals",
+    reason: "names that begin with .L are the assembler's own: linkers may drop them from .symtab",
+    allows: |finding| finding.check == Check::Symbol && finding.side == Side::Both && finding.subject.starts_with(".L"),
+};
+
+/// Symbols such as `_end`.
+pub const LINKER_SYMBOLS: Rule = Rule {
+    name: "linker-symbols",
+    reason: "which of their own symbols (_DYNAMIC, _end, …) linkers put into .symtab is up to them, unless an input names one",
+    allows: |finding| {
+        finding.check == Check::Symbol
+            && finding.side == Side::Both
+            && crate::symbolic::is_linker_name(crate::elf::Name(finding.subject.as_bytes()))
+    },
+};
+
+/// FDEs for `.plt`.
+pub const PLT_FRAMES: Rule = Rule {
+    name: "plt-frames",
+    reason: "some linkers describe the PLT to unwinders: no input asks for it",
+    allows: |finding| {
+        finding.check == Check::Unwind && finding.side == Side::Both && finding.subject.starts_with(".plt")
+    },
+};
+
+/// What PT_GNU_RELRO covers.
+pub const RELRO_EXTENT: Rule = Rule {
+    name: "relro-extent",
+    reason: "read-only after relocation is protection, not meaning; that nothing written at run time is covered is checked apart",
+    allows: |finding| {
+        let rights = |text: &str| text.replace(", read-only after relocation", "");
+        finding.check == Check::Protection
+            && finding.side == Side::Both
+            && rights(&finding.expected) == rights(&finding.found)
+    },
+};
+
+/// An indirect function's type.
+pub const INDIRECT_FUNCTION_ENTRY: Rule = Rule {
+    name: "indirect-function-entry",
+    reason: "the address of an indirect function may be its PLT entry: a plain function without size",
+    allows: |finding| {
+        let indirect = |text: &str| text.starts_with("type 10,");
+        let plain = |text: &str| text.starts_with("type 2, size 0,");
+        finding.check == Check::Symbol
+            && finding.side == Side::Both
+            && (indirect(&finding.expected) && plain(&finding.found)
+                || plain(&finding.expected) && indirect(&finding.found))
+    },
+};
+
+/// Entries of PT_DYNAMIC that only make loading faster.
+pub const BOOKKEEPING_ENTRIES: Rule = Rule {
+    name: "bookkeeping-entries",
+    reason: "DT_RELACOUNT and DT_RELCOUNT only make loading faster",
+    allows: |finding| {
+        finding.check == Check::Dynamic
+            && finding.side == Side::Both
+            && ["DT_RELACOUNT", "DT_RELCOUNT"].contains(&finding.subject.as_str())
+    },
+};
+
+/// `-Bsymbolic-functions`.
+pub const BOUND_AT_LINK_TIME: Rule = Rule {
+    name: "bound-at-link-time",
+    reason: "the caller asked for -Bsymbolic-functions, of which the output bears no mark",
+    allows: |finding| finding.check == Check::Binding,
+};
+
+/// mold's names for slots and PLT entries.
+pub const SLOT_SYMBOLS: Rule = Rule {
+    name: "slot-symbols",
+    reason: "some linkers name each PLT entry and slot ($plt, $got, $tlsgd, …) for people who read disassembly",
+    allows: |finding| {
+        const ENDS: &[&str] = &["$plt", "$pltgot", "$got", "$gottp", "$tlsgd", "$tlsld", "$tlsdesc"];
+        let name = finding.subject.split('#').next().unwrap_or_default();
+        finding.check == Check::Symbol && finding.side == Side::Both && ENDS.iter().any(|end| name.ends_with(end))
+    },
+};
+
+/// ELFOSABI_GNU.
+pub const GNU_OS_ABI: Rule = Rule {
+    name: "gnu-os-abi",
+    reason: "ELFOSABI_GNU only says that indirect functions are used; glibc takes ELFOSABI_NONE for the same",
+    allows: |finding| {
+        let either = |value: &str| value == "0" || value == "3";
+        finding.check == Check::Dynamic
+            && finding.subject == "EI_OSABI"
+            && either(&finding.expected)
+            && either(&finding.found)
+    },
+};

@@ -78,7 +78,8 @@ impl<'i, 'a> Symbolic<'i, 'a> {
             let address = if symbol.is_tls() { tls.wrapping_add(symbol.value) } else { symbol.value };
             symbols.push(Named { key, address, symbol: *symbol });
         }
-        let mut order: Vec<u32> = (0..symbols.len() as u32).collect();
+        let mut order: Vec<u32> =
+            (0..symbols.len() as u32).filter(|index| names_address(image, &symbols[*index as usize])).collect();
         order.sort_by_key(|index| symbols[*index as usize].address);
         let mut reach = Vec::with_capacity(order.len());
         let mut greatest = 0;
@@ -119,6 +120,12 @@ impl<'i, 'a> Symbolic<'i, 'a> {
         self.order.get(position).map(|index| self.symbols[*index as usize].address)
     }
 
+    /// What the PLT entry at `address` jumps to; `None` if there is none. A function of the inputs may begin like an entry.
+    pub fn plt_entry(&self, address: u64) -> Option<Meaning> {
+        let in_plt = || self.image.section_at(address).is_some_and(|section| is_linker_section(section.name));
+        if in_plt() || self.names(address).inside.is_empty() { fixups::plt_target(self.image, address) } else { None }
+    }
+
     /// The address in words, for messages: `symbol+0x10 (0x1234)`.
     pub fn describe(&self, address: u64) -> String {
         let names = self.names(address);
@@ -128,7 +135,7 @@ impl<'i, 'a> Symbolic<'i, 'a> {
                 distance => format!("{key}+{distance:#x} ({address:#x})"),
             };
         }
-        if let Some(meaning) = fixups::plt_target(self.image, address) {
+        if let Some(meaning) = self.plt_entry(address) {
             return format!("PLT entry of {} ({address:#x})", self.describe_meaning(meaning));
         }
         match self.image.section_at(address) {
@@ -169,8 +176,22 @@ impl<'i, 'a> Symbolic<'i, 'a> {
     }
 }
 
-/// Whether a symbol is one that linkers make for themselves, in `.symtab`.
-pub fn is_linker_defined(symbol: &Symbol<'_>) -> bool {
+/// Whether a symbol stands for something that the inputs have. Linkers' own symbols, those of slots and PLT entries, and the
+/// assembler's are in one library's table and not in another's: they name no address.
+fn names_address(image: &Image<'_>, named: &Named<'_>) -> bool {
+    let Place::Section(section) = named.symbol.place else { return false };
+    let section = image.file.sections.get(section as usize);
+    let made_by_linker = is_linker_name(named.symbol.name) || section.is_some_and(|s| is_linker_section(s.name));
+    !made_by_linker && !named.symbol.name.is_assembler_local()
+}
+
+/// Whether a section of this name holds PLT entries or slots of the GOT.
+pub fn is_linker_section(name: Name<'_>) -> bool {
+    [".plt", ".iplt", ".got", ".igot"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a name is one of those that linkers define.
+pub fn is_linker_name(name: Name<'_>) -> bool {
     const NAMES: &[&str] = &[
         "_DYNAMIC",
         "_GLOBAL_OFFSET_TABLE_",
@@ -198,7 +219,10 @@ pub fn is_linker_defined(symbol: &Symbol<'_>) -> bool {
         "end",
         "etext",
     ];
-    let section_bound = symbol.name.starts_with("__start_") || symbol.name.starts_with("__stop_");
-    (section_bound || NAMES.iter().any(|name| &symbol.name == *name))
-        && [elf::STT_NOTYPE.0, elf::STT_OBJECT.0, elf::STT_TLS.0].contains(&symbol.kind)
+    name.starts_with("__start_") || name.starts_with("__stop_") || NAMES.iter().any(|known| &name == *known)
+}
+
+/// Whether a symbol is one that linkers make for themselves, in `.symtab`.
+pub fn is_linker_defined(symbol: &Symbol<'_>) -> bool {
+    is_linker_name(symbol.name) && [elf::STT_NOTYPE.0, elf::STT_OBJECT.0, elf::STT_TLS.0].contains(&symbol.kind)
 }

@@ -193,11 +193,7 @@ pub(crate) fn without_address(description: &str) -> String {
 }
 
 /// Compares what the two images tell unwinders about each function.
-pub fn compare(
-    reference: &Symbolic<'_, '_>,
-    ours: &Symbolic<'_, '_>,
-    findings: &mut Vec<Finding>,
-) -> Result<usize> {
+pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: &mut Vec<Finding>) -> Result<usize> {
     let (expected, found) = (Frames::new(reference.image)?, Frames::new(ours.image)?);
     let fdes = |frames: &Option<Frames<'_>>| frames.as_ref().map_or(Ok(Vec::new()), Frames::fdes);
     let (expected_fdes, found_fdes) = (fdes(&expected)?, fdes(&found)?);

@@ -1,5 +1,7 @@
 //! x86-64: relocations of object files (psABI, table 4.9) and what linkers make of the code around them.
 
+use std::collections::BTreeSet;
+
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 use object::elf::*;
 
@@ -70,8 +72,11 @@ pub(super) fn jump_slot(image: &Image<'_>, address: u64) -> Option<u64> {
         let (instruction, _) = decode(bytes, address)?;
         match instruction.mnemonic() {
             Mnemonic::Endbr64 | Mnemonic::Nop => {}
-            Mnemonic::Mov if instruction.op1_kind() != OpKind::Memory && instruction.op0_kind() == OpKind::Register => {}
-            Mnemonic::Jmp if instruction.is_ip_rel_memory_operand() => return Some(instruction.ip_rel_memory_address()),
+            Mnemonic::Mov if instruction.op1_kind() != OpKind::Memory && instruction.op0_kind() == OpKind::Register => {
+            }
+            Mnemonic::Jmp if instruction.is_ip_rel_memory_operand() => {
+                return Some(instruction.ip_rel_memory_address());
+            }
             _ => return None,
         }
         bytes = bytes.get(instruction.len()..)?;
@@ -107,5 +112,34 @@ pub(super) fn relaxed(input: &[u8], output: &[u8], field: usize, address: u64) -
             Some(Relaxed { target })
         }
         _ => None,
+    }
+}
+
+/// psABI, figure 5.2: `[endbr64] push $index; jmp .PLT0`.
+pub(super) fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
+    let bytes = (5..=16).rev().find_map(|size| image.read(address, size))?;
+    let (mut instruction, _) = decode(bytes, address)?;
+    if instruction.mnemonic() == Mnemonic::Endbr64 {
+        (instruction, _) = decode(bytes.get(instruction.len()..)?, instruction.next_ip())?;
+    }
+    match (instruction.mnemonic(), instruction.op0_kind()) {
+        (Mnemonic::Push, OpKind::Immediate32to64 | OpKind::Immediate8to64) => Some(instruction.immediate(0)),
+        _ => None,
+    }
+}
+
+/// See [`super::references`]. Decoding that loses its way adds addresses that nothing refers to; they only shorten what is
+/// compared at once.
+pub(super) fn references(bytes: &[u8], address: u64, got: Option<u64>, anchors: &mut BTreeSet<u64>) {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_ip_rel_memory_operand() {
+            anchors.insert(instruction.ip_rel_memory_address());
+        }
+        if instruction.op1_kind() == OpKind::Immediate64 {
+            anchors.extend(got.map(|got| got.wrapping_add(instruction.immediate64())));
+        }
     }
 }
