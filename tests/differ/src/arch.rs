@@ -1,0 +1,268 @@
+//! What differs between CPUs: the kinds of dynamic relocations, and for each CPU the relocations of object files and a
+//! decoder of its code.
+//!
+//! To add a CPU: give its row of [`dynamic_kind`], its [`page_size`], and a module like [`x86_64`] that [`static_kind`]
+//! and [`jump_slot`] ask.
+
+use std::collections::BTreeSet;
+
+use object::elf::*;
+
+use crate::image::Image;
+
+pub mod x86_64;
+
+/// What a dynamic relocation asks of the loader, on any CPU. S is the symbol's address, A the addend, B the load address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DynamicKind {
+    /// Nothing.
+    None,
+    /// B + A.
+    Relative,
+    /// S + A, a word.
+    Address,
+    /// S, in a slot of the GOT.
+    Slot,
+    /// S, in a slot that a PLT entry jumps through; may be bound lazily.
+    JumpSlot,
+    /// What the resolver at B + A returns.
+    Irelative,
+    /// The module number of S, or of this image.
+    TlsModule,
+    /// The offset of S + A in its module's thread-local block.
+    TlsOffset,
+    /// The offset of S + A from the thread pointer.
+    ThreadOffset,
+    /// A TLS descriptor (two words) for S + A.
+    TlsDescriptor,
+    /// The size of S plus A.
+    Size,
+    /// S + A - P.
+    PcRelative,
+    /// Copies S; only executables have it.
+    Copy,
+}
+
+/// The meaning of dynamic relocation type `kind` on `machine`; `None` if it is not one that a loader knows.
+pub fn dynamic_kind(machine: u16, kind: u32) -> Option<DynamicKind> {
+    use DynamicKind as K;
+    let table: &[(RelocationType, K)] = match Machine(machine) {
+        EM_X86_64 => &[
+            (R_X86_64_NONE, K::None),
+            (R_X86_64_RELATIVE, K::Relative),
+            (R_X86_64_64, K::Address),
+            (R_X86_64_GLOB_DAT, K::Slot),
+            (R_X86_64_JUMP_SLOT, K::JumpSlot),
+            (R_X86_64_IRELATIVE, K::Irelative),
+            (R_X86_64_DTPMOD64, K::TlsModule),
+            (R_X86_64_DTPOFF64, K::TlsOffset),
+            (R_X86_64_TPOFF64, K::ThreadOffset),
+            (R_X86_64_TLSDESC, K::TlsDescriptor),
+            (R_X86_64_SIZE64, K::Size),
+            (R_X86_64_PC64, K::PcRelative),
+            (R_X86_64_COPY, K::Copy),
+        ],
+        EM_386 => &[
+            (R_386_NONE, K::None),
+            (R_386_RELATIVE, K::Relative),
+            (R_386_32, K::Address),
+            (R_386_GLOB_DAT, K::Slot),
+            (R_386_JMP_SLOT, K::JumpSlot),
+            (R_386_IRELATIVE, K::Irelative),
+            (R_386_TLS_DTPMOD32, K::TlsModule),
+            (R_386_TLS_DTPOFF32, K::TlsOffset),
+            (R_386_TLS_TPOFF, K::ThreadOffset),
+            (R_386_TLS_DESC, K::TlsDescriptor),
+            (R_386_PC32, K::PcRelative),
+            (R_386_COPY, K::Copy),
+        ],
+        EM_AARCH64 => &[
+            (R_AARCH64_NONE, K::None),
+            (R_AARCH64_RELATIVE, K::Relative),
+            (R_AARCH64_ABS64, K::Address),
+            (R_AARCH64_GLOB_DAT, K::Slot),
+            (R_AARCH64_JUMP_SLOT, K::JumpSlot),
+            (R_AARCH64_IRELATIVE, K::Irelative),
+            (R_AARCH64_TLS_DTPMOD, K::TlsModule),
+            (R_AARCH64_TLS_DTPREL, K::TlsOffset),
+            (R_AARCH64_TLS_TPREL, K::ThreadOffset),
+            (R_AARCH64_TLSDESC, K::TlsDescriptor),
+            (R_AARCH64_COPY, K::Copy),
+        ],
+        EM_ARM => &[
+            (R_ARM_NONE, K::None),
+            (R_ARM_RELATIVE, K::Relative),
+            (R_ARM_ABS32, K::Address),
+            (R_ARM_GLOB_DAT, K::Slot),
+            (R_ARM_JUMP_SLOT, K::JumpSlot),
+            (R_ARM_IRELATIVE, K::Irelative),
+            (R_ARM_TLS_DTPMOD32, K::TlsModule),
+            (R_ARM_TLS_DTPOFF32, K::TlsOffset),
+            (R_ARM_TLS_TPOFF32, K::ThreadOffset),
+            (R_ARM_TLS_DESC, K::TlsDescriptor),
+            (R_ARM_COPY, K::Copy),
+        ],
+        EM_RISCV => &[
+            (R_RISCV_NONE, K::None),
+            (R_RISCV_RELATIVE, K::Relative),
+            (R_RISCV_64, K::Address),
+            (R_RISCV_JUMP_SLOT, K::JumpSlot),
+            (R_RISCV_IRELATIVE, K::Irelative),
+            (R_RISCV_TLS_DTPMOD64, K::TlsModule),
+            (R_RISCV_TLS_DTPREL64, K::TlsOffset),
+            (R_RISCV_TLS_TPREL64, K::ThreadOffset),
+            (R_RISCV_TLSDESC, K::TlsDescriptor),
+            (R_RISCV_COPY, K::Copy),
+        ],
+        EM_PPC64 => &[
+            (R_PPC64_NONE, K::None),
+            (R_PPC64_RELATIVE, K::Relative),
+            (R_PPC64_ADDR64, K::Address),
+            (R_PPC64_GLOB_DAT, K::Slot),
+            (R_PPC64_JMP_SLOT, K::JumpSlot),
+            (R_PPC64_IRELATIVE, K::Irelative),
+            (R_PPC64_DTPMOD64, K::TlsModule),
+            (R_PPC64_DTPREL64, K::TlsOffset),
+            (R_PPC64_TPREL64, K::ThreadOffset),
+            (R_PPC64_COPY, K::Copy),
+        ],
+        _ => &[],
+    };
+    table.iter().find(|(known, _)| known.0 == kind).map(|(_, meaning)| *meaning)
+}
+
+/// The relocation type that a DT_RELR entry stands for.
+pub fn relative_kind(machine: u16) -> Option<u32> {
+    (0..u32::from(u16::MAX)).find(|kind| dynamic_kind(machine, *kind) == Some(DynamicKind::Relative))
+}
+
+/// The page size that the usual linkers lay segments out for, in bytes.
+pub fn page_size(machine: u16) -> u64 {
+    match Machine(machine) {
+        EM_AARCH64 | EM_ARM | EM_PPC64 => 0x10000,
+        _ => 0x1000,
+    }
+}
+
+/// The field that a relocation of an object file fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A little- or big-endian number of this many bytes, which must hold the signed value.
+    Signed(u8),
+    /// A number of this many bytes, which must hold the unsigned value.
+    Unsigned(u8),
+    /// A number of this many bytes, which may hold either.
+    Either(u8),
+    /// No bytes.
+    Empty,
+}
+
+impl Field {
+    /// The field's width in bytes.
+    pub fn width(self) -> usize {
+        match self {
+            Field::Signed(width) | Field::Unsigned(width) | Field::Either(width) => width.into(),
+            Field::Empty => 0,
+        }
+    }
+}
+
+/// What a relocation of an object file computes. S, A, P, L, G, GOT as in the psABIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Formula {
+    /// Nothing.
+    None,
+    /// S + A.
+    Absolute,
+    /// S + A - P.
+    Relative,
+    /// L + A - P.
+    Plt,
+    /// L - GOT + A.
+    PltFromGot,
+    /// G + GOT + A - P: the GOT slot that holds S.
+    Slot,
+    /// As `Slot`; the linker may rewrite the instruction so that it needs no slot.
+    RelaxableSlot,
+    /// G + A: the slot's distance from the GOT.
+    SlotFromGot,
+    /// GOT + A - P.
+    Got,
+    /// S + A - GOT.
+    FromGot,
+    /// Z + A.
+    Size,
+    /// The pair of slots that holds module and offset of S, relative to P.
+    TlsGeneral,
+    /// The pair of slots that holds this image's module, relative to P.
+    TlsLocal,
+    /// The offset of S + A in its module's block.
+    TlsOffset,
+    /// The slot that holds the offset of S from the thread pointer, relative to P.
+    ThreadSlot,
+    /// The offset of S + A from the thread pointer.
+    ThreadOffset,
+    /// The descriptor of S, relative to P.
+    Descriptor,
+    /// Marks the call through a descriptor.
+    DescriptorCall,
+}
+
+/// A relocation type of object files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticKind {
+    /// The psABI's name.
+    pub name: &'static str,
+    /// The bits that it fills.
+    pub field: Field,
+    /// The value that it fills them with.
+    pub formula: Formula,
+}
+
+/// Relocation type `kind` of `machine`'s object files; `None` if this comparer does not know it.
+pub fn static_kind(machine: u16, kind: u32) -> Option<StaticKind> {
+    match Machine(machine) {
+        EM_X86_64 => x86_64::static_kind(kind),
+        _ => None,
+    }
+}
+
+/// The address of the slot that the PLT entry at `address` jumps through; `None` if there is no PLT entry.
+pub fn jump_slot(image: &Image<'_>, address: u64) -> Option<u64> {
+    match Machine(image.file.machine) {
+        EM_X86_64 => x86_64::jump_slot(image, address),
+        _ => None,
+    }
+}
+
+/// How a linker left an instruction that loads through the GOT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relaxed {
+    /// The address that the rewritten instruction denotes.
+    pub target: u64,
+}
+
+/// Recognises the legal rewritings of the instruction whose GOT relocation is at `field` of `input`; `output` is the linked
+/// form of the same bytes and lies at `address`. `None` if it is none of them.
+pub fn relaxed(machine: u16, input: &[u8], output: &[u8], field: usize, address: u64) -> Option<Relaxed> {
+    match Machine(machine) {
+        EM_X86_64 => x86_64::relaxed(input, output, field, address),
+        _ => None,
+    }
+}
+
+/// The index that the lazy binding code at `address` hands to the loader; `None` if the code has another form.
+pub fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
+    match Machine(image.file.machine) {
+        EM_X86_64 => x86_64::lazy_index(image, address),
+        _ => None,
+    }
+}
+
+/// Adds to `anchors` every address that the code of `bytes` at `address` refers to: relative operands, branches, and
+/// constants that reach into the image from the GOT.
+pub(crate) fn references(machine: u16, bytes: &[u8], address: u64, got: Option<u64>, anchors: &mut BTreeSet<u64>) {
+    if Machine(machine) == EM_X86_64 {
+        x86_64::references(bytes, address, got, anchors);
+    }
+}

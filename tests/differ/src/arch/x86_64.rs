@@ -1,0 +1,145 @@
+//! x86-64: relocations of object files (psABI, table 4.9) and what linkers make of the code around them.
+
+use std::collections::BTreeSet;
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+use object::elf::*;
+
+use super::{Field, Formula, Relaxed, StaticKind};
+use crate::image::Image;
+
+/// The psABI's table of relocation types, without those that only dynamic tables hold.
+pub(super) fn static_kind(kind: u32) -> Option<StaticKind> {
+    use Field::{Either, Empty, Signed, Unsigned};
+    use Formula as F;
+    let (name, field, formula) = match RelocationType(kind) {
+        R_X86_64_NONE => ("R_X86_64_NONE", Empty, F::None),
+        R_X86_64_64 => ("R_X86_64_64", Either(8), F::Absolute),
+        R_X86_64_PC32 => ("R_X86_64_PC32", Signed(4), F::Relative),
+        R_X86_64_GOT32 => ("R_X86_64_GOT32", Signed(4), F::SlotFromGot),
+        R_X86_64_PLT32 => ("R_X86_64_PLT32", Signed(4), F::Plt),
+        R_X86_64_GOTPCREL => ("R_X86_64_GOTPCREL", Signed(4), F::Slot),
+        R_X86_64_32 => ("R_X86_64_32", Unsigned(4), F::Absolute),
+        R_X86_64_32S => ("R_X86_64_32S", Signed(4), F::Absolute),
+        R_X86_64_16 => ("R_X86_64_16", Either(2), F::Absolute),
+        R_X86_64_PC16 => ("R_X86_64_PC16", Signed(2), F::Relative),
+        R_X86_64_8 => ("R_X86_64_8", Either(1), F::Absolute),
+        R_X86_64_PC8 => ("R_X86_64_PC8", Signed(1), F::Relative),
+        R_X86_64_DTPOFF64 => ("R_X86_64_DTPOFF64", Signed(8), F::TlsOffset),
+        R_X86_64_TPOFF64 => ("R_X86_64_TPOFF64", Signed(8), F::ThreadOffset),
+        R_X86_64_TLSGD => ("R_X86_64_TLSGD", Signed(4), F::TlsGeneral),
+        R_X86_64_TLSLD => ("R_X86_64_TLSLD", Signed(4), F::TlsLocal),
+        R_X86_64_DTPOFF32 => ("R_X86_64_DTPOFF32", Signed(4), F::TlsOffset),
+        R_X86_64_GOTTPOFF => ("R_X86_64_GOTTPOFF", Signed(4), F::ThreadSlot),
+        R_X86_64_TPOFF32 => ("R_X86_64_TPOFF32", Signed(4), F::ThreadOffset),
+        R_X86_64_PC64 => ("R_X86_64_PC64", Signed(8), F::Relative),
+        R_X86_64_GOTOFF64 => ("R_X86_64_GOTOFF64", Signed(8), F::FromGot),
+        R_X86_64_GOTPC32 => ("R_X86_64_GOTPC32", Signed(4), F::Got),
+        R_X86_64_GOT64 => ("R_X86_64_GOT64", Signed(8), F::SlotFromGot),
+        R_X86_64_GOTPCREL64 => ("R_X86_64_GOTPCREL64", Signed(8), F::Slot),
+        R_X86_64_GOTPC64 => ("R_X86_64_GOTPC64", Signed(8), F::Got),
+        R_X86_64_GOTPLT64 => ("R_X86_64_GOTPLT64", Signed(8), F::SlotFromGot),
+        R_X86_64_PLTOFF64 => ("R_X86_64_PLTOFF64", Signed(8), F::PltFromGot),
+        R_X86_64_SIZE32 => ("R_X86_64_SIZE32", Unsigned(4), F::Size),
+        R_X86_64_SIZE64 => ("R_X86_64_SIZE64", Either(8), F::Size),
+        R_X86_64_GOTPC32_TLSDESC => ("R_X86_64_GOTPC32_TLSDESC", Signed(4), F::Descriptor),
+        R_X86_64_TLSDESC_CALL => ("R_X86_64_TLSDESC_CALL", Empty, F::DescriptorCall),
+        R_X86_64_GOTPCRELX => ("R_X86_64_GOTPCRELX", Signed(4), F::RelaxableSlot),
+        R_X86_64_REX_GOTPCRELX => ("R_X86_64_REX_GOTPCRELX", Signed(4), F::RelaxableSlot),
+        R_X86_64_CODE_4_GOTPCRELX => ("R_X86_64_CODE_4_GOTPCRELX", Signed(4), F::RelaxableSlot),
+        R_X86_64_CODE_4_GOTTPOFF => ("R_X86_64_CODE_4_GOTTPOFF", Signed(4), F::ThreadSlot),
+        R_X86_64_CODE_4_GOTPC32_TLSDESC => ("R_X86_64_CODE_4_GOTPC32_TLSDESC", Signed(4), F::Descriptor),
+        _ => return None,
+    };
+    Some(StaticKind { name, field, formula })
+}
+
+/// Decodes the instruction of `bytes` at `address`.
+pub fn decode(bytes: &[u8], address: u64) -> Option<(Instruction, iced_x86::ConstantOffsets)> {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    (!instruction.is_invalid()).then(|| (instruction, decoder.get_constant_offsets(&instruction)))
+}
+
+/// A PLT entry is `[endbr64] [push imm | mov imm, reg] [bnd] jmp *slot(%rip)`, in all linkers' forms.
+pub(super) fn jump_slot(image: &Image<'_>, address: u64) -> Option<u64> {
+    if image.segment_at(address)?.flags & PF_X.0 == 0 {
+        return None;
+    }
+    let mut bytes = (8..=32).rev().find_map(|size| image.read(address, size))?;
+    let mut address = address;
+    for _ in 0..3 {
+        let (instruction, _) = decode(bytes, address)?;
+        match instruction.mnemonic() {
+            Mnemonic::Endbr64 | Mnemonic::Nop => {}
+            Mnemonic::Mov if instruction.op1_kind() != OpKind::Memory && instruction.op0_kind() == OpKind::Register => {
+            }
+            Mnemonic::Jmp if instruction.is_ip_rel_memory_operand() => {
+                return Some(instruction.ip_rel_memory_address());
+            }
+            _ => return None,
+        }
+        bytes = bytes.get(instruction.len()..)?;
+        address = instruction.next_ip();
+    }
+    None
+}
+
+/// Recognises the rewriting of the instruction whose 32-bit GOT displacement is at `field` of `input`, given the same bytes
+/// of the output, which lie at `address`:
+/// `mov foo@GOTPCREL(%rip), %reg` → `lea foo(%rip), %reg`; `call *foo@GOTPCREL(%rip)` → `addr32 call foo` or `call foo; nop`;
+/// `jmp *foo@GOTPCREL(%rip)` → `jmp foo; nop` (psABI B.2, "Optimize GOTPCRELX Relocations").
+/// `None` if the instruction was left alone or the output is no legal rewriting of it.
+pub(super) fn relaxed(input: &[u8], output: &[u8], field: usize, address: u64) -> Option<Relaxed> {
+    let before = input.get(field.checked_sub(2)?..field)?;
+    let after = output.get(field - 2..field.checked_add(4)?)?;
+    let displacement = |bytes: &[u8]| Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?)));
+    let place = address.wrapping_add(field as u64);
+    match (before, after) {
+        // 8b /r → 8d /r
+        ([0x8b, modrm], [0x8d, same, rest @ ..]) if modrm == same && modrm & 0xc7 == 0x05 => {
+            let target = place.wrapping_add(4).wrapping_add_signed(displacement(rest)?);
+            Some(Relaxed { target })
+        }
+        // ff 15 → 67 e8
+        ([0xff, 0x15], [0x67, 0xe8, rest @ ..]) => {
+            let target = place.wrapping_add(4).wrapping_add_signed(displacement(rest)?);
+            Some(Relaxed { target })
+        }
+        // ff 15 → e8 …; 90
+        ([0xff, 0x15], [0xe8, rest @ .., 0x90]) | ([0xff, 0x25], [0xe9, rest @ .., 0x90]) => {
+            let target = place.wrapping_add(3).wrapping_add_signed(displacement(rest)?);
+            Some(Relaxed { target })
+        }
+        _ => None,
+    }
+}
+
+/// psABI, figure 5.2: `[endbr64] push $index; jmp .PLT0`.
+pub(super) fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
+    let bytes = (5..=16).rev().find_map(|size| image.read(address, size))?;
+    let (mut instruction, _) = decode(bytes, address)?;
+    if instruction.mnemonic() == Mnemonic::Endbr64 {
+        (instruction, _) = decode(bytes.get(instruction.len()..)?, instruction.next_ip())?;
+    }
+    match (instruction.mnemonic(), instruction.op0_kind()) {
+        (Mnemonic::Push, OpKind::Immediate32to64 | OpKind::Immediate8to64) => Some(instruction.immediate(0)),
+        _ => None,
+    }
+}
+
+/// See [`super::references`]. Decoding that loses its way adds addresses that nothing refers to; they only shorten what is
+/// compared at once.
+pub(super) fn references(bytes: &[u8], address: u64, got: Option<u64>, anchors: &mut BTreeSet<u64>) {
+    let mut decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_ip_rel_memory_operand() {
+            anchors.insert(instruction.ip_rel_memory_address());
+        }
+        if instruction.op1_kind() == OpKind::Immediate64 {
+            anchors.extend(got.map(|got| got.wrapping_add(instruction.immediate64())));
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Checks one library against the objects that it was linked from: every byte of every input section, and every relocated
+//! field by its psABI formula, computed with the library's own addresses.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use object::elf;
+
+use crate::arch::{self, Formula};
+use crate::elf::{Name, Place, Relocation, Symbol};
+use crate::field::{Mismatch, Site};
+use crate::fixups;
+use crate::image::Image;
+use crate::inputs::{Inputs, SectionId};
+use crate::place::{Location, Placement, first_difference, symbol_table};
+use crate::records;
+use crate::rules::{Check, Finding};
+use crate::symbolic::Symbolic;
+use crate::target::{Resolver, Target};
+
+/// What the check found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The faults.
+    pub findings: Vec<Finding>,
+    /// How many things were checked, by kind.
+    pub counts: BTreeMap<&'static str, usize>,
+}
+
+impl Checked {
+    /// Counts `number` more of `what`.
+    pub(crate) fn count(&mut self, what: &'static str, number: usize) {
+        *self.counts.entry(what).or_default() += number;
+    }
+
+    pub(crate) fn find(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+}
+
+/// Checks `image` against `inputs`.
+pub fn check_against_inputs(image: &Image<'_>, inputs: &Inputs<'_>) -> Checked {
+    let placement = Placement::find(inputs, image);
+    let resolver = Resolver::new(inputs, image, &placement);
+    let symbolic = Symbolic::new(image);
+    let mut checker = Checker {
+        inputs,
+        image,
+        placement: &placement,
+        resolver: &resolver,
+        symbolic: &symbolic,
+        explained: HashSet::new(),
+        checked: Checked::default(),
+    };
+    checker.sections();
+    records::check(&mut checker);
+    checker.symbols();
+    checker.unexplained_relocations();
+    checker.checked
+}
+
+/// The check of one image.
+pub(crate) struct Checker<'c, 'a> {
+    pub(crate) inputs: &'c Inputs<'a>,
+    pub(crate) image: &'c Image<'a>,
+    pub(crate) placement: &'c Placement,
+    pub(crate) resolver: &'c Resolver<'c, 'a>,
+    pub(crate) symbolic: &'c Symbolic<'c, 'a>,
+    /// Addresses of dynamic relocations that an input relocation asks for.
+    explained: HashSet<u64>,
+    pub(crate) checked: Checked,
+}
+
+impl<'c, 'a> Checker<'c, 'a> {
+    fn sections(&mut self) {
+        for (first, second) in self.placement.overlaps() {
+            let (first, second) = (self.inputs.section_name(first), self.inputs.section_name(second));
+            self.checked.find(Finding::new(Check::Placement, first, "room of its own", format!("lies over {second}")));
+        }
+        for id in self.inputs.sections() {
+            let input = self.inputs.section(id);
+            match self.placement.location(id) {
+                Location::At { section, offset } => {
+                    self.checked.count("sections located", 1);
+                    self.permissions(id, section, offset);
+                    self.range(id, 0, input.size as usize, section, offset);
+                }
+                Location::Replaced => self.checked.count("sections replaced by another copy", 1),
+                Location::Merged => {
+                    self.checked.count("sections checked by piece", 1);
+                    self.strings(id);
+                }
+                Location::Records => self.checked.count("sections checked by record", 1),
+                Location::Skipped(_) => self.checked.count("sections for the linker alone", 1),
+                Location::Unknown if input.size == 0 => self.checked.count("empty sections", 1),
+                Location::Unknown => {
+                    self.checked.count("sections not located", 1);
+                    let found = "no place that holds its bytes".to_string();
+                    let name = self.inputs.section_name(id);
+                    self.checked.find(Finding::new(Check::Placement, name, "a place in the output", found));
+                }
+            }
+        }
+    }
+
+    /// Bytes `[from, to)` of the input section must stand at `offset` of output section `section`.
+    pub(crate) fn range(&mut self, id: SectionId, from: usize, to: usize, section: usize, offset: u64) {
+        let input = self.inputs.section(id);
+        let output = &self.image.file.sections[section];
+        let place = output.address.wrapping_add(offset);
+        let size = to - from;
+        if input.is_nobits() || output.is_nobits() {
+            let template_zeros = output.is_tls() && output.is_nobits();
+            let zero = input.data.iter().all(|byte| *byte == 0);
+            if !zero || !(template_zeros || self.image.is_zero(place, size as u64)) {
+                let name = self.inputs.section_name(id);
+                self.checked.find(Finding::new(Check::Bytes, name, "zeros", format!("other bytes at {place:#x}")));
+            }
+            self.checked.count("bytes compared", size);
+            return;
+        }
+        let object = &self.inputs.objects[id.object];
+        let relocations = &object.relocations[id.section];
+        let bytes = usize::try_from(offset).ok().and_then(|start| output.data.get(start..start.checked_add(size)?));
+        let Some(bytes) = bytes else {
+            let name = self.inputs.section_name(id);
+            self.checked.find(Finding::new(Check::Placement, name, "room", format!("ends outside {}", output.name)));
+            return;
+        };
+        if let Some(at) = first_difference(self.image.file.machine, &input.data, relocations, from, bytes) {
+            let subject = format!("{}+{at:#x}", self.inputs.section_name(id));
+            let (expected, found) = (hex(&input.data[at..], 8), hex(&bytes[at - from..], 8));
+            let found = format!("{found} at {}", self.symbolic.describe(place.wrapping_add((at - from) as u64)));
+            self.checked.find(Finding::new(Check::Bytes, subject, expected, found));
+        }
+        self.checked.count("bytes compared", size);
+        let first = relocations.partition_point(|relocation| relocation.offset < from as u64);
+        for relocation in relocations[first..].iter().take_while(|relocation| relocation.offset < to as u64) {
+            let site = Site {
+                input: &input.data,
+                output: bytes,
+                from,
+                place,
+                offset: relocation.offset,
+                allocated: input.is_allocated(),
+            };
+            self.relocation(id, relocation, &site);
+        }
+    }
+
+    fn relocation(&mut self, id: SectionId, relocation: &Relocation, site: &Site<'_>) {
+        self.checked.count("relocations checked", 1);
+        let target = self.resolver.target(id.object, relocation.symbol);
+        let result = match arch::static_kind(self.image.file.machine, relocation.kind) {
+            None => Err(Mismatch::new("a relocation type that is known", format!("type {}", relocation.kind))),
+            Some(kind) => {
+                // Only these can need the loader: for the others a dynamic relocation is a fault.
+                if matches!(
+                    kind.formula,
+                    Formula::Absolute | Formula::ThreadOffset | Formula::TlsOffset | Formula::Size
+                ) {
+                    self.explained.insert(site.address());
+                }
+                self.field(site, relocation, kind, &target)
+            }
+        };
+        let Err(mismatch) = result else { return };
+        let name = arch::static_kind(self.image.file.machine, relocation.kind).map_or("?", |kind| kind.name);
+        let subject = format!(
+            "{}+{:#x} {name} {}{:+#x}, at {}",
+            self.inputs.section_name(id),
+            relocation.offset,
+            self.symbol_name(id, relocation.symbol),
+            relocation.addend.unwrap_or_default(),
+            if site.allocated { self.symbolic.describe(site.address()) } else { format!("{:#x}", site.address()) },
+        );
+        self.checked.find(Finding::new(mismatch.check, subject, mismatch.expected, mismatch.found));
+    }
+
+    fn symbol_name(&self, id: SectionId, index: u32) -> String {
+        let object = &self.inputs.objects[id.object];
+        match object.symbols.get(index as usize) {
+            Some(symbol) if symbol.is_section() => {
+                object.section_of(symbol).map_or("?".into(), |section| object.file.sections[section].name.to_string())
+            }
+            Some(symbol) => symbol.name.to_string(),
+            None => "?".into(),
+        }
+    }
+
+    /// The output must allow what the input section's flags ask for, no more.
+    fn permissions(&mut self, id: SectionId, section: usize, offset: u64) {
+        let input = self.inputs.section(id);
+        if !input.is_allocated() || input.size == 0 || (input.is_tls() && input.is_nobits()) {
+            return;
+        }
+        let address = self.image.file.sections[section].address.wrapping_add(offset);
+        let name = self.inputs.section_name(id);
+        let mut fault = |expected: &str, found: String| {
+            self.checked.findings.push(Finding::new(Check::Protection, name.clone(), expected, found));
+        };
+        if address % input.align != 0 {
+            fault("its alignment", format!("{address:#x} is no multiple of {}", input.align));
+        }
+        for address in [address, address.wrapping_add(input.size - 1)] {
+            let Some(segment) = self.image.segment_at(address) else {
+                fault("a loaded segment", format!("{address:#x} is in none"));
+                continue;
+            };
+            if (segment.flags & elf::PF_X.0 != 0) != input.is_executable() {
+                fault(
+                    "executable exactly if SHF_EXECINSTR",
+                    format!("{address:#x} is in a segment with flags {}", segment.flags),
+                );
+            }
+            if (segment.flags & elf::PF_W.0 != 0) != input.is_writable() {
+                fault(
+                    "writable exactly if SHF_WRITE",
+                    format!("{address:#x} is in a segment with flags {}", segment.flags),
+                );
+            }
+            if input.is_writable() && self.image.is_relro(address) && !may_be_relro(input.name) {
+                fault("writable at run time", format!("{address:#x} is made read-only by PT_GNU_RELRO"));
+            }
+        }
+    }
+
+    /// Strings that nothing refers to must be kept all the same.
+    fn strings(&mut self, id: SectionId) {
+        let input = self.inputs.section(id);
+        if &input.name != ".comment" {
+            return;
+        }
+        let Some(output) = self.image.file.section_named(".comment") else {
+            let name = self.inputs.section_name(id);
+            self.checked.find(Finding::new(Check::Placement, name, "a section .comment", "none"));
+            return;
+        };
+        let kept: HashSet<&[u8]> = output.data.split(|byte| *byte == 0).collect();
+        for string in input.data.split(|byte| *byte == 0) {
+            if !kept.contains(string) {
+                let (name, string) = (self.inputs.section_name(id), String::from_utf8_lossy(string).into_owned());
+                self.checked.find(Finding::new(Check::Bytes, name, format!("the string {string:?}"), "none"));
+            }
+        }
+    }
+
+    fn symbols(&mut self) {
+        if self.image.symbols.len() <= 1 {
+            self.checked.count("images without .symtab", 1);
+            return;
+        }
+        let mut outputs: HashMap<Name<'a>, Vec<&Symbol<'a>>> = HashMap::new();
+        for symbol in symbol_table(self.image) {
+            outputs.entry(symbol.name).or_default().push(symbol);
+        }
+        let inputs = self.inputs;
+        for (number, object) in inputs.objects.iter().enumerate() {
+            for (index, symbol) in object.symbols.iter().enumerate().skip(1) {
+                if !object.defines(symbol) || symbol.is_section() || symbol.is_file() {
+                    continue;
+                }
+                let global = (!symbol.is_local()).then(|| inputs.globals.get(&symbol.name)).flatten();
+                if global.is_some_and(|global| global.definition != Some((number, index))) {
+                    continue;
+                }
+                let visibility = global.map_or(symbol.visibility, |global| global.visibility);
+                let outputs = outputs.get(&symbol.name).map_or(&[][..], |outputs| &outputs[..]);
+                self.symbol(number, symbol, visibility, outputs);
+            }
+        }
+    }
+
+    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[&Symbol<'a>]) {
+        let value = match self.resolver.definition(object, symbol) {
+            Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
+                Some(value)
+            }
+            Target::Piece { .. } => None,
+            // Reported with its section.
+            Target::Unknown(_) | Target::Replaced | Target::Zero | Target::Dynamic(..) => return,
+        };
+        let subject = || format!("{}: symbol {}", self.inputs.objects[object].name, symbol.name);
+        let kind = if symbol.place == Place::Common { elf::STT_OBJECT.0 } else { symbol.kind };
+        let same = |output: &&&Symbol<'a>| {
+            let merged = value.is_none() || output.value == value.unwrap_or_default();
+            merged && output.kind == kind && output.size == symbol.size
+        };
+        let Some(output) = outputs.iter().find(same) else {
+            // An indirect function whose address is taken may get its PLT entry as its address, and become a plain function.
+            let resolves_here = |output: &&&Symbol<'a>| {
+                output.kind == elf::STT_FUNC.0
+                    && fixups::plt_target(self.image, output.value) == value.map(fixups::Meaning::Resolved)
+            };
+            if symbol.is_ifunc() && outputs.iter().any(|output| resolves_here(&output)) {
+                self.checked.count("indirect functions named by their PLT entry", 1);
+                return;
+            }
+            if symbol.is_local() && (symbol.name.is_assembler_local() || symbol.name.0.is_empty()) {
+                self.checked.count("assembler's local symbols not kept", 1);
+                return;
+            }
+            let found = match outputs.first() {
+                Some(output) => format!("value {:#x}, size {}, type {}", output.value, output.size, output.kind),
+                None => "no symbol of the name".to_string(),
+            };
+            let expected = match value {
+                Some(value) => format!("value {value:#x}, size {}, type {kind}", symbol.size),
+                None => format!("size {}, type {kind}", symbol.size),
+            };
+            let finding = Finding::new(Check::Symbol, subject(), expected, found);
+            self.checked.find(finding);
+            return;
+        };
+        self.checked.count("symbols checked", 1);
+        let hidden = [elf::STV_HIDDEN.0, elf::STV_INTERNAL.0].contains(&visibility);
+        let binding_kept = output.binding == symbol.binding || (hidden && output.is_local());
+        if !binding_kept {
+            let (expected, found) = (format!("binding {}", symbol.binding), format!("binding {}", output.binding));
+            let finding = Finding::new(Check::Symbol, subject(), expected, found);
+            self.checked.find(finding);
+        }
+        if symbol.is_local() {
+            return;
+        }
+        if output.visibility != visibility && !output.is_local() {
+            let (expected, found) = (format!("visibility {visibility}"), format!("visibility {}", output.visibility));
+            let finding = Finding::new(Check::Symbol, subject(), expected, found);
+            self.checked.find(finding);
+        }
+        let exported =
+            self.resolver.dynamic_symbol(symbol.name).map(|index| self.image.dynamic_symbols[index as usize]);
+        let exported = exported.filter(|exported| exported.is_defined());
+        match (hidden, exported) {
+            (true, Some(_)) => {
+                let finding = Finding::new(Check::Export, subject(), "not exported: it is hidden", "exported");
+                self.checked.find(finding);
+            }
+            (false, None) => {
+                let finding = Finding::new(Check::Export, subject(), "exported", "not in .dynsym");
+                self.checked.find(finding);
+            }
+            (false, Some(exported)) if value.is_some_and(|value| exported.value != value) => {
+                let found = format!("{:#x} in .dynsym", exported.value);
+                let finding =
+                    Finding::new(Check::Export, subject(), format!("{:#x}", value.unwrap_or_default()), found);
+                self.checked.find(finding);
+            }
+            _ => {}
+        }
+    }
+
+    /// Each dynamic relocation must be asked for by an input, or fill a slot that the linker made.
+    fn unexplained_relocations(&mut self) {
+        for relocation in &self.image.relocations {
+            let address = relocation.address;
+            self.checked.count("dynamic relocations explained", 1);
+            if self.explained.contains(&address) {
+                continue;
+            }
+            let slots = [".got", ".got.plt", ".igot.plt", ".relro_padding"];
+            let section = self.image.section_at(address);
+            if section.is_some_and(|section| slots.iter().any(|name| &section.name == *name)) {
+                continue;
+            }
+            let meaning = fixups::meaning_of(relocation);
+            let found = meaning.map_or("nothing".into(), |meaning| self.symbolic.describe_meaning(meaning));
+            let subject = self.symbolic.describe(address);
+            let expected = "no dynamic relocation: no input asks for one";
+            self.checked.find(Finding::new(Check::DynamicRelocations, subject, expected, found));
+        }
+    }
+}
+
+/// Sections that are written only while the loader relocates.
+fn may_be_relro(name: Name<'_>) -> bool {
+    const PREFIXES: &[&str] = &[
+        ".bss.rel.ro",
+        ".ctors",
+        ".data.rel.ro",
+        ".dtors",
+        ".fini_array",
+        ".got",
+        ".init_array",
+        ".jcr",
+        ".ldata.rel.ro",
+        ".preinit_array",
+        ".tbss",
+        ".tdata",
+        ".toc",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+pub(crate) fn hex(bytes: &[u8], limit: usize) -> String {
+    let bytes = &bytes[..bytes.len().min(limit)];
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,263 @@
+//! The comparison of two libraries.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use object::elf::*;
+
+use crate::check::check_against_inputs;
+use crate::content::Contents;
+use crate::elf::Symbol;
+use crate::fixups::{self, Meaning};
+use crate::image::Image;
+use crate::inputs::Inputs;
+use crate::lines;
+use crate::lint::lint;
+use crate::rules::{Check, Finding, Report, Rule, Side};
+use crate::symbolic::{Key, Named, Symbolic};
+use crate::unwind::{self, without_address};
+
+/// Compares `ours` with `reference`. With `inputs`, both are checked against them, too, field by field.
+pub fn compare(reference: &Image<'_>, ours: &Image<'_>, inputs: Option<&Inputs<'_>>, rules: &[Rule]) -> Report {
+    let mut comparison = Comparison { findings: lint(ours), counts: BTreeMap::new() };
+    if let Some(inputs) = inputs {
+        comparison.against_inputs(reference, ours, inputs);
+    }
+    let (left, right) = (Symbolic::new(reference), Symbolic::new(ours));
+    comparison.header(reference, ours);
+    comparison.dynamic(&left, &right);
+    comparison.dynamic_symbols(reference, ours);
+    comparison.symbols(&left, &right);
+    match unwind::compare(&left, &right, &mut comparison.findings) {
+        Ok(count) => comparison.count("functions whose unwinding was compared", count),
+        Err(error) => comparison.differ(Check::Unwind, ".eh_frame", "readable", error.0),
+    }
+    match lines::compare(&left, &right, &mut comparison.findings) {
+        Ok(count) => comparison.count("line rows compared", count),
+        Err(error) => comparison.differ(Check::Debug, "DWARF", "readable", error.0),
+    }
+    Report::new(comparison.findings, comparison.counts, rules)
+}
+
+struct Comparison {
+    findings: Vec<Finding>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Comparison {
+    fn count(&mut self, what: &'static str, number: usize) {
+        *self.counts.entry(what).or_default() += number;
+    }
+
+    fn differ(
+        &mut self,
+        check: Check,
+        subject: impl Into<String>,
+        reference: impl Into<String>,
+        ours: impl Into<String>,
+    ) {
+        self.findings.push(Finding::new(check, subject, reference, ours).about(Side::Both));
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        check: Check,
+        subject: impl Into<String>,
+        reference: T,
+        ours: T,
+    ) {
+        if reference != ours {
+            self.differ(check, subject, format!("{reference:x?}"), format!("{ours:x?}"));
+        }
+    }
+
+    fn against_inputs(&mut self, reference: &Image<'_>, ours: &Image<'_>, inputs: &Inputs<'_>) {
+        let checked = check_against_inputs(reference, inputs);
+        self.findings.extend(checked.findings.into_iter().map(|finding| finding.about(Side::Reference)));
+        let checked = check_against_inputs(ours, inputs);
+        self.findings.extend(checked.findings);
+        self.counts.extend(checked.counts);
+    }
+
+    fn header(&mut self, reference: &Image<'_>, ours: &Image<'_>) {
+        let facts = |image: &Image<'_>| (image.file.machine, image.file.is_64, image.file.endian, image.file.flags);
+        self.equal(Check::Dynamic, "machine, class, byte order, e_flags", facts(reference), facts(ours));
+        self.equal(Check::Dynamic, "EI_OSABI", reference.file.os_abi, ours.file.os_abi);
+    }
+
+    fn dynamic(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>) {
+        let (reference, ours) = (left.image, right.image);
+        for (name, tag) in
+            [("DT_NEEDED", DT_NEEDED), ("DT_SONAME", DT_SONAME), ("DT_RPATH", DT_RPATH), ("DT_RUNPATH", DT_RUNPATH)]
+        {
+            let strings = |image: &Image<'_>| -> Vec<String> {
+                let names = image.dynamic_values(tag).map(|offset| image.dynamic_string(offset));
+                names.map(|name| name.map_or("?".into(), |name| name.to_string())).collect()
+            };
+            self.equal(Check::Needed, name, strings(reference), strings(ours));
+        }
+        for (name, tag) in [("DT_FLAGS", DT_FLAGS), ("DT_FLAGS_1", DT_FLAGS_1)] {
+            let flags = |image: &Image<'_>| image.dynamic_value(tag).unwrap_or_default();
+            self.equal(Check::Dynamic, name, flags(reference), flags(ours));
+        }
+        for (name, tag) in [
+            ("DT_SYMBOLIC", DT_SYMBOLIC),
+            ("DT_BIND_NOW", DT_BIND_NOW),
+            ("DT_TEXTREL", DT_TEXTREL),
+            ("DT_HASH", DT_HASH),
+            ("DT_GNU_HASH", DT_GNU_HASH),
+            ("DT_RELACOUNT", DT_RELACOUNT),
+            ("DT_RELCOUNT", DT_RELCOUNT),
+            ("DT_RELR", DT_RELR),
+        ] {
+            let present = |image: &Image<'_>| image.dynamic_value(tag).is_some();
+            self.equal(Check::Dynamic, name, present(reference), present(ours));
+        }
+        for (name, tag) in [("DT_INIT", DT_INIT), ("DT_FINI", DT_FINI)] {
+            let place = |symbolic: &Symbolic<'_, '_>| {
+                symbolic.image.dynamic_value(tag).map(|address| without_address(&symbolic.describe(address)))
+            };
+            self.equal(Check::InitArray, name, place(left), place(right));
+        }
+        for (name, tag, size) in [
+            ("DT_PREINIT_ARRAY", DT_PREINIT_ARRAY, DT_PREINIT_ARRAYSZ),
+            ("DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ),
+            ("DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ),
+        ] {
+            self.array(left, right, name, (tag, size));
+        }
+    }
+
+    fn array(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>, name: &str, tags: (DynamicTag, DynamicTag)) {
+        let words = |image: &Image<'_>| -> Vec<Option<Meaning>> {
+            let start = image.dynamic_value(tags.0).unwrap_or_default();
+            let size = image.dynamic_value(tags.1).unwrap_or_default();
+            let word = image.word_size();
+            (0..size).step_by(word).map(|offset| fixups::word_at(image, start + offset)).collect()
+        };
+        let (a, b) = (words(left.image), words(right.image));
+        let mut contents = Contents::new(left, right);
+        let same = a.len() == b.len()
+            && a.iter().zip(&b).all(|(a, b)| match (a, b) {
+                (Some(a), Some(b)) => contents.same_meaning(*a, *b),
+                _ => false,
+            });
+        if !same {
+            let show = |symbolic: &Symbolic<'_, '_>, words: &[Option<Meaning>]| {
+                let words = words.iter().map(|word| word.map_or("?".into(), |word| symbolic.describe_meaning(word)));
+                words.collect::<Vec<_>>().join(", ")
+            };
+            self.differ(Check::InitArray, name, format!("[{}]", show(left, &a)), format!("[{}]", show(right, &b)));
+        }
+    }
+
+    fn dynamic_symbols(&mut self, reference: &Image<'_>, ours: &Image<'_>) {
+        let (left, right) = (exports(reference), exports(ours));
+        self.count("exports compared", left.len());
+        for name in left.keys().chain(right.keys()).collect::<BTreeSet<_>>() {
+            match (left.get(name), right.get(name)) {
+                (Some(a), Some(b)) if a == b => {}
+                (a, b) => self.differ(Check::Export, name.clone(), show(a), show(b)),
+            }
+        }
+        let (left, right) = (imports(reference), imports(ours));
+        self.count("imports compared", left.len());
+        for name in left.keys().chain(right.keys()).collect::<BTreeSet<_>>() {
+            match (left.get(name), right.get(name)) {
+                // A reference has no type of its own; linkers may take the definition's.
+                (Some(a), Some(b)) if a.0 == b.0 && (a.1 == b.1 || a.1 == STT_NOTYPE.0 || b.1 == STT_NOTYPE.0) => {}
+                (a, b) => self.differ(Check::Import, name.clone(), show(a), show(b)),
+            }
+        }
+    }
+
+    fn symbols(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>) {
+        let ours: HashMap<Key<'_>, &Named<'_>> = right.symbols.iter().map(|named| (named.key, named)).collect();
+        let known: BTreeSet<Key<'_>> = left.symbols.iter().map(|named| named.key).collect();
+        let mut contents = Contents::new(left, right);
+        for named in &left.symbols {
+            let subject = named.key.to_string();
+            let Some(other) = ours.get(&named.key) else {
+                self.differ(Check::Symbol, subject, "defined", "not defined");
+                continue;
+            };
+            self.count("symbols compared", 1);
+            let facts = |symbol: &Symbol<'_>| (symbol.kind, symbol.size, symbol.is_weak());
+            if facts(&named.symbol) != facts(&other.symbol) {
+                let show = |symbol: &Symbol<'_>| {
+                    format!("type {}, size {}, binding {}", symbol.kind, symbol.size, symbol.binding)
+                };
+                self.differ(Check::Symbol, subject.clone(), show(&named.symbol), show(&other.symbol));
+            }
+            if named.symbol.is_tls() != other.symbol.is_tls() {
+                continue;
+            }
+            if named.symbol.size != 0 && !named.symbol.is_tls() {
+                let rights = (protection(left.image, named.address), protection(right.image, other.address));
+                if rights.0 != rights.1 {
+                    self.differ(Check::Protection, subject, rights.0, rights.1);
+                }
+            }
+            if !is_zeros(left.image, named) || !is_zeros(right.image, other) {
+                contents.symbol(named, other);
+            }
+        }
+        for named in right.symbols.iter().filter(|named| !known.contains(&named.key)) {
+            self.differ(Check::Symbol, named.key.to_string(), "not defined", "defined");
+        }
+        contents.finish();
+        self.count("bytes of symbols compared", contents.bytes);
+        self.findings.extend(contents.findings);
+    }
+}
+
+/// Whether the symbol lies in the zeros of the thread-local template, which are not in memory.
+fn is_zeros(image: &Image<'_>, named: &Named<'_>) -> bool {
+    let zeros = |section: &crate::elf::Section<'_>| section.is_tls() && section.is_nobits();
+    match named.symbol.place {
+        crate::elf::Place::Section(section) => image.file.sections.get(section as usize).is_some_and(zeros),
+        _ => false,
+    }
+}
+
+fn protection(image: &Image<'_>, address: u64) -> String {
+    let Some(segment) = image.segment_at(address) else { return "not in memory".to_string() };
+    let mut rights = String::new();
+    for (flag, letter) in [(PF_R, 'r'), (PF_W, 'w'), (PF_X, 'x')] {
+        rights.push(if segment.flags & flag.0 != 0 { letter } else { '-' });
+    }
+    if image.is_relro(address) {
+        rights.push_str(", read-only after relocation");
+    }
+    rights
+}
+
+/// Defined dynamic symbols: `name@version` → type, binding, visibility, size.
+fn exports(image: &Image<'_>) -> BTreeMap<String, (u8, u8, u8, u64)> {
+    let symbols = image.dynamic_symbols.iter().enumerate().skip(1);
+    symbols
+        .filter(|(_, symbol)| symbol.is_defined() && !symbol.is_local())
+        .map(|(index, symbol)| {
+            let name = image.dynamic_symbol_name(index as u32);
+            (name, (symbol.kind, symbol.binding, symbol.visibility, symbol.size))
+        })
+        .collect()
+}
+
+/// Undefined dynamic symbols: `name@version (library)` → binding, type.
+fn imports(image: &Image<'_>) -> BTreeMap<String, (u8, u8)> {
+    let symbols = image.dynamic_symbols.iter().enumerate().skip(1);
+    symbols
+        .filter(|(_, symbol)| !symbol.is_defined())
+        .map(|(index, symbol)| {
+            let mut name = image.dynamic_symbol_name(index as u32);
+            if let Some(library) = image.symbol_version(index).and_then(|version| version.library) {
+                name.push_str(&format!(" ({library})"));
+            }
+            (name, (symbol.binding, symbol.kind))
+        })
+        .collect()
+}
+
+fn show<T: std::fmt::Debug>(facts: Option<&T>) -> String {
+    facts.map_or("none".to_string(), |facts| format!("{facts:?}"))
+}

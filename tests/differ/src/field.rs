@@ -1,0 +1,431 @@
+//! Whether one relocated field of a linked library holds what its relocation asks for.
+
+use crate::arch::{self, Field, Formula, StaticKind};
+use crate::check::{Checker, hex};
+use crate::elf::Relocation;
+use crate::fixups::{self, Meaning};
+use crate::inputs::SectionId;
+use crate::rules::Check;
+use crate::target::Target;
+
+/// The field and what surrounds it.
+pub(crate) struct Site<'s> {
+    /// The whole input section.
+    pub(crate) input: &'s [u8],
+    /// The output's bytes for the input's from `from` on.
+    pub(crate) output: &'s [u8],
+    pub(crate) from: usize,
+    /// The address of `output`.
+    pub(crate) place: u64,
+    /// The field's offset in the input section.
+    pub(crate) offset: u64,
+    /// Whether the section has addresses at run time.
+    pub(crate) allocated: bool,
+}
+
+impl Site<'_> {
+    /// P of the psABI.
+    pub(crate) fn address(&self) -> u64 {
+        self.place.wrapping_add(self.offset).wrapping_sub(self.from as u64)
+    }
+
+    fn output_field(&self, width: usize) -> Option<&[u8]> {
+        let at = usize::try_from(self.offset).ok()?.checked_sub(self.from)?;
+        self.output.get(at..at.checked_add(width)?)
+    }
+
+    fn input_field(&self, width: usize) -> Option<&[u8]> {
+        let at = usize::try_from(self.offset).ok()?;
+        self.input.get(at..at.checked_add(width)?)
+    }
+}
+
+/// What a field should mean and what it means.
+pub(crate) struct Mismatch {
+    pub(crate) check: Check,
+    pub(crate) expected: String,
+    pub(crate) found: String,
+}
+
+impl Mismatch {
+    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Mismatch {
+        Mismatch { check: Check::Relocation, expected: expected.into(), found: found.into() }
+    }
+}
+
+type Verdict = Result<(), Mismatch>;
+
+impl Checker<'_, '_> {
+    /// Whether the field at `site` holds what `relocation` of type `kind` against `target` asks for.
+    pub(crate) fn field(&self, site: &Site<'_>, relocation: &Relocation, kind: StaticKind, target: &Target) -> Verdict {
+        let width = kind.field.width();
+        let (Some(input), Some(output)) = (site.input_field(width), site.output_field(width)) else {
+            return Err(Mismatch::new("a field inside its section", format!("{width} bytes at the section's end")));
+        };
+        let signed = |bytes: &[u8]| if bytes.is_empty() { 0 } else { self.image.file.signed(bytes) };
+        let addend = relocation.addend.unwrap_or_else(|| signed(input));
+        let value = signed(output);
+        if let Target::Unknown(reason) = target {
+            let needs_symbol = !matches!(kind.formula, Formula::None | Formula::Got | Formula::TlsLocal);
+            // Sections that were not located are reported themselves, but a field that cannot be checked is no pass.
+            if needs_symbol {
+                return Err(Mismatch::new("a target that is known", reason.clone()));
+            }
+        }
+        let place = site.address();
+        let points_to = place.wrapping_add_signed(value).wrapping_sub(addend as u64);
+        let got = || self.image.got_base().ok_or_else(|| Mismatch::new("a global offset table", "none"));
+        match kind.formula {
+            Formula::None | Formula::DescriptorCall => Ok(()),
+            Formula::Absolute if site.allocated => self.absolute(place, kind.field, output, addend, target),
+            Formula::Absolute => self.number(kind.field, output, addend, target),
+            Formula::Relative | Formula::Plt => match target {
+                Target::Replaced if !site.allocated => Ok(()),
+                _ => self.reference(points_to, addend, target),
+            },
+            Formula::PltFromGot | Formula::FromGot => {
+                self.reference(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), addend, target)
+            }
+            Formula::Slot => self.slot(points_to, target),
+            Formula::SlotFromGot => self.slot(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), target),
+            Formula::RelaxableSlot => self.relaxable(site, points_to, target),
+            Formula::Got => self.same_address(points_to, got()?),
+            Formula::Size => self.size(site, value, addend, target),
+            Formula::TlsGeneral => self.tls_pair(points_to, target, true),
+            Formula::TlsLocal => self.tls_pair(points_to, target, false),
+            Formula::TlsOffset => self.tls_offset(value, addend, target),
+            Formula::ThreadSlot => match (fixups::word_at(self.image, points_to), self.tls_base(target)) {
+                (Some(Meaning::ThreadOffset(symbol, found)), Some((wanted, offset)))
+                    if self.same_symbol(symbol, wanted) && found == offset =>
+                {
+                    Ok(())
+                }
+                (found, _) => Err(self.mismatch(target, "thread pointer offset of", found)),
+            },
+            Formula::ThreadOffset => match (fixups::word_at(self.image, place), self.tls_base(target)) {
+                (Some(Meaning::ThreadOffset(symbol, found)), Some((wanted, offset)))
+                    if self.same_symbol(symbol, wanted) && found == offset.wrapping_add(addend) =>
+                {
+                    Ok(())
+                }
+                (found, _) => Err(self.mismatch(target, "thread pointer offset of", found)),
+            },
+            Formula::Descriptor => match (fixups::word_at(self.image, points_to), self.tls_base(target)) {
+                (Some(Meaning::TlsDescriptor(symbol, found)), Some((wanted, offset)))
+                    if self.same_symbol(symbol, wanted) && found == offset =>
+                {
+                    Ok(())
+                }
+                (found, _) => Err(self.mismatch(target, "TLS descriptor of", found)),
+            },
+        }
+    }
+
+    /// S + A, loaded: a number, or what a dynamic relocation makes of it.
+    fn absolute(&self, place: u64, field: Field, output: &[u8], addend: i64, target: &Target) -> Verdict {
+        if output.len() != self.image.word_size() {
+            // No loader relocates a part of a word.
+            let number = match target {
+                Target::Number(_) | Target::Zero => return self.number(field, output, addend, target),
+                _ => self.image.file.unsigned(output),
+            };
+            return Err(Mismatch::new(
+                "a field as wide as an address",
+                format!("{number:#x} in {} bytes", output.len()),
+            ));
+        }
+        let found = fixups::word_at(self.image, place);
+        let fits = match (target, found) {
+            (Target::Number(number), Some(Meaning::Number(found))) => found == number.wrapping_add_signed(addend),
+            (Target::Zero, Some(Meaning::Number(found))) => found == addend as u64,
+            (Target::Address(address), Some(Meaning::Address(found))) => found == address.wrapping_add_signed(addend),
+            (Target::Resolver(address), Some(Meaning::Resolved(found))) => found == *address && addend == 0,
+            // The function's canonical address may be its PLT entry.
+            (Target::Resolver(_), Some(Meaning::Address(found))) => {
+                return self.reference(found.wrapping_sub(addend as u64), addend, target);
+            }
+            (Target::Dynamic(wanted, _), Some(Meaning::Dynamic(symbol, found))) => {
+                self.same_symbol(symbol, *wanted) && found == addend
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) => {
+                return match **local {
+                    Target::Address(address) if address.wrapping_add_signed(addend) == found => Err(self.bound(target)),
+                    _ => Err(self.mismatch(target, "address of", Some(Meaning::Address(found)))),
+                };
+            }
+            (Target::Piece { section, offset, addend_selects }, Some(Meaning::Address(found))) => {
+                return self.piece(*section, *offset, *addend_selects, addend, found.wrapping_sub(addend as u64));
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(self.mismatch(target, &format!("{addend:+#x} from"), found)) }
+    }
+
+    /// S + A in a section that is not loaded. Run-time binding does not reach it: the image's own definition counts.
+    fn number(&self, field: Field, output: &[u8], addend: i64, target: &Target) -> Verdict {
+        let found = self.image.file.unsigned(output);
+        let limit = if output.len() >= 8 { u64::MAX } else { (1 << (8 * output.len())) - 1 };
+        let target = match target {
+            Target::Dynamic(_, Some(local)) => local,
+            other => other,
+        };
+        let wanted = match target {
+            Target::Number(base) | Target::Address(base) | Target::Resolver(base) | Target::Tls(base) => {
+                base.wrapping_add_signed(addend)
+            }
+            Target::Zero | Target::Dynamic(..) => addend as u64,
+            Target::Piece { section, offset, addend_selects } => {
+                let start = found.wrapping_sub(addend as u64);
+                return self.piece(*section, *offset, *addend_selects, addend, start);
+            }
+            Target::Replaced => {
+                // A tombstone: each linker and section has its own, all tell debuggers "nothing here".
+                let tombstone = found <= 1 || found >= limit - 1 || found == addend as u64;
+                return if tombstone { Ok(()) } else { Err(Mismatch::new("a tombstone", format!("{found:#x}"))) };
+            }
+            Target::Unknown(reason) => return Err(Mismatch::new("a target that is known", reason.clone())),
+        };
+        let in_range = match field {
+            Field::Signed(width) if width < 8 => {
+                let bits = 8 * u32::from(width) - 1;
+                (-(1i64 << bits)..1i64 << bits).contains(&(wanted as i64))
+            }
+            Field::Unsigned(width) if width < 8 => wanted >> (8 * u32::from(width)) == 0,
+            _ => true,
+        };
+        if !in_range {
+            return Err(Mismatch::new(
+                format!("{wanted:#x}"),
+                format!("{found:#x}: {wanted:#x} does not fit the field"),
+            ));
+        }
+        if wanted & limit == found {
+            return Ok(());
+        }
+        Err(Mismatch::new(format!("{wanted:#x}"), format!("{found:#x}")))
+    }
+
+    /// A place-relative reference that reaches `address` must reach `target`, through a PLT entry where it is preemptible.
+    fn reference(&self, address: u64, addend: i64, target: &Target) -> Verdict {
+        match target {
+            Target::Address(wanted) => self.same_address(address, *wanted),
+            Target::Number(wanted) => self.same_address(address, *wanted),
+            Target::Zero if address == 0 => Ok(()),
+            Target::Piece { section, offset, addend_selects } => {
+                self.piece(*section, *offset, *addend_selects, addend, address)
+            }
+            Target::Dynamic(wanted, local) => match fixups::plt_target(self.image, address) {
+                Some(Meaning::Dynamic(symbol, 0)) if self.same_symbol(symbol, *wanted) => Ok(()),
+                _ if local.as_deref() == Some(&Target::Address(address)) => Err(self.bound(target)),
+                Some(found) => Err(self.mismatch(target, "PLT entry of", Some(found))),
+                None => Err(self.mismatch(target, "PLT entry of", Some(Meaning::Address(address)))),
+            },
+            Target::Resolver(wanted) => match fixups::plt_target(self.image, address) {
+                Some(Meaning::Resolved(resolver)) if resolver == *wanted => Ok(()),
+                found => Err(self.mismatch(target, "PLT entry of", found.or(Some(Meaning::Address(address))))),
+            },
+            Target::Tls(_) | Target::Zero | Target::Replaced | Target::Unknown(_) => {
+                Err(self.mismatch(target, "address of", Some(Meaning::Address(address))))
+            }
+        }
+    }
+
+    /// The word at `slot` must hold S.
+    fn slot(&self, slot: u64, target: &Target) -> Verdict {
+        let found = fixups::word_at(self.image, slot);
+        let fits = match (target, found) {
+            (Target::Address(wanted), Some(Meaning::Address(found))) => found == *wanted,
+            (Target::Number(wanted), Some(Meaning::Number(found))) => found == *wanted,
+            (Target::Zero, Some(Meaning::Number(found))) => found == 0,
+            (Target::Dynamic(wanted, _), Some(Meaning::Dynamic(symbol, 0))) => self.same_symbol(symbol, *wanted),
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) if **local == Target::Address(found) => {
+                return Err(self.bound(target));
+            }
+            (Target::Resolver(wanted), Some(Meaning::Resolved(found))) => found == *wanted,
+            (Target::Resolver(_), Some(Meaning::Address(found))) => return self.reference(found, 0, target),
+            (Target::Piece { section, offset, .. }, Some(Meaning::Address(found))) => {
+                return self.piece(*section, *offset, false, 0, found);
+            }
+            _ => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        let mut mismatch = self.mismatch(target, "slot of", found);
+        mismatch.found = format!("{} at {slot:#x}", mismatch.found);
+        Err(mismatch)
+    }
+
+    fn relaxable(&self, site: &Site<'_>, slot: u64, target: &Target) -> Verdict {
+        let at = site.offset as usize;
+        let output_at = at - site.from;
+        let same = at < 2 || output_at < 2 || site.input[at - 2..at] == site.output[output_at - 2..output_at];
+        if same {
+            return self.slot(slot, target);
+        }
+        let input = &site.input[site.from..];
+        let machine = self.image.file.machine;
+        let Some(relaxed) = arch::relaxed(machine, input, site.output, output_at, site.place) else {
+            let (input, output) = (hex(&site.input[at - 2..], 6), hex(&site.output[output_at - 2..], 6));
+            return Err(Mismatch::new(format!("{input} or a relaxed form of it"), output));
+        };
+        match target {
+            Target::Address(_) | Target::Piece { .. } => self.reference(relaxed.target, 0, target),
+            Target::Dynamic(_, Some(local)) if **local == Target::Address(relaxed.target) => Err(self.bound(target)),
+            _ => Err(self.mismatch(target, "slot of", Some(Meaning::Address(relaxed.target)))),
+        }
+    }
+
+    /// The piece of input section `id` that symbol value `offset` (or the addend) selects must be found whole; `address` is
+    /// where the symbol came to be.
+    fn piece(&self, id: SectionId, offset: u64, addend_selects: bool, addend: i64, address: u64) -> Verdict {
+        let (offset, address) = match addend_selects {
+            true => (offset.wrapping_add_signed(addend), address.wrapping_add_signed(addend)),
+            false => (offset, address),
+        };
+        let section = self.inputs.section(id);
+        let unit = section.entry_size as usize;
+        let outside = || Mismatch::new("a place in a merged section", format!("offset {offset:#x}"));
+        let at = usize::try_from(offset).map_err(|_| outside())?;
+        let tail = section.data.get(at..).filter(|tail| !tail.is_empty()).ok_or_else(outside)?;
+        // Of a string, the rest counts; of a constant, the whole.
+        let (wanted, back) = if section.is_strings() {
+            let length = tail.chunks(unit).take_while(|unit| unit.iter().any(|byte| *byte != 0)).count();
+            (&tail[..tail.len().min((length + 1) * unit)], 0)
+        } else {
+            let start = at - at % unit;
+            (&section.data[start..section.data.len().min(start + unit)], (at - start) as u64)
+        };
+        let found = match section.is_allocated() {
+            true => self.image.read(address.wrapping_sub(back), wanted.len() as u64),
+            false => self.image.file.sections.iter().find(|output| output.name == section.name).and_then(|output| {
+                let start = usize::try_from(address.wrapping_sub(back)).ok()?;
+                output.data.get(start..start.checked_add(wanted.len())?)
+            }),
+        };
+        let show = |bytes: &[u8]| match section.is_strings() {
+            true => format!("{:?}", String::from_utf8_lossy(bytes)),
+            false => hex(bytes, 64),
+        };
+        match found {
+            Some(found) if found == wanted => Ok(()),
+            found => {
+                let found = found.map_or("outside the image".to_string(), show);
+                Err(Mismatch::new(show(wanted), format!("{found} at {address:#x}")))
+            }
+        }
+    }
+
+    fn size(&self, site: &Site<'_>, value: i64, addend: i64, target: &Target) -> Verdict {
+        let found = if site.allocated { fixups::word_at(self.image, site.address()) } else { None };
+        match (target, found) {
+            (Target::Dynamic(wanted, _), Some(Meaning::Size(symbol, found))) => {
+                let same = self.same_symbol(symbol, *wanted) && found == addend;
+                if same { Ok(()) } else { Err(self.mismatch(target, "size of", Some(Meaning::Size(symbol, found)))) }
+            }
+            _ => {
+                // The number was written at link time: it must be the size of a symbol of the inputs; which one is told by
+                // the name alone, so the caller's symbol is asked.
+                let sizes = self.sizes(target);
+                let fits = sizes.iter().any(|size| size.wrapping_add_signed(addend) as i64 == value);
+                if fits { Ok(()) } else { Err(Mismatch::new(format!("size {sizes:?}{addend:+}"), format!("{value}"))) }
+            }
+        }
+    }
+
+    /// The sizes of the symbols that lie exactly at the target.
+    fn sizes(&self, target: &Target) -> Vec<u64> {
+        let address = match target {
+            Target::Dynamic(symbol, _) => {
+                return self
+                    .image
+                    .dynamic_symbols
+                    .get(*symbol as usize)
+                    .map(|symbol| symbol.size)
+                    .into_iter()
+                    .collect();
+            }
+            Target::Address(address) | Target::Resolver(address) => *address,
+            Target::Tls(offset) => self.image.tls().map_or(0, |tls| tls.address).wrapping_add(*offset),
+            _ => return Vec::new(),
+        };
+        self.symbolic.symbols.iter().filter(|named| named.address == address).map(|named| named.symbol.size).collect()
+    }
+
+    /// The pair of words that `__tls_get_addr` reads.
+    fn tls_pair(&self, slot: u64, target: &Target, general: bool) -> Verdict {
+        let module = fixups::word_at(self.image, slot);
+        let offset = fixups::word_at(self.image, slot.wrapping_add(self.image.word_size() as u64));
+        let wanted = if general { self.tls_base(target) } else { Some((0, 0)) };
+        let fits = match (wanted, module, offset) {
+            (Some((symbol, wanted)), Some(Meaning::TlsModule(module)), Some(offset)) => {
+                let offset_fits = match offset {
+                    Meaning::TlsOffset(found, addend) => self.same_symbol(found, symbol) && addend == wanted,
+                    Meaning::Number(number) => symbol == 0 && number == wanted as u64,
+                    _ => false,
+                };
+                self.same_symbol(module, symbol) && offset_fits
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(self.mismatch(target, "module and offset of", module)) }
+    }
+
+    fn tls_offset(&self, value: i64, addend: i64, target: &Target) -> Verdict {
+        let target = match target {
+            Target::Dynamic(_, Some(local)) => local,
+            other => other,
+        };
+        match target {
+            Target::Tls(offset) if offset.wrapping_add_signed(addend) as i64 == value => Ok(()),
+            _ => Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(value as u64)))),
+        }
+    }
+
+    /// The dynamic symbol (0: this image) and addend by which TLS relocations name the target.
+    fn tls_base(&self, target: &Target) -> Option<(u32, i64)> {
+        match target {
+            Target::Tls(offset) => Some((0, *offset as i64)),
+            Target::Dynamic(symbol, _) => Some((*symbol, 0)),
+            _ => None,
+        }
+    }
+
+    fn same_address(&self, found: u64, wanted: u64) -> Verdict {
+        if found == wanted {
+            return Ok(());
+        }
+        Err(Mismatch::new(self.symbolic.describe(wanted), self.symbolic.describe(found)))
+    }
+
+    fn same_symbol(&self, found: u32, wanted: u32) -> bool {
+        found == wanted
+            || (found != 0
+                && wanted != 0
+                && self.image.dynamic_symbol_name(found) == self.image.dynamic_symbol_name(wanted))
+    }
+
+    fn bound(&self, target: &Target) -> Mismatch {
+        let expected = format!("{}, bound at run time", self.describe_target(target));
+        Mismatch { check: Check::Binding, expected, found: "this image's own definition".to_string() }
+    }
+
+    fn mismatch(&self, target: &Target, what: &str, found: Option<Meaning>) -> Mismatch {
+        let found = found.map_or("nothing".to_string(), |found| self.symbolic.describe_meaning(found));
+        Mismatch::new(format!("{what} {}", self.describe_target(target)), found)
+    }
+
+    fn describe_target(&self, target: &Target) -> String {
+        match target {
+            Target::Number(number) => format!("number {number:#x}"),
+            Target::Address(address) => self.symbolic.describe(*address),
+            Target::Resolver(address) => format!("indirect function {}", self.symbolic.describe(*address)),
+            Target::Tls(offset) => format!("thread-local {offset:#x}"),
+            Target::Dynamic(symbol, _) => format!("dynamic symbol {}", self.image.dynamic_symbol_name(*symbol)),
+            Target::Piece { section, offset, .. } => format!("{}+{offset:#x}", self.inputs.section_name(*section)),
+            Target::Zero => "undefined weak symbol".to_string(),
+            Target::Replaced => "replaced COMDAT member".to_string(),
+            Target::Unknown(reason) => reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Program headers: gABI, "Program Header", and what Linux and glibc make of them.
+
+use object::elf;
+
+use super::Faults;
+use crate::elf::{Section, Segment};
+use crate::image::Image;
+use crate::rules::{Check, Finding};
+
+pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
+    let mut faults = Faults::new(Check::Segments, findings);
+    for (index, segment) in image.file.segments.iter().enumerate() {
+        one(image, index, segment, &mut faults);
+    }
+    loads(image, &mut faults);
+    relro(image, &mut faults);
+    special(image, &mut faults);
+    notes(image, &mut faults);
+}
+
+fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'_>) {
+    let name = || format!("program header {index}");
+    let end = segment.offset.checked_add(segment.file_size);
+    if end.is_none_or(|end| end > image.file.bytes.len() as u64) {
+        faults.add(name(), "bytes inside the file", format!("{:#x}+{:#x}", segment.offset, segment.file_size));
+    }
+    if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 {
+        faults.add(name(), "p_filesz at most p_memsz", format!("{:#x}, {:#x}", segment.file_size, segment.memory_size));
+    }
+    if segment.align > 1 {
+        if !segment.align.is_power_of_two() {
+            faults.add(name(), "p_align a power of two", format!("{:#x}", segment.align));
+        } else if segment.kind == elf::PT_LOAD.0 && segment.offset % segment.align != segment.address % segment.align {
+            let found = format!("{:#x}, {:#x}, {:#x}", segment.offset, segment.address, segment.align);
+            faults.add(name(), "p_offset and p_vaddr congruent modulo p_align", found);
+        }
+    }
+    let loaded = [elf::PT_LOAD.0, elf::PT_GNU_STACK.0].contains(&segment.kind);
+    let in_load = |load: &Segment| load.address <= segment.address && segment.end() <= load.end();
+    // The zeros of PT_TLS take no memory of the image; RELRO may reach to the end of its segment's last page.
+    let exempt = [elf::PT_TLS.0, elf::PT_GNU_RELRO.0].contains(&segment.kind);
+    if !loaded && !exempt && !image.segments_of(elf::PT_LOAD).any(in_load) {
+        faults.add(name(), "memory of a PT_LOAD", format!("{:#x}..{:#x}", segment.address, segment.end()));
+    }
+}
+
+fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
+    let page = image.page_size();
+    let loads: Vec<&Segment> = image.segments_of(elf::PT_LOAD).collect();
+    match loads.first() {
+        // Julia takes dladdr's base for the load address.
+        Some(first) => {
+            faults.equal("first PT_LOAD's p_vaddr", 0, first.address);
+            faults.equal("first PT_LOAD's p_offset", 0, first.offset);
+        }
+        None => faults.add("PT_LOAD", "one or more", "none"),
+    }
+    for load in &loads {
+        if load.align < page {
+            faults.add("PT_LOAD", format!("p_align of at least {page:#x}"), format!("{:#x}", load.align));
+        }
+        if load.flags & elf::PF_W.0 != 0 && load.flags & elf::PF_X.0 != 0 {
+            faults.add("PT_LOAD", "not writable and executable at once", format!("{:#x}", load.address));
+        }
+    }
+    for pair in loads.windows(2) {
+        // Mapping works by pages: the later segment's first page replaces what the earlier one has there.
+        let end = pair[0].end().next_multiple_of(page);
+        let start = pair[1].address & !(page - 1);
+        if start < end {
+            faults.add("PT_LOAD", "ascending addresses, no page shared", format!("{end:#x}, then {start:#x}"));
+        }
+    }
+}
+
+/// glibc protects from the page that holds the start to the page that holds the end, this one excluded.
+fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
+    let page = image.page_size();
+    for (index, relro) in image.segments_of(elf::PT_GNU_RELRO).enumerate() {
+        if index > 0 {
+            faults.add("PT_GNU_RELRO", "one", "more than one: loaders protect only one");
+        }
+        let alone = image.segments_of(elf::PT_LOAD).any(|load| load.address == relro.address);
+        if relro.address % page != 0 && !alone {
+            let expected = format!("a multiple of {page:#x}, or its PT_LOAD's start");
+            faults.add("PT_GNU_RELRO's start", expected, format!("{:#x}", relro.address));
+        }
+        if relro.end() % page != 0 {
+            faults.add("PT_GNU_RELRO's end", format!("a multiple of {page:#x}"), format!("{:#x}", relro.end()));
+        }
+        let start = relro.address & !(page - 1);
+        let holder = image.segment_at(relro.address);
+        if !holder.is_some_and(|load| load.flags & elf::PF_W.0 != 0) {
+            faults.add("PT_GNU_RELRO", "memory of a writable PT_LOAD", format!("{:#x}", relro.address));
+        }
+        if holder.is_some_and(|load| relro.end() > load.end().next_multiple_of(page)) {
+            faults.add("PT_GNU_RELRO", "an end inside its PT_LOAD", format!("{:#x}", relro.end()));
+        }
+        for section in image.file.sections.iter().filter(|section| section.is_allocated() && section.size != 0) {
+            let covered = section.address < relro.end() & !(page - 1) && section.end() > start;
+            if covered && !section.is_tls() && section.is_writable() && !is_relro(section) {
+                faults.add("PT_GNU_RELRO", "only data that is constant after relocation", section.name.to_string());
+            }
+        }
+    }
+}
+
+fn is_relro(section: &Section<'_>) -> bool {
+    const NAMES: &[&str] = &[
+        ".bss.rel.ro",
+        ".ctors",
+        ".data.rel.ro",
+        ".dtors",
+        ".dynamic",
+        ".fini_array",
+        ".got",
+        ".got.plt",
+        ".init_array",
+    ];
+    let more = [".jcr", ".ldata.rel.ro", ".preinit_array", ".relro_padding", ".toc", ".data.rel.ro.local"];
+    NAMES.iter().chain(&more).any(|name| &section.name == *name)
+}
+
+fn special(image: &Image<'_>, faults: &mut Faults<'_>) {
+    let section = |name: &str| image.file.section_named(name).map(|section| (section.address, section.size));
+    let range = |segment: &Segment| (segment.address, segment.memory_size);
+    let dynamic = image.segments_of(elf::PT_DYNAMIC).next();
+    faults.equal("PT_DYNAMIC and .dynamic", section(".dynamic"), dynamic.map(range));
+    let stack = image.segments_of(elf::PT_GNU_STACK).next();
+    match stack {
+        Some(stack) if stack.flags & elf::PF_X.0 == 0 => {}
+        Some(_) => faults.add("PT_GNU_STACK", "not executable", "executable"),
+        None => faults.add("PT_GNU_STACK", "one: without it the stack becomes executable", "none"),
+    }
+    let frames = image.segments_of(elf::PT_GNU_EH_FRAME).next();
+    faults.equal("PT_GNU_EH_FRAME and .eh_frame_hdr", section(".eh_frame_hdr"), frames.map(range));
+    let threads: Vec<_> =
+        image.file.sections.iter().filter(|section| section.is_tls() && section.is_allocated()).collect();
+    match (image.tls(), threads.iter().map(|section| section.address).min()) {
+        (None, None) => {}
+        (Some(tls), Some(start)) => {
+            let end = threads.iter().map(|section| section.end()).max().unwrap_or_default();
+            let align = threads.iter().map(|section| section.align).max().unwrap_or_default();
+            faults.equal("PT_TLS's start and end", (start, end), (tls.address, tls.end()));
+            faults.equal("PT_TLS's alignment", align, tls.align);
+            let filled = threads.iter().filter(|section| !section.is_nobits()).map(|section| section.end()).max();
+            let filled = filled.map_or(0, |end| end.saturating_sub(start));
+            faults.equal("PT_TLS's bytes in the file", filled, tls.file_size);
+        }
+        (tls, start) => faults.add("PT_TLS", format!("with thread-local sections at {start:x?}"), format!("{tls:x?}")),
+    }
+}
+
+fn notes(image: &Image<'_>, faults: &mut Faults<'_>) {
+    for section in
+        image.file.sections.iter().filter(|section| section.kind == elf::SHT_NOTE.0 && section.is_allocated())
+    {
+        let covers = |note: &Segment| note.address <= section.address && section.end() <= note.end();
+        if !image.segments_of(elf::PT_NOTE).any(covers) {
+            faults.add(section.name.to_string(), "in a PT_NOTE", "in none");
+        }
+    }
+    for note in image.segments_of(elf::PT_NOTE) {
+        let Some(bytes) = image.read(note.address, note.file_size) else { continue };
+        let mut cursor = image.file.cursor(bytes);
+        let align = if note.align == 8 { 8 } else { 4 };
+        while cursor.remaining() != 0 {
+            let (name, size) = (cursor.u32(), cursor.u32());
+            let whole = name.zip(size).and_then(|(name, size)| {
+                cursor.u32()?;
+                let body = (name as usize).next_multiple_of(4).next_multiple_of(if align == 8 { 4 } else { align });
+                cursor.take(body)?;
+                let padded = (size as usize).next_multiple_of(align).min(cursor.remaining().max(size as usize));
+                cursor.take(padded)
+            });
+            if whole.is_none() {
+                faults.add("PT_NOTE", "whole notes", "a note that is cut off");
+                break;
+            }
+        }
+    }
+}
