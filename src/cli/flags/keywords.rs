@@ -195,7 +195,7 @@ pub(super) const REFUSED: Group = Group {
             Takes::Nothing,
             "leave it out; 'readelf -r' lists the relocations",
         ),
-        Flag::refused(&["start-stop-visibility"], Takes::Value("HOW"), "these symbols are hidden; leave it out"),
+        Flag::refused(&["start-stop-visibility"], Takes::Value("HOW"), "such symbols are bound at link time and not exported; leave it out"),
         Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
         Flag::refused(&["memory-tag", "memtag-mode"], Takes::Optional("HOW"), "memory tags exist on AArch64 only"),
     ],
