@@ -143,10 +143,11 @@ fn option(
         (Takes::Nothing, Some(value)) => return Err(Problem::NeedlessValue { option, value }),
         (Takes::Nothing | Takes::Optional(_), None) => None,
         (Takes::Value(_) | Takes::Optional(_) | Takes::Joined(_), Some(value)) => Some(value),
-        (Takes::Value(metavar) | Takes::Joined(metavar), None) => match arguments.next() {
+        (Takes::Value(metavar), None) => match arguments.next() {
             Some(value) => Some(value),
             None => return Err(Problem::NoValue { option, metavar }),
         },
+        (Takes::Joined(metavar), None) => return Err(Problem::NoValue { option, metavar }),
     };
     Ok((flag, Given { option, value }))
 }
@@ -189,8 +190,8 @@ fn find(argument: &OsString) -> Option<Match> {
         let names = flag.names.iter().filter(|known| may_stand(known) && name.starts_with(known.as_bytes()));
         names.map(|known| known.len()).max().filter(|_| matches!(flag.takes, Takes::Joined(_))).map(|len| (flag, len))
     };
-    if let Some((flag, length)) = flags::all().find_map(prefix).filter(|(_, length)| name.len() > *length) {
-        return Some(Match::new(flag, argument, dashes + length, Some(0)));
+    if let Some((flag, length)) = flags::all().find_map(prefix) {
+        return Some(Match::new(flag, argument, dashes + length, (name.len() > length).then_some(0)));
     }
 
     if dashes == 2 {

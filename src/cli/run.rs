@@ -93,10 +93,11 @@ impl Failure {
 
 fn run_link(link: &Link, console: &mut Console<'_>) -> Result<(), Failure> {
     let show = &link.show;
-    if show.version || show.verbose {
+    if show.version {
         console.out(tell::VERSION);
     }
     if show.verbose {
+        console.err(tell::VERSION);
         show.ignored.iter().for_each(|option| console.err(format_args!("pkgld: ignored: {option}")));
     }
     warn(&show.remarks, link, console)?;

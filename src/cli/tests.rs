@@ -209,6 +209,7 @@ fn problems_name_the_option_and_what_to_do() {
         ("--shared=1", "--shared: takes no value, but '1' is given"),
         ("-o", "-o: a value is needed: FILE"),
         ("--soname", "--soname: a value is needed: NAME"),
+        ("--lto-O", "--lto-O: a value is needed: LEVEL"),
         ("-z max-page-size", "-z max-page-size: a value is needed: SIZE"),
         ("-z now=1", "-z now: takes no value, but '1' is given"),
         ("-z max-page-size=4097", "-z max-page-size=4097: a power of two from 4096 to 2^30 bytes is needed"),

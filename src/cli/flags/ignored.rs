@@ -243,6 +243,8 @@ pub(super) const LTO: Group = Group {
                 "opt-remarks-with-hotness",
                 "disable-verify",
                 "fat-lto-objects",
+                "lto-legacy-pass-manager",
+                "no-lto-legacy-pass-manager",
                 "no-fat-lto-objects",
             ],
             Takes::Nothing,

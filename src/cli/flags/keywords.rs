@@ -99,13 +99,29 @@ pub(super) const HONOURED: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(&["cet-report", "bti-report"], Takes::Value("HOW"), "accepted for none (default)", |_, given| {
-            match given.text()? {
+        Flag::does(
+            &[
+                "cet-report",
+                "bti-report",
+                "pauth-report",
+                "gcs-report",
+                "gcs-report-dynamic",
+                "zicfilp-unlabeled-report",
+                "zicfilp-func-sig-report",
+                "zicfiss-report",
+                "execute-only-report",
+                "lam-report",
+                "lam-u48-report",
+                "lam-u57-report",
+            ],
+            Takes::Value("HOW"),
+            "accepted for none (default)",
+            |_, given| match given.text()? {
                 "none" => Ok(()),
                 "warning" | "error" => Err(given.refused("use 'readelf -n' on the inputs")),
                 _ => Err(given.bad("none")),
-            }
-        }),
+            },
+        ),
     ],
 };
 
@@ -156,6 +172,11 @@ pub(super) const IGNORED: Group = Group {
             Takes::Nothing,
             "what --gc-sections may leave out need not be left out",
         ),
+        Flag::ignored(
+            &["lrodata-after-bss", "nolrodata-after-bss"],
+            Takes::Nothing,
+            "large read-only data stands where 32-bit relocations to other sections still reach",
+        ),
         Flag::ignored(&["sectionheader"], Takes::Nothing, "section headers are always written"),
         Flag::ignored(&["nodump"], Takes::Nothing, "no loader of the supported systems has dldump"),
         Flag::ignored(&["loadfltr"], Takes::Nothing, "filters are not supported"),
@@ -176,8 +197,8 @@ pub(super) const REFUSED: Group = Group {
         Flag::refused(&["noreloc-overflow"], Takes::Nothing, "a relocation that does not fit is an error"),
         Flag::refused(&["rodynamic", "wxneeded", "unique", "globalaudit"], Takes::Nothing, "leave it out"),
         Flag::refused(
-            &["ibt", "ibtplt", "force-ibt", "shstk", "force-bti", "pac-plt", "gcs"],
-            Takes::Nothing,
+            &["ibt", "ibtplt", "force-ibt", "shstk", "force-bti", "pac-plt", "gcs", "zicfilp", "zicfiss"],
+            Takes::Optional("HOW"),
             "control-flow protection is stated where all inputs state it; compile them with -fcf-protection",
         ),
         Flag::refused(
@@ -195,7 +216,11 @@ pub(super) const REFUSED: Group = Group {
             Takes::Nothing,
             "leave it out; 'readelf -r' lists the relocations",
         ),
-        Flag::refused(&["start-stop-visibility"], Takes::Value("HOW"), "such symbols are bound at link time and not exported; leave it out"),
+        Flag::refused(
+            &["start-stop-visibility"],
+            Takes::Value("HOW"),
+            "such symbols are bound at link time and not exported; leave it out",
+        ),
         Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
         Flag::refused(&["memory-tag", "memtag-mode"], Takes::Optional("HOW"), "memory tags exist on AArch64 only"),
     ],

@@ -45,7 +45,13 @@ pub(super) const OUTPUT: Group = Group {
         ),
         Flag::refused(&["thinlto-index-only"], Takes::Optional("FILE"), NO_LTO),
         Flag::refused(
-            &["thinlto-distributor", "thinlto-distributor-arg", "thinlto-remote-compiler"],
+            &[
+                "thinlto-distributor",
+                "thinlto-distributor-arg",
+                "thinlto-remote-compiler",
+                "thinlto-remote-compiler-arg",
+                "thinlto-remote-compiler-prepend-arg",
+            ],
             Takes::Value("VALUE"),
             NO_LTO,
         ),
@@ -136,7 +142,11 @@ pub(super) const REST: Group = Group {
         Flag::refused(&["why-live"], Takes::Value("GLOB"), "link without --gc-sections"),
         Flag::refused(&["reproduce"], Takes::Value("FILE"), "copy the inputs that --trace names, and the command line"),
         Flag::refused(&["time-trace"], Takes::Optional("FILE"), "--verbose tells the time of each pass"),
-        Flag::refused(&["time-trace-granularity"], Takes::Value("TIME"), "--verbose tells the time of each pass"),
+        Flag::refused(
+            &["time-trace-file", "time-trace-granularity"],
+            Takes::Value("VALUE"),
+            "--verbose tells the time of each pass",
+        ),
         Flag::refused(&["error-handling-script"], Takes::Value("FILE"), "leave it out"),
         Flag::refused(&["vs-diagnostics", "error-rwx-segments", "error-execstack"], Takes::Nothing, "leave it out"),
         Flag::refused(&["chroot"], Takes::Value("DIR"), "use --sysroot"),
