@@ -6,7 +6,7 @@
 mod content;
 mod open;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use self::content::Content;
 use crate::archive::{Archive, MemberId};
@@ -16,7 +16,7 @@ use crate::map::Contents;
 use crate::options::Options;
 
 /// One input as the caller names it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input<'a> {
     /// Where its bytes come from.
     pub source: Source<'a>,
@@ -25,7 +25,7 @@ pub struct Input<'a> {
 }
 
 /// Where an input's bytes come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source<'a> {
     /// A file: object, archive, shared library or linker script, told apart by content.
@@ -58,6 +58,7 @@ pub struct Mode {
 pub struct Inputs<'a> {
     files: Vec<File<'a>>,
     items: Vec<Item>,
+    paths: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -76,6 +77,12 @@ impl<'a> Inputs<'a> {
     /// nothing that can be linked, linker scripts that do more than name files.
     pub fn open(inputs: Vec<Input<'a>>, options: &Options) -> Result<Self> {
         open::open(inputs, options)
+    }
+
+    /// The files that were opened, under the paths that led to them, in that order: inputs, libraries found, linker
+    /// scripts, members of thin archives.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path)
     }
 
     /// The inputs in link order. Each shared library occurs once, where it was first named, and is

@@ -6,6 +6,7 @@ mod apply;
 mod arch;
 mod archive;
 mod bytes;
+pub mod cli;
 mod debug;
 mod elf;
 mod error;

@@ -107,7 +107,7 @@ impl Default for Limits {
 }
 
 /// Everything a link is asked to do, apart from its inputs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Options {
     /// What the image is for; by default what the first object is for (`-m`).
@@ -224,7 +224,7 @@ pub struct DynamicFlags {
 }
 
 /// What only ELF images have.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ElfOptions {
     /// `DT_SONAME` (`-soname`).

@@ -37,7 +37,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
     let mut opener = Opener {
         options,
         search_paths,
-        inputs: Inputs { files: Vec::new(), items: Vec::new(), warnings: Vec::new() },
+        inputs: Inputs { files: Vec::new(), items: Vec::new(), paths: Vec::new(), warnings: Vec::new() },
         paths: HashMap::new(),
         identities: HashMap::new(),
         libraries: HashMap::new(),
@@ -164,6 +164,7 @@ impl Opener<'_, '_> {
             self.inputs.files.push(File { storage: Storage::Owned(contents), members: Vec::new() });
         }
         self.paths.insert(path.to_owned(), Some(file));
+        self.inputs.paths.push(path.to_owned());
         Ok(Some(file))
     }
 
@@ -209,7 +210,7 @@ impl Opener<'_, '_> {
             Ok(members) => members,
             Err(error) => return self.problems.push(error),
         };
-        let mut opened = Vec::new();
+        let (mut opened, mut paths) = (Vec::new(), Vec::new());
         for (id, member) in members {
             let path = match path_from_bytes(member) {
                 Some(member) => directory.join(member),
@@ -220,11 +221,15 @@ impl Opener<'_, '_> {
                 }
             };
             match Contents::open(&path, self.options.read_inputs) {
-                Ok((contents, _)) => opened.push((id, contents)),
+                Ok((contents, _)) => {
+                    opened.push((id, contents));
+                    paths.push(path);
+                }
                 Err(error) => self.problems.push(Error::read(&path, named_by("thin archive", &name, &error))),
             }
         }
         archive.members = opened;
+        self.inputs.paths.extend(paths);
     }
 
     /// Adds what a linker script names.

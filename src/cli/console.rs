@@ -1,0 +1,75 @@
+//! Where the program's words go, and how problems look.
+
+use std::fmt::{Debug, Display};
+use std::io::{IsTerminal, Write};
+
+use super::reading::Color;
+
+/// The program's standard output and standard error.
+///
+/// What cannot be written is lost: there is nobody left to tell.
+pub struct Console<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    /// Whether messages go to a terminal.
+    terminal: bool,
+    color: bool,
+}
+
+impl<'a> Console<'a> {
+    /// Writes to `out` and `err`; `terminal` says whether `err` shows colours.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, terminal: bool) -> Self {
+        Self { out, err, terminal, color: terminal }
+    }
+
+    /// The process's own streams, for `use_console`.
+    pub fn standard<T>(use_console: impl FnOnce(&mut Console<'_>) -> T) -> T {
+        let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+        let terminal = err.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let result = use_console(&mut Console::new(&mut out, &mut err, terminal));
+        let _ = out.flush();
+        result
+    }
+
+    pub(super) fn set_color(&mut self, color: Color) {
+        self.color = match color {
+            Color::Auto => self.terminal,
+            Color::Always => true,
+            Color::Never => false,
+        };
+    }
+
+    /// Writes a line to standard output.
+    pub(super) fn out(&mut self, line: impl Display) {
+        let _ = writeln!(self.out, "{line}");
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn err(&mut self, line: impl Display) {
+        let _ = writeln!(self.err, "{line}");
+    }
+
+    /// Tells a problem for which the program fails.
+    pub(super) fn error(&mut self, problem: impl Display) {
+        self.message("error", "31", problem);
+    }
+
+    /// Tells what is allowed and probably not wanted.
+    pub(super) fn warning(&mut self, what: impl Display) {
+        self.message("warning", "35", what);
+    }
+
+    fn message(&mut self, kind: &str, color: &str, what: impl Display) {
+        if self.color {
+            self.err(format_args!("pkgld: \x1b[1;{color}m{kind}:\x1b[0m {what}"));
+        } else {
+            self.err(format_args!("pkgld: {kind}: {what}"));
+        }
+    }
+}
+
+impl Debug for Console<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("terminal", &self.terminal).field("color", &self.color).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! Which of LLD's programs is meant: by `-flavor`, or by the name that the program was called by.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::problem::Problem;
+
+/// What LLD calls a flavor: a set of options and a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// GNU ld's options; ELF images.
+    Gnu,
+    /// Apple ld's options; Mach-O images.
+    Darwin,
+    /// Microsoft link's options; PE images.
+    Link,
+    /// WebAssembly modules.
+    Wasm,
+}
+
+/// Takes the program's name, and `-flavor NAME` if that comes next, off `arguments`, and says which dialect the others
+/// are in. A name that tells nothing, as `lld`, `ld` and `pkgld`, means GNU's.
+///
+/// # Errors
+/// A flavor that is unknown, or not supported yet.
+pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<Option<OsString>, Problem> {
+    let program = arguments.next().unwrap_or_default();
+    let first = arguments.next();
+    let (option, name) = match &first {
+        Some(flavor) if flavor == "-flavor" || flavor == "--flavor" => {
+            let name = arguments.next();
+            let name = name.ok_or_else(|| Problem::NoValue { option: "-flavor".to_owned(), metavar: FLAVORS })?;
+            (Some("-flavor"), name)
+        }
+        _ => (None, stem(&program)),
+    };
+    let dialect = match (named(&name), option) {
+        (Some(dialect), _) => dialect,
+        (None, None) => Dialect::Gnu,
+        (None, Some(option)) => {
+            return Err(Problem::BadValue { option: option.to_owned(), value: name, expected: FLAVORS.to_owned() });
+        }
+    };
+    let what = match dialect {
+        Dialect::Gnu => return Ok(first.filter(|_| option.is_none())),
+        Dialect::Darwin => "linking Mach-O images (macOS)",
+        Dialect::Link => "linking PE images (Windows)",
+        Dialect::Wasm => "linking WebAssembly modules",
+    };
+    let option = option.map_or_else(String::new, |option| format!("{option} ")) + &name.to_string_lossy();
+    Err(Problem::Format { option, what: what.to_owned() })
+}
+
+const FLAVORS: &str = "one of gnu, darwin, link";
+
+/// The file name of the program without `.exe`.
+fn stem(program: &OsStr) -> OsString {
+    let name = Path::new(program).file_name().unwrap_or_default();
+    let path = Path::new(name);
+    match path.extension() {
+        Some(extension) if extension.eq_ignore_ascii_case("exe") => path.file_stem().unwrap_or_default().to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+fn named(name: &OsStr) -> Option<Dialect> {
+    Some(match name.to_str()? {
+        "gnu" | "ld" | "ld.lld" => Dialect::Gnu,
+        "darwin" | "darwinnew" | "ld64" | "ld64.lld" => Dialect::Darwin,
+        "link" | "lld-link" => Dialect::Link,
+        "wasm" | "wasm-ld" | "ld-wasm" => Dialect::Wasm,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(arguments: &[&str]) -> Result<Vec<OsString>, String> {
+        let mut arguments = arguments.iter().map(OsString::from);
+        let first = take(&mut arguments).map_err(|problem| problem.to_string())?;
+        Ok(first.into_iter().chain(arguments).collect())
+    }
+
+    #[test]
+    fn the_gnu_dialect_is_what_is_meant_by_default() {
+        for program in ["pkgld", "lld", "ld", "ld.lld", "/usr/bin/ld.lld.exe", "LLD.EXE", "anything", ""] {
+            assert_eq!(rest(&[program, "-shared", "-flavor"]).unwrap(), ["-shared", "-flavor"], "{program}");
+        }
+        assert_eq!(rest(&["ld64.lld", "-flavor", "gnu", "a.o"]).unwrap(), ["a.o"]);
+        assert_eq!(rest(&[]).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn other_dialects_are_told_apart() {
+        let text = |arguments| rest(arguments).unwrap_err();
+        assert!(text(&["lld", "-flavor", "darwin", "-dylib"]).contains("-flavor darwin: linking Mach-O"));
+        assert!(text(&["/x/ld64.lld"]).starts_with("ld64.lld: linking Mach-O"));
+        assert!(text(&["lld-link.exe"]).starts_with("lld-link: linking PE"));
+        assert_eq!(text(&["lld", "-flavor", "elf"]), "-flavor: 'elf' is not one of gnu, darwin, link");
+        assert_eq!(text(&["lld", "-flavor"]), "-flavor: a value is needed: one of gnu, darwin, link");
+    }
+}

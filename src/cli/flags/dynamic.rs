@@ -1,0 +1,122 @@
+//! What the loader is told.
+
+use super::super::flag::{Flag, Group, Takes};
+use super::super::parse;
+use crate::{HashStyle, Symbolic};
+
+pub(super) const GROUP: Group = Group {
+    title: "Dynamic linking",
+    flags: &[
+        Flag::does(
+            &["z"],
+            Takes::Value("KEYWORD"),
+            "one of the keywords below; an unknown one is a warning",
+            parse::keyword,
+        ),
+        Flag::does(&["soname", "h"], Takes::Value("NAME"), "the library's own name: DT_SONAME", |reading, given| {
+            reading.options.elf.soname = Some(given.name()?);
+            Ok(())
+        }),
+        Flag::does(
+            &["rpath", "R"],
+            Takes::Value("DIR"),
+            "have the loader search DIR for the libraries needed",
+            |reading, given| {
+                reading.options.elf.rpath.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["enable-new-dtags"],
+            Takes::Nothing,
+            "store the -rpath directories as DT_RUNPATH (default)",
+            |reading, _| {
+                reading.options.elf.new_dtags = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["disable-new-dtags"], Takes::Nothing, "store the -rpath directories as DT_RPATH", |reading, _| {
+            reading.options.elf.new_dtags = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["hash-style"],
+            Takes::Value("STYLE"),
+            "the hash tables of the exported symbols: sysv, gnu or both (default)",
+            |reading, given| {
+                let styles = [("sysv", HashStyle::Sysv), ("gnu", HashStyle::Gnu), ("both", HashStyle::Both)];
+                reading.options.elf.hash_style = given.choice(&styles)?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["eh-frame-hdr"],
+            Takes::Nothing,
+            "make the search table that unwinders use (default)",
+            |reading, _| {
+                reading.options.elf.eh_frame_hdr = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-eh-frame-hdr"], Takes::Nothing, "make no such table", |reading, _| {
+            reading.options.elf.eh_frame_hdr = false;
+            Ok(())
+        }),
+        Flag::does(&["Bsymbolic"], Takes::Nothing, "bind references to own definitions at link time", |reading, _| {
+            reading.options.elf.symbolic = Symbolic::All;
+            Ok(())
+        }),
+        Flag::does(
+            &["Bsymbolic-functions"],
+            Takes::Nothing,
+            "bind references to own functions at link time",
+            |reading, _| {
+                reading.options.elf.symbolic = Symbolic::Functions;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["Bno-symbolic"],
+            Takes::Nothing,
+            "let other libraries preempt own definitions (default)",
+            |reading, _| {
+                reading.options.elf.symbolic = Symbolic::None;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["pack-dyn-relocs"],
+            Takes::Value("FORMAT"),
+            "relr packs relative relocations (DT_RELR), none does not (default)",
+            |reading, given| {
+                if matches!(given.text()?, "android" | "android+relr") {
+                    return Err(given.refused("use relr, which Android's loaders read since API level 30"));
+                }
+                reading.options.elf.relr = given.choice(&[("none", false), ("relr", true)])?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["init"],
+            Takes::Value("SYMBOL"),
+            "the function to call after loading: DT_INIT (default: _init)",
+            |reading, given| {
+                reading.options.elf.init = given.name()?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["fini"],
+            Takes::Value("SYMBOL"),
+            "the function to call before unloading: DT_FINI (default: _fini)",
+            |reading, given| {
+                reading.options.elf.fini = given.name()?;
+                Ok(())
+            },
+        ),
+        Flag::does(&["e", "entry"], Takes::Value("SYMBOL"), "the entry point in the header", |reading, given| {
+            reading.options.entry = Some(given.name()?);
+            Ok(())
+        }),
+    ],
+};

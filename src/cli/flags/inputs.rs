@@ -1,0 +1,119 @@
+//! What is linked, and what holds for the inputs that follow.
+
+use super::super::flag::{Flag, Group, Takes};
+use crate::Source;
+
+pub(super) const GROUP: Group = Group {
+    title: "Inputs",
+    flags: &[
+        Flag::does(
+            &["L", "library-path"],
+            Takes::Value("DIR"),
+            "search DIR for the libraries of all -l, wherever these stand; '=' or '$SYSROOT' at its front is the system root",
+            |reading, given| {
+                reading.options.search_paths.push(given.path()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["l", "library"],
+            Takes::Value("NAME"),
+            "link libNAME.so or libNAME.a, or the file FILE for ':FILE', from the first directory that has one",
+            |reading, given| {
+                let name = given.name()?;
+                reading.input(Source::Library(name));
+                Ok(())
+            },
+        ),
+        Flag::does(&["sysroot"], Takes::Value("DIR"), "take DIR as the system root", |reading, given| {
+            reading.options.sysroot = if given.value().is_empty() { None } else { Some(given.path()?) };
+            Ok(())
+        }),
+        Flag::does(
+            &["whole-archive"],
+            Takes::Nothing,
+            "link all members of the archives that follow, rather than those that define what is referenced",
+            |reading, _| {
+                reading.mode.whole_archive = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-whole-archive"], Takes::Nothing, "undo --whole-archive", |reading, _| {
+            reading.mode.whole_archive = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["as-needed"],
+            Takes::Nothing,
+            "ask the loader for the shared libraries that follow only where they define what is referenced",
+            |reading, _| {
+                reading.mode.as_needed = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-as-needed"], Takes::Nothing, "undo --as-needed", |reading, _| {
+            reading.mode.as_needed = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["Bstatic", "static", "dn", "non_shared"],
+            Takes::Nothing,
+            "search for archives only, for the -l that follow",
+            |reading, _| {
+                reading.mode.static_only = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["Bdynamic", "dy", "call_shared"], Takes::Nothing, "undo -Bstatic", |reading, _| {
+            reading.mode.static_only = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["push-state"],
+            Takes::Nothing,
+            "remember --whole-archive, --as-needed and -Bstatic as they are",
+            |reading, _| {
+                reading.push_state();
+                Ok(())
+            },
+        ),
+        Flag::does(&["pop-state"], Takes::Nothing, "go back to what --push-state remembered", |reading, given| {
+            reading.pop_state(given)
+        }),
+        Flag::does(
+            &["start-group", "("],
+            Takes::Nothing,
+            "begin a group of archives; groups need not be marked, since archives are searched until nothing more is found",
+            |reading, given| reading.start_group(given),
+        ),
+        Flag::does(&["end-group", ")"], Takes::Nothing, "end a group of archives", |reading, given| {
+            reading.end_group(given)
+        }),
+        Flag::does(
+            &["b", "format"],
+            Takes::Value("FORMAT"),
+            "read the inputs that follow as FORMAT, which is elf or default",
+            |_, given| match given.text()? {
+                "elf" | "default" | "elf64-x86-64" | "elf64-x86-64-freebsd" => Ok(()),
+                "binary" => Err(given.refused("wrap the bytes in an object file first, as with 'objcopy -I binary'")),
+                _ => Err(given.bad("one of elf, default")),
+            },
+        ),
+        Flag::does(
+            &["read-inputs"],
+            Takes::Nothing,
+            "read inputs into memory rather than map them, so that nobody who changes one meanwhile disturbs the link",
+            |reading, _| {
+                reading.options.read_inputs = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["rsp-quoting"],
+            Takes::Value("STYLE"),
+            "read response files (@FILE) with the quoting of STYLE: posix, or windows (the default on Windows)",
+            // The response files have been expanded when this is read.
+            |_, given| given.choice(&[("posix", ()), ("windows", ())]),
+        ),
+    ],
+};

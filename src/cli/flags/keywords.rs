@@ -1,0 +1,227 @@
+//! The keywords of `-z`.
+
+use super::super::flag::{Flag, Group, Takes};
+
+pub(super) const HONOURED: Group = Group {
+    title: "Keywords of -z",
+    flags: &[
+        Flag::does(&["defs"], Takes::Nothing, "fail if a symbol is defined nowhere", |reading, _| {
+            reading.report_undefined = true;
+            Ok(())
+        }),
+        Flag::does(&["undefs"], Takes::Nothing, "leave undefined symbols to the loader (default)", |reading, _| {
+            reading.report_undefined = false;
+            Ok(())
+        }),
+        Flag::does(&["muldefs"], Takes::Nothing, "as --allow-multiple-definition", |reading, _| {
+            reading.options.allow_multiple_definition = true;
+            Ok(())
+        }),
+        Flag::does(&["relro"], Takes::Nothing, "protect relocated constants after loading (default)", |reading, _| {
+            reading.options.elf.relro = true;
+            Ok(())
+        }),
+        Flag::does(&["norelro"], Takes::Nothing, "do not protect them", |reading, _| {
+            reading.options.elf.relro = false;
+            Ok(())
+        }),
+        Flag::does(&["now"], Takes::Nothing, "have the loader bind all functions at once", |reading, _| {
+            reading.options.elf.now = true;
+            Ok(())
+        }),
+        Flag::does(
+            &["lazy"],
+            Takes::Nothing,
+            "have the loader bind a function when it is first called (default)",
+            |reading, _| {
+                reading.options.elf.now = false;
+                Ok(())
+            },
+        ),
+        Flag::does(&["text"], Takes::Nothing, "refuse relocations in read-only sections (default)", |reading, _| {
+            reading.options.elf.text = true;
+            Ok(())
+        }),
+        Flag::does(&["notext", "textoff"], Takes::Nothing, "allow them", |reading, _| {
+            reading.options.elf.text = false;
+            Ok(())
+        }),
+        Flag::does(&["nodelete"], Takes::Nothing, "never unload the library", |reading, _| {
+            reading.options.elf.dynamic_flags.nodelete = true;
+            Ok(())
+        }),
+        Flag::does(&["nodlopen"], Takes::Nothing, "dlopen may not load the library", |reading, _| {
+            reading.options.elf.dynamic_flags.nodlopen = true;
+            Ok(())
+        }),
+        Flag::does(&["initfirst"], Takes::Nothing, "initialise the library before others", |reading, _| {
+            reading.options.elf.dynamic_flags.initfirst = true;
+            Ok(())
+        }),
+        Flag::does(&["interpose"], Takes::Nothing, "its symbols go before those of other libraries", |reading, _| {
+            reading.options.elf.dynamic_flags.interpose = true;
+            Ok(())
+        }),
+        Flag::does(&["global"], Takes::Nothing, "libraries loaded later see its symbols", |reading, _| {
+            reading.options.elf.dynamic_flags.global = true;
+            Ok(())
+        }),
+        Flag::does(&["origin"], Takes::Nothing, "the loader must know $ORIGIN", |reading, _| {
+            reading.options.elf.dynamic_flags.origin = true;
+            Ok(())
+        }),
+        Flag::does(&["nodefaultlib"], Takes::Nothing, "search no default directories at run time", |reading, _| {
+            reading.options.elf.dynamic_flags.nodefaultlib = true;
+            Ok(())
+        }),
+        Flag::does(&["pack-relative-relocs"], Takes::Nothing, "as --pack-dyn-relocs=relr", |reading, _| {
+            reading.options.elf.relr = true;
+            Ok(())
+        }),
+        Flag::does(&["nopack-relative-relocs"], Takes::Nothing, "as --pack-dyn-relocs=none (default)", |reading, _| {
+            reading.options.elf.relr = false;
+            Ok(())
+        }),
+        Flag::does(&["execstack"], Takes::Nothing, "ask for an executable stack", |reading, _| {
+            reading.options.elf.exec_stack = Some(true);
+            Ok(())
+        }),
+        Flag::does(&["noexecstack"], Takes::Nothing, "ask for no executable stack", |reading, _| {
+            reading.options.elf.exec_stack = Some(false);
+            Ok(())
+        }),
+        Flag::does(
+            &["max-page-size"],
+            Takes::Value("SIZE"),
+            "the largest page size that the library can be loaded with, in bytes",
+            |reading, given| {
+                reading.options.elf.max_page_size = Some(given.number()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &[
+                "cet-report",
+                "bti-report",
+                "pauth-report",
+                "gcs-report",
+                "gcs-report-dynamic",
+                "zicfilp-unlabeled-report",
+                "zicfilp-func-sig-report",
+                "zicfiss-report",
+                "execute-only-report",
+                "lam-report",
+                "lam-u48-report",
+                "lam-u57-report",
+            ],
+            Takes::Value("HOW"),
+            "accepted for none (default)",
+            |_, given| match given.text()? {
+                "none" => Ok(()),
+                "warning" | "error" => Err(given.refused("use 'readelf -n' on the inputs")),
+                _ => Err(given.bad("none")),
+            },
+        ),
+    ],
+};
+
+pub(super) const IGNORED: Group = Group {
+    title: "Keywords of -z that are accepted and change nothing",
+    flags: &[
+        Flag::ignored(
+            &["combreloc", "nocombreloc"],
+            Takes::Nothing,
+            "dynamic relocations always stand in one table, sorted",
+        ),
+        Flag::ignored(&["copyreloc", "nocopyreloc"], Takes::Nothing, "shared libraries have no copy relocations"),
+        Flag::ignored(
+            &["common-page-size"],
+            Takes::Value("SIZE"),
+            "the largest page size (max-page-size) decides the layout",
+        ),
+        Flag::ignored(
+            &["separate-code", "noseparate-code", "separate-loadable-segments"],
+            Takes::Nothing,
+            "code has a segment and pages of its own in memory; what shares its pages of the file does not matter to the loader",
+        ),
+        Flag::ignored(&["stack-size"], Takes::Value("SIZE"), "the executable decides the size of the stack"),
+        Flag::ignored(&["rela"], Takes::Nothing, "relocations with addends are what this machine has"),
+        Flag::ignored(&["common", "nocommon"], Takes::Nothing, "allocated common symbols are ordinary objects"),
+        Flag::ignored(
+            &["nounique", "nounique-symbol", "nomark-plt", "noextern-protected-data", "noindirect-extern-access"],
+            Takes::Nothing,
+            "this is what is done anyway",
+        ),
+        Flag::ignored(
+            &["dynamic-undefined-weak"],
+            Takes::Nothing,
+            "undefined weak symbols of default visibility are always left to the loader",
+        ),
+        Flag::ignored(
+            &[
+                "keep-text-section-prefix",
+                "nokeep-text-section-prefix",
+                "keep-data-section-prefix",
+                "nokeep-data-section-prefix",
+            ],
+            Takes::Nothing,
+            "how sections are grouped changes nothing that the loader sees",
+        ),
+        Flag::ignored(
+            &["start-stop-gc", "nostart-stop-gc"],
+            Takes::Nothing,
+            "what --gc-sections may leave out need not be left out",
+        ),
+        Flag::ignored(
+            &["lrodata-after-bss", "nolrodata-after-bss"],
+            Takes::Nothing,
+            "large read-only data stands where 32-bit relocations to other sections still reach",
+        ),
+        Flag::ignored(&["sectionheader"], Takes::Nothing, "section headers are always written"),
+        Flag::ignored(&["nodump"], Takes::Nothing, "no loader of the supported systems has dldump"),
+        Flag::ignored(&["loadfltr"], Takes::Nothing, "filters are not supported"),
+    ],
+};
+
+pub(super) const REFUSED: Group = Group {
+    title: "Keywords of -z that are known and refused",
+    flags: &[
+        Flag::refused(
+            &["nognustack"],
+            Takes::Nothing,
+            "the permissions of the stack are always stated; use noexecstack or execstack",
+        ),
+        Flag::refused(&["nosectionheader"], Takes::Nothing, "debuggers need the section headers; leave it out"),
+        Flag::refused(&["nodynamic-undefined-weak"], Takes::Nothing, "define the symbols, by --defsym NAME=0"),
+        Flag::refused(&["rel"], Takes::Nothing, "this machine's relocations have addends; leave it out"),
+        Flag::refused(&["noreloc-overflow"], Takes::Nothing, "a relocation that does not fit is an error"),
+        Flag::refused(&["rodynamic", "wxneeded", "unique", "globalaudit"], Takes::Nothing, "leave it out"),
+        Flag::refused(
+            &["ibt", "ibtplt", "force-ibt", "shstk", "force-bti", "pac-plt", "gcs", "zicfilp", "zicfiss"],
+            Takes::Optional("HOW"),
+            "control-flow protection is stated where all inputs state it; compile them with -fcf-protection",
+        ),
+        Flag::refused(
+            &["retpolineplt", "hazardplt", "ifunc-noplt", "mark-plt"],
+            Takes::Nothing,
+            "the procedure linkage table has one form; use -z now and compile with -fno-plt to avoid it",
+        ),
+        Flag::refused(
+            &["x86-64-baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4", "lam-u48", "lam-u57", "unique-symbol"],
+            Takes::Nothing,
+            "leave it out",
+        ),
+        Flag::refused(
+            &["indirect-extern-access", "report-relative-reloc"],
+            Takes::Nothing,
+            "leave it out; 'readelf -r' lists the relocations",
+        ),
+        Flag::refused(
+            &["start-stop-visibility"],
+            Takes::Value("HOW"),
+            "such symbols are bound at link time and not exported; leave it out",
+        ),
+        Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
+        Flag::refused(&["memory-tag", "memtag-mode"], Takes::Optional("HOW"), "memory tags exist on AArch64 only"),
+    ],
+};

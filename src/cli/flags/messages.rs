@@ -1,0 +1,81 @@
+//! What is told about the link.
+
+use super::super::flag::{Flag, Group, Takes};
+use super::super::reading::{Color, MapTo};
+use super::{HELP, VERSION};
+
+pub(super) const GROUP: Group = Group {
+    title: "Messages",
+    flags: &[
+        // The parser acts on these two before it reads anything else.
+        Flag::does(&[HELP], Takes::Nothing, "print this text and exit", |_, _| Ok(())),
+        Flag::does(&[VERSION], Takes::Nothing, "print the version and exit", |_, _| Ok(())),
+        Flag::does(&["v", "V"], Takes::Nothing, "print the version, and link if there are inputs", |reading, _| {
+            reading.show.version = true;
+            Ok(())
+        }),
+        Flag::does(
+            &["verbose"],
+            Takes::Nothing,
+            "tell inputs, libraries, counts, times and the checksum (CRC-32C) of the image, on standard error",
+            |reading, _| {
+                reading.show.verbose = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["t", "trace"], Takes::Nothing, "print the names of the inputs that take part", |reading, _| {
+            reading.show.trace = true;
+            Ok(())
+        }),
+        Flag::does(
+            &["Map"],
+            Takes::Value("FILE"),
+            "write the link map to FILE, or to standard output for '-'",
+            |reading, given| {
+                let path = given.path()?;
+                reading.show.map_to(if path.as_os_str() == "-" { MapTo::Stdout } else { MapTo::File(path) });
+                Ok(())
+            },
+        ),
+        Flag::does(&["M", "print-map"], Takes::Nothing, "print the link map on standard output", |reading, _| {
+            reading.show.map_to(MapTo::Stdout);
+            Ok(())
+        }),
+        Flag::does(
+            &["color-diagnostics"],
+            Takes::Optional("WHEN"),
+            "colour messages: auto (default: on a terminal), always or never",
+            |reading, given| {
+                let choices = [("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)];
+                reading.show.color = if given.value.is_none() { Color::Always } else { given.choice(&choices)? };
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-color-diagnostics"], Takes::Nothing, "do not colour messages", |reading, _| {
+            reading.show.color = Color::Never;
+            Ok(())
+        }),
+        Flag::does(&["fatal-warnings"], Takes::Nothing, "fail if there is a warning", |reading, _| {
+            reading.show.fatal_warnings = true;
+            Ok(())
+        }),
+        Flag::does(&["no-fatal-warnings"], Takes::Nothing, "undo --fatal-warnings", |reading, _| {
+            reading.show.fatal_warnings = false;
+            Ok(())
+        }),
+        Flag::does(&["w", "no-warnings"], Takes::Nothing, "tell no warnings, and fail for none", |reading, _| {
+            reading.show.warnings = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["error-limit"],
+            Takes::Value("N"),
+            "spell out N problems and count the rest; 0, the default, stands for as many as are kept",
+            |reading, given| {
+                let limit = usize::try_from(given.number()?).unwrap_or(usize::MAX);
+                reading.show.error_limit = (limit > 0).then_some(limit);
+                Ok(())
+            },
+        ),
+    ],
+};

@@ -1,0 +1,208 @@
+//! What is written.
+
+use std::num::NonZeroUsize;
+
+use super::super::flag::{Flag, Given, Group, Takes};
+use super::super::problem::Problem;
+use crate::{BuildId, Target};
+
+pub(super) const GROUP: Group = Group {
+    title: "Output",
+    flags: &[
+        Flag::does(&["o", "output"], Takes::Value("FILE"), "write FILE (default: a.out)", |reading, given| {
+            reading.output = Some(given.path()?);
+            Ok(())
+        }),
+        Flag::does(
+            &["shared", "Bshareable"],
+            Takes::Nothing,
+            "make a shared library; needed, since nothing else is made",
+            |reading, _| {
+                reading.shared = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["m"],
+            Takes::Value("EMULATION"),
+            "link for EMULATION: elf_x86_64 or elf_x86_64_fbsd (default: what the first object is for)",
+            |reading, given| {
+                reading.options.target = Some(target(given)?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["build-id"],
+            Takes::Optional("STYLE"),
+            "store a hash of the image: fast (the default), md5, uuid, sha1, tree, 0xHEX for that number, or none",
+            |reading, given| {
+                reading.options.elf.build_id = build_id(given)?;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-build-id"], Takes::Nothing, "store no hash", |reading, _| {
+            reading.options.elf.build_id = BuildId::None;
+            Ok(())
+        }),
+        Flag::does(
+            &["gc-sections"],
+            Takes::Nothing,
+            "leave out sections that nothing reachable refers to",
+            |reading, _| {
+                reading.options.gc_sections = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-gc-sections"], Takes::Nothing, "undo --gc-sections", |reading, _| {
+            reading.options.gc_sections = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["O"],
+            Takes::Value("LEVEL"),
+            "optimise the size of the output: any level is accepted and all make the same image",
+            |_, given| match given.text()? {
+                "s" | "z" | "fast" => Ok(()),
+                level if !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()) => Ok(()),
+                _ => Err(given.bad("a level, as 0 or 2")),
+            },
+        ),
+        Flag::does(&["oformat"], Takes::Value("FORMAT"), "write FORMAT, which is elf", |_, given| {
+            if given.value() == "binary" {
+                return Err(given.refused("link as usual and use 'objcopy -O binary'"));
+            }
+            given.choice(&[("elf", ()), ("elf64-x86-64", ()), ("elf64-x86-64-freebsd", ())])
+        }),
+        Flag::does(
+            &["image-base"],
+            Takes::Value("ADDRESS"),
+            "accepted for address 0 only, where shared libraries begin",
+            |_, given| match given.number()? {
+                0 => Ok(()),
+                _ => Err(given.refused("a shared library begins at address 0, and the loader moves it")),
+            },
+        ),
+        Flag::does(
+            &["threads"],
+            Takes::Optional("N"),
+            "use N threads, 1 to 4096 (default: as many as processors may be used)",
+            |reading, given| {
+                reading.options.threads = match &given.value {
+                    None => None,
+                    Some(_) => Some(threads(given)?),
+                };
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-threads"], Takes::Nothing, "use one thread", |reading, _| {
+            reading.options.threads = Some(NonZeroUsize::MIN);
+            Ok(())
+        }),
+        Flag::does(
+            &["dependency-file"],
+            Takes::Value("FILE"),
+            "write a rule for make to FILE that names all files read",
+            |reading, given| {
+                reading.show.dependencies = Some(given.path()?);
+                Ok(())
+            },
+        ),
+    ],
+};
+
+/// Emulations of other ELF machines, which LLD or GNU ld link for.
+const OTHER_ELF: &[&str] = &[
+    "aarch64elf",
+    "aarch64elfb",
+    "aarch64linux",
+    "aarch64linuxb",
+    "aarch64_elf64_le_vec",
+    "armelf",
+    "armelfb",
+    "armelf_linux_eabi",
+    "armelfb_linux_eabi",
+    "elf32_x86_64",
+    "elf32lriscv",
+    "elf32ppc",
+    "elf32ppclinux",
+    "elf64_s390",
+    "elf64briscv",
+    "elf64loongarch",
+    "elf64lppc",
+    "elf64lriscv",
+    "elf64ppc",
+    "elf_amd64",
+    "elf_i386",
+    "elf_i386_fbsd",
+    "elf_iamcu",
+    "elf_s390",
+];
+/// Emulations of PE images.
+const PE: &[&str] = &["arm64pe", "arm64ecpe", "arm64xpe", "i386pe", "i386pep", "thumb2pe"];
+
+fn target(given: &Given) -> Result<Target, Problem> {
+    match given.text()? {
+        "elf_x86_64" => Ok(Target::LINUX_X86_64),
+        "elf_x86_64_fbsd" => Ok(Target::FREEBSD_X86_64),
+        other if OTHER_ELF.contains(&other) => {
+            Err(Problem::Format { option: format!("-m {other}"), what: "this machine".to_owned() })
+        }
+        _ => Err(given.bad("one of elf_x86_64, elf_x86_64_fbsd")),
+    }
+}
+
+/// The error for an emulation of a format that is not linked for yet.
+pub(super) fn other_format(given: &Given) -> Option<Problem> {
+    let name = PE.iter().find(|name| given.value() == **name)?;
+    Some(Problem::Format { option: format!("-m {name}"), what: "linking PE images (Windows)".to_owned() })
+}
+
+fn build_id(given: &Given) -> Result<BuildId, Problem> {
+    let Some(value) = &given.value else {
+        return Ok(BuildId::Fast);
+    };
+    if let Some(digits) = value.to_str().and_then(|text| text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))) {
+        return hexadecimal(digits).map(BuildId::Given).ok_or_else(|| given.bad("0x and an even number of digits"));
+    }
+    given.choice(&[
+        ("fast", BuildId::Fast),
+        ("md5", BuildId::Bytes16),
+        ("uuid", BuildId::Bytes16),
+        ("sha1", BuildId::Bytes20),
+        ("tree", BuildId::Bytes20),
+        ("none", BuildId::None),
+    ])
+}
+
+/// The bytes that pairs of hexadecimal digits spell; `-` and `:` may stand between pairs.
+fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let mut digits = text.chars().filter(|char| !matches!(char, '-' | ':')).map(|char| char.to_digit(16));
+    let mut bytes = Vec::new();
+    while let Some(high) = digits.next() {
+        let byte = high? << 4 | digits.next()??;
+        bytes.push(u8::try_from(byte).ok()?);
+    }
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+fn threads(given: &Given) -> Result<NonZeroUsize, Problem> {
+    let number = given.value().to_str().and_then(|text| text.parse::<NonZeroUsize>().ok());
+    number.filter(|number| number.get() <= 4096).ok_or_else(|| given.bad("a number from 1 to 4096"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_ids() {
+        let read = |value: &str| build_id(&Given { option: "--build-id".into(), value: Some(value.into()) });
+        assert_eq!(read("0x0aFF").unwrap(), BuildId::Given(vec![0x0a, 0xff]));
+        assert_eq!(read("0x01-02:03").unwrap(), BuildId::Given(vec![1, 2, 3]));
+        assert_eq!(read("sha1").unwrap(), BuildId::Bytes20);
+        for value in ["0x", "0x1", "0xgg", "", "crc", "0x1é"] {
+            assert!(read(value).is_err(), "{value}");
+        }
+        assert_eq!(build_id(&Given { option: "--build-id".into(), value: None }).unwrap(), BuildId::Fast);
+    }
+}

@@ -1,0 +1,167 @@
+//! How symbols are resolved.
+
+use super::super::flag::{Flag, Given, Group, Takes, number};
+use super::super::problem::Problem;
+use crate::SymbolValue;
+
+pub(super) const GROUP: Group = Group {
+    title: "Symbols",
+    flags: &[
+        Flag::does(
+            &["no-undefined"],
+            Takes::Nothing,
+            "fail if a symbol is defined nowhere, as -z defs does (default: leave it to the loader)",
+            |reading, _| {
+                reading.report_undefined = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["unresolved-symbols"],
+            Takes::Value("POLICY"),
+            "about undefined symbols: ignore-all, ignore-in-object-files, ignore-in-shared-libs or report-all",
+            |reading, given| {
+                // What shared libraries leave undefined is never looked at.
+                reading.report_undefined = given.choice(&[
+                    ("ignore-all", false),
+                    ("ignore-in-object-files", false),
+                    ("ignore-in-shared-libs", true),
+                    ("report-all", true),
+                ])?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["warn-unresolved-symbols"],
+            Takes::Nothing,
+            "where undefined symbols are reported, make it a warning",
+            |reading, _| {
+                reading.undefined_warns = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["error-unresolved-symbols"],
+            Takes::Nothing,
+            "where undefined symbols are reported, make it an error (default)",
+            |reading, _| {
+                reading.undefined_warns = false;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["allow-multiple-definition"],
+            Takes::Nothing,
+            "take the first of several definitions, with a warning (default: fail)",
+            |reading, _| {
+                reading.options.allow_multiple_definition = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["no-allow-multiple-definition"],
+            Takes::Nothing,
+            "undo --allow-multiple-definition",
+            |reading, _| {
+                reading.options.allow_multiple_definition = false;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["u", "undefined"],
+            Takes::Value("SYMBOL"),
+            "take SYMBOL as referenced, so that archives are searched for it",
+            |reading, given| {
+                reading.options.required_symbols.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["defsym"],
+            Takes::Value("SYMBOL=VALUE"),
+            "define SYMBOL as VALUE: a number, another symbol, or that plus or minus a number",
+            |reading, given| {
+                reading.options.defined_symbols.push(defsym(given)?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["exclude-libs"],
+            Takes::Value("NAME,…"),
+            "export nothing that the archives NAME define, or any archive if NAME is ALL",
+            |reading, given| {
+                let names = given.text()?.split([',', ':']).filter(|name| !name.is_empty()).map(str::to_owned);
+                reading.options.exclude_libs.extend(names);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["export-dynamic-symbol"],
+            Takes::Value("PATTERN"),
+            "no effect, since every symbol of default visibility is exported; an error with -Bsymbolic",
+            |reading, given| {
+                reading.export_symbol.get_or_insert_with(|| given.clone());
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["export-dynamic-symbol-list"],
+            Takes::Value("FILE"),
+            "as --export-dynamic-symbol, for the patterns in FILE",
+            |reading, given| {
+                reading.export_symbol.get_or_insert_with(|| given.clone());
+                Ok(())
+            },
+        ),
+    ],
+};
+
+/// `SYMBOL=NUMBER`, `SYMBOL=OTHER`, `SYMBOL=OTHER+NUMBER` or `SYMBOL=OTHER-NUMBER`.
+fn defsym(given: &Given) -> Result<(String, SymbolValue), Problem> {
+    let expected = "SYMBOL=NUMBER, SYMBOL=OTHER, SYMBOL=OTHER+NUMBER or SYMBOL=OTHER-NUMBER";
+    let parts = given.text()?.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+    let (name, value) = parts.ok_or_else(|| given.bad(expected))?;
+    let value = expression(value).filter(|_| is_symbol(name)).ok_or_else(|| given.bad(expected))?;
+    Ok((name.to_owned(), value))
+}
+
+fn expression(text: &str) -> Option<SymbolValue> {
+    if let Some(number) = number(text) {
+        return Some(SymbolValue::Number(number));
+    }
+    let Some(sign) = text.find(['+', '-']) else {
+        return is_symbol(text).then(|| SymbolValue::Symbol(text.to_owned(), 0));
+    };
+    let (symbol, addend) = text.split_at_checked(sign)?;
+    let symbol = symbol.trim_end();
+    let negative = addend.starts_with('-');
+    let addend = i64::try_from(number(addend.get(1..)?.trim_start())?).ok()?;
+    is_symbol(symbol).then(|| SymbolValue::Symbol(symbol.to_owned(), if negative { -addend } else { addend }))
+}
+
+/// Whether `name` can only be meant as a symbol: no number, not the location counter, no other expression.
+fn is_symbol(name: &str) -> bool {
+    let operator = |char: char| char.is_whitespace() || char.is_control() || "+-*/%&|^~!?:<>=(),;\"".contains(char);
+    !name.is_empty() && name != "." && !name.starts_with(|char: char| char.is_ascii_digit()) && !name.contains(operator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defined_symbols() {
+        let read = |value: &str| defsym(&Given { option: "--defsym".into(), value: Some(value.into()) });
+        let symbol = |name: &str, addend| SymbolValue::Symbol(name.to_owned(), addend);
+        assert_eq!(read("a=0x10").unwrap(), ("a".to_owned(), SymbolValue::Number(16)));
+        assert_eq!(read("a = b").unwrap(), ("a".to_owned(), symbol("b", 0)));
+        assert_eq!(read("a=b+8").unwrap().1, symbol("b", 8));
+        assert_eq!(read("a=b - 0x8").unwrap().1, symbol("b", -8));
+        assert_eq!(read("ä=jl_β#1").unwrap(), ("ä".to_owned(), symbol("jl_β#1", 0)));
+        for value in
+            ["a", "a=", "=b", "1=b", "a=.", "a=b+c", "a=b*2", "a=-1", "a=b+", "a=b+9223372036854775808", "a=1+2"]
+        {
+            assert!(read(value).is_err(), "{value}");
+        }
+    }
+}

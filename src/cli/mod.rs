@@ -1,0 +1,32 @@
+//! The program's command line, for tools that want to take the same arguments.
+//!
+//! The program stands in for LLD's: it is called with the same arguments and means the same by them. [`run`] is the whole
+//! program within the caller's process. Its steps can be taken one by one: [`expand`] reads response files, [`parse`]
+//! turns arguments into a [`Command`], and touches no file.
+//!
+//! Options are data: one documented item each, from which the parser and the help text are made. What was typed (an
+//! option with its value) and what it means ([`Options`](crate::Options), inputs, [`Show`]) are different types. There is
+//! one dialect so far, GNU's, of which LLD's `ld.lld` is a speaker.
+
+mod console;
+mod dialect;
+mod flag;
+mod flags;
+mod help;
+mod os;
+mod parse;
+mod problem;
+mod reading;
+mod response;
+mod run;
+mod suggest;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+pub use console::Console;
+pub use parse::{Command, parse};
+pub use problem::Problem;
+pub use reading::{Color, Link, MapTo, Show};
+pub use response::expand;
+pub use run::{Exit, run};

@@ -1,0 +1,200 @@
+//! From what was typed to what it means.
+//!
+//! A [`Reading`] is the state that options change one after the other, as they stand on the command line. Some hold for
+//! the whole link and the last one wins; some accumulate; some hold for the inputs that follow them ([`Mode`]).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::flag::Given;
+use super::problem::Problem;
+use crate::{Input, Mode, Options, Source, Strip, Symbolic, Undefined};
+
+/// A link as the command line asks for it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Link {
+    /// What to link for, and how.
+    pub options: Options,
+    /// What to link, in order.
+    pub inputs: Vec<Input<'static>>,
+    /// The file to write (`-o`; `a.out`).
+    pub output: PathBuf,
+    /// What to tell about the link.
+    pub show: Show,
+}
+
+/// What to tell about a link, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Show {
+    /// The version, before linking: `-v`.
+    pub version: bool,
+    /// Inputs, libraries, counts, times and checksum, on standard error: `--verbose`.
+    pub verbose: bool,
+    /// The names of the inputs, on standard output: `--trace`.
+    pub trace: bool,
+    /// Where the link map goes, each place once: `-Map`, `--print-map`.
+    pub map: Vec<MapTo>,
+    /// A rule for `make` that names all files read: `--dependency-file`.
+    pub dependencies: Option<PathBuf>,
+    /// Warnings: not if `--no-warnings`.
+    pub warnings: bool,
+    /// Fail if there is a warning: `--fatal-warnings`.
+    pub fatal_warnings: bool,
+    /// The number of problems to spell out; `None` for all that are known: `--error-limit`.
+    pub error_limit: Option<usize>,
+    /// Colours: `--color-diagnostics`.
+    pub color: Color,
+    /// Remarks on the command line itself, told as warnings.
+    pub remarks: Vec<String>,
+    /// Options that changed nothing, each with the reason; for `--verbose`.
+    pub ignored: Vec<String>,
+}
+
+impl Default for Show {
+    fn default() -> Self {
+        Self {
+            version: false,
+            verbose: false,
+            trace: false,
+            map: Vec::new(),
+            dependencies: None,
+            warnings: true,
+            fatal_warnings: false,
+            error_limit: None,
+            color: Color::Auto,
+            remarks: Vec::new(),
+            ignored: Vec::new(),
+        }
+    }
+}
+
+impl Show {
+    /// Has the link map go to `place`. Of several files the last is written, as of all names of files.
+    pub(super) fn map_to(&mut self, place: MapTo) {
+        self.map.retain(|other| std::mem::discriminant(other) != std::mem::discriminant(&place));
+        self.map.push(place);
+    }
+}
+
+/// Where the link map goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MapTo {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// When messages are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Color {
+    /// When they go to a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The command line as read so far.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) options: Options,
+    pub(super) show: Show,
+    pub(super) output: Option<PathBuf>,
+    /// `-shared` was given.
+    pub(super) shared: bool,
+    /// Undefined symbols are to be reported: `-z defs` and others.
+    pub(super) report_undefined: bool,
+    /// … as warnings: `--warn-unresolved-symbols`.
+    pub(super) undefined_warns: bool,
+    /// The first option that makes single symbols preemptible, which matters under `-Bsymbolic`.
+    pub(super) export_symbol: Option<Given>,
+    /// `--separate-debug-file` was given without a name.
+    pub(super) separate_debug_file: bool,
+    inputs: Vec<Input<'static>>,
+    /// What holds for the inputs that follow.
+    pub(super) mode: Mode,
+    /// Modes saved by `--push-state`, innermost last.
+    saved: Vec<Mode>,
+    /// Between `--start-group` and `--end-group`.
+    in_group: bool,
+}
+
+impl Reading {
+    /// Takes an input in the mode in force.
+    pub(super) fn input(&mut self, source: Source<'static>) {
+        self.inputs.push(Input { source, mode: self.mode });
+    }
+
+    /// Takes the file `path` as an input.
+    pub(super) fn file(&mut self, path: OsString) {
+        self.input(Source::Path(path.into()));
+    }
+
+    /// Whether an input was given.
+    pub(super) fn has_inputs(&self) -> bool {
+        !self.inputs.is_empty()
+    }
+
+    pub(super) fn push_state(&mut self) {
+        self.saved.push(self.mode);
+    }
+
+    pub(super) fn pop_state(&mut self, given: &Given) -> Result<(), Problem> {
+        let opening = "--push-state";
+        self.mode = self.saved.pop().ok_or_else(|| Problem::Unbalanced { option: given.option.clone(), opening })?;
+        Ok(())
+    }
+
+    pub(super) fn start_group(&mut self, given: &Given) -> Result<(), Problem> {
+        if std::mem::replace(&mut self.in_group, true) {
+            return Err(Problem::Options(format!("{}: groups do not nest", given.option)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_group(&mut self, given: &Given) -> Result<(), Problem> {
+        if !std::mem::replace(&mut self.in_group, false) {
+            return Err(Problem::Unbalanced { option: given.option.clone(), opening: "--start-group" });
+        }
+        Ok(())
+    }
+
+    /// The link, if the whole makes sense; else `problems` has grown.
+    pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Link {
+        if self.inputs.is_empty() {
+            problems.push(Problem::NoInput);
+        }
+        // What was refused (as -pie) tells more than that -shared is not there.
+        if !self.shared && problems.is_empty() {
+            problems.push(Problem::NotShared);
+        }
+        if let (Some(given), true) = (&self.export_symbol, self.options.elf.symbolic != Symbolic::None) {
+            problems.push(given.refused("single symbols are not exempted from -Bsymbolic; leave one of the two out"));
+        }
+        let output = self.output.unwrap_or_else(|| "a.out".into());
+        if self.separate_debug_file {
+            let mut name = output.clone().into_os_string();
+            name.push(".dbg");
+            self.options.elf.separate_debug_file = Some(name.into());
+        }
+        if self.options.elf.separate_debug_file.is_some() && self.options.strip != Strip::None {
+            let what = "--separate-debug-file: --strip-debug and --strip-all leave nothing to move; leave them out";
+            problems.push(Problem::Options(what.to_owned()));
+        }
+        self.options.undefined = match (self.report_undefined, self.undefined_warns) {
+            (false, _) => Undefined::Allow,
+            (true, true) => Undefined::Warn,
+            (true, false) => Undefined::Error,
+        };
+        self.options.map = !self.show.map.is_empty();
+        if let Err(errors) = self.options.validate() {
+            problems.extend(errors.problems().iter().map(|error| Problem::Options(error.to_string())));
+        }
+        Link { options: self.options, inputs: self.inputs, output, show: self.show }
+    }
+}

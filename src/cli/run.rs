@@ -1,0 +1,151 @@
+//! The program.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::console::Console;
+use super::help::Help;
+use super::parse::{Command, parse};
+use super::problem::Problem;
+use super::reading::{Link, MapTo};
+use super::response::expand;
+use super::{dialect, tell};
+use crate::{Error, Errors, Inputs, Report};
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Exit {
+    /// It did what it was asked: exit status 0.
+    Success,
+    /// It did not, and has said why: exit status 1.
+    Failure,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Success => Self::SUCCESS,
+            Exit::Failure => Self::FAILURE,
+        }
+    }
+}
+
+/// Runs the program: `arguments` begin with the name by which it is called.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
+    let link = match command(arguments.into_iter()) {
+        Ok(Command::Help) => {
+            console.out(format_args!("{Help}"));
+            return Exit::Success;
+        }
+        Ok(Command::Version) => {
+            console.out(tell::VERSION);
+            return Exit::Success;
+        }
+        Ok(Command::Link(link)) => link,
+        Err(problems) => {
+            problems.iter().for_each(|problem| console.error(problem));
+            return Exit::Failure;
+        }
+    };
+    console.set_color(link.show.color);
+    match run_link(&link, console) {
+        Ok(()) => Exit::Success,
+        Err(failure) => {
+            failure.tell(&link, console);
+            Exit::Failure
+        }
+    }
+}
+
+fn command(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, Vec<Problem>> {
+    let first = dialect::take(&mut arguments).map_err(|problem| vec![problem])?;
+    parse(expand(first.into_iter().chain(arguments)).map_err(|problem| vec![problem])?)
+}
+
+/// Why there is no image, or not all that was asked for.
+enum Failure {
+    /// The link failed.
+    Link(Errors),
+    /// There were warnings, which have been told as errors.
+    Warnings,
+}
+
+impl<E: Into<Errors>> From<E> for Failure {
+    fn from(errors: E) -> Self {
+        Self::Link(errors.into())
+    }
+}
+
+impl Failure {
+    fn tell(&self, link: &Link, console: &mut Console<'_>) {
+        let Self::Link(errors) = self else { return };
+        let shown = link.show.error_limit.unwrap_or(usize::MAX);
+        errors.problems().iter().take(shown).for_each(|problem| console.error(problem));
+        let more = errors.problems().len().saturating_sub(shown).saturating_add(errors.cut());
+        if more > 0 {
+            console.error(format_args!("{more} more problems are not shown"));
+        }
+    }
+}
+
+fn run_link(link: &Link, console: &mut Console<'_>) -> Result<(), Failure> {
+    let show = &link.show;
+    if show.version {
+        console.out(tell::VERSION);
+    }
+    if show.verbose {
+        console.err(tell::VERSION);
+        show.ignored.iter().for_each(|option| console.err(format_args!("pkgld: ignored: {option}")));
+    }
+    warn(&show.remarks, link, console)?;
+
+    let inputs = Inputs::open(link.inputs.clone(), &link.options)?;
+    let image = crate::link(&inputs, &link.options)?;
+    // Warnings that are fatal leave no image behind: they are told before it is written.
+    warn(&image.report().warnings, link, console)?;
+    let report = image.write_file(&link.output)?;
+
+    if show.trace {
+        report.inputs.iter().chain(&report.libraries).for_each(|name| console.out(name));
+    }
+    if show.verbose {
+        tell::verbose(&report, link, console);
+    }
+    write_maps(&report, link, console)?;
+    if let Some(path) = &show.dependencies {
+        write(path, tell::dependencies(&link.output, inputs.paths()).as_slice())?;
+    }
+    Ok(())
+}
+
+/// Tells warnings; fails if there are any and they are fatal.
+fn warn(warnings: &[String], link: &Link, console: &mut Console<'_>) -> Result<(), Failure> {
+    if !link.show.warnings || warnings.is_empty() {
+        return Ok(());
+    }
+    if link.show.fatal_warnings {
+        warnings.iter().for_each(|warning| console.error(warning));
+        return Err(Failure::Warnings);
+    }
+    warnings.iter().for_each(|warning| console.warning(warning));
+    Ok(())
+}
+
+fn write_maps(report: &Report, link: &Link, console: &mut Console<'_>) -> Result<(), Errors> {
+    let map = report.map.as_deref().unwrap_or_default();
+    for place in &link.show.map {
+        match place {
+            MapTo::Stdout => console.out(map.trim_end_matches('\n')),
+            MapTo::File(path) => write(path, map.as_bytes())?,
+        }
+    }
+    Ok(())
+}
+
+fn write(path: &Path, contents: &[u8]) -> Result<(), Errors> {
+    let written = std::fs::File::create(path).and_then(|mut file| file.write_all(contents));
+    written.map_err(|source| Error::write(path, source).into())
+}
