@@ -97,7 +97,8 @@ fn image() -> Vec<u8> {
 fn skip(test: &str, reason: &str) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests");
     fs::create_dir_all(&directory).expect("a directory for logs");
-    let mut file = File::options().create(true).append(true).open(directory.join("skipped")).expect("the list of skips");
+    let mut file =
+        File::options().create(true).append(true).open(directory.join("skipped")).expect("the list of skips");
     std::io::Write::write_all(&mut file, format!("skipped: {test}: {reason}\n").as_bytes()).expect("a line for a skip");
 }
 

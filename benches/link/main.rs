@@ -54,7 +54,7 @@ fn run() -> Result<()> {
     for (name, hint) in missing {
         println!("* {name}: not measured, {hint}");
     }
-    let stubs = shapes::stubs()?;
+    let stubs = shapes::stubs();
     for &megabytes in &arguments.sizes {
         let archive = shapes::archive(megabytes)?;
         let runs = arguments.runs.unwrap_or(match megabytes {
