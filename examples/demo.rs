@@ -16,23 +16,24 @@ use pkgld_corpus::{Entry, committed};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    println!("| {:<30} | {:>8} | {:>9} | {:>7} | {:<8} | checked", "archive", "bytes in", "bytes out", "ms", "CRC-32C");
-    println!("|:{:-<30}-|-{:-<8}:|-{:-<9}:|-{:-<7}:|:{:-<8}-|:{:-<60}", "", "", "", "", "", "");
-    let entries = committed();
+    println!("| {:<34} | {:>8} | {:>9} | {:>7} | {:<8} | checked", "archive", "bytes in", "bytes out", "ms", "CRC-32C");
+    println!("|:{:-<34}-|-{:-<8}:|-{:-<9}:|-{:-<7}:|:{:-<8}-|:{:-<60}", "", "", "", "", "", "");
+    let mut entries = committed();
+    entries.sort_by_key(|entry| (entry.target.name, entry.julia));
     let mut failures = 0;
     for entry in &entries {
         let file = entry.path.file_name().unwrap_or_default().to_string_lossy();
         let name = format!("{}/{file}", entry.target.name);
         match demonstrate(entry) {
             Ok(Row { size, report, took, checked }) => println!(
-                "| {name:<30} | {size:>8} | {:>9} | {:>7.2} | {:08x} | {checked}",
+                "| {name:<34} | {size:>8} | {:>9} | {:>7.2} | {:08x} | {checked}",
                 report.size,
                 took.as_secs_f64() * 1e3,
                 report.crc32c.unwrap_or_default(),
             ),
             Err(error) => {
                 failures += 1;
-                println!("| {name:<30} | failed: {error}");
+                println!("| {name:<34} | failed: {error}");
             }
         }
     }

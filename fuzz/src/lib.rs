@@ -51,9 +51,9 @@ pub fn script(data: &[u8]) {
     }
 }
 
-/// Two inputs and the options: two bytes of switches, a byte that says where the second input starts.
+/// Two bytes of switches, three of the first input's size (least significant first), two inputs.
 pub fn link(data: &[u8]) {
-    let [first, second, split, rest @ ..] = data else { return };
+    let [first, second, low, middle, high, rest @ ..] = data else { return };
     let mut options = options();
     let switch = |byte: &u8, bit: u8| byte >> bit & 1 == 1;
     options.undefined = if switch(first, 0) { pkgld::Undefined::Error } else { pkgld::Undefined::Warn };
@@ -77,8 +77,8 @@ pub fn link(data: &[u8]) {
         _ => pkgld::HashStyle::Both,
     };
     options.elf.symbolic = if switch(second, 6) { pkgld::Symbolic::All } else { pkgld::Symbolic::default() };
-    let at = rest.len() * usize::from(*split) / 256;
-    let (one, other) = rest.split_at(at);
+    let size = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
+    let (one, other) = rest.split_at(size.min(rest.len()));
     let mode = if switch(second, 7) { whole() } else { Mode::default() };
     link_all(&[(one, whole()), (other, mode)], &options);
 }

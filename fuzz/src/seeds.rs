@@ -16,14 +16,13 @@ pub struct Target {
 
 /// Every target with its seeds.
 pub fn seeds() -> Vec<(Target, Vec<Vec<u8>>)> {
-    let archives: Vec<Vec<u8>> = archives().iter().map(|path| read(path)).collect();
+    let archives = committed("a");
     let members: Vec<Vec<u8>> = archives.iter().flat_map(|bytes| members(bytes)).collect();
     let links = archives.iter().zip(&members).enumerate().map(|(index, (archive, member))| {
-        let size = archive.len() + member.len();
-        let split = (archive.len() * 256).div_ceil(size) as u8;
-        let mut seed = vec![0x2a ^ (index as u8).wrapping_mul(0x35), 0x87 ^ (index as u8).wrapping_mul(0x4d), split];
+        let [low, middle, high, ..] = (archive.len() as u32).to_le_bytes();
+        let mut seed = vec![0x2a ^ (index as u8).wrapping_mul(0x35), 0x87 ^ (index as u8).wrapping_mul(0x4d)];
+        seed.extend_from_slice(&[low, middle, high]);
         seed.extend_from_slice(archive);
-        // The second input starts where `split` says, after some padding of the first.
         seed.extend_from_slice(member);
         seed
     });
@@ -31,7 +30,7 @@ pub fn seeds() -> Vec<(Target, Vec<Vec<u8>>)> {
     vec![
         (target("archive", crate::archive), archives.clone()),
         (target("elf_object", crate::elf_object), members.clone()),
-        (target("elf_library", crate::elf_library), libraries()),
+        (target("elf_library", crate::elf_library), committed("so")),
         (target("script", crate::script), SCRIPTS.iter().map(|text| text.as_bytes().to_vec()).collect()),
         (target("link", crate::link), links.collect()),
         (
@@ -57,14 +56,16 @@ const COMMAND_LINES: &[&str] = &[
     "--start-group\na.a\n--end-group\n-Bstatic\n-Bdynamic\n-Bsymbolic-functions\n--threads=2\n-O2\n--compress-debug-sections=zlib\n-s",
 ];
 
-/// The committed archives, smallest first: a fuzzer works best on small inputs.
-fn archives() -> Vec<PathBuf> {
+/// The contents of the committed files with that extension, smallest first: a fuzzer works best on small inputs.
+fn committed(extension: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     collect(&corpus(), &mut found);
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "a"));
-    found.sort_by_key(|path| (path.metadata().map_or(0, |data| data.len()), path.clone()));
-    assert!(!found.is_empty(), "no archive in {}", corpus().display());
-    found
+    found.retain(|path| path.extension().is_some_and(|of_file| of_file == extension));
+    found.sort();
+    let mut contents: Vec<Vec<u8>> = found.iter().map(|path| read(path)).collect();
+    contents.sort_by_key(Vec::len);
+    assert!(!contents.is_empty(), "no .{extension} file in {}", corpus().display());
+    contents
 }
 
 fn corpus() -> PathBuf {
@@ -94,16 +95,4 @@ fn members(archive: &[u8]) -> Vec<Vec<u8>> {
         member.data(archive).expect("a member has contents").to_vec()
     });
     members.collect()
-}
-
-/// Images of the committed archives: they are shared libraries themselves.
-fn libraries() -> Vec<Vec<u8>> {
-    let options = crate::options();
-    let images = archives().into_iter().take(4).map(|path| {
-        let input = pkgld::Input { source: pkgld::Source::Path(path), mode: crate::whole() };
-        let inputs = pkgld::Inputs::open(vec![input], &options).expect("a committed archive can be opened");
-        let image = pkgld::link(&inputs, &options).expect("a committed archive can be linked");
-        image.to_vec().expect("an image fits in memory").0
-    });
-    images.collect()
 }
