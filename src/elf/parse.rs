@@ -84,7 +84,9 @@ impl<'a> Parser<'_, 'a> {
             return Err(self.unsupported("big-endian ELF objects cannot be linked"));
         }
         if header.e_type(LE) != elf::ET_REL {
-            return Err(self.malformed(format!("ELF type {} where a relocatable object (1) is needed", header.e_type(LE).0)));
+            return Err(
+                self.malformed(format!("ELF type {} where a relocatable object (1) is needed", header.e_type(LE).0))
+            );
         }
         let table = self.read(header.sections(LE, self.bytes), "section headers")?;
         let mut info = ObjectInfo {
@@ -158,7 +160,11 @@ impl<'a> Parser<'_, 'a> {
         })
     }
 
-    fn symbols(&self, table: &SectionTable<'a, Header>, section_count: usize) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
+    fn symbols(
+        &self,
+        table: &SectionTable<'a, Header>,
+        section_count: usize,
+    ) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
         let symtab = self.read(table.symbols(LE, self.bytes, elf::SHT_SYMTAB), "symbol table")?;
         let Some((_, header)) = table.enumerate().find(|(_, header)| header.sh_type(LE) == elf::SHT_SYMTAB) else {
             return Ok((Vec::new(), &[]));
@@ -199,7 +205,9 @@ impl<'a> Parser<'_, 'a> {
             }
             let local = symbol.binding == Binding::Local;
             if local != (index.0 < first_global as usize) {
-                return Err(malformed(format!("local symbols must stand before index {first_global} (sh_info), others not")));
+                return Err(malformed(format!(
+                    "local symbols must stand before index {first_global} (sh_info), others not"
+                )));
             }
             if local && matches!(section, SymbolSection::Common) {
                 return Err(malformed("common and local".to_owned()));
@@ -379,7 +387,8 @@ fn is_start_up(name: &[u8], kind: u32) -> bool {
 
 /// Sections that only the loader's relocations write.
 fn is_relro(name: &[u8], kind: u32, raw: u64) -> bool {
-    let constant = [&b".data.rel.ro"[..], b".ldata.rel.ro", b".bss.rel.ro"].iter().any(|name_| is_or_starts(name, name_));
+    let constant =
+        [&b".data.rel.ro"[..], b".ldata.rel.ro", b".bss.rel.ro"].iter().any(|name_| is_or_starts(name, name_));
     constant || raw & elf::SHF_TLS.0 != 0 || (is_start_up(name, kind) && raw & elf::SHF_EXECINSTR.0 == 0)
 }
 

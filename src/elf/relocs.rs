@@ -108,7 +108,9 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
     let ifunc = traits.has(Traits::IFUNC);
     let absolute = traits.has(Traits::ABSOLUTE);
     if traits.has(Traits::DISCARDED) && !section.flags.has(SectionFlags::EH_FRAME) {
-        return Err("the symbol's section is not part of the image: another copy of its group was taken, and only that may be referred to");
+        return Err(
+            "the symbol's section is not part of the image: another copy of its group was taken, and only that may be referred to",
+        );
     }
     if traits.has(Traits::TLS) != is_tls(reloc.value) && !matches!(reloc.value, Value::None | Value::Size) {
         // A reference from assembly to an undefined symbol has no type; only a definition can contradict.

@@ -1,0 +1,53 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::Result;
+
+pub(crate) const HELP: &str = "\
+Measures pkgld against other linkers and cp.
+
+  cargo bench --bench link -- [OPTION]...
+
+  --sizes MB,...   archive sizes in megabytes (default 3,16,71,156,1000)
+  --runs N         counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
+  --dir DIRECTORY  where images are written (default target/bench); the table names its file system
+  --help           this text
+";
+
+pub(crate) struct Arguments {
+    pub(crate) sizes: Vec<u64>,
+    pub(crate) runs: Option<usize>,
+    pub(crate) directory: PathBuf,
+    pub(crate) help: bool,
+}
+
+impl Arguments {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let mut parsed = Self {
+            sizes: vec![3, 16, 71, 156, 1000],
+            runs: None,
+            directory: PathBuf::from("target/bench"),
+            help: false,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--sizes" => {
+                    let sizes: std::result::Result<_, _> = value()?.split(',').map(str::parse).collect();
+                    parsed.sizes = sizes.map_err(|error| format!("--sizes: {error}"))?;
+                }
+                "--runs" => {
+                    let runs: usize = value()?.parse().map_err(|error| format!("--runs: {error}"))?;
+                    parsed.runs = Some(runs.max(1));
+                }
+                "--dir" => parsed.directory = PathBuf::from(value()?),
+                "--help" => parsed.help = true,
+                // Cargo adds it.
+                "--bench" => {}
+                other => return Err(format!("unknown argument {other}\n\n{HELP}").into()),
+            }
+        }
+        Ok(parsed)
+    }
+}

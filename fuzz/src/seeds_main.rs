@@ -1,0 +1,17 @@
+//! Writes the seeds of every fuzz target to `fuzz/corpus/TARGET/`, where `cargo fuzz run` takes them from.
+
+use std::fs;
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    for (target, seeds) in pkgld_fuzz::seeds() {
+        let directory = corpus.join(target.name);
+        fs::create_dir_all(&directory)?;
+        for (index, seed) in seeds.iter().enumerate() {
+            fs::write(directory.join(format!("seed{index:03}")), seed)?;
+        }
+        println!("{}: {} seeds", target.name, seeds.len());
+    }
+    Ok(())
+}

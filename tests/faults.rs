@@ -1,0 +1,312 @@
+//! What happens to the output when something goes wrong: a clear message, exit status 1, nothing left behind, and what
+//! stood under the output's name untouched.
+#![cfg(unix)]
+
+use std::fs::{self, File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const FORMER: &[u8] = b"what stood here before";
+
+/// A directory with nothing but a former output in it.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        fs::write(directory.path().join("out"), FORMER).expect("a former output");
+        Self { directory }
+    }
+
+    fn output(&self) -> PathBuf {
+        self.directory.path().join("out")
+    }
+
+    /// Fails unless the former output is all that is there.
+    fn assert_untouched(&self) {
+        self.assert_alone();
+        assert_eq!(fs::read(self.output()).expect("the former output"), FORMER, "the former output was changed");
+    }
+
+    /// Fails if anything but the output is there.
+    fn assert_alone(&self) {
+        let entries = fs::read_dir(self.directory.path()).expect("the directory");
+        let names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(names, ["out"], "something was left behind");
+    }
+}
+
+/// A small archive that links.
+fn archive() -> PathBuf {
+    smallest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).expect("a committed archive")
+}
+
+fn smallest(directory: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).expect("the corpus").map(|entry| entry.expect("an entry").path());
+    let found = entries.filter_map(|path| {
+        if path.is_dir() { smallest(&path) } else { path.extension().is_some_and(|name| name == "a").then_some(path) }
+    });
+    found.min_by_key(|path| (path.metadata().expect("an archive").len(), path.clone()))
+}
+
+fn pkgld(output: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+    command.args(["-flavor", "gnu", "", "-shared", "-o"]).arg(output).stdin(Stdio::null());
+    command
+}
+
+fn link(archive: &Path, output: &Path) -> Command {
+    let mut command = pkgld(output);
+    command.arg("--whole-archive").arg(archive).arg("--no-whole-archive");
+    command
+}
+
+/// Runs a command that has to fail with status 1 and one of `texts` in its message.
+#[track_caller]
+fn assert_fails(command: &mut Command, texts: &[&str]) {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let message = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(1), "{status}: {message}");
+    assert!(texts.iter().any(|text| message.contains(text)), "none of {texts:?} in the message:\n{message}");
+    assert!(stdout.is_empty(), "a message on standard output");
+}
+
+#[track_caller]
+fn assert_links(command: &mut Command) -> Vec<u8> {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    assert!(status.success(), "{status}: {}", String::from_utf8_lossy(&stderr));
+    stdout
+}
+
+/// The image that a good link writes.
+fn image() -> Vec<u8> {
+    let place = Place::new();
+    assert_links(&mut link(&archive(), &place.output()));
+    place.assert_alone();
+    fs::read(place.output()).expect("the image")
+}
+
+/// Says in the summary of `tests/run` that a test could not be run here, and why.
+fn skip(test: &str, reason: &str) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests");
+    fs::create_dir_all(&directory).expect("a directory for logs");
+    let mut file =
+        File::options().create(true).append(true).open(directory.join("skipped")).expect("the list of skips");
+    std::io::Write::write_all(&mut file, format!("skipped: {test}: {reason}\n").as_bytes()).expect("a line for a skip");
+}
+
+#[test]
+fn missing_input() {
+    let place = Place::new();
+    assert_fails(&mut link(Path::new("no/such/archive"), &place.output()), &["no/such/archive"]);
+    place.assert_untouched();
+}
+
+#[test]
+fn truncated_archive() {
+    let whole = fs::read(archive()).expect("an archive");
+    let inputs = tempfile::tempdir().expect("a temporary directory");
+    let path = inputs.path().join("truncated");
+    for part in 1..8 {
+        fs::write(&path, &whole[..whole.len() * part / 8]).expect("a truncated archive");
+        let place = Place::new();
+        assert_fails(&mut link(&path, &place.output()), &[&path.display().to_string()]);
+        place.assert_untouched();
+    }
+}
+
+#[test]
+fn undefined_symbols() {
+    let place = Place::new();
+    assert_fails(link(&archive(), &place.output()).args(["-z", "defs"]), &["undefined symbol"]);
+    place.assert_untouched();
+}
+
+#[test]
+fn missing_library() {
+    let place = Place::new();
+    let mut command = link(&archive(), &place.output());
+    assert_fails(command.args(["-L/no/such/directory", "-lnosuchlibrary"]), &["/no/such/directory"]);
+    place.assert_untouched();
+}
+
+#[test]
+fn unknown_option() {
+    let place = Place::new();
+    assert_fails(link(&archive(), &place.output()).arg("--hash-stile=gnu"), &["hash-style"]);
+    place.assert_untouched();
+}
+
+#[test]
+fn missing_directory() {
+    let place = Place::new();
+    let output = place.directory.path().join("no/such/out");
+    assert_fails(&mut link(&archive(), &output), &[&output.display().to_string()]);
+    place.assert_untouched();
+}
+
+#[test]
+fn output_is_a_directory() {
+    let place = Place::new();
+    let output = place.directory.path().to_owned();
+    assert_fails(&mut link(&archive(), &output), &[&output.display().to_string()]);
+    place.assert_untouched();
+}
+
+#[test]
+fn read_only_directory() {
+    let place = Place::new();
+    let output = place.output();
+    let mut command = link(&archive(), &output);
+    // No permission keeps the superuser out, so the program runs as somebody else then.
+    let is_root = fs::metadata("/proc/self").map_or_else(|_| false, |data| data.uid() == 0);
+    let program = tempfile::tempdir().expect("a temporary directory");
+    if is_root {
+        fs::set_permissions(place.directory.path(), Permissions::from_mode(0o755)).expect("a readable directory");
+        fs::set_permissions(program.path(), Permissions::from_mode(0o755)).expect("a readable directory");
+        // Neither the program nor the archive need be where others can reach them.
+        let (copy, input) = (program.path().join("pkgld"), program.path().join("in"));
+        fs::copy(env!("CARGO_BIN_EXE_pkgld"), &copy).expect("a copy of the program");
+        fs::copy(archive(), &input).expect("a copy of the archive");
+        command = Command::new(copy);
+        command.args(["-flavor", "gnu", "-shared", "-o"]).arg(&output).arg("--whole-archive").arg(input);
+        command.current_dir("/").uid(65534).gid(65534);
+    } else {
+        fs::set_permissions(place.directory.path(), Permissions::from_mode(0o555)).expect("a read-only directory");
+    }
+    assert_fails(&mut command, &[&output.display().to_string()]);
+    fs::set_permissions(place.directory.path(), Permissions::from_mode(0o755)).expect("a writable directory");
+    place.assert_untouched();
+}
+
+/// The write fails half-way, as on a full disk: files may not grow beyond a few blocks.
+#[test]
+fn file_size_limit() {
+    let place = Place::new();
+    let mut limited = Command::new("sh");
+    // The signal is ignored in the program too then, so that the write fails instead.
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"]);
+    let inner = link(&archive(), &place.output());
+    limited.arg(inner.get_program()).args(inner.get_args());
+    assert_fails(&mut limited, &[&place.output().display().to_string()]);
+    place.assert_untouched();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn full_disk() {
+    let place = Place::new();
+    let disk = tempfile::tempdir().expect("a temporary directory");
+    // A file system of 64 KiB in a mount namespace of its own: it is gone when the command ends.
+    let script = "mount -t tmpfs -o size=64k tmpfs \"$0\" || exit 77
+        printf former >\"$0/out\"
+        \"$@\"
+        echo \"status $?, $(ls -A \"$0\"), $(cat \"$0/out\")\"";
+    let output = disk.path().join("out");
+    let inner = link(&archive(), &output);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script]).arg(disk.path());
+    let result = command.arg(inner.get_program()).args(inner.get_args()).output().expect("unshare, of util-linux");
+    let message = String::from_utf8_lossy(&result.stderr);
+    if !result.status.success() {
+        return skip("full_disk", &format!("this system lets nobody mount a small file system: {}", message.trim()));
+    }
+    assert_eq!(String::from_utf8_lossy(&result.stdout).trim(), "status 1, out, former", "{message}");
+    assert!(message.contains(&output.display().to_string()), "the message does not name the output: {message}");
+    place.assert_untouched();
+}
+
+#[test]
+fn full_device() {
+    if Path::new("/dev/full").exists() {
+        assert_fails(&mut link(&archive(), Path::new("/dev/full")), &["/dev/full"]);
+        assert!(fs::metadata("/dev/full").expect("the device").file_type().is_char_device(), "the device was replaced");
+    }
+}
+
+/// Julia's output file exists, is empty and has mode 0600; the image must be readable by others.
+#[test]
+fn mode_follows_the_umask() {
+    for umask in ["022", "077", "002"] {
+        let place = Place::new();
+        fs::set_permissions(place.output(), Permissions::from_mode(0o600)).expect("a private file");
+        let inner = link(&archive(), &place.output());
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        assert_links(command.arg(inner.get_program()).args(inner.get_args()));
+        let mask = u32::from_str_radix(umask, 8).expect("an octal number");
+        let mode = fs::metadata(place.output()).expect("the image").permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o777 & !mask, "mode {mode:o} with umask {umask}");
+        place.assert_alone();
+    }
+}
+
+/// Somebody who has the former output open or mapped keeps it: the new one is another file.
+#[test]
+fn former_output_lives_on() {
+    let place = Place::new();
+    let mut former = File::open(place.output()).expect("the former output");
+    assert_links(&mut link(&archive(), &place.output()));
+    let mut contents = Vec::new();
+    former.read_to_end(&mut contents).expect("the former output");
+    assert_eq!(contents, FORMER);
+}
+
+#[test]
+fn standard_output() {
+    // A pipe: written in place.
+    assert!(assert_links(&mut link(&archive(), Path::new("/dev/stdout"))) == image(), "another image through a pipe");
+}
+
+#[test]
+fn null_device() {
+    assert_links(&mut link(&archive(), Path::new("/dev/null")));
+    assert!(fs::metadata("/dev/null").expect("the device").file_type().is_char_device(), "the device was replaced");
+}
+
+#[test]
+fn fifo() {
+    let place = Place::new();
+    fs::remove_file(place.output()).expect("the former output can go");
+    let made = Command::new("mkfifo").arg(place.output()).status().expect("mkfifo, of coreutils");
+    assert!(made.success());
+    let path = place.output();
+    let reader = thread::spawn(move || fs::read(path));
+    assert_links(&mut link(&archive(), &place.output()));
+    let bytes = reader.join().expect("the reader ends").expect("the FIFO can be read");
+    assert!(bytes == image(), "another image through a FIFO");
+    assert!(fs::metadata(place.output()).expect("the FIFO").file_type().is_fifo(), "the FIFO was replaced");
+}
+
+/// Whenever the program is killed, either the former output is there or the whole new one, and nothing else.
+#[test]
+#[cfg(target_os = "linux")]
+fn killed() {
+    let expected = image();
+    let mut longest = Duration::ZERO;
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert_links(&mut link(&archive(), &Place::new().output()));
+        longest = longest.max(began.elapsed());
+    }
+    let mut deaths = 0;
+    for step in 0..60 {
+        let place = Place::new();
+        let mut child = link(&archive(), &place.output()).stderr(Stdio::null()).spawn().expect("the program starts");
+        thread::sleep(longest * step / 50);
+        child.kill().expect("a signal can be sent");
+        let status = child.wait().expect("the program ends");
+        deaths += u32::from(status.signal().is_some());
+        place.assert_alone();
+        let contents = fs::read(place.output()).expect("an output");
+        assert!(contents == FORMER || contents == expected, "a part of an image after {step} steps");
+    }
+    assert!(deaths > 0, "the program was never killed before its end");
+}
