@@ -28,6 +28,9 @@ const ANCHORS: [(&[u8], Anchor); 13] = [
 /// # Errors
 /// Common symbols too large for an address space; definitions of versioned symbols.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+    // Debuggers look for this one by name, whether or not an object mentions it.
+    let dynamic = link.symbols.intern(b"_DYNAMIC");
+    link.symbols.get_mut(dynamic).flags.set(GlobalFlags::IN_OBJECT);
     for (name, anchor) in ANCHORS {
         if let Some((id, _)) = link.symbols.find(name)
             && link.symbols.get(id).definition == Definition::Undefined
