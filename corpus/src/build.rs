@@ -21,6 +21,9 @@ pub(crate) fn program(spec: &Spec) -> Program {
     builder.program
 }
 
+/// Values that a function under pressure keeps alive: more than the registers that a call preserves.
+const HELD: usize = 7;
+
 struct Builder<'a> {
     spec: &'a Spec,
     rng: Rng,
@@ -92,6 +95,7 @@ impl Builder<'_> {
             name,
             shard,
             kind: Kind::Native,
+            held: None,
             ops,
             nounwind: false,
             frames: Some(2),
@@ -299,8 +303,7 @@ impl Builder<'_> {
         let name = format!("jfptr_{name}_{}", self.number());
         let id = self.function(name, Vec::new());
         self.program.functions[id].kind = Kind::Boxed(native);
-        // Wrappers have no line of source.
-        self.program.functions[id].frames = None;
+        self.program.functions[id].frames = Some(0);
         id
     }
 
@@ -311,15 +314,28 @@ impl Builder<'_> {
         if all == 0 {
             return;
         }
-        let texts = 1..4;
+        let first = self.program.texts.len();
+        for i in 0..shape.texts {
+            let text =
+                ["the argument is out of range", "größer als erwartet: ", "not implemented for this type"][i % 3];
+            // Some are the same in several places, as they are in Julia's images.
+            self.text(&if i % 4 == 0 { text.to_owned() } else { format!("{text} {i}") });
+        }
+        let texts = if shape.texts == 0 { 1..4 } else { first..self.program.texts.len() };
         let mut natives: Vec<FnId> = Vec::with_capacity(shape.natives);
         let mut leaves: Vec<FnId> = Vec::new();
         let words = ["push", "größe", "Δx", "iterate", "show", "convert", "_mapreduce", "setindexNOT.", "YY.f", "SUM."];
         for i in 0..shape.natives {
-            // A share of the whole: what is due after this function less what was due before.
-            let due = |total: usize| (i + 1) * total / all - i * total / all;
+            let due = |total: usize| share(i, all, total);
+            let due_native = |total: usize| share(i, shape.natives, total);
             let mut ops = Vec::new();
-            for k in 0..due(shape.data_uses) {
+            let mut uses = due(shape.data_uses);
+            let mut held = None;
+            if uses > 1 && (i * 61) % 100 < shape.pressure_percent {
+                held = Some((5 + i % 2, HELD));
+                uses -= 1;
+            }
+            for k in 0..uses {
                 let r = self.rng.next() as usize;
                 ops.push(match (i + k) % 8 {
                     5 => Op::Const(r % self.program.consts.len()),
@@ -331,20 +347,19 @@ impl Builder<'_> {
             for _ in 0..due(shape.imports) {
                 ops.push(Op::Object(self.rng.below(names::OBJECTS.len())));
             }
-            let calls = due(shape.calls.saturating_sub(2 * shape.boxed));
-            let leaf = calls == 0 || i % 3 != 2 || leaves.is_empty();
-            for k in 0..calls {
-                ops.push(if leaf || k % 2 == 0 {
-                    Op::Runtime(self.rng.below(names::FUNCTIONS.len()))
-                } else {
-                    Op::Call(leaves[self.rng.below(leaves.len())])
-                });
+            for _ in 0..due_native(shape.runtime_calls) {
+                ops.push(Op::Runtime(self.rng.below(names::FUNCTIONS.len())));
             }
-            for _ in 0..due(shape.pools) {
+            // Only functions without such calls are called, so that running one does not run a tree of them.
+            let calls = if leaves.is_empty() { 0 } else { due_native(shape.local_calls) };
+            for _ in 0..calls {
+                ops.push(Op::Call(leaves[self.rng.below(leaves.len())]));
+            }
+            for _ in 0..due_native(shape.pools) {
                 let r = self.rng.next();
                 ops.push(Op::Pool { mul: 1.0 + (r & 0xffff) as f64 / 64.0, add: (r >> 16 & 0xffff_ffff) as f64 });
             }
-            for _ in 0..due(shape.switches) {
+            for _ in 0..due_native(shape.switches) {
                 ops.push(Op::Switch { seed: self.rng.next(), cases: 8 });
             }
             for _ in 0..due(shape.arithmetic / 37) {
@@ -359,10 +374,10 @@ impl Builder<'_> {
             }
             let word = words[i % words.len()];
             let id = self.native(word, ops);
-            let due_frames = (i + 1) * shape.frames / shape.natives - i * shape.frames / shape.natives;
-            self.program.functions[id].frames = Some(due_frames as u32);
+            self.program.functions[id].frames = Some(due_native(shape.frames) as u32);
+            self.program.functions[id].held = held;
             self.program.functions[id].nounwind = (i * 37) % 100 >= shape.unwind_percent;
-            if leaf {
+            if calls == 0 {
                 leaves.push(id);
             }
             natives.push(id);
@@ -371,10 +386,7 @@ impl Builder<'_> {
         for i in 0..shape.boxed {
             let native = natives[(splitmix64(i as u64 ^ fnv1a(b"boxed")) % natives.len() as u64) as usize];
             let id = self.boxed(native, words[i % words.len()]);
-            let due = |total: usize| {
-                let i = shape.natives + i;
-                (i + 1) * total / all - i * total / all
-            };
+            let due = |total: usize| share(shape.natives + i, all, total);
             let mut ops: Vec<Op> =
                 (0..due(shape.data_uses)).map(|_| Op::Gvar(self.rng.below(shape.gvars.max(8)))).collect();
             for _ in 0..due(shape.imports) {
@@ -387,4 +399,9 @@ impl Builder<'_> {
             self.program.boxed_probes.push(Probe { function: id, what: "one of the mass, boxed" });
         }
     }
+}
+
+/// What of `total` falls to the `i`th of `all`, so that it is dealt out evenly and completely.
+fn share(i: usize, all: usize, total: usize) -> usize {
+    (i + 1) * total / all - i * total / all
 }

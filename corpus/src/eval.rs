@@ -25,7 +25,11 @@ impl Program {
     /// The result of function `id` for `v` once the loader has chosen CPU target `target`.
     pub(crate) fn eval(&self, id: FnId, v: u64, target: u32) -> u64 {
         let function = &self.functions[id];
-        let v = function.ops.iter().fold(v, |v, op| self.step(op, v, target));
+        let held = function.held.map_or(&[][..], |(table, count)| &self.consts[table].value[..count]);
+        let v = function.ops.iter().fold(v, |v, op| {
+            let v = self.step(op, v, target);
+            held.iter().enumerate().fold(v, |v, (i, &word)| if i % 2 == 0 { v ^ word } else { v.wrapping_add(word) })
+        });
         let v = match function.kind {
             Kind::Native => v,
             Kind::Boxed(native) => self.eval(native, v, target),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::julia::Tables;
 use crate::manifest::{Call, Export, Manifest, Unwind};
 use crate::program::{Probe, Program};
+use crate::sysimg::Sysimg;
 use crate::{Spec, ar, build, elf, ir, llc, names};
 
 /// Calls that a manifest lists of the mass of functions; the probes are all listed.
@@ -39,36 +40,88 @@ impl Generated {
 /// A missing `llc-N`, named with its Debian package; a failing one; a directory that cannot be written.
 pub fn generate(spec: &Spec, dir: &Path) -> io::Result<Generated> {
     fs::create_dir_all(dir)?;
-    let places = Generated::places(dir, &spec.name);
     let program = build::program(spec);
     let scratch = dir.join(format!(".{}.{}", spec.name, std::process::id()));
     fs::create_dir_all(&scratch)?;
     let members = compile_members(spec, &program, &scratch);
     fs::remove_dir_all(&scratch)?;
-    let members = members?;
-    let packed: Vec<ar::Member<'_>> = members
-        .iter()
+    pack(spec, members?, &manifest(spec, &program), dir)
+}
+
+/// Makes `NAME.a` and `NAME.expect` in `dir` from an archive that was made before: the same code, with `spec`'s heap
+/// image, seed and name. Needs no compiler, and takes the time and space of what is not zero.
+///
+/// # Errors
+/// An archive that cannot be read or is not of this generator; a directory that cannot be written.
+///
+/// # Panics
+/// If `spec` is of another target, Julia or LLVM than the archive.
+pub fn generate_from(archive: &Path, spec: &Spec, dir: &Path) -> io::Result<Generated> {
+    fs::create_dir_all(dir)?;
+    let mut manifest = Manifest::read(&archive.with_extension("expect"))?;
+    assert_eq!((&*manifest.target, manifest.julia, manifest.llvm), (spec.target.name, spec.julia, spec.llvm));
+    (manifest.heap, manifest.heap_align) = (spec.heap, spec.heap_align);
+    (manifest.heap_seed, manifest.heap_stride) = (spec.seed, spec.heap_stride);
+    let bytes = fs::read(archive)?;
+    let members = ar::members(&bytes).ok_or_else(|| io::Error::other(format!("{}: broken", archive.display())))?;
+    let image = image_member(spec);
+    let code = members.iter().filter(|(name, _)| *name != image);
+    pack(spec, code.map(|(name, bytes)| (name.to_string(), bytes.to_vec())).collect(), &manifest, dir)
+}
+
+/// The member with the heap image as `llc` compiles it: what [`written_sysimg`] must equal. For small heap images.
+///
+/// # Errors
+/// As of [`generate`].
+pub fn reference_sysimg(spec: &Spec, dir: &Path) -> io::Result<Vec<u8>> {
+    fs::create_dir_all(dir)?;
+    llc::compile(spec, dir, image_member(spec), &ir::sysimg(spec))
+}
+
+/// The member with the heap image as the generator writes it.
+pub fn written_sysimg(spec: &Spec) -> Vec<u8> {
+    let mut out = io::Cursor::new(Vec::new());
+    Sysimg::new(spec).write(&mut out).expect("writing to memory does not fail");
+    out.into_inner()
+}
+
+/// The name of the member with the heap image.
+fn image_member(spec: &Spec) -> &'static str {
+    if spec.julia.tables() == Tables::Sysimg { "data.o" } else { "sysimg.o" }
+}
+
+/// Writes the archive of compiled members and the heap image, and the manifest.
+fn pack(spec: &Spec, code: Vec<(String, Vec<u8>)>, manifest: &Manifest, dir: &Path) -> io::Result<Generated> {
+    let places = Generated::places(dir, &spec.name);
+    let mut members: Vec<ar::Member> = code
+        .into_iter()
         .map(|(name, bytes)| ar::Member {
-            name: name.clone(),
-            bytes,
-            symbols: elf::defined_globals(bytes).expect("llc writes objects of 64-bit ELF"),
+            name,
+            symbols: elf::defined_globals(&bytes).expect("llc writes objects of 64-bit ELF"),
+            contents: ar::Contents::Bytes(bytes),
         })
         .collect();
-    let mut out = BufWriter::new(File::create(&places.archive)?);
-    ar::write(&mut out, &packed, spec.sym64)?;
+    let sysimg = Sysimg::new(spec);
+    members.push(ar::Member {
+        name: image_member(spec).to_owned(),
+        symbols: sysimg.symbols.clone(),
+        contents: ar::Contents::Sysimg(sysimg),
+    });
+    // A new file under the name, not the old one's inode: another process may be reading that.
+    let partial = dir.join(format!(".{}.{}.a", spec.name, std::process::id()));
+    let mut out = BufWriter::new(File::create(&partial)?);
+    ar::write(&mut out, &members, spec.sym64)?;
     out.flush()?;
-    fs::write(&places.expect, manifest(spec, &program).to_string())?;
+    fs::write(&places.expect, manifest.to_string())?;
+    fs::rename(&partial, &places.archive)?;
     Ok(places)
 }
 
-/// The objects in the archive's order, compiled by as many threads as there are processors.
+/// The objects of code in the archive's order, compiled by as many threads as there are processors.
 fn compile_members(spec: &Spec, program: &Program, scratch: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     let names: Vec<String> = match spec.julia.tables() {
-        Tables::Sysimg => vec!["text.o".to_owned(), "data.o".to_owned()],
-        _ => {
-            let texts = (0..spec.shards).map(|shard| format!("text#{shard}.o"));
-            texts.chain(["metadata.o".to_owned(), "sysimg.o".to_owned()]).collect()
-        }
+        Tables::Sysimg => vec!["text.o".to_owned()],
+        _ => (0..spec.shards).map(|shard| format!("text#{shard}.o")).chain(["metadata.o".to_owned()]).collect(),
     };
     let objects: Vec<Mutex<io::Result<Vec<u8>>>> = names.iter().map(|_| Mutex::new(Ok(Vec::new()))).collect();
     let next = AtomicUsize::new(0);
@@ -81,8 +134,6 @@ fn compile_members(spec: &Spec, program: &Program, scratch: &Path) -> io::Result
                     let Some(name) = names.get(index) else { return };
                     let assembly = match name.as_str() {
                         "metadata.o" => ir::metadata(spec, program),
-                        "sysimg.o" => ir::sysimg(spec),
-                        "data.o" => ir::data_1_9(spec),
                         _ => ir::shard(spec, program, index),
                     };
                     let object = llc::compile(spec, scratch, name, &assembly);
@@ -129,7 +180,7 @@ fn manifest(spec: &Spec, program: &Program) -> Manifest {
         heap: spec.heap,
         heap_align: spec.heap_align,
         heap_seed: spec.seed,
-        heap_stride: 8,
+        heap_stride: spec.heap_stride,
         function_gvars: (program.gvars.iter().enumerate())
             .filter_map(|(index, gvar)| Some((index as u32, names::FUNCTIONS[gvar.value?].to_owned())))
             .collect(),

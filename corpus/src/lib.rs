@@ -23,8 +23,10 @@ mod generate;
 mod ir;
 mod llc;
 mod names;
+pub mod presets;
 mod program;
 mod spec;
+mod sysimg;
 
 pub mod julia;
 pub mod loader;
@@ -34,7 +36,7 @@ pub mod stubs;
 pub mod target;
 
 pub use committed::{Entry, committed};
-pub use generate::{Generated, generate};
+pub use generate::{Generated, generate, generate_from, reference_sysimg, written_sysimg};
 pub use julia::Julia;
 pub use manifest::Manifest;
 pub use spec::{Shape, Spec};

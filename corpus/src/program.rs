@@ -97,6 +97,10 @@ pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) shard: usize,
     pub(crate) kind: Kind,
+    /// A constant table of 64 words and how many of them are read at the start and used after each operation: values
+    /// that live through the whole function, as in Julia's functions, where full registers let the base of the GOT be
+    /// computed more than once.
+    pub(crate) held: Option<(usize, usize)>,
     pub(crate) ops: Vec<Op>,
     /// Without an entry in `.eh_frame`.
     pub(crate) nounwind: bool,

@@ -25,6 +25,9 @@ pub struct Spec {
     pub heap: u64,
     /// Its alignment in bytes, a power of two.
     pub heap_align: u64,
+    /// The distance in bytes of the heap image's words that are set, a multiple of eight; the others, but the last, are
+    /// zero, and a hole in the file.
+    pub heap_stride: u64,
     /// Decides everything that is random.
     pub seed: u64,
     /// `/SYM64/` for the archive's symbol table in place of `/`.
@@ -44,14 +47,20 @@ pub struct Shape {
     pub boxed: usize,
     /// Of a hundred native functions, how many have an entry in `.eh_frame`.
     pub unwind_percent: usize,
+    /// Of a hundred native functions, how many keep the registers full from start to end.
+    pub pressure_percent: usize,
     /// Slots that the loader fills.
     pub gvars: usize,
     /// Reads of the image's own data: slots, constants, strings.
     pub data_uses: usize,
     /// Reads of the runtime's data.
     pub imports: usize,
-    /// Calls, half of them of the runtime, half of other functions of the image.
-    pub calls: usize,
+    /// Calls of the runtime, beside the one of each boxed function.
+    pub runtime_calls: usize,
+    /// Calls between native functions.
+    pub local_calls: usize,
+    /// Strings.
+    pub texts: usize,
     /// Operations with two constants of a constant pool each.
     pub pools: usize,
     /// Jump tables of eight entries.
@@ -75,17 +84,21 @@ impl Spec {
             targets: 2,
             heap: 16 << 10,
             heap_align: julia.heap_align(),
+            heap_stride: 8,
             seed: splitmix64(julia.llvm().into()),
             sym64: false,
             cold_libcall: false,
             shape: Shape {
                 natives: 24,
                 boxed: 8,
-                unwind_percent: 60,
+                unwind_percent: 90,
+                pressure_percent: 30,
                 gvars: 24,
                 data_uses: 90,
                 imports: 16,
-                calls: 40,
+                runtime_calls: 30,
+                local_calls: 10,
+                texts: 6,
                 pools: 4,
                 switches: 2,
                 frames: 200,

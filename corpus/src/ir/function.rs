@@ -85,6 +85,7 @@ impl Body<'_, '_> {
             self.value = self.set(&format!("load i64, ptr {cell}, align 8"));
         }
         self.describe(lines, "x", true);
+        let held = self.hold(function.held);
         let frames = function.frames.unwrap_or(0);
         let count = function.ops.len() as u32;
         for (i, op) in function.ops.iter().enumerate() {
@@ -94,6 +95,9 @@ impl Body<'_, '_> {
                 self.place = Some(self.shard.debug.location(lines, depth));
             }
             self.op(op);
+            for (i, word) in held.iter().enumerate() {
+                self.binary(if i % 2 == 0 { "xor" } else { "add" }, word);
+            }
         }
         if let Some(lines) = lines {
             self.place = Some(self.shard.debug.location(lines, 0));
@@ -184,6 +188,20 @@ impl Body<'_, '_> {
     fn word(&mut self, base: &str, index: &str) -> String {
         let address = self.set(&format!("getelementptr inbounds i64, ptr {base}, i64 {index}"));
         self.load("i64", &address)
+    }
+
+    /// Reads the words that the function holds.
+    fn hold(&mut self, held: Option<(usize, usize)>) -> Vec<String> {
+        let Some((table, count)) = held else { return Vec::new() };
+        let table = &self.shard.program.consts[table];
+        let name = self.shard.variable(&table.name, table.shard);
+        (0..count)
+            .map(|index| {
+                let address = self.set(&format!("getelementptr inbounds i64, ptr {name}, i64 {index}"));
+                // Atomic, lest each be read again where it is wanted.
+                self.set(&format!("load atomic i64, ptr {address} unordered, align 8"))
+            })
+            .collect()
     }
 
     fn object(&mut self, object: usize) -> String {

@@ -114,14 +114,7 @@ pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
     module.finish(spec, "metadata", &flags(spec))
 }
 
-/// `data.o` of 1.9.
-pub(crate) fn data_1_9(spec: &Spec) -> String {
-    let mut module = Module::new();
-    heap(spec, &mut module);
-    module.finish(spec, "data", &flags(spec))
-}
-
-/// `sysimg.o`: the heap image.
+/// `sysimg.o`, `data.o` in 1.9: the heap image. The generator writes this member itself; this is what it is compared to.
 pub(crate) fn sysimg(spec: &Spec) -> String {
     let mut module = Module::new();
     heap(spec, &mut module);
@@ -132,7 +125,8 @@ pub(crate) fn sysimg(spec: &Spec) -> String {
     if spec.julia >= Julia::V1_14 {
         module.define(&format!("@jl_system_image_checksum = constant i32 {}", spec.checksum() as i32));
     }
-    module.finish(spec, "sysimg", &flags(spec))
+    let name = if spec.julia.tables() == Tables::Sysimg { "data" } else { "sysimg" };
+    module.finish(spec, name, &flags(spec))
 }
 
 fn heap(spec: &Spec, module: &mut Module) {

@@ -8,7 +8,7 @@ mod image;
 mod tables;
 mod text;
 
-pub(crate) use image::{data_1_9, metadata, sysimg};
+pub(crate) use image::{metadata, sysimg};
 pub(crate) use text::shard;
 
 use std::collections::BTreeMap;

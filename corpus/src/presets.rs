@@ -1,0 +1,235 @@
+//! The archives that have a name: those that are committed, and the sizes that tests and benchmarks ask for.
+
+use std::io;
+use std::path::Path;
+
+use crate::generate::{Generated, generate};
+use crate::julia::Julia;
+use crate::mix::{fnv1a, splitmix64};
+use crate::spec::{Shape, Spec};
+use crate::target::{FREEBSD_X86_64, LINUX_X86_64, Target};
+
+/// A named archive.
+#[derive(Clone, Debug)]
+pub struct Preset {
+    /// What to make; its name is the preset's.
+    pub spec: Spec,
+    /// Whether it is part of the source tree, in the folder of its target.
+    pub committed: bool,
+    /// What it is good for.
+    pub about: &'static str,
+}
+
+/// What was counted on an archive that Julia 1.11.1 wrote, one shard, `-g1`: bytes, and relocations of the text member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The preset that imitates it.
+    pub preset: &'static str,
+    /// Which archive it was.
+    pub of: &'static str,
+    /// Bytes of `.text`.
+    pub text: usize,
+    /// Bytes of the heap image.
+    pub heap: u64,
+    /// Bytes of `.debug_info`.
+    pub debug_info: usize,
+    /// Bytes of `.symtab` and `.strtab`.
+    pub symbols: usize,
+    /// Relocations by kind, in the order of [`KINDS`].
+    pub relocations: [usize; 7],
+}
+
+/// The seven kinds of relocation that the archives of Julia 1.11 and 1.13 have: psABI names without `R_X86_64_`.
+pub const KINDS: [&str; 7] = ["GOTPC32", "GOTOFF64", "REX_GOTPCRELX", "PLT32", "PC32", "64", "32"];
+
+/// The archives that the size presets imitate.
+pub const COUNTED: [Counted; 4] = [
+    Counted {
+        preset: "3m",
+        of: "a test package, 6 functions",
+        text: 95_704,
+        heap: 2_436_508,
+        debug_info: 106_499,
+        symbols: 32_761,
+        relocations: [328, 866, 109, 444, 545, 3_527, 6_848],
+    },
+    Counted {
+        preset: "16m",
+        of: "a test package, 300 functions",
+        text: 616_232,
+        heap: 12_145_044,
+        debug_info: 666_734,
+        symbols: 88_035,
+        relocations: [2_371, 6_246, 803, 3_869, 1_828, 21_189, 45_612],
+    },
+    Counted {
+        preset: "71m",
+        of: "Pkg",
+        text: 3_614_728,
+        heap: 50_023_780,
+        debug_info: 2_845_032,
+        symbols: 621_294,
+        relocations: [14_068, 39_822, 7_122, 26_813, 11_700, 96_564, 171_397],
+    },
+    Counted {
+        preset: "156m",
+        of: "the system image",
+        text: 8_069_112,
+        heap: 113_129_056,
+        debug_info: 5_361_576,
+        symbols: 1_414_867,
+        relocations: [31_086, 83_270, 15_676, 57_208, 30_808, 191_545, 334_796],
+    },
+];
+
+impl Counted {
+    /// The shape whose archive has these counts.
+    ///
+    /// The constants are measured: what the probes have anyway, and what a function of the mass comes to with LLVM 16.
+    /// In Julia's functions the registers are full, and the base of the GOT is computed about twice in each.
+    fn shape(&self) -> Shape {
+        let [gotpc, gotoff, gotpcrel, plt, pc, _, r32] = self.relocations;
+        let functions = gotpc * 53 / 100;
+        let boxed = functions / 4;
+        let natives = functions - boxed;
+        let switches = natives / 16;
+        // An entry of `.eh_frame` for each function, eight of each jump table, one for each variable.
+        let gvars = pc - 60 - functions - 8 * switches;
+        Shape {
+            natives,
+            boxed,
+            unwind_percent: 95,
+            pressure_percent: 60,
+            gvars,
+            data_uses: gotoff - 70,
+            imports: gotpcrel - 27,
+            runtime_calls: plt - 95 - boxed,
+            local_calls: natives / 3,
+            texts: (self.symbols - 7000 - 44 * functions - 42 * gvars) / 42,
+            pools: 0,
+            switches,
+            // Two strings for each inlined frame and for each function.
+            frames: r32 / 2 - functions,
+            arithmetic: (self.text - 12_000 - 245 * functions) * 10 / 16,
+        }
+    }
+
+    fn spec(&self, julia: Julia) -> Spec {
+        let mut spec = Spec::new(LINUX_X86_64, julia);
+        spec.name = self.preset.to_owned();
+        spec.targets = 1;
+        spec.heap = self.heap;
+        spec.shape = self.shape();
+        spec
+    }
+}
+
+/// Many relocations for its size: `thousandths` of 50 MB of code and 300 MB of heap image, 3.2 million relocations.
+fn heavy(name: &str, shards: usize, thousandths: usize) -> Spec {
+    let part = |total: usize| total * thousandths / 1000;
+    let mut spec = Spec::new(LINUX_X86_64, Julia::V1_12);
+    spec.name = name.to_owned();
+    spec.shards = shards;
+    spec.targets = 1;
+    spec.heap = part(300_000_000) as u64;
+    spec.shape = Shape {
+        natives: part(90_000),
+        boxed: part(22_000),
+        unwind_percent: 95,
+        pressure_percent: 60,
+        gvars: part(199_000),
+        data_uses: part(560_000),
+        imports: part(60_000),
+        runtime_calls: part(250_000),
+        local_calls: part(60_000),
+        texts: part(40_000),
+        pools: part(10_000),
+        switches: part(5_000),
+        frames: part(400_000),
+        arithmetic: part(14_000_000),
+    };
+    spec
+}
+
+/// All presets: first those that are committed.
+pub fn presets() -> Vec<Preset> {
+    let mut presets = Vec::new();
+    let mut add = |spec: Spec, committed: bool, about: &'static str| presets.push(Preset { spec, committed, about });
+
+    for julia in Julia::ALL {
+        add(Spec::new(LINUX_X86_64, julia), true, "one shard, line tables, clones");
+    }
+    let variant = |target: Target, julia: Julia, suffix: &str, change: &dyn Fn(&mut Spec)| {
+        let mut spec = Spec::new(target, julia);
+        spec.name = format!("{}{suffix}", spec.name);
+        spec.seed = splitmix64(spec.seed ^ fnv1a(spec.name.as_bytes()));
+        change(&mut spec);
+        spec
+    };
+    let linux = |julia, suffix: &str, change: &dyn Fn(&mut Spec)| variant(LINUX_X86_64, julia, suffix, change);
+    let shards = |shards: usize| move |spec: &mut Spec| spec.shards = shards;
+    add(linux(Julia::V1_10, "-shards2", &shards(2)), true, "two shards");
+    add(linux(Julia::V1_11, "-shards4", &shards(4)), true, "four shards");
+    add(linux(Julia::V1_12, "-shards3", &shards(3)), true, "three shards");
+    add(linux(Julia::V1_14, "-shards2", &shards(2)), true, "two shards");
+    add(linux(Julia::V1_12, "-g0", &|spec| spec.debug = 0), true, "no debug information");
+    add(linux(Julia::V1_11, "-g2", &|spec| spec.debug = 2), true, "types and variables in the debug information");
+    add(linux(Julia::V1_12, "-sym64", &|spec| spec.sym64 = true), true, "/SYM64/ in place of the archive's /");
+    add(
+        linux(Julia::V1_10, "-cold", &|spec| spec.cold_libcall = true),
+        true,
+        "__udivti3 undefined, called on a path never taken: relies on lazy binding",
+    );
+    add(
+        linux(Julia::V1_13, "-64k", &|spec| (spec.heap, spec.heap_align) = (20_003, 65_536)),
+        true,
+        "heap image aligned to 64 KiB, of odd size",
+    );
+    let freebsd = |julia, suffix: &str, change: &dyn Fn(&mut Spec)| variant(FREEBSD_X86_64, julia, suffix, change);
+    add(freebsd(Julia::V1_10, "", &|_| {}), true, "one shard");
+    add(freebsd(Julia::V1_12, "-shards2", &shards(2)), true, "two shards; the heap image is in .ldata");
+    add(freebsd(Julia::V1_14, "", &|_| {}), true, "one shard");
+
+    for counted in &COUNTED {
+        add(counted.spec(Julia::V1_11), false, counted.of);
+    }
+    for julia in [Julia::V1_12, Julia::V1_13] {
+        for counted in &COUNTED {
+            let mut spec = counted.spec(julia);
+            spec.name = format!("{}-llvm{}", counted.preset, spec.llvm);
+            add(spec, false, counted.of);
+        }
+    }
+    let mut sharded = COUNTED[1].spec(Julia::V1_11);
+    (sharded.name, sharded.shards) = ("16m-shards4".to_owned(), 4);
+    add(sharded, false, "the same, JULIA_IMAGE_THREADS=4");
+    let mut large = COUNTED[3].spec(Julia::V1_11);
+    (large.name, large.heap) = ("1g".to_owned(), 1_000_000_000);
+    add(large, false, "the code of the system image with a heap image of 1 GB");
+    add(heavy("heavy-small", 2, 2), false, "many relocations: 0.1 MB of code, 1 MB of heap image");
+    add(heavy("heavy-medium", 4, 100), false, "many relocations: 5 MB of code, 30 MB of heap image");
+    add(heavy("heavy-large", 8, 1000), false, "many relocations: 50 MB of code, 300 MB of heap image, minutes to make");
+    presets
+}
+
+/// The preset of that name.
+pub fn preset(name: &str) -> Option<Preset> {
+    presets().into_iter().find(|preset| preset.spec.name == name)
+}
+
+/// Makes the preset in `dir` unless it is there already; the manifest's presence says that the archive is whole.
+///
+/// Two callers at once do the work twice, to the same result. An archive of an older generator stays until somebody
+/// removes the directory.
+///
+/// # Errors
+/// As of [`generate`](crate::generate()), and a name that is no preset's.
+pub fn cached(name: &str, dir: &Path) -> io::Result<Generated> {
+    let preset = preset(name)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: no preset of that name")))?;
+    let places = Generated::places(dir, name);
+    if places.archive.is_file() && places.expect.is_file() {
+        return Ok(places);
+    }
+    generate(&preset.spec, dir)
+}
