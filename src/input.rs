@@ -8,7 +8,6 @@ mod open;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::content::Content;
 use crate::archive::{Archive, MemberId};
 use crate::elf::library::SharedLibrary;
 use crate::error::{Error, Result};

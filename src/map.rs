@@ -41,7 +41,7 @@ impl Contents {
         let identity = Identity::of(path, &metadata)?;
         // The length of an empty file says nothing: those of /proc have contents.
         let contents = if !metadata.is_file() || metadata.len() == 0 {
-            read_stream(file)?
+            read_stream(file, STREAM_LIMIT)?
         } else if read {
             read_regular(file, metadata.len())?
         } else {
@@ -95,12 +95,62 @@ fn read_regular(file: File, size: u64) -> io::Result<Contents> {
     Ok(Contents::Read(bytes))
 }
 
-fn read_stream(file: File) -> io::Result<Contents> {
+/// All of a stream, if it has at most `limit` bytes.
+fn read_stream(file: File, limit: u64) -> io::Result<Contents> {
     let mut bytes = Vec::new();
-    let mut stream = file.take(STREAM_LIMIT);
+    let mut stream = file.take(limit);
     stream.read_to_end(&mut bytes)?;
     if stream.limit() == 0 && stream.into_inner().read(&mut [0])? > 0 {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, "a stream of more than 4 GiB"));
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("a stream of more than {limit} bytes")));
     }
     Ok(Contents::Read(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_mapped_or_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "contents").unwrap();
+        let (mapped, identity) = Contents::open(file.path(), false).unwrap();
+        assert!(matches!(mapped, Contents::Mapped(_)));
+        assert_eq!(mapped.bytes(), b"contents");
+        let (read, same) = Contents::open(file.path(), true).unwrap();
+        assert!(matches!(read, Contents::Read(_)));
+        assert_eq!(read.bytes(), b"contents");
+        assert_eq!(identity, same);
+        // A copy stays what it was.
+        std::fs::write(file.path(), "rewritten").unwrap();
+        assert_eq!(read.bytes(), b"contents");
+    }
+
+    #[test]
+    fn an_empty_file_has_no_bytes_and_a_directory_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for read in [false, true] {
+            assert!(Contents::open(file.path(), read).unwrap().0.bytes().is_empty());
+            let error = Contents::open(file.path().parent().unwrap(), read).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::IsADirectory);
+            let error = Contents::open(&file.path().join("gone"), read).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
+        }
+    }
+
+    #[test]
+    fn streams_are_bounded() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "contents").unwrap();
+        let read = |limit| read_stream(File::open(file.path()).unwrap(), limit);
+        assert_eq!(read(8).unwrap().bytes(), b"contents");
+        assert_eq!(read(7).unwrap_err().to_string(), "a stream of more than 7 bytes");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_has_no_length_is_read() {
+        assert!(!Contents::open(Path::new("/proc/self/maps"), false).unwrap().0.bytes().is_empty());
+        assert!(Contents::open(Path::new("/dev/null"), false).unwrap().0.bytes().is_empty());
+    }
 }

@@ -2,6 +2,8 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     clippy::cast_possible_truncation
 )]
 
@@ -97,7 +99,7 @@ fn member(name: &str, data: &[u8]) -> Vec<u8> {
     let name = format!("{name}{}", " ".repeat(16 - name.len()));
     let header = format!("{name}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, data.len());
     assert_eq!(header.len() as u64, HEADER_SIZE);
-    let padding: &[u8] = if data.len() % 2 == 0 { b"" } else { b"\n" };
+    let padding: &[u8] = if data.len().is_multiple_of(2) { b"" } else { b"\n" };
     [header.as_bytes(), data, padding].concat()
 }
 
@@ -185,9 +187,7 @@ fn every_changed_byte_is_survived() {
 fn truncation_names_the_member_and_the_place() {
     let files = [("first.o".to_owned(), vec![1; 10], vec![]), ("second.o".to_owned(), vec![2; 10], vec![])];
     let bytes = write(Dialect::Gnu, &files);
-    let read = |bytes: &[u8]| {
-        Archive::parse("lib.a", bytes)?.members().map(|member| member.map(drop)).collect::<Result<(), Error>>()
-    };
+    let read = |bytes: &[u8]| Archive::parse("lib.a", bytes)?.members().try_for_each(|member| member.map(drop));
     read(&bytes).unwrap();
     assert_eq!(
         message(read(&bytes[..bytes.len() - 1])),

@@ -222,6 +222,8 @@ impl<'a> Parser<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use proptest::collection::vec;
     use proptest::prelude::*;
 

@@ -225,7 +225,10 @@ impl Opener<'_, '_> {
                     opened.push((id, contents));
                     paths.push(path);
                 }
-                Err(error) => self.problems.push(Error::read(&path, named_by("thin archive", &name, &error))),
+                Err(error) => {
+                    let what = format!("{error}; thin archive {name} names it");
+                    self.problems.push(Error::read(&path, io::Error::new(error.kind(), what)));
+                }
             }
         }
         archive.members = opened;
@@ -296,7 +299,8 @@ impl Opener<'_, '_> {
                 Err(error) => return self.fail(&path, error),
             }
         }
-        let error = named_by("linker script", &script.display().to_string(), &ErrorKind::NotFound.into());
+        let what = format!("no such file; linker script {} names it", script.display());
+        let error = io::Error::new(ErrorKind::NotFound, what);
         self.problems.push(Error::read(Path::new(name), error));
     }
 
@@ -336,11 +340,6 @@ impl Opener<'_, '_> {
 fn is_absence(error: &io::Error) -> bool {
     use ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory | IsADirectory | InvalidInput | InvalidFilename)
-}
-
-/// The same error, with what led to the file.
-fn named_by(what: &str, name: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{error}; {what} {name} names it"))
 }
 
 /// `path` with the system root in the place of `=` or `$SYSROOT` at its start.

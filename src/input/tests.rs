@@ -1,4 +1,11 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation
+)]
 
 use std::fs;
 use std::path::Path;
@@ -186,8 +193,12 @@ fn what_cannot_be_linked_is_named() {
 
 #[test]
 fn libraries_for_other_machines_are_passed_over_if_the_target_is_known() {
+    // The x32 ABI has the machine's number and the smaller class.
+    let mut x32 = elf(3);
+    x32[4] = 1;
     let dir = directory(&[
         ("lib32/liba.so", &elf32(3)),
+        ("libx32/liba.so", &x32),
         ("lib32/libb.a", &archive(&elf32(1))),
         ("lib32/libc.so", b"OUTPUT_FORMAT(elf32-i386) INPUT(liba.so)"),
         ("lib64/liba.so", &elf(3)),
@@ -195,13 +206,13 @@ fn libraries_for_other_machines_are_passed_over_if_the_target_is_known() {
         ("lib64/libc.so", b"OUTPUT_FORMAT(elf64-x86-64) INPUT(liba.so)"),
     ]);
     let root = dir.path();
-    let mut options = options(root, &["lib32", "lib64"]);
+    let mut options = options(root, &["lib32", "libx32", "lib64"]);
     assert_eq!(opened(root, vec![library("a")], &options), ["SharedLibrary lib32/liba.so"]);
     options.target = Some(Target::LINUX_X86_64);
     let inputs = vec![library("a"), library("b"), library("c")];
     assert_eq!(opened(root, inputs.clone(), &options), ["SharedLibrary lib64/liba.so", "Archive lib64/libb.a"]);
     let inputs = Inputs::open(inputs, &options).unwrap();
-    assert_eq!(inputs.warnings().len(), 3);
+    assert_eq!(inputs.warnings().len(), 4);
     assert!(inputs.warnings()[0].ends_with("liba.so: passed over in the search: for another machine"));
     // Named by path it is not passed over: that it does not fit is for the link to say.
     assert_eq!(opened(root, vec![path(root.join("lib32/liba.so"))], &options), ["SharedLibrary lib32/liba.so"]);
@@ -261,6 +272,8 @@ fn scripts_name_libraries() {
         ["SharedLibrary one/libx.so.1", "Archive one/sub/y.a", "Archive two/libz.a", "SharedLibrary two/libw.so?"];
     assert_eq!(opened(root, vec![library("x")], &options), expected);
     assert_eq!(opened(root, vec![path(root.join("one/libx.so"))], &options), expected);
+    let twice = opened(root, vec![library("x"), library("x")], &options);
+    assert_eq!(twice, [&expected[..], &["Archive one/sub/y.a", "Archive two/libz.a"]].concat());
     let all_as_needed = opened(root, vec![as_needed(library("x"))], &options);
     assert_eq!(all_as_needed[0], "SharedLibrary one/libx.so.1?");
 }

@@ -23,7 +23,7 @@ use crate::bytes;
 /// The dynamic symbol table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbols<'a> {
-    /// `.dynsym`; it may reach beyond the last symbol if [`known`](Self::known) is not set.
+    /// `.dynsym`; what follows it in the file may be included.
     pub(super) entries: Entries<'a>,
     /// `.dynstr`.
     pub(super) strings: &'a [u8],

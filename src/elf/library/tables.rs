@@ -136,12 +136,10 @@ impl<'a> Tables<'a> {
         let mut at = 0_u64;
         for _ in 0..count {
             let field = |offset: u64| at.checked_add(offset);
-            let (flags, id) = (bytes::u16(table, field(2)?)?, bytes::u16(table, field(4)?)?);
+            let id = bytes::u16(table, field(4)?)?;
             let name = bytes::u32(table, field(bytes::u32(table, field(12)?)?.into())?)?;
             let next = bytes::u32(table, field(16)?)?;
-            if flags & VER_FLG_BASE == 0 {
-                versions.push(Version { id: VersionId(id), name: name.into() });
-            }
+            versions.push(Version { id: VersionId(id), name: name.into() });
             // There are only so many version numbers.
             if versions.len() > usize::from(u16::MAX) {
                 return None;
@@ -155,9 +153,6 @@ impl<'a> Tables<'a> {
         Some(versions)
     }
 }
-
-/// `VER_FLG_BASE`: the definition stands for the file itself.
-const VER_FLG_BASE: u16 = 1;
 
 /// The entries of a dynamic section up to its end mark.
 fn decode<D: Dyn<Endian = LE>>(entries: &[D]) -> Vec<(DynamicTag, u64)> {
