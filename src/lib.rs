@@ -16,6 +16,7 @@ mod image;
 mod input;
 mod layout;
 mod link;
+mod link_map;
 mod map;
 mod model;
 mod options;

@@ -10,6 +10,7 @@ use crate::error::{Error, Errors, Result};
 use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
+use crate::link_map::link_map;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
 use crate::options::{Options, Target, Undefined};
 use crate::report::Report;
@@ -107,6 +108,10 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     // Addresses of all symbols, and the tables that need them.
     let mut image = elf::emit(link)?;
     clock.lap("emit");
+    if options.map {
+        image.link.report.map = Some(link_map(&image.link));
+        clock.lap("map");
+    }
     image.link.report.phases = clock.laps;
     Ok(image)
 }

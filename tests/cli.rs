@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use object::{Object, ObjectSymbol};
+
 /// A committed archive and the directory of the libraries it is linked to.
 fn corpus() -> (PathBuf, PathBuf) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/linux-x86_64");
@@ -149,7 +151,18 @@ fn trace_map_and_dependencies_name_the_inputs() {
     succeeds(&output);
     let archive = bench.archive.display().to_string();
     assert!(text(&output.stdout).lines().any(|line| line == format!("{archive}(metadata.o)")));
-    assert!(fs::read_to_string(bench.path("out.map")).unwrap().contains(".text"));
+    let map = fs::read_to_string(bench.path("out.map")).unwrap();
+    let image = fs::read(bench.path("out.so")).unwrap();
+    let mut functions = 0;
+    for symbol in object::File::parse(&*image).unwrap().symbols() {
+        if symbol.kind() == object::SymbolKind::Text && symbol.is_definition() {
+            let (name, address, size) = (symbol.name().unwrap(), symbol.address(), symbol.size());
+            let line = format!("{address:16x} {address:16x} {size:8x}     1                 {name}\n");
+            assert!(map.contains(&line), "{line:?} is not in\n{map}");
+            functions += 1;
+        }
+    }
+    assert!(functions > 50, "{functions}");
     let rule = fs::read_to_string(bench.path("out.d")).unwrap();
     assert!(rule.starts_with("out.so: \\\n"), "{rule}");
     for path in [&bench.archive, &bench.libraries.join("libjulia-internal.so")] {
@@ -191,7 +204,7 @@ fn failures_say_why_and_leave_nothing_behind() {
         (&["--whole-archive", "truncated.a"], "truncated.a"),
         (&["."], "cannot read ."),
         (&["-z", "defs"], "undefined symbol: "),
-        (&[archive], "duplicate symbol: "),
+        (&["--whole-archive", archive], "duplicate symbol: "),
     ];
     for (arguments, wanted) in cases {
         let output = bench.run([&["-shared", "-o", "out.so"], &whole[..], arguments].concat());
