@@ -29,7 +29,7 @@ impl Workers {
     #[cfg(feature = "parallel")]
     pub(crate) fn new(threads: Option<NonZeroUsize>, bytes: u64) -> Self {
         /// Below this many bytes of input, starting threads costs more than they save.
-        const WORTH_A_THREAD: u64 = 2 << 20;
+        const WORTH_A_THREAD: u64 = 8 << 20;
         let pool = match threads {
             Some(NonZeroUsize::MIN) => Pool::None,
             None if rayon::current_thread_index().is_some() => Pool::Callers,
