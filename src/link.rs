@@ -67,6 +67,9 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     clock.lap("resolve");
     // Beyond this point no object and no library is added.
 
+    // Contents are plain from here on; what is stripped is not worth the work.
+    elf::compressed::decompress(&mut link)?;
+
     // Names that only a linker can define, and blocks for common symbols.
     elf::define_symbols(&mut link)?;
     let unclear = link.symbols.duplicate_problems(&link.objects);
