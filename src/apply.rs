@@ -254,7 +254,7 @@ impl<'l, 'a> Context<'l, 'a> {
             return Ok(());
         }
         Err(Box::new(Error::Overflow {
-            place: Box::new(crate::debug::place(self.link, self.object, self.index, raw.offset)),
+            place: Box::new(crate::debug::place(self.link, self.id, self.index, raw.offset)),
             relocation: relocs::name(self.link.target.arch, raw.kind),
             symbol: scan::symbol_name(self.object, raw.symbol),
             value: value.into(),
@@ -272,6 +272,6 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     fn problem(&self, raw: &RawReloc, what: &str) -> Error {
-        scan::problem(self.link, self.object, self.index, raw, what.to_owned())
+        scan::problem(self.link, self.id, self.index, raw, what.to_owned())
     }
 }

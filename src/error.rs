@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::{ObjectId, SectionIndex};
+
 /// The number of problems, and of references to one undefined symbol, that a report spells out before it only counts.
 const SHOWN: usize = 20;
 
@@ -143,6 +145,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// The places that it names.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
+        let (one, other, many): (Option<&Place>, Option<&Place>, &[Place]) = match self {
+            Self::Undefined { references, .. } => (None, None, references),
+            Self::Duplicate { first, second, .. } => (Some(&**first), Some(&**second), &[]),
+            Self::Overflow { place, .. } | Self::Relocation { place, .. } => (Some(&**place), None, &[]),
+            _ => (None, None, &[]),
+        };
+        one.into_iter().chain(other).chain(many)
+    }
+
+    /// As [`places`](Self::places), to add to them.
+    pub(crate) fn places_mut(&mut self) -> impl Iterator<Item = &mut Place> {
+        let (one, other, many): (Option<&mut Place>, Option<&mut Place>, &mut [Place]) = match self {
+            Self::Undefined { references, .. } => (None, None, references),
+            Self::Duplicate { first, second, .. } => (Some(&mut **first), Some(&mut **second), &mut []),
+            Self::Overflow { place, .. } | Self::Relocation { place, .. } => (Some(&mut **place), None, &mut []),
+            _ => (None, None, &mut []),
+        };
+        one.into_iter().chain(other).chain(many)
+    }
+
     /// An [`Error::Malformed`] about `file`.
     pub(crate) fn malformed(file: impl ToString, what: impl Into<String>) -> Self {
         Self::Malformed { file: file.to_string(), what: what.into() }
@@ -178,6 +202,8 @@ pub struct Place {
     pub function: Option<String>,
     /// The source position, as `file:line`.
     pub source: Option<String>,
+    /// The object and the section, for [`debug::check`](crate::debug::check) to look the last two up.
+    pub(crate) origin: Option<(ObjectId, SectionIndex)>,
 }
 
 impl fmt::Display for Place {
@@ -222,6 +248,11 @@ impl Errors {
         let cut = problems.len().saturating_sub(SHOWN);
         problems.truncate(SHOWN);
         Err(Self { problems, cut })
+    }
+
+    /// The problems, to add to them.
+    pub(crate) fn problems_mut(&mut self) -> &mut [Error] {
+        &mut self.problems
     }
 }
 

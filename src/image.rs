@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3;
 
 use crate::apply::{self, Stretch};
+use crate::debug;
 use crate::elf::{self, Table};
 use crate::error::{Error, Errors, Result};
 use crate::file;
@@ -164,7 +165,7 @@ impl<'a> Image<'a> {
                 problems.extend(found);
             }
         }
-        Errors::check(problems)?;
+        debug::check(&self.link, problems)?;
         if let Some(identity) = self.identify(&sums) {
             for (number, (chunk, _)) in chunks.iter_mut().enumerate() {
                 if put(&identity, number as u64 * CHUNK, chunk) {
@@ -223,7 +224,7 @@ impl<'a> Image<'a> {
             sums.extend(some);
             problems.extend(found);
         }
-        Errors::check(problems)?;
+        debug::check(&self.link, problems)?;
         sums.sort_unstable_by_key(|(number, _)| *number);
         let mut sums: Vec<Sum> = sums.into_iter().map(|(_, sum)| sum).collect();
         if let Some(identity) = self.identify(&sums) {
@@ -256,7 +257,7 @@ impl<'a> Image<'a> {
             }
             identity = self.identify(&sums);
             sums.clear();
-            Errors::check(std::mem::take(&mut problems))?;
+            debug::check(&self.link, std::mem::take(&mut problems))?;
         }
         for number in 0..self.chunks() {
             let (start, end) = self.chunk_range(number);
@@ -270,7 +271,7 @@ impl<'a> Image<'a> {
                 }
                 _ => bytes,
             };
-            Errors::check(std::mem::take(&mut problems))?;
+            debug::check(&self.link, std::mem::take(&mut problems))?;
             sums.push(self.sum(bytes));
             writer.write_all(bytes).map_err(&failed)?;
         }

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use crate::debug;
 use crate::elf;
 use crate::error::{Error, Errors, Result};
 use crate::image::Image;
@@ -67,13 +68,16 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     clock.lap("resolve");
     // Beyond this point no object and no library is added.
 
+    // Contents are plain from here on; what is stripped is not worth the work.
+    elf::compressed::decompress(&mut link)?;
+
     // Names that only a linker can define, and blocks for common symbols.
     elf::define_symbols(&mut link)?;
     let unclear = link.symbols.duplicate_problems(&link.objects);
     if options.allow_multiple_definition {
         link.report.warnings.extend(unclear.iter().map(ToString::to_string));
     } else {
-        Errors::check(unclear)?;
+        debug::check(&link, unclear)?;
     }
 
     // The heap image is 60 to 95 % of a package image; what refers to it must be known before anything is rewritten.
@@ -84,7 +88,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     if options.gc_sections {
         crate::gc::collect(&mut link);
     }
-    Errors::check(scan::undefined(&link, options.undefined == Undefined::Error))?;
+    debug::check(&link, scan::undefined(&link, options.undefined == Undefined::Error))?;
     if options.undefined == Undefined::Warn {
         let missing = scan::undefined(&link, true);
         link.report.warnings.extend(missing.iter().map(ToString::to_string));

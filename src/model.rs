@@ -142,6 +142,8 @@ flags! {
         EH_FRAME = 1 << 12,
         /// Written by the loader's relocations only: may be protected afterwards.
         RELRO = 1 << 13,
+        /// The contents are compressed, until [`decompress`](crate::elf::compressed::decompress).
+        COMPRESSED = 1 << 14,
     }
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn scan(link: &Link<'_>) -> Result<Scan, Errors> {
             scan.pieces.push(piece);
         }
     }
-    Errors::check(problems)?;
+    debug::check(link, problems)?;
     merge_locals(&mut scan.locals);
     Ok(scan)
 }
@@ -126,7 +126,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
     let read_only = !section.flags.has(SectionFlags::WRITE);
     for raw in relocs::decode(&section.relocs, piece.range.0 as usize..piece.range.1 as usize) {
-        let problem = |what: String| problem(link, object, piece.section, &raw, what);
+        let problem = |what: String| problem(link, piece.object, piece.section, &raw, what);
         let Some(reloc) = relocs::understand(link.target.arch, raw) else {
             found.problems.push(problem("no such relocation is allowed in an object file".to_owned()));
             continue;
@@ -200,7 +200,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
 /// A problem with one relocation.
 pub(crate) fn problem(
     link: &Link<'_>,
-    object: &Object<'_>,
+    object: ObjectId,
     section: SectionIndex,
     raw: &relocs::RawReloc,
     what: String,
@@ -208,7 +208,7 @@ pub(crate) fn problem(
     Error::Relocation {
         place: Box::new(debug::place(link, object, section, raw.offset)),
         relocation: relocs::name(link.target.arch, raw.kind),
-        symbol: symbol_name(object, raw.symbol),
+        symbol: symbol_name(link.object(object), raw.symbol),
         what,
     }
 }
@@ -238,7 +238,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
         return Vec::new();
     }
     let mut references: indexmap::IndexMap<GlobalId, (Vec<crate::error::Place>, usize)> = indexmap::IndexMap::new();
-    for (_, object) in link.objects() {
+    for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             if !section.is_live() || !section.flags.has(SectionFlags::ALLOC) {
                 continue;
@@ -248,7 +248,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
                 let Some(global) = global.filter(|global| missing(*global)) else { continue };
                 let (places, more) = references.entry(global).or_default();
                 if places.len() < SHOWN {
-                    places.push(debug::place(link, object, index as u32, raw.offset));
+                    places.push(debug::place(link, id, index as u32, raw.offset));
                 } else {
                     *more += 1;
                 }

@@ -376,13 +376,16 @@ impl<'a> Symbols<'a> {
 }
 
 /// Where a definition stands, for a message.
-pub(crate) fn definition_place(objects: &[Object<'_>], (object, symbol): (ObjectId, SymbolIndex)) -> Place {
-    let object = &objects[object.index()];
+pub(crate) fn definition_place(objects: &[Object<'_>], (id, symbol): (ObjectId, SymbolIndex)) -> Place {
+    let object = &objects[id.index()];
     let symbol = object.symbols[symbol as usize];
     let mut place = Place { file: object.name.to_string(), ..Place::default() };
     if let Some(section) = object.symbol_section(&symbol) {
         place.section = String::from_utf8_lossy(section.name).into_owned();
         place.offset = symbol.value;
+    }
+    if let SymbolSection::In(section) = symbol.section() {
+        place.origin = Some((id, section));
     }
     place
 }

@@ -1,6 +1,7 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod compressed;
 pub(crate) mod define;
 pub(crate) mod dynamic;
 pub(crate) mod emit;

@@ -1,0 +1,122 @@
+//! Compressed input sections: put into their plain form before anything looks at them.
+//!
+//! Relocations of a compressed section are those of its contents, and the contents of several objects are joined, so
+//! they cannot be copied through.
+
+use std::borrow::Cow;
+
+use crate::debug::compress::{Compressed, Refused};
+use crate::error::{Error, Errors};
+use crate::link::Link;
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
+use crate::options::Strip;
+use crate::reader::Malformed;
+
+/// Decompresses what will be in the image.
+///
+/// # Errors
+/// Every section whose header or stream is malformed, and [`Error::Limit`] if all together have more bytes than
+/// [`Limits::decompressed_size`](crate::Limits).
+pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
+    let stripped = link.options.strip != Strip::None;
+    let mut sections: Vec<(ObjectId, SectionIndex)> = Vec::new();
+    let mut problems = Vec::new();
+    let mut total = 0_u64;
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            let left_out = stripped && section.flags.has(SectionFlags::DEBUG);
+            if !section.is_live() || left_out || !section.flags.has(SectionFlags::COMPRESSED) {
+                continue;
+            }
+            match header(section) {
+                Ok(None) => {}
+                Ok(Some(compressed)) => {
+                    total = total.saturating_add(compressed.size);
+                    sections.push((id, index as SectionIndex));
+                }
+                Err(malformed) => problems.push(problem(object, section, malformed)),
+            }
+        }
+    }
+    Errors::check(problems)?;
+    if total > link.options.limits.decompressed_size {
+        let what = "the decompressed size of all compressed sections".to_owned();
+        let limit = link.options.limits.decompressed_size;
+        return Err(Error::Limit { name: "decompressed_size", what, wanted: total, limit }.into());
+    }
+    let contents = link.workers.map(&sections, |(id, index)| {
+        let section = link.section(*id, *index);
+        let compressed = header(section)?.ok_or(Malformed::new(0, "not compressed"))?;
+        Ok((compressed.decompress(total)?, compressed.alignment))
+    });
+    let mut problems = Vec::new();
+    for ((id, index), contents) in sections.into_iter().zip(contents) {
+        let object = &mut link.objects[id.index()];
+        match contents {
+            Ok((contents, alignment)) => {
+                let section = &mut object.sections[index as usize];
+                section.size = contents.len() as u64;
+                section.data = Cow::Owned(contents);
+                section.align = alignment.unwrap_or(section.align);
+                section.name = plain_name(section.name).unwrap_or(section.name);
+            }
+            Err(Refused::Malformed(malformed)) => {
+                problems.push(problem(object, &object.sections[index as usize], malformed));
+            }
+            Err(refused) => {
+                let name = String::from_utf8_lossy(object.sections[index as usize].name);
+                problems.push(Error::unsupported(&object.name, format!("{name}: {refused}")));
+            }
+        }
+    }
+    link.report.counts.decompressed_bytes = total;
+    Errors::check(problems)
+}
+
+/// The compression header of a section that was said to have one; `None` for a `.zdebug_*` section without.
+fn header<'s>(section: &'s Section<'_>) -> Result<Option<Compressed<'s>>, Malformed> {
+    if section.name.starts_with(b".zdebug_") {
+        if plain_name(section.name).is_none() {
+            return Err(Malformed::new(0, "the name of a compressed debug section is not known"));
+        }
+        return Compressed::parse_gnu(&section.data);
+    }
+    Compressed::parse(&section.data, true).map(Some)
+}
+
+fn problem(object: &Object<'_>, section: &Section<'_>, malformed: Malformed) -> Error {
+    let name = String::from_utf8_lossy(section.name);
+    Error::malformed(&object.name, format!("{name} at offset 0x{:x}: {}", malformed.offset, malformed.what))
+}
+
+/// What a section is called whose compressed form of old is called `.zdebug_*`.
+fn plain_name(name: &[u8]) -> Option<&'static [u8]> {
+    const NAMES: [&[u8]; 24] = [
+        b".debug_abbrev",
+        b".debug_addr",
+        b".debug_aranges",
+        b".debug_cu_index",
+        b".debug_frame",
+        b".debug_gdb_scripts",
+        b".debug_gnu_pubnames",
+        b".debug_gnu_pubtypes",
+        b".debug_info",
+        b".debug_line",
+        b".debug_line_str",
+        b".debug_loc",
+        b".debug_loclists",
+        b".debug_macinfo",
+        b".debug_macro",
+        b".debug_names",
+        b".debug_pubnames",
+        b".debug_pubtypes",
+        b".debug_ranges",
+        b".debug_rnglists",
+        b".debug_str",
+        b".debug_str_offsets",
+        b".debug_tu_index",
+        b".debug_types",
+    ];
+    let name = name.strip_prefix(b".z")?;
+    NAMES.into_iter().find(|plain| plain.strip_prefix(b".") == Some(name))
+}
