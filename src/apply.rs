@@ -4,12 +4,7 @@
 //! stretch is carried out on a small window around the end, and only the bytes inside are taken over; so
 //! stretches can be made independently of each other and join without a seam.
 
-#![deny(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::ops::Range;
 
@@ -167,9 +162,9 @@ impl<'l, 'a> Context<'l, 'a> {
             self.check(raw, &reloc, value)?;
             let code = at.checked_sub(2).and_then(|from| out.get_mut(from..at.checked_add(4)?));
             // Cannot be short: the field and its instruction are in the section.
-            return code.and_then(|code| x86_64::relax_got_load(form, code, value as i32)).ok_or_else(|| {
-                Box::new(self.problem(raw, "the instruction is cut off"))
-            });
+            return code
+                .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
+                .ok_or_else(|| Box::new(self.problem(raw, "the instruction is cut off")));
         }
         let value = self.value(raw, &reloc, action, symbol, place);
         self.check(raw, &reloc, value)?;
@@ -265,7 +260,9 @@ impl<'l, 'a> Context<'l, 'a> {
             value: value.into(),
             min: min.into(),
             max: max.into(),
-            hint: Some("what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large".into()),
+            hint: Some(
+                "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large".into(),
+            ),
         }))
     }
 

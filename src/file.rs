@@ -141,7 +141,9 @@ fn persist(mut file: NamedTempFile, path: &Path) -> io::Result<()> {
         match file.persist(path) {
             Ok(_) => return Ok(()),
             // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
-            Err(failed) if matches!(failed.error.raw_os_error(), Some(5 | 32 | 33)) && wait < Duration::from_secs(1) => {
+            Err(failed)
+                if matches!(failed.error.raw_os_error(), Some(5 | 32 | 33)) && wait < Duration::from_secs(1) =>
+            {
                 std::thread::sleep(wait);
                 wait *= 2;
                 file = failed.file;

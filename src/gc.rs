@@ -31,7 +31,8 @@ pub(crate) fn collect(link: &mut Link<'_>) {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
             let bounded = is_identifier(section.name) && is_bounded(link, section.name);
-            if index == 0 || section.flags.has(SectionFlags::RETAIN) || bounded || link.heap_image == Some((id, index)) {
+            if index == 0 || section.flags.has(SectionFlags::RETAIN) || bounded || link.heap_image == Some((id, index))
+            {
                 marks.section(id, index);
             }
         }

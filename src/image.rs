@@ -108,7 +108,8 @@ impl<'a> Image<'a> {
             let mut stream = file::open_stream(path).map_err(failed)?;
             return self.stream(&mut stream, |error| Errors::from(Error::write(path, error)));
         };
-        let write = |offset: u64, bytes: &[u8]| output.write_at(offset, bytes).map_err(|error| Error::write(path, error));
+        let write =
+            |offset: u64, bytes: &[u8]| output.write_at(offset, bytes).map_err(|error| Error::write(path, error));
         let crc = self.produce(&write)?;
         output.commit().map_err(failed)?;
         Ok(self.report_with(crc))
@@ -339,7 +340,8 @@ impl<'a> Image<'a> {
             Source::Owned(bytes) => copy(bytes, at, out),
             Source::Strings(object) => copy(self.link.object(*object).strings, at, out),
             Source::Section(stretch) => {
-                let stretch = Stretch { start: stretch.start + at, address: stretch.address.wrapping_add(at), ..*stretch };
+                let stretch =
+                    Stretch { start: stretch.start + at, address: stretch.address.wrapping_add(at), ..*stretch };
                 apply::fill(&self.link, stretch, out, problems);
                 if let Some(joined) = self.link.elf.frames.sections.get(&(stretch.object, stretch.section)) {
                     elf::emit::patch_frames(joined, stretch.start, out);

@@ -120,7 +120,8 @@ fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     let symbol = object.symbols.get(index as usize)?;
     let SymbolSection::In(section) = symbol.section() else { return None };
     let flags = object.sections.get(section as usize)?.flags;
-    let bound = Flags::EXEC.and(Flags::TLS).and(Flags::MERGE).and(Flags::GROUP).and(Flags::LINK_ORDER).and(Flags::RELRO);
+    let bound =
+        Flags::EXEC.and(Flags::TLS).and(Flags::MERGE).and(Flags::GROUP).and(Flags::LINK_ORDER).and(Flags::RELRO);
     (flags.has(Flags::ALLOC) && !flags.any(bound)).then_some((id, section))
 }
 

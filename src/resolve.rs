@@ -87,7 +87,9 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
             (Ok(mut item), _) => {
                 if let Parsed::Objects(objects) = &mut item {
                     let hide = is_excluded(items[*number].name, &options.exclude_libs);
-                    objects.iter_mut().for_each(|object| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
+                    objects
+                        .iter_mut()
+                        .for_each(|object| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
                 }
                 parsed.push(item);
             }

@@ -150,7 +150,8 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
         };
         let needs = match action {
             Action::Link | Action::Relax(_) => {
-                found.got_base |= matches!(reloc.value, Value::GotBaseOffset | Value::GotBaseRelative | Value::PltOffset);
+                found.got_base |=
+                    matches!(reloc.value, Value::GotBaseOffset | Value::GotBaseRelative | Value::PltOffset);
                 continue;
             }
             Action::Plt => {
@@ -273,7 +274,8 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
 
 /// A defined symbol whose name differs from `name` only in case or leading underscores.
 fn similar(link: &Link<'_>, name: &[u8]) -> Option<String> {
-    let plain = |name: &[u8]| name.trim_ascii().to_ascii_lowercase().into_iter().skip_while(|c| *c == b'_').collect::<Vec<_>>();
+    let plain =
+        |name: &[u8]| name.trim_ascii().to_ascii_lowercase().into_iter().skip_while(|c| *c == b'_').collect::<Vec<_>>();
     let wanted = plain(name);
     let (_, found) =
         link.symbols.iter().find(|(_, global)| global.is_defined_here() && plain(global.name) == wanted)?;

@@ -11,7 +11,8 @@ use indexmap::IndexMap;
 use crate::elf::library::VersionId;
 use crate::error::{Error, Place};
 use crate::model::{
-    Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility, flags,
+    Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
+    flags,
 };
 
 /// Where a global symbol is defined.
@@ -259,14 +260,7 @@ impl<'a> Symbols<'a> {
         }
     }
 
-    fn mention(
-        &mut self,
-        id: GlobalId,
-        place: (ObjectId, SymbolIndex),
-        symbol: &Symbol,
-        discarded: bool,
-        hide: bool,
-    ) {
+    fn mention(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), symbol: &Symbol, discarded: bool, hide: bool) {
         let global = &mut self.map[id.index()];
         global.flags.set(GlobalFlags::IN_OBJECT);
         global.visibility = global.visibility.max(visibility(symbol.other));

@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common {
-    pub(crate) mod count;
-}
+#[path = "common/count.rs"]
+mod count;
 
 use std::collections::BTreeMap;
 
-use common::count::count;
+use count::count;
 use pkgld_corpus::presets::KINDS;
 use pkgld_corpus::{Julia, committed};
 

@@ -42,7 +42,9 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
         let Some(version) = global.version else { continue };
         if let (Definition::Object(object, _), Some(_)) = (global.definition, global.mention) {
             let (name, version) = (String::from_utf8_lossy(global.name), String::from_utf8_lossy(version));
-            let what = format!("defines {name} in version {version}, which needs version definitions (a version script); these are not supported");
+            let what = format!(
+                "defines {name} in version {version}, which needs version definitions (a version script); these are not supported"
+            );
             return Err(Error::unsupported(&link.object(object).name, what));
         }
     }
@@ -92,7 +94,8 @@ fn define_section_bounds(link: &mut Link<'_>) {
             continue;
         }
         let Some((name, start)) = section_bound(global.name) else { continue };
-        let named = |object: &Object<'_>| object.sections.iter().any(|section| section.is_live() && section.name == name);
+        let named =
+            |object: &Object<'_>| object.sections.iter().any(|section| section.is_live() && section.name == name);
         if !link.objects.iter().any(named) {
             continue;
         }
@@ -141,8 +144,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
 }
 
 fn local_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Traits {
-    let section_is_tls =
-        object.symbol_section(symbol).is_some_and(|section| section.flags.has(SectionFlags::TLS));
+    let section_is_tls = object.symbol_section(symbol).is_some_and(|section| section.flags.has(SectionFlags::TLS));
     place_traits(object, symbol, heap)
         .when(symbol.kind == SymbolKind::Ifunc, Traits::IFUNC)
         .when(symbol.kind == SymbolKind::Function, Traits::FUNCTION)

@@ -29,9 +29,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.elf.frame_table = frames::table(&link)?;
     link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
 
-    let mut extents = vec![
-        Extent { offset: 0, size: headers_size(&link), source: Source::Owned(headers(&link)) },
-    ];
+    let mut extents = vec![Extent { offset: 0, size: headers_size(&link), source: Source::Owned(headers(&link)) }];
     for output in &link.outputs {
         emit_section(&link, output, &mut extents);
     }
@@ -59,7 +57,8 @@ fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
         for (base, section) in bases.iter_mut().zip(&object.sections) {
             // Symbols of `.eh_frame` move with the records; there are few, and they go the long way.
             if section.is_live() && !section.flags.has(Flags::EH_FRAME) {
-                *base = link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
+                *base =
+                    link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
             }
         }
         let address = |symbol: &crate::model::Symbol| {
@@ -250,7 +249,8 @@ fn headers(link: &Link<'_>) -> Vec<u8> {
     for segment in &link.elf.segments {
         bytes.u32(segment.kind.0);
         bytes.u32(segment.flags.0);
-        for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size, segment.align] {
+        for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size, segment.align]
+        {
             bytes.u64(field);
         }
     }

@@ -137,8 +137,9 @@ impl<'a> Parser<'_, 'a> {
         }
         if name == b".note.gnu.property" && kind == elf::SHT_NOTE.0 {
             let properties = Properties::parse(data, true, elf::Machine(info.machine));
-            let properties = properties
-                .map_err(|error| self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what)))?;
+            let properties = properties.map_err(|error| {
+                self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what))
+            })?;
             info.properties.add_section(&properties);
         }
         if name.starts_with(b".gnu.lto_") {

@@ -40,9 +40,30 @@ pub(crate) const NOT_LOADED: u32 = 600;
 
 /// Output names that several input names go to: `.text.foo` goes to `.text`.
 const FAMILIES: [&[u8]; 24] = [
-    b".text", b".rodata", b".data.rel.ro", b".data", b".bss.rel.ro", b".bss", b".ltext", b".lrodata", b".ldata.rel.ro",
-    b".ldata", b".lbss", b".gcc_except_table", b".tdata", b".tbss", b".init_array", b".fini_array", b".preinit_array",
-    b".ctors", b".dtors", b".init", b".fini", b".sdata", b".sbss", b".eh_frame",
+    b".text",
+    b".rodata",
+    b".data.rel.ro",
+    b".data",
+    b".bss.rel.ro",
+    b".bss",
+    b".ltext",
+    b".lrodata",
+    b".ldata.rel.ro",
+    b".ldata",
+    b".lbss",
+    b".gcc_except_table",
+    b".tdata",
+    b".tbss",
+    b".init_array",
+    b".fini_array",
+    b".preinit_array",
+    b".ctors",
+    b".dtors",
+    b".init",
+    b".fini",
+    b".sdata",
+    b".sbss",
+    b".eh_frame",
 ];
 
 /// Decides the sections of the image, and makes all tables that do not depend on addresses.

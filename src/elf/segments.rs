@@ -131,7 +131,10 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
             if !loaded {
                 offset = offset.next_multiple_of(output.align);
                 output.offset = offset;
-                offset = offset.checked_add(output.file_size()).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+                offset = offset
+                    .checked_add(output.file_size())
+                    .filter(|end| *end <= limit)
+                    .ok_or_else(|| too_large(output.size))?;
                 continue;
             }
             let next = address.next_multiple_of(output.align);
@@ -146,7 +149,8 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
                 tls_end = output.address.saturating_add(output.size);
                 continue;
             }
-            address = address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+            address =
+                address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
             offset += output.file_size();
         }
         if !loaded {
@@ -163,17 +167,10 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
             _ => elf::PF_R | elf::PF_W,
         };
         let size = address - start.0;
-        segments.push(Segment {
-            kind: elf::PT_LOAD,
-            flags,
-            offset: start.1,
-            address: start.0,
-            file_size,
-            size,
-            align,
-        });
+        segments.push(Segment { kind: elf::PT_LOAD, flags, offset: start.1, address: start.0, file_size, size, align });
         if this == RELRO_REGION {
-            let protected = Segment { kind: elf::PT_GNU_RELRO, flags: elf::PF_R, align: 1, ..segments[segments.len() - 1] };
+            let protected =
+                Segment { kind: elf::PT_GNU_RELRO, flags: elf::PF_R, align: 1, ..segments[segments.len() - 1] };
             segments.push(protected);
         }
     }

@@ -3,6 +3,8 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod count;
+
 use std::ffi::c_void;
 use std::fs;
 use std::path::{Path, PathBuf};
