@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::generate::{Generated, generate, generate_from};
+use crate::generate::{Generated, current, generate, generate_from};
 use crate::julia::Julia;
 use crate::mix::{fnv1a, splitmix64};
 use crate::spec::{Shape, Spec};
@@ -221,21 +221,18 @@ pub fn preset(name: &str) -> Option<Preset> {
     presets().into_iter().find(|preset| preset.spec.name == name)
 }
 
-/// Makes the preset in `dir` unless it is there already; the manifest's presence says that the archive is whole.
-///
-/// Two callers at once do the work twice, to the same result. An archive of an older generator stays until somebody
-/// removes the directory.
+/// Makes the preset in `dir` unless it is there already with the manifest that it would get: an archive that a generator
+/// with another plan made is made anew. Two callers at once do the work twice, to the same result.
 ///
 /// # Errors
 /// As of [`generate`](crate::generate()), and a name that is no preset's.
 pub fn cached(name: &str, dir: &Path) -> io::Result<Generated> {
     let preset = preset(name)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: no preset of that name")))?;
-    let places = Generated::places(dir, name);
-    if places.archive.is_file() && places.expect.is_file() {
-        return Ok(places);
+    match current(&preset.spec, dir) {
+        Some(places) => Ok(places),
+        None => generate(&preset.spec, dir),
     }
-    generate(&preset.spec, dir)
 }
 
 /// An archive whose heap image has `heap` bytes, made in `dir` from a committed one of its target: needs no compiler,
