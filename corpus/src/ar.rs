@@ -79,7 +79,7 @@ fn symbol_table(members: &[Member], width: usize) -> Option<Vec<u8>> {
 
 /// A member header: name, then time, owner and group of zero, mode and size.
 fn header(out: &mut impl Write, name: &str, mode: &str, size: u64) -> io::Result<()> {
-    write!(out, "{name:<16}{:<12}{:<6}{:<6}{mode:<8}{size:<10}`\n", 0, 0, 0)
+    writeln!(out, "{name:<16}{:<12}{:<6}{:<6}{mode:<8}{size:<10}`", 0, 0, 0)
 }
 
 /// The members of an archive that [`write`] wrote: names without the slash, and contents.

@@ -64,7 +64,7 @@ impl Builder<'_> {
         // One table of each size that has a section of its own, then the long ones that are copied.
         for len in [1, 2, 4, 8, 16, 64, 64] {
             let name = format!("_j_const_{}", self.number());
-            let words = (0..len).map(|_| self.rng.next()).collect();
+            let words = (0..len).map(|_| self.rng.word()).collect();
             let table = self.variable(name, words);
             self.program.consts.push(table);
         }
@@ -76,7 +76,7 @@ impl Builder<'_> {
             let slot = self.variable(name, ());
             self.program.slots.push(slot);
             let name = format!("jl_cache_{}", self.number());
-            let word = self.rng.next();
+            let word = self.rng.word();
             let data = self.variable(name, word);
             self.program.datas.push(data);
         }
@@ -121,7 +121,7 @@ impl Builder<'_> {
     }
 
     fn mix(&mut self) -> Op {
-        Op::Mix { xor: self.rng.next(), mul: self.rng.next() | 1 }
+        Op::Mix { xor: self.rng.word(), mul: self.rng.word() | 1 }
     }
 
     fn lazy(&mut self, foreign: usize) -> Lazy {
@@ -155,11 +155,11 @@ impl Builder<'_> {
         self.probe(
             "pool",
             "constant pool of doubles",
-            vec![Op::Pool { mul: 1.5, add: 0.25 }, Op::Pool { mul: 1234.567_89, add: 1e9 }],
+            vec![Op::Pool { mul: 1.5, add: 0.25 }, Op::Pool { mul: 1234.5, add: 1e9 }],
         );
-        let lanes = [self.rng.next(), self.rng.next()];
+        let lanes = [self.rng.word(), self.rng.word()];
         self.probe("lanes", "constant pool of vectors", vec![Op::Lanes(lanes)]);
-        let seed = self.rng.next();
+        let seed = self.rng.word();
         self.probe("switch", "jump tables", vec![Op::Switch { seed, cases: 8 }, Op::Switch { seed: !seed, cases: 16 }]);
         self.calls();
         self.runtime();
@@ -174,7 +174,7 @@ impl Builder<'_> {
             );
         }
         self.probe("pgcstack", "the slots of thread-local state", vec![Op::Pgcstack]);
-        let unless = self.rng.next();
+        let unless = self.rng.word();
         self.probe("throw", "a cold path that throws", vec![Op::Throw { unless, object: 5 }]);
         if self.spec.cold_libcall {
             self.probe("cold", "a cold path to a function that nobody defines", vec![Op::Cold { unless: !unless }]);
@@ -228,7 +228,7 @@ impl Builder<'_> {
         let mut objects = Vec::new();
         for function in [leaf, greek] {
             let name = format!("_j_const_fn_{}", self.number());
-            let tag = self.rng.next();
+            let tag = self.rng.word();
             let object = self.variable(name, (tag, function));
             self.program.objects.push(object);
             objects.push(self.program.objects.len() - 1);
@@ -336,7 +336,7 @@ impl Builder<'_> {
                 uses -= 1;
             }
             for k in 0..uses {
-                let r = self.rng.next() as usize;
+                let r = self.rng.word() as usize;
                 ops.push(match (i + k) % 8 {
                     5 => Op::Const(r % self.program.consts.len()),
                     6 => Op::Text(texts.start + r % texts.len()),
@@ -356,11 +356,11 @@ impl Builder<'_> {
                 ops.push(Op::Call(leaves[self.rng.below(leaves.len())]));
             }
             for _ in 0..due_native(shape.pools) {
-                let r = self.rng.next();
+                let r = self.rng.word();
                 ops.push(Op::Pool { mul: 1.0 + (r & 0xffff) as f64 / 64.0, add: (r >> 16 & 0xffff_ffff) as f64 });
             }
             for _ in 0..due_native(shape.switches) {
-                ops.push(Op::Switch { seed: self.rng.next(), cases: 8 });
+                ops.push(Op::Switch { seed: self.rng.word(), cases: 8 });
             }
             for _ in 0..due(shape.arithmetic / 37) {
                 ops.push(self.mix());

@@ -63,7 +63,7 @@ impl Program {
             Op::Switch { seed, cases } => {
                 let case = v & (cases - 1);
                 let k = splitmix64(seed.wrapping_add(case));
-                if case % 2 == 0 { v ^ k } else { v.wrapping_mul(k | 1) }
+                if case.is_multiple_of(2) { v ^ k } else { v.wrapping_mul(k | 1) }
             }
             Op::Call(id) => v.wrapping_add(self.eval(id, v, target)),
             Op::CallBoxed(id) => v ^ self.eval(id, v, target),

@@ -41,11 +41,20 @@ impl Generated {
 pub fn generate(spec: &Spec, dir: &Path) -> io::Result<Generated> {
     fs::create_dir_all(dir)?;
     let program = build::program(spec);
-    let scratch = dir.join(format!(".{}.{}", spec.name, std::process::id()));
+    let scratch = dir.join(unique(spec));
     fs::create_dir_all(&scratch)?;
     let members = compile_members(spec, &program, &scratch);
     fs::remove_dir_all(&scratch)?;
     pack(spec, members?, &manifest(spec, &program), dir)
+}
+
+/// The archive of `spec` in `dir`, if it is there and its manifest is what [`generate`] would write.
+pub(crate) fn current(spec: &Spec, dir: &Path) -> Option<Generated> {
+    let places = Generated::places(dir, &spec.name);
+    // The archive appears under its name whole, after the manifest.
+    let written = fs::read_to_string(&places.expect).ok()?;
+    let current = places.archive.is_file() && written == manifest(spec, &build::program(spec)).to_string();
+    current.then_some(places)
 }
 
 /// Makes `NAME.a` and `NAME.expect` in `dir` from an archive that was made before: the same code, with `spec`'s heap
@@ -90,6 +99,12 @@ fn image_member(spec: &Spec) -> &'static str {
     if spec.julia.tables() == Tables::Sysimg { "data.o" } else { "sysimg.o" }
 }
 
+/// A name that no other call, of this process or another, uses meanwhile.
+fn unique(spec: &Spec) -> String {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    format!(".{}.{}.{}", spec.name, std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Writes the archive of compiled members and the heap image, and the manifest.
 fn pack(spec: &Spec, code: Vec<(String, Vec<u8>)>, manifest: &Manifest, dir: &Path) -> io::Result<Generated> {
     let places = Generated::places(dir, &spec.name);
@@ -107,11 +122,16 @@ fn pack(spec: &Spec, code: Vec<(String, Vec<u8>)>, manifest: &Manifest, dir: &Pa
         symbols: sysimg.symbols.clone(),
         contents: ar::Contents::Sysimg(sysimg),
     });
-    // A new file under the name, not the old one's inode: another process may be reading that.
-    let partial = dir.join(format!(".{}.{}.a", spec.name, std::process::id()));
+    // A new file under the name, not the old one's inode: another process may be reading that. The old one goes first,
+    // so that it never stands beside the new manifest.
+    let partial = dir.join(unique(spec));
     let mut out = BufWriter::new(File::create(&partial)?);
     ar::write(&mut out, &members, spec.sym64)?;
     out.flush()?;
+    match fs::remove_file(&places.archive) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     fs::write(&places.expect, manifest.to_string())?;
     fs::rename(&partial, &places.archive)?;
     Ok(places)

@@ -80,7 +80,7 @@ pub struct Report {
 struct Shard {
     functions: Vec<*const u8>,
     function_indices: *const u32,
-    variables: Vec<*mut u64>,
+    variables: Vec<*const u8>,
     variable_indices: *const u32,
     /// Function in the shard, slot.
     slots: Vec<(u32, *mut *const u8)>,
@@ -143,7 +143,7 @@ impl Image {
             };
             let targets = tls_and_targets(manifest, image, runtime)?;
             let mut functions = vec![std::ptr::null(); manifest.fvars as usize];
-            let mut variables = vec![std::ptr::null_mut(); manifest.gvars as usize];
+            let mut variables = vec![std::ptr::null(); manifest.gvars as usize];
             for shard in &shards {
                 let own = choose(shard, target)?;
                 let place =
@@ -155,17 +155,17 @@ impl Image {
                     fill(&mut variables, place(shard.variable_indices, i), variable, "variable")?;
                 }
             }
-            if functions.iter().any(|function| function.is_null()) {
-                return Err("the shards do not cover all functions".to_owned());
+            if functions.iter().chain(&variables).any(|address| address.is_null()) {
+                return Err("the shards do not cover all functions and variables".to_owned());
             }
             for (index, &variable) in variables.iter().enumerate() {
                 // Julia keeps the distance in 32 bits.
                 i32::try_from((variable as isize).wrapping_sub(base as isize))
                     .map_err(|_| format!("variable {index} is more than 2 GiB away from the header"))?;
-                *variable = gvar_value(index as u32);
+                *variable.cast_mut().cast::<u64>() = gvar_value(index as u32);
             }
             for (index, function) in &manifest.function_gvars {
-                *variables[*index as usize] = required(runtime, function)? as u64;
+                *variables[*index as usize].cast_mut().cast::<*const u8>() = required(runtime, function)?;
             }
             Ok(Self { functions, heap: required(image, "jl_system_image_data")?, targets })
         }
@@ -216,34 +216,14 @@ unsafe fn call(function: *const u8, arg: u64) -> u64 {
     function(arg)
 }
 
-/// Puts `value` where no other shard has put one.
-fn fill<T: Copy>(table: &mut [T], index: usize, value: T, what: &str) -> Result<(), String>
-where
-    T: NullPointer,
-{
+/// Puts `address` where no other shard has put one.
+fn fill(table: &mut [*const u8], index: usize, address: *const u8, what: &str) -> Result<(), String> {
     match table.get_mut(index) {
-        Some(place) if place.null() => *place = value,
+        Some(place) if place.is_null() => *place = address,
         Some(_) => return Err(format!("{what} {index} is in two shards")),
         None => return Err(format!("{what} {index} is beyond the count")),
     }
     Ok(())
-}
-
-/// A pointer that says whether it is null, whatever its mutability.
-trait NullPointer {
-    fn null(self) -> bool;
-}
-
-impl NullPointer for *const u8 {
-    fn null(self) -> bool {
-        self.is_null()
-    }
-}
-
-impl NullPointer for *mut u64 {
-    fn null(self) -> bool {
-        self.is_null()
-    }
 }
 
 /// The check by which Julia finds that an image belongs to the running libjulia-internal, and what a version adds.
@@ -317,7 +297,7 @@ unsafe fn shard_pointers(words: &[*const u8]) -> Shard {
         Shard {
             functions: std::slice::from_raw_parts(words[1].cast::<*const u8>(), count).to_vec(),
             function_indices: words[2].cast(),
-            variables: distances(words[3]).iter().map(|&by| words[3].offset(by as isize).cast_mut().cast()).collect(),
+            variables: distances(words[3]).iter().map(|&by| words[3].offset(by as isize)).collect(),
             variable_indices: words[4].cast(),
             slots: slots
                 .chunks_exact(2)
@@ -337,10 +317,7 @@ unsafe fn shard_offsets(words: &[*const u8]) -> Shard {
         Shard {
             functions: counted(words[1].cast()).iter().map(|&by| words[0].offset(by as isize)).collect(),
             function_indices: words[2].cast(),
-            variables: counted(words[4].cast())
-                .iter()
-                .map(|&by| words[3].offset(by as isize).cast_mut().cast())
-                .collect(),
+            variables: counted(words[4].cast()).iter().map(|&by| words[3].offset(by as isize)).collect(),
             variable_indices: words[5].cast(),
             slots: slots
                 .chunks_exact(2)
@@ -487,7 +464,7 @@ pub unsafe fn check(manifest: &Manifest, image: Lookup<'_>, runtime: Lookup<'_>)
             }
         }
         if target == 0 {
-            if loaded.heap() as u64 % manifest.heap_align != 0 {
+            if !(loaded.heap() as u64).is_multiple_of(manifest.heap_align) {
                 findings.push(format!(
                     "the heap image is at {:p}, not aligned to {}",
                     loaded.heap(),
@@ -523,6 +500,6 @@ unsafe fn heap(manifest: &Manifest, heap: *const u8, report: &mut Report, findin
     } else {
         compare(8 * (words - 1));
         (0..manifest.heap.div_ceil(step).min(ALL)).for_each(|i| compare(i * step));
-        (0..10_000).for_each(|_| compare(8 * (rng.next() % words)));
+        (0..10_000).for_each(|_| compare(8 * (rng.word() % words)));
     }
 }

@@ -86,7 +86,7 @@ pub struct Manifest {
     pub heap: u64,
     /// Its alignment in bytes.
     pub heap_align: u64,
-    /// What its words are made from, see [`heap_word`](crate::mix::heap_word).
+    /// What its words are made from, see [`heap_word`].
     pub heap_seed: u64,
     /// The distance in bytes of the words that are set, a multiple of eight; the last word is set too, others are zero.
     pub heap_stride: u64,
@@ -120,7 +120,7 @@ impl Manifest {
     /// Where the image ends before they do, the bytes beyond are zero.
     pub fn heap_word(&self, offset: u64) -> u64 {
         let rest = self.heap.saturating_sub(offset);
-        if offset % self.heap_stride != 0 && rest > 8 {
+        if !offset.is_multiple_of(self.heap_stride) && rest > 8 {
             return 0;
         }
         let word = heap_word(self.heap_seed, offset / 8);
@@ -198,7 +198,7 @@ impl Manifest {
             "heap" => {
                 (self.heap, self.heap_align) = (words.number()?, words.number()?);
                 (self.heap_seed, self.heap_stride) = (words.number()?, words.number()?);
-                if self.heap_stride == 0 || self.heap_stride % 8 != 0 {
+                if self.heap_stride == 0 || !self.heap_stride.is_multiple_of(8) {
                     return Err("the heap's stride is no multiple of eight");
                 }
             }

@@ -163,8 +163,11 @@ pub(crate) struct Program {
     pub(crate) exports: Vec<(String, FnId)>,
 }
 
+/// A foreign function's name, and what it computes.
+pub(crate) type Foreign = (&'static str, fn(u64) -> u64);
+
 /// The foreign functions that the stub runtime finds by name.
-pub(crate) const FOREIGN: [(&str, fn(u64) -> u64); 4] = [
+pub(crate) const FOREIGN: [Foreign; 4] = [
     ("foreign_add", |x| x.wrapping_add(0x1122_3344_5566_7788)),
     ("foreign_xor", |x| x ^ 0x8877_6655_4433_2211),
     ("foreign_mul", |x| x.wrapping_mul(0x0000_0001_0000_01b3)),

@@ -6,9 +6,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use object::Object as _;
 use pkgld_corpus::presets::presets;
-use pkgld_corpus::{generate, reference_sysimg, written_sysimg};
+use pkgld_corpus::stubs::{Stubs, build_stubs};
+use pkgld_corpus::{Julia, generate, reference_sysimg, written_sysimg};
 
 fn scratch(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("regenerate").join(name)
@@ -36,4 +39,63 @@ fn the_heap_image_member_is_what_llc_writes() {
             assert!(written_sysimg(&spec) == reference, "{} with {heap} bytes", spec.name);
         }
     }
+}
+
+/// The archive's own bytes, headers and symbol table, as LLVM's archiver writes them in both forms.
+#[test]
+fn archives_are_packed_as_llvm_packs_them() {
+    for name in ["julia-1.11-llvm16-shards4", "julia-1.12-llvm19-sym64", "julia-1.9-llvm14"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("linux-x86_64").join(format!("{name}.a"));
+        let dir = scratch("ar").join(name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let data = fs::read(&path).unwrap();
+        let archive = object::read::archive::ArchiveFile::parse(&*data).unwrap();
+        let mut names = Vec::new();
+        for member in archive.members() {
+            let member = member.unwrap();
+            names.push(String::from_utf8(member.name().to_vec()).unwrap());
+            fs::write(dir.join(names.last().unwrap()), member.data(&*data).unwrap()).unwrap();
+        }
+        let packed = dir.join("packed.a");
+        let mut command = Command::new("llvm-ar-14");
+        command.args(["rcD", "--format=gnu"]).arg(&packed).args(&names).current_dir(&dir);
+        if name.ends_with("sym64") {
+            // Offsets from here on make the archiver take the 64-bit form.
+            command.env("SYM64_THRESHOLD", "1");
+        }
+        let out = command.output().unwrap_or_else(|error| panic!("llvm-ar-14 (Debian package llvm-14): {error}"));
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(fs::read(&packed).unwrap() == data, "{name} differs from {}", packed.display());
+    }
+}
+
+#[test]
+fn stubs_build_to_the_committed_bytes_with_the_compiler_that_made_them() {
+    let compiler = Command::new("cc").arg("--version").output();
+    let compiler = compiler.unwrap_or_else(|error| panic!("cc (Debian package gcc): {error}"));
+    let version = String::from_utf8(compiler.stdout).unwrap();
+    for julia in Julia::ALL {
+        let made = build_stubs(&scratch("stubs").join(julia.name()), julia, "cc").unwrap();
+        let committed = Stubs::committed(julia);
+        for (made, committed) in
+            [(made.libjulia, committed.libjulia), (made.libjulia_internal, committed.libjulia_internal)]
+        {
+            let (made, committed) = (fs::read(&made).unwrap(), fs::read(&committed).unwrap());
+            assert_eq!(exports(&made), exports(&committed), "the stubs of {julia}");
+            // Another compiler makes other code from the same source.
+            if version.contains("Debian 12.2.0") {
+                assert!(made == committed, "the stubs of {julia} differ");
+            }
+        }
+    }
+}
+
+fn exports(library: &[u8]) -> Vec<Vec<u8>> {
+    let library = object::File::parse(library).unwrap();
+    let exports = library.exports().unwrap();
+    let mut names: Vec<Vec<u8>> = exports.map(|export| export.unwrap().name().name().unwrap().to_vec()).collect();
+    names.sort();
+    assert!(names.len() > 20);
+    names
 }

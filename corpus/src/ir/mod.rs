@@ -5,6 +5,7 @@
 mod debug;
 mod function;
 mod image;
+mod ops;
 mod tables;
 mod text;
 

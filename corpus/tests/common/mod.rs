@@ -3,6 +3,8 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod count;
+
 use std::ffi::c_void;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,14 @@ pub(crate) fn rust_lld() -> PathBuf {
 
 /// Links an archive as Julia does.
 pub(crate) fn link(archive: &Path, julia: Julia, more: &[&str]) -> PathBuf {
+    let (output, mut command) = link_command(archive, julia, more);
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    output
+}
+
+/// The command that links an archive as Julia does, and its output.
+pub(crate) fn link_command(archive: &Path, julia: Julia, more: &[&str]) -> (PathBuf, Command) {
     let name = archive.file_stem().unwrap().to_str().unwrap();
     let folder = archive.parent().unwrap().file_name().unwrap().to_str().unwrap();
     let output = scratch("linked").join(format!("{folder}-{name}.so"));
@@ -39,9 +49,7 @@ pub(crate) fn link(archive: &Path, julia: Julia, more: &[&str]) -> PathBuf {
     command.args(["-flavor", "gnu", "-shared", "-o"]).arg(&output);
     command.arg("--whole-archive").arg(archive).arg("--no-whole-archive");
     command.arg("-L").arg(Stubs::committed(julia).dir).args(["-ljulia", "-ljulia-internal"]).args(more);
-    let out = command.output().unwrap();
-    assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    output
+    (output, command)
 }
 
 /// Loads an image with the stubs of its version and makes the manifest's calls, those that unwind too.
