@@ -249,10 +249,15 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.count("images without .symtab", 1);
             return;
         }
-        let mut outputs: HashMap<Name<'a>, Vec<&Symbol<'a>>> = HashMap::new();
+        let mut outputs: HashMap<Name<'a>, Vec<(&Symbol<'a>, Name<'a>)>> = HashMap::new();
+        let mut file = Name::default();
         for symbol in symbol_table(self.image) {
-            outputs.entry(symbol.name).or_default().push(symbol);
+            if symbol.is_file() {
+                file = symbol.name;
+            }
+            outputs.entry(symbol.name).or_default().push((symbol, file));
         }
+        self.files();
         let inputs = self.inputs;
         for (number, object) in inputs.objects.iter().enumerate() {
             for (index, symbol) in object.symbols.iter().enumerate().skip(1) {
@@ -270,7 +275,25 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[&Symbol<'a>]) {
+    /// Debuggers tell local symbols of one name apart by the STT_FILE symbol before them: those must be kept.
+    fn files(&mut self) {
+        let mut kept: HashMap<Name<'a>, usize> = HashMap::new();
+        for symbol in self.image.symbols.iter().filter(|symbol| symbol.is_file()) {
+            *kept.entry(symbol.name).or_default() += 1;
+        }
+        for object in &self.inputs.objects {
+            for symbol in object.symbols.iter().filter(|symbol| symbol.is_file()) {
+                let left = kept.entry(symbol.name).or_default();
+                if *left == 0 && !symbol.name.0.is_empty() {
+                    let subject = format!("{}: STT_FILE {}", object.name, symbol.name);
+                    self.checked.findings.push(Finding::new(Check::Symbol, subject, "kept", "not in .symtab"));
+                }
+                *left = left.saturating_sub(1);
+            }
+        }
+    }
+
+    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[(&Symbol<'a>, Name<'a>)]) {
         let value = match self.resolver.definition(object, symbol) {
             Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
                 Some(value)
@@ -281,17 +304,20 @@ impl<'c, 'a> Checker<'c, 'a> {
         };
         let subject = || format!("{}: symbol {}", self.inputs.objects[object].name, symbol.name);
         let kind = if symbol.place == Place::Common { elf::STT_OBJECT.0 } else { symbol.kind };
-        let same = |output: &&&Symbol<'a>| {
+        let files = self.inputs.objects[object].symbols.iter().filter(|symbol| symbol.is_file());
+        let file = files.map(|file| file.name).collect::<Vec<_>>();
+        let same = |(output, output_file): &&(&Symbol<'a>, Name<'a>)| {
             let merged = value.is_none() || output.value == value.unwrap_or_default();
-            merged && output.kind == kind && output.size == symbol.size
+            let of_file = !symbol.is_local() || file.is_empty() || file.contains(output_file);
+            merged && of_file && output.kind == kind && output.size == symbol.size
         };
-        let Some(output) = outputs.iter().find(same) else {
+        let Some((output, _)) = outputs.iter().find(same) else {
             // An indirect function whose address is taken may get its PLT entry as its address, and become a plain function.
-            let resolves_here = |output: &&&Symbol<'a>| {
+            let resolves_here = |output: &Symbol<'a>| {
                 output.kind == elf::STT_FUNC.0
                     && fixups::plt_target(self.image, output.value) == value.map(fixups::Meaning::Resolved)
             };
-            if symbol.is_ifunc() && outputs.iter().any(|output| resolves_here(&output)) {
+            if symbol.is_ifunc() && outputs.iter().any(|(output, _)| resolves_here(output)) {
                 self.checked.count("indirect functions named by their PLT entry", 1);
                 return;
             }
@@ -300,7 +326,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 return;
             }
             let found = match outputs.first() {
-                Some(output) => format!("value {:#x}, size {}, type {}", output.value, output.size, output.kind),
+                Some((output, file)) => {
+                    let (value, size, kind) = (output.value, output.size, output.kind);
+                    format!("value {value:#x}, size {size}, type {kind}, after STT_FILE {file}")
+                }
                 None => "no symbol of the name".to_string(),
             };
             let expected = match value {

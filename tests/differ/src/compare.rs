@@ -130,9 +130,9 @@ impl Comparison {
     fn array(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>, name: &str, tags: (DynamicTag, DynamicTag)) {
         let words = |image: &Image<'_>| -> Vec<Option<Meaning>> {
             let start = image.dynamic_value(tags.0).unwrap_or_default();
-            let size = image.dynamic_value(tags.1).unwrap_or_default();
+            let size = image.dynamic_value(tags.1).unwrap_or_default().min(image.file.bytes.len() as u64);
             let word = image.word_size();
-            (0..size).step_by(word).map(|offset| fixups::word_at(image, start + offset)).collect()
+            (0..size).step_by(word).map(|offset| fixups::word_at(image, start.wrapping_add(offset))).collect()
         };
         let (a, b) = (words(left.image), words(right.image));
         let mut contents = Contents::new(left, right);

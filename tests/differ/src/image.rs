@@ -383,6 +383,9 @@ impl<'a> Image<'a> {
                     versions.push(Version { index, name, hash, flags, library: Some(file) });
                     entry = entry.wrapping_add(aux.u32().unwrap_or_default().into());
                 }
+                if next == 0 {
+                    break;
+                }
                 address = address.wrapping_add(next.into());
             }
         }
@@ -398,6 +401,9 @@ impl<'a> Image<'a> {
                 let name = self.file.cursor(bytes).u32().unwrap_or_default();
                 let name = self.dynamic_string(name.into()).ok_or_else(outside)?;
                 versions.push(Version { index, name, hash, flags, library: None });
+                if next == 0 {
+                    break;
+                }
                 address = address.wrapping_add(next.into());
             }
         }

@@ -190,8 +190,8 @@ fn plt(image: &Image<'_>, faults: &mut Faults<'_>) {
             faults.add(format!("slot of {name}"), "the address of its lazy binding code", format!("{entry:#x}"));
             continue;
         }
-        if let Some(pushed) = arch::lazy_index(image, entry) {
-            faults.equal(format!("index that the PLT entry of {name} pushes"), index as u64, pushed);
+        if let Err(found) = arch::lazy_binding(image, jump.address, entry, index as u64) {
+            faults.add(format!("slot of {name}"), "code that binds it", found);
         }
     }
 }

@@ -22,11 +22,22 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     overlaps(image, &mut faults);
 }
 
+/// gABI, "Section Attribute Flags", the GNU extensions, and x86-64's SHF_X86_64_LARGE.
+fn known_flags() -> u64 {
+    const LARGE: u64 = 0x1000_0000; // SHF_X86_64_LARGE
+    let generic = [SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK, SHF_LINK_ORDER];
+    let more = [SHF_GROUP, SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN, SHF_GNU_MBIND];
+    generic.iter().chain(&more).fold(LARGE, |flags, flag| flags | u64::from(flag.0))
+}
+
 fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
     let name = section.name.to_string();
     if !section.align.is_power_of_two() {
         faults.add(name, "sh_addralign a power of two", format!("{:#x}", section.align));
         return;
+    }
+    if section.flags & !known_flags() != 0 {
+        faults.add(format!("{name}'s sh_flags"), "flags that are known", format!("{:#x}", section.flags));
     }
     if !section.is_allocated() {
         faults.equal(format!("{name}'s sh_addr"), 0, section.address);

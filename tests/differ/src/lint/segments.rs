@@ -65,7 +65,7 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
     }
     for pair in loads.windows(2) {
         // Mapping works by pages: the later segment's first page replaces what the earlier one has there.
-        let end = pair[0].end().next_multiple_of(page);
+        let end = pair[0].end().checked_next_multiple_of(page).unwrap_or(u64::MAX);
         let start = pair[1].address & !(page - 1);
         if start < end {
             faults.add("PT_LOAD", "ascending addresses, no page shared", format!("{end:#x}, then {start:#x}"));
@@ -93,7 +93,7 @@ fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
         if !holder.is_some_and(|load| load.flags & elf::PF_W.0 != 0) {
             faults.add("PT_GNU_RELRO", "memory of a writable PT_LOAD", format!("{:#x}", relro.address));
         }
-        if holder.is_some_and(|load| relro.end() > load.end().next_multiple_of(page)) {
+        if holder.is_some_and(|load| relro.end() > load.end().checked_next_multiple_of(page).unwrap_or(u64::MAX)) {
             faults.add("PT_GNU_RELRO", "an end inside its PT_LOAD", format!("{:#x}", relro.end()));
         }
         for section in image.file.sections.iter().filter(|section| section.is_allocated() && section.size != 0) {
