@@ -81,6 +81,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             match self.placement.location(id) {
                 Location::At { section, offset } => {
                     self.checked.count("sections located", 1);
+                    self.header(id, section);
                     self.permissions(id, section, offset);
                     self.range(id, 0, input.size as usize, section, offset);
                 }
@@ -221,6 +222,40 @@ impl<'c, 'a> Checker<'c, 'a> {
             if input.is_writable() && self.image.is_relro(address) && !may_be_relro(input.name) {
                 fault("writable at run time", format!("{address:#x} is made read-only by PT_GNU_RELRO"));
             }
+        }
+    }
+
+    /// The output section must be of the input section's kind.
+    fn header(&mut self, id: SectionId, section: usize) {
+        let input = self.inputs.section(id);
+        let output = &self.image.file.sections[section];
+        let subject = || format!("{} in {}", self.inputs.section_name(id), output.name);
+        let same_name = input.name == output.name
+            || input.name.0.strip_prefix(output.name.0).is_some_and(|rest| rest.starts_with(b"."))
+            || renamed(input.name, output.name);
+        let mut faults = Vec::new();
+        if !same_name {
+            faults.push((format!("a section called {}", input.name), output.name.to_string()));
+        }
+        // Zeros may be written out; constructors of older compilers become arrays.
+        let same_type = input.kind == output.kind
+            || input.is_nobits() && output.kind == elf::SHT_PROGBITS.0
+            || renamed(input.name, output.name)
+            || &input.name == ".eh_frame";
+        if !same_type && input.size != 0 {
+            faults.push((format!("sh_type {:#x}", input.kind), format!("{:#x}", output.kind)));
+        }
+        let rights = elf::SHF_WRITE.0 | elf::SHF_ALLOC.0 | elf::SHF_EXECINSTR.0 | elf::SHF_TLS.0;
+        let (wanted, found) = (input.flags & u64::from(rights), output.flags & u64::from(rights));
+        if wanted != found {
+            faults.push((format!("sh_flags {wanted:#x}"), format!("{found:#x}")));
+        }
+        if output.align < input.align {
+            faults.push((format!("sh_addralign of at least {}", input.align), output.align.to_string()));
+        }
+        let subject = subject();
+        for (expected, found) in faults {
+            self.checked.find(Finding::new(Check::Sections, subject.clone(), expected, found));
         }
     }
 
@@ -398,6 +433,12 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.find(Finding::new(Check::DynamicRelocations, subject, expected, found));
         }
     }
+}
+
+/// Input sections that linkers' default scripts put elsewhere than their name's first part says.
+fn renamed(input: Name<'_>, output: Name<'_>) -> bool {
+    let moves = [(".ctors", ".init_array"), (".dtors", ".fini_array"), (".tm_clone_table", ".data")];
+    moves.iter().any(|(from, to)| input.starts_with(from) && &output == *to)
 }
 
 /// Sections that are written only while the loader relocates.
