@@ -251,11 +251,12 @@ pub fn relaxed(machine: u16, input: &[u8], output: &[u8], field: usize, address:
     }
 }
 
-/// The index that the lazy binding code at `address` hands to the loader; `None` if the code has another form.
-pub fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
+/// Checks the code at `entry`, which the not yet bound `slot` leads to: it must hand `index`, the number of the slot's
+/// relocation in DT_JMPREL, to the loader. On machines without a decoder, nothing is checked.
+pub fn lazy_binding(image: &Image<'_>, slot: u64, entry: u64, index: u64) -> Result<(), String> {
     match Machine(image.file.machine) {
-        EM_X86_64 => x86_64::lazy_index(image, address),
-        _ => None,
+        EM_X86_64 => x86_64::lazy_binding(image, slot, entry, index),
+        _ => Ok(()),
     }
 }
 

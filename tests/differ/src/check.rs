@@ -81,6 +81,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             match self.placement.location(id) {
                 Location::At { section, offset } => {
                     self.checked.count("sections located", 1);
+                    self.header(id, section);
                     self.permissions(id, section, offset);
                     self.range(id, 0, input.size as usize, section, offset);
                 }
@@ -224,6 +225,40 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
+    /// The output section must be of the input section's kind.
+    fn header(&mut self, id: SectionId, section: usize) {
+        let input = self.inputs.section(id);
+        let output = &self.image.file.sections[section];
+        let subject = || format!("{} in {}", self.inputs.section_name(id), output.name);
+        let same_name = input.name == output.name
+            || input.name.0.strip_prefix(output.name.0).is_some_and(|rest| rest.starts_with(b"."))
+            || renamed(input.name, output.name);
+        let mut faults = Vec::new();
+        if !same_name {
+            faults.push((format!("a section called {}", input.name), output.name.to_string()));
+        }
+        // Zeros may be written out; constructors of older compilers become arrays.
+        let same_type = input.kind == output.kind
+            || input.is_nobits() && output.kind == elf::SHT_PROGBITS.0
+            || renamed(input.name, output.name)
+            || &input.name == ".eh_frame";
+        if !same_type && input.size != 0 {
+            faults.push((format!("sh_type {:#x}", input.kind), format!("{:#x}", output.kind)));
+        }
+        let rights = elf::SHF_WRITE.0 | elf::SHF_ALLOC.0 | elf::SHF_EXECINSTR.0 | elf::SHF_TLS.0;
+        let (wanted, found) = (input.flags & u64::from(rights), output.flags & u64::from(rights));
+        if wanted != found {
+            faults.push((format!("sh_flags {wanted:#x}"), format!("{found:#x}")));
+        }
+        if output.align < input.align {
+            faults.push((format!("sh_addralign of at least {}", input.align), output.align.to_string()));
+        }
+        let subject = subject();
+        for (expected, found) in faults {
+            self.checked.find(Finding::new(Check::Sections, subject.clone(), expected, found));
+        }
+    }
+
     /// Strings that nothing refers to must be kept all the same.
     fn strings(&mut self, id: SectionId) {
         let input = self.inputs.section(id);
@@ -249,10 +284,15 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.count("images without .symtab", 1);
             return;
         }
-        let mut outputs: HashMap<Name<'a>, Vec<&Symbol<'a>>> = HashMap::new();
+        let mut outputs: HashMap<Name<'a>, Vec<(&Symbol<'a>, Name<'a>)>> = HashMap::new();
+        let mut file = Name::default();
         for symbol in symbol_table(self.image) {
-            outputs.entry(symbol.name).or_default().push(symbol);
+            if symbol.is_file() {
+                file = symbol.name;
+            }
+            outputs.entry(symbol.name).or_default().push((symbol, file));
         }
+        self.files();
         let inputs = self.inputs;
         for (number, object) in inputs.objects.iter().enumerate() {
             for (index, symbol) in object.symbols.iter().enumerate().skip(1) {
@@ -270,7 +310,25 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[&Symbol<'a>]) {
+    /// Debuggers tell local symbols of one name apart by the STT_FILE symbol before them: those must be kept.
+    fn files(&mut self) {
+        let mut kept: HashMap<Name<'a>, usize> = HashMap::new();
+        for symbol in self.image.symbols.iter().filter(|symbol| symbol.is_file()) {
+            *kept.entry(symbol.name).or_default() += 1;
+        }
+        for object in &self.inputs.objects {
+            for symbol in object.symbols.iter().filter(|symbol| symbol.is_file()) {
+                let left = kept.entry(symbol.name).or_default();
+                if *left == 0 && !symbol.name.0.is_empty() {
+                    let subject = format!("{}: STT_FILE {}", object.name, symbol.name);
+                    self.checked.findings.push(Finding::new(Check::Symbol, subject, "kept", "not in .symtab"));
+                }
+                *left = left.saturating_sub(1);
+            }
+        }
+    }
+
+    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[(&Symbol<'a>, Name<'a>)]) {
         let value = match self.resolver.definition(object, symbol) {
             Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
                 Some(value)
@@ -281,17 +339,20 @@ impl<'c, 'a> Checker<'c, 'a> {
         };
         let subject = || format!("{}: symbol {}", self.inputs.objects[object].name, symbol.name);
         let kind = if symbol.place == Place::Common { elf::STT_OBJECT.0 } else { symbol.kind };
-        let same = |output: &&&Symbol<'a>| {
+        let files = self.inputs.objects[object].symbols.iter().filter(|symbol| symbol.is_file());
+        let file = files.map(|file| file.name).collect::<Vec<_>>();
+        let same = |(output, output_file): &&(&Symbol<'a>, Name<'a>)| {
             let merged = value.is_none() || output.value == value.unwrap_or_default();
-            merged && output.kind == kind && output.size == symbol.size
+            let of_file = !symbol.is_local() || file.is_empty() || file.contains(output_file);
+            merged && of_file && output.kind == kind && output.size == symbol.size
         };
-        let Some(output) = outputs.iter().find(same) else {
+        let Some((output, _)) = outputs.iter().find(same) else {
             // An indirect function whose address is taken may get its PLT entry as its address, and become a plain function.
-            let resolves_here = |output: &&&Symbol<'a>| {
+            let resolves_here = |output: &Symbol<'a>| {
                 output.kind == elf::STT_FUNC.0
                     && fixups::plt_target(self.image, output.value) == value.map(fixups::Meaning::Resolved)
             };
-            if symbol.is_ifunc() && outputs.iter().any(|output| resolves_here(&output)) {
+            if symbol.is_ifunc() && outputs.iter().any(|(output, _)| resolves_here(output)) {
                 self.checked.count("indirect functions named by their PLT entry", 1);
                 return;
             }
@@ -300,7 +361,10 @@ impl<'c, 'a> Checker<'c, 'a> {
                 return;
             }
             let found = match outputs.first() {
-                Some(output) => format!("value {:#x}, size {}, type {}", output.value, output.size, output.kind),
+                Some((output, file)) => {
+                    let (value, size, kind) = (output.value, output.size, output.kind);
+                    format!("value {value:#x}, size {size}, type {kind}, after STT_FILE {file}")
+                }
                 None => "no symbol of the name".to_string(),
             };
             let expected = match value {
@@ -369,6 +433,12 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.find(Finding::new(Check::DynamicRelocations, subject, expected, found));
         }
     }
+}
+
+/// Input sections that linkers' default scripts put elsewhere than their name's first part says.
+fn renamed(input: Name<'_>, output: Name<'_>) -> bool {
+    let moves = [(".ctors", ".init_array"), (".dtors", ".fini_array"), (".tm_clone_table", ".data")];
+    moves.iter().any(|(from, to)| input.starts_with(from) && &output == *to)
 }
 
 /// Sections that are written only while the loader relocates.

@@ -1,6 +1,6 @@
 //! Compares x86-64 code of two images, instruction by instruction: addresses in operands by what they name, all else by bytes.
 
-use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use object::elf;
 
 use crate::arch::x86_64::decode;
@@ -58,6 +58,16 @@ impl Contents<'_, '_, '_> {
                 }
             }
             at += length;
+            let ends = [
+                FlowControl::Return,
+                FlowControl::UnconditionalBranch,
+                FlowControl::IndirectBranch,
+                FlowControl::Exception,
+            ];
+            let padded = || is_padding(&left[at..]) || is_padding(&right[at..]);
+            if stretch.open && ends.contains(&one.0.flow_control()) && padded() {
+                return;
+            }
         }
     }
 
@@ -149,6 +159,11 @@ impl Contents<'_, '_, '_> {
         }
         size == 4 && self.same_thread_place(a, b)
     }
+}
+
+/// Whether code begins with what linkers and assemblers put between functions: int3, nop in all its lengths, zeros.
+fn is_padding(code: &[u8]) -> bool {
+    matches!(code, [] | [0xcc | 0x90, ..] | [0, 0, ..] | [0x0f, 0x1f, ..] | [0x66, ..])
 }
 
 fn is_near_branch(instruction: &Instruction) -> bool {

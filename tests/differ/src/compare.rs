@@ -99,18 +99,10 @@ impl Comparison {
             let flags = |image: &Image<'_>| image.dynamic_value(tag).unwrap_or_default();
             self.equal(Check::Dynamic, name, flags(reference), flags(ours));
         }
-        for (name, tag) in [
-            ("DT_SYMBOLIC", DT_SYMBOLIC),
-            ("DT_BIND_NOW", DT_BIND_NOW),
-            ("DT_TEXTREL", DT_TEXTREL),
-            ("DT_HASH", DT_HASH),
-            ("DT_GNU_HASH", DT_GNU_HASH),
-            ("DT_RELACOUNT", DT_RELACOUNT),
-            ("DT_RELCOUNT", DT_RELCOUNT),
-            ("DT_RELR", DT_RELR),
-        ] {
-            let present = |image: &Image<'_>| image.dynamic_value(tag).is_some();
-            self.equal(Check::Dynamic, name, present(reference), present(ours));
+        let tags = |image: &Image<'_>| image.dynamic.iter().map(|entry| entry.tag).collect::<BTreeSet<_>>();
+        for tag in tags(reference).symmetric_difference(&tags(ours)) {
+            let present = |image: &Image<'_>| image.dynamic.iter().any(|entry| entry.tag == *tag).to_string();
+            self.differ(Check::Dynamic, tag_name(*tag), present(reference), present(ours));
         }
         for (name, tag) in [("DT_INIT", DT_INIT), ("DT_FINI", DT_FINI)] {
             let place = |symbolic: &Symbolic<'_, '_>| {
@@ -130,9 +122,9 @@ impl Comparison {
     fn array(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>, name: &str, tags: (DynamicTag, DynamicTag)) {
         let words = |image: &Image<'_>| -> Vec<Option<Meaning>> {
             let start = image.dynamic_value(tags.0).unwrap_or_default();
-            let size = image.dynamic_value(tags.1).unwrap_or_default();
+            let size = image.dynamic_value(tags.1).unwrap_or_default().min(image.file.bytes.len() as u64);
             let word = image.word_size();
-            (0..size).step_by(word).map(|offset| fixups::word_at(image, start + offset)).collect()
+            (0..size).step_by(word).map(|offset| fixups::word_at(image, start.wrapping_add(offset))).collect()
         };
         let (a, b) = (words(left.image), words(right.image));
         let mut contents = Contents::new(left, right);
@@ -231,14 +223,34 @@ fn protection(image: &Image<'_>, address: u64) -> String {
     rights
 }
 
-/// Defined dynamic symbols: `name@version` → type, binding, visibility, size.
-fn exports(image: &Image<'_>) -> BTreeMap<String, (u8, u8, u8, u64)> {
+/// Tags that rules speak of have names.
+fn tag_name(tag: i64) -> String {
+    let known = [
+        ("DT_RELACOUNT", DT_RELACOUNT),
+        ("DT_RELCOUNT", DT_RELCOUNT),
+        ("DT_HASH", DT_HASH),
+        ("DT_GNU_HASH", DT_GNU_HASH),
+        ("DT_FLAGS_1", DT_FLAGS_1),
+        ("DT_FLAGS", DT_FLAGS),
+        ("DT_RELR", DT_RELR),
+        ("DT_TEXTREL", DT_TEXTREL),
+        ("DT_SYMBOLIC", DT_SYMBOLIC),
+        ("DT_BIND_NOW", DT_BIND_NOW),
+        ("DT_PLTGOT", DT_PLTGOT),
+    ];
+    known.iter().find(|(_, known)| known.0 == tag).map_or_else(|| format!("tag {tag:#x}"), |(name, _)| name.to_string())
+}
+
+/// Defined dynamic symbols: `name@version` → type, binding, visibility, size, and whether only a reference with the version
+/// finds it.
+fn exports(image: &Image<'_>) -> BTreeMap<String, (u8, u8, u8, u64, bool)> {
     let symbols = image.dynamic_symbols.iter().enumerate().skip(1);
     symbols
         .filter(|(_, symbol)| symbol.is_defined() && !symbol.is_local())
         .map(|(index, symbol)| {
             let name = image.dynamic_symbol_name(index as u32);
-            (name, (symbol.kind, symbol.binding, symbol.visibility, symbol.size))
+            let hidden = image.symbol_versions.get(index).is_some_and(|version| version & 0x8000 != 0);
+            (name, (symbol.kind, symbol.binding, symbol.visibility, symbol.size, hidden))
         })
         .collect()
 }

@@ -12,7 +12,7 @@ use crate::elf::Place;
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::rules::{Check, Finding, Side};
-use crate::symbolic::{Named, Symbolic};
+use crate::symbolic::{Key, Named, Symbolic};
 
 /// The comparison of the contents of two images.
 pub struct Contents<'c, 'r, 'a> {
@@ -35,6 +35,8 @@ pub(crate) struct Stretch<'s> {
     pub(crate) ours: u64,
     pub(crate) size: u64,
     pub(crate) subject: &'s str,
+    /// Whether `size` is a bound and not the size of a symbol: padding may follow.
+    pub(crate) open: bool,
 }
 
 impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
@@ -56,7 +58,8 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
     pub fn symbol(&mut self, reference: &Named<'a>, ours: &Named<'a>) {
         let size = reference.symbol.size.min(ours.symbol.size);
         let subject = reference.key.to_string();
-        let stretch = Stretch { reference: reference.address, ours: ours.address, size, subject: &subject };
+        let stretch =
+            Stretch { reference: reference.address, ours: ours.address, size, subject: &subject, open: false };
         self.bytes += size as usize;
         let executable = |image: &Image<'_>, place: Place| match place {
             Place::Section(section) => image.file.sections.get(section as usize).is_some_and(|s| s.is_executable()),
@@ -81,7 +84,7 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
             let size = size.min(length(self.ours, &self.ours_anchors, ours));
             let subject = self.reference.describe(reference);
             self.bytes += size as usize;
-            let stretch = Stretch { reference, ours, size, subject: &subject };
+            let stretch = Stretch { reference, ours, size, subject: &subject, open: true };
             match self.reference.image.section_at(reference).is_some_and(|section| section.is_executable()) {
                 true => self.code(stretch),
                 false => self.data(stretch),
@@ -142,14 +145,14 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
             _ => return false,
         }
         let (left, right) = (self.reference.names(reference), self.ours.names(ours));
-        if !left.inside.is_empty() && !right.inside.is_empty() {
-            return left.inside.iter().any(|name| right.inside.contains(name));
-        }
-        if !left.inside.is_empty() || !right.inside.is_empty() {
-            return left.end_of.iter().any(|name| right.end_of.contains(name));
-        }
-        if left.end_of.iter().any(|name| right.end_of.contains(name)) {
+        let shared = |left: &[Key<'a>], right: &[Key<'a>]| left.iter().any(|name| right.contains(name));
+        let same_inside = left.inside.iter().any(|name| right.inside.contains(name));
+        if same_inside || shared(&left.labels, &right.labels) || shared(&left.end_of, &right.end_of) {
             return true;
+        }
+        let unlike_labels = !left.labels.is_empty() && !right.labels.is_empty();
+        if !left.inside.is_empty() || !right.inside.is_empty() || unlike_labels {
+            return false;
         }
         if self.reference.image.got_base() == Some(reference) && self.ours.image.got_base() == Some(ours) {
             return true;
@@ -281,6 +284,7 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
     pub(crate) fn named_alike(&self, reference: u64, ours: u64) -> bool {
         let (left, right) = (self.reference.names(reference), self.ours.names(ours));
         left.inside.iter().any(|name| right.inside.contains(name))
+            || left.labels.iter().any(|name| right.labels.contains(name))
             || left.end_of.iter().any(|name| right.end_of.contains(name))
     }
 }

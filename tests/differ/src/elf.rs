@@ -82,6 +82,8 @@ pub struct Segment {
     pub offset: u64,
     /// `p_vaddr`.
     pub address: u64,
+    /// `p_paddr`.
+    pub physical: u64,
     /// `p_filesz`.
     pub file_size: u64,
     /// `p_memsz`.
@@ -283,6 +285,10 @@ pub struct ElfFile<'a> {
     pub os_abi: u8,
     /// `e_flags`.
     pub flags: u32,
+    /// `e_version`.
+    pub version: u32,
+    /// `e_entry`.
+    pub entry: u64,
     /// The program headers.
     pub segments: Vec<Segment>,
     /// The sections, the null section included.
@@ -412,6 +418,7 @@ fn parse<'a, E: FileHeader<Endian = Endianness>>(bytes: &'a [u8]) -> Result<ElfF
             flags: segment.p_flags(endian).0,
             offset: segment.p_offset(endian).into(),
             address: segment.p_vaddr(endian).into(),
+            physical: segment.p_paddr(endian).into(),
             file_size: segment.p_filesz(endian).into(),
             memory_size: segment.p_memsz(endian).into(),
             align: segment.p_align(endian).into(),
@@ -461,6 +468,8 @@ fn parse<'a, E: FileHeader<Endian = Endianness>>(bytes: &'a [u8]) -> Result<ElfF
         machine: header.e_machine(endian).0,
         os_abi: header.e_ident().os_abi.0,
         flags: header.e_flags(endian).0,
+        version: header.e_version(endian),
+        entry: header.e_entry(endian).into(),
         segments,
         sections,
     })

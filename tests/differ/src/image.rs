@@ -369,26 +369,32 @@ impl<'a> Image<'a> {
         let mut versions = Vec::new();
         if let Some((start, count)) = self.table(elf::DT_VERNEED, elf::DT_VERNEEDNUM) {
             let mut address = start;
-            for _ in 0..count {
+            for number in 1..=count {
                 let mut need = self.file.cursor(self.read(address, 16).ok_or_else(outside)?);
-                let (_, entries) = (need.u16(), need.u16().unwrap_or_default());
+                let (revision, entries) = (need.u16(), need.u16().unwrap_or_default());
+                if revision != Some(1) {
+                    return Err(Error(format!("vn_version is {revision:?}")));
+                }
                 let file = self.dynamic_string(need.u32().unwrap_or_default().into()).ok_or_else(outside)?;
                 let (first, next) = (need.u32().unwrap_or_default(), need.u32().unwrap_or_default());
                 let mut entry = address.wrapping_add(first.into());
-                for _ in 0..entries {
+                for number in 1..=entries {
                     let mut aux = self.file.cursor(self.read(entry, 16).ok_or_else(outside)?);
                     let hash = aux.u32().unwrap_or_default();
                     let (flags, index) = (aux.u16().unwrap_or_default(), aux.u16().unwrap_or_default());
                     let name = self.dynamic_string(aux.u32().unwrap_or_default().into()).ok_or_else(outside)?;
                     versions.push(Version { index, name, hash, flags, library: Some(file) });
-                    entry = entry.wrapping_add(aux.u32().unwrap_or_default().into());
+                    let next = aux.u32().unwrap_or_default();
+                    chain_ends("vna_next", next, number == entries)?;
+                    entry = entry.wrapping_add(next.into());
                 }
+                chain_ends("vn_next", next, number == count)?;
                 address = address.wrapping_add(next.into());
             }
         }
         if let Some((start, count)) = self.table(elf::DT_VERDEF, elf::DT_VERDEFNUM) {
             let mut address = start;
-            for _ in 0..count {
+            for number in 1..=count {
                 let mut definition = self.file.cursor(self.read(address, 20).ok_or_else(outside)?);
                 let (_, flags) = (definition.u16(), definition.u16().unwrap_or_default());
                 let (index, _) = (definition.u16().unwrap_or_default(), definition.u16());
@@ -398,6 +404,7 @@ impl<'a> Image<'a> {
                 let name = self.file.cursor(bytes).u32().unwrap_or_default();
                 let name = self.dynamic_string(name.into()).ok_or_else(outside)?;
                 versions.push(Version { index, name, hash, flags, library: None });
+                chain_ends("vd_next", next, number == count)?;
                 address = address.wrapping_add(next.into());
             }
         }
@@ -414,5 +421,13 @@ impl<'a> Image<'a> {
         let flags = self.dynamic_value(elf::DT_FLAGS).unwrap_or_default();
         let symbolic = self.dynamic_value(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0;
         !symbolic && !symbol.is_local() && symbol.visibility == elf::STV_DEFAULT.0
+    }
+}
+
+/// Version tables state their length twice: glibc follows the chain, others count.
+fn chain_ends(field: &str, next: u32, last: bool) -> Result<()> {
+    match (next == 0) == last {
+        true => Ok(()),
+        false => Err(Error(format!("{field} is {next}, which contradicts the number of entries"))),
     }
 }

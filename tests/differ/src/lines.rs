@@ -138,7 +138,7 @@ fn function<'a>(symbolic: &Symbolic<'_, 'a>, address: u64) -> Option<(Key<'a>, u
     if !in_code(symbolic.image, address) {
         return None;
     }
-    let mut inside = symbolic.names(address).inside;
+    let mut inside = symbolic.all_names(address);
     inside.retain(|(key, _)| !key.name.is_assembler_local() && !is_linker_name(key.name));
     inside.sort_by_key(|(key, distance)| (*distance, *key));
     inside.first().map(|(key, distance)| (*key, address - distance))

@@ -54,8 +54,10 @@ pub struct Symbolic<'i, 'a> {
 /// The names that an address has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names<'a> {
-    /// The symbols that the address is the start of or lies in, with the distance from their start.
+    /// The symbols that the address lies in, with the distance from their start.
     pub inside: Vec<(Key<'a>, u64)>,
+    /// Symbols without size at the address: perhaps its name, perhaps a neighbour's.
+    pub labels: Vec<Key<'a>>,
     /// The symbols that end at the address.
     pub end_of: Vec<Key<'a>>,
 }
@@ -99,8 +101,10 @@ impl<'i, 'a> Symbolic<'i, 'a> {
             position -= 1;
             let named = &self.symbols[self.order[position] as usize];
             let distance = address - named.address;
-            if distance < named.symbol.size || distance == 0 {
+            if distance < named.symbol.size {
                 names.inside.push((named.key, distance));
+            } else if distance == 0 {
+                names.labels.push(named.key);
             } else if distance == named.symbol.size {
                 names.end_of.push(named.key);
             }
@@ -123,7 +127,19 @@ impl<'i, 'a> Symbolic<'i, 'a> {
     /// What the PLT entry at `address` jumps to; `None` if there is none. A function of the inputs may begin like an entry.
     pub fn plt_entry(&self, address: u64) -> Option<Meaning> {
         let in_plt = || self.image.section_at(address).is_some_and(|section| is_linker_section(section.name));
-        if in_plt() || self.names(address).inside.is_empty() { fixups::plt_target(self.image, address) } else { None }
+        let names = self.names(address);
+        if in_plt() || (names.inside.is_empty() && names.labels.is_empty()) {
+            fixups::plt_target(self.image, address)
+        } else {
+            None
+        }
+    }
+
+    /// The symbols that start at or hold `address`, with distances.
+    pub fn all_names(&self, address: u64) -> Vec<(Key<'a>, u64)> {
+        let mut names = self.names(address);
+        names.inside.extend(names.labels.into_iter().map(|label| (label, 0)));
+        names.inside
     }
 
     /// The address in words, for messages: `symbol+0x10 (0x1234)`.
@@ -134,6 +150,9 @@ impl<'i, 'a> Symbolic<'i, 'a> {
                 0 => format!("{key} ({address:#x})"),
                 distance => format!("{key}+{distance:#x} ({address:#x})"),
             };
+        }
+        if let Some(label) = names.labels.first() {
+            return format!("{label} ({address:#x})");
         }
         if let Some(meaning) = self.plt_entry(address) {
             return format!("PLT entry of {} ({address:#x})", self.describe_meaning(meaning));

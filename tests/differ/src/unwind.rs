@@ -234,8 +234,8 @@ pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: 
 
 /// The names under which an FDE's function can be found in another image.
 fn function_names(symbolic: &Symbolic<'_, '_>, address: u64) -> Vec<String> {
-    let names = symbolic.names(address);
-    let inside = names.inside.iter().map(|(key, distance)| format!("{key}+{distance:#x}"));
+    let names = symbolic.all_names(address);
+    let inside = names.iter().map(|(key, distance)| format!("{key}+{distance:#x}"));
     let mut names: Vec<String> = inside.collect();
     if names.is_empty() {
         let section = symbolic.image.section_at(address);

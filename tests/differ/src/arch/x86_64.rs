@@ -115,17 +115,62 @@ pub(super) fn relaxed(input: &[u8], output: &[u8], field: usize, address: u64) -
     }
 }
 
-/// psABI, figure 5.2: `[endbr64] push $index; jmp .PLT0`.
-pub(super) fn lazy_index(image: &Image<'_>, address: u64) -> Option<u64> {
-    let bytes = (5..=16).rev().find_map(|size| image.read(address, size))?;
-    let (mut instruction, _) = decode(bytes, address)?;
-    if instruction.mnemonic() == Mnemonic::Endbr64 {
-        (instruction, _) = decode(bytes.get(instruction.len()..)?, instruction.next_ip())?;
+/// psABI, figure 5.2: `[endbr64] push $index; [bnd] jmp .PLT0`, and `.PLT0: push GOT+8(%rip); [bnd] jmp *GOT+16(%rip)`.
+/// mold's header reads the index from a register that its entries set before they jump.
+pub(super) fn lazy_binding(image: &Image<'_>, slot: u64, entry: u64, index: u64) -> Result<(), String> {
+    let got = image.dynamic_value(DT_PLTGOT).unwrap_or_default();
+    let code = instructions(image, entry, 4);
+    let header = match &code[..] {
+        [push, jump, ..] if is_push(push) && jump.mnemonic() == Mnemonic::Jmp => {
+            if push.immediate(0) != index {
+                return Err(format!("push of {}, not of {index}", push.immediate(0)));
+            }
+            jump.near_branch_target()
+        }
+        _ => {
+            let sets_index = |address: u64| {
+                let code = instructions(image, address, 2);
+                matches!(&code[..], [set, jump, ..] if set.mnemonic() == Mnemonic::Mov
+                    && set.op1_kind() == OpKind::Immediate32
+                    && u64::from(set.immediate32()) == index
+                    && jump.ip_rel_memory_address() == slot)
+            };
+            let plt = image.section_at(entry).filter(|section| section.address == entry);
+            let mut entries = plt.into_iter().flat_map(|plt| (plt.address..plt.end()).step_by(16));
+            if !entries.any(sets_index) {
+                return Err(format!("{entry:#x}, which pushes no index"));
+            }
+            entry
+        }
+    };
+    let code = instructions(image, header, 8);
+    let second = |instruction: &&Instruction| {
+        instruction.mnemonic() == Mnemonic::Push
+            && instruction.is_ip_rel_memory_operand()
+            && instruction.ip_rel_memory_address() == got.wrapping_add(8)
+    };
+    let third = |instruction: &&Instruction| {
+        instruction.mnemonic() == Mnemonic::Jmp
+            && instruction.is_ip_rel_memory_operand()
+            && instruction.ip_rel_memory_address() == got.wrapping_add(16)
+    };
+    match code.iter().any(|one| second(&one)) && code.iter().any(|one| third(&one)) {
+        true => Ok(()),
+        false => Err(format!("{header:#x}, which hands nothing to the loader")),
     }
-    match (instruction.mnemonic(), instruction.op0_kind()) {
-        (Mnemonic::Push, OpKind::Immediate32to64 | OpKind::Immediate8to64) => Some(instruction.immediate(0)),
-        _ => None,
-    }
+}
+
+fn is_push(instruction: &Instruction) -> bool {
+    let immediate = matches!(instruction.op0_kind(), OpKind::Immediate32to64 | OpKind::Immediate8to64);
+    instruction.mnemonic() == Mnemonic::Push && immediate
+}
+
+/// Up to `count` instructions at `address`, without endbr64.
+fn instructions(image: &Image<'_>, address: u64, count: usize) -> Vec<Instruction> {
+    let Some(bytes) = (2..=64).rev().find_map(|size| image.read(address, size)) else { return Vec::new() };
+    let decoder = Decoder::with_ip(64, bytes, address, DecoderOptions::NONE);
+    let useful = |one: &Instruction| one.mnemonic() != Mnemonic::Endbr64;
+    decoder.into_iter().take_while(|one| !one.is_invalid()).filter(useful).take(count).collect()
 }
 
 /// See [`super::references`]. Decoding that loses its way adds addresses that nothing refers to; they only shorten what is

@@ -142,11 +142,23 @@ fn relocations(image: &Image<'_>, faults: &mut Faults<'_>) {
             K::Slot | K::JumpSlot | K::Address if relocation.symbol == 0 => {
                 faults.add(subject(), "a symbol", "none");
             }
-            K::Slot | K::JumpSlot => faults.equal(format!("{}: addend", subject()), 0, relocation.addend),
+            K::Slot | K::JumpSlot | K::TlsModule => {
+                faults.equal(format!("{}: addend", subject()), 0, relocation.addend);
+            }
             K::Copy | K::PcRelative => {
                 faults.add(subject(), "a relocation that a library may have", format!("{relocation:?}"))
             }
             _ => {}
+        }
+    }
+    for relocation in &image.relocations {
+        use DynamicKind as K;
+        // glibc takes only these from DT_JMPREL when it binds lazily, and JUMP_SLOT from nowhere else.
+        let lazy = [K::JumpSlot, K::Irelative, K::TlsDescriptor].contains(&relocation.meaning);
+        let in_plt = relocation.table == Table::Plt;
+        if in_plt && !lazy || !in_plt && relocation.meaning == K::JumpSlot {
+            let found = format!("{:?} in {:?}", relocation.meaning, relocation.table);
+            faults.add(symbolic.describe(relocation.address), "JUMP_SLOT in DT_JMPREL", found);
         }
     }
     // Loaders apply DT_RELACOUNT entries without looking at their type.
@@ -190,8 +202,8 @@ fn plt(image: &Image<'_>, faults: &mut Faults<'_>) {
             faults.add(format!("slot of {name}"), "the address of its lazy binding code", format!("{entry:#x}"));
             continue;
         }
-        if let Some(pushed) = arch::lazy_index(image, entry) {
-            faults.equal(format!("index that the PLT entry of {name} pushes"), index as u64, pushed);
+        if let Err(found) = arch::lazy_binding(image, jump.address, entry, index as u64) {
+            faults.add(format!("slot of {name}"), "code that binds it", found);
         }
     }
 }

@@ -99,6 +99,17 @@ fn lint_gnu(image: &Image<'_>, table: &Gnu, faults: &mut Faults<'_>) {
             faults.add(format!(".gnu.hash: {}", symbol.name), "exports alone", "a symbol that is not defined");
         }
     }
+    let mut bloom = vec![0u64; table.bloom.len()];
+    for symbol in image.dynamic_symbols.iter().skip(table.first as usize) {
+        let hash = object::elf::gnu_hash(symbol.name.0);
+        let words = bloom.len().max(1);
+        if let Some(word) = bloom.get_mut(hash as usize / table.bits as usize % words) {
+            *word |= 1 << (hash % table.bits) | 1 << (hash.checked_shr(table.shift).unwrap_or_default() % table.bits);
+        }
+    }
+    if hashed != 0 && bloom != table.bloom {
+        faults.add(".gnu.hash", "the Bloom filter of its symbols", "another");
+    }
     for number in 0..64 {
         let name = format!("no such symbol {number}");
         if table.find(image, Name(name.as_bytes())).is_some() {
@@ -140,6 +151,23 @@ impl Sysv {
 
 fn lint_sysv(image: &Image<'_>, table: &Sysv, faults: &mut Faults<'_>) {
     faults.equal(".hash: number of symbols", image.dynamic_symbols.len(), table.chain.len());
+    let mut chained = vec![false; table.chain.len()];
+    for bucket in &table.buckets {
+        let mut index = *bucket;
+        while let Some(seen) = chained.get_mut(index as usize).filter(|seen| index != 0 && !**seen) {
+            *seen = true;
+            index = table.chain[index as usize];
+        }
+        if index != 0 {
+            faults.add(".hash", "chains that end and do not meet", format!("symbol {index} twice or outside"));
+        }
+    }
+    if chained.iter().skip(1).any(|seen| !seen) {
+        faults.add(".hash", "every symbol in a chain", "some in none");
+    }
+    if table.chain.first().is_some_and(|first| *first != 0) {
+        faults.add(".hash", "no chain from the null symbol", format!("{}", table.chain[0]));
+    }
     for symbol in image.dynamic_symbols.iter().skip(1) {
         let exported = symbol.is_defined() && !symbol.is_local();
         if exported && table.find(image, symbol.name).is_none() {

@@ -9,7 +9,16 @@ use crate::rules::{Check, Finding};
 
 pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     let mut faults = Faults::new(Check::Sections, findings);
+    if let Some(null) = image.file.sections.first() {
+        let numbers = [null.kind.into(), null.flags, null.address, null.offset, null.size, null.link.into()];
+        let more = [null.info.into(), null.align - 1, null.entry_size, null.name.0.len() as u64];
+        // Section 0 holds the numbers that are too great for the header.
+        if image.file.sections.len() < SHN_LORESERVE.into() && numbers.iter().chain(&more).any(|number| *number != 0) {
+            faults.add("section 0", "all zero", format!("{null:?}"));
+        }
+    }
     for section in image.file.sections.iter().skip(1) {
+        named(section, &mut faults);
         placed(image, section, &mut faults);
         links(image, section, &mut faults);
         if section.kind == SHT_STRTAB.0 {
@@ -22,11 +31,60 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     overlaps(image, &mut faults);
 }
 
+/// gABI, "Special Sections": tools find tables by type, people and older tools by name.
+fn named(section: &Section<'_>, faults: &mut Faults<'_>) {
+    let names: &[&str] = match SectionType(section.kind) {
+        SHT_SYMTAB => &[".symtab"],
+        SHT_DYNSYM => &[".dynsym"],
+        SHT_STRTAB => &[".strtab", ".dynstr", ".shstrtab"],
+        SHT_HASH => &[".hash"],
+        SHT_GNU_HASH => &[".gnu.hash"],
+        SHT_GNU_VERSYM => &[".gnu.version"],
+        SHT_GNU_VERNEED => &[".gnu.version_r"],
+        SHT_GNU_VERDEF => &[".gnu.version_d"],
+        SHT_DYNAMIC => &[".dynamic"],
+        SHT_RELR => &[".relr.dyn"],
+        SHT_RELA => &[".rela.dyn", ".rela.plt"],
+        SHT_REL => &[".rel.dyn", ".rel.plt"],
+        SHT_INIT_ARRAY => &[".init_array"],
+        SHT_FINI_ARRAY => &[".fini_array"],
+        SHT_PREINIT_ARRAY => &[".preinit_array"],
+        SHT_SYMTAB_SHNDX => &[".symtab_shndx"],
+        // Their names are the inputs'; SHT_X86_64_UNWIND is the psABI's type of .eh_frame.
+        SHT_PROGBITS | SHT_NOBITS | SHT_NOTE | SHT_X86_64_UNWIND => return,
+        _ => {
+            return faults.add(
+                format!("{}'s sh_type", section.name),
+                "a type that is known",
+                format!("{:#x}", section.kind),
+            );
+        }
+    };
+    if !names.iter().any(|name| &section.name == *name) {
+        faults.add(
+            format!("section of type {:#x}", section.kind),
+            format!("one of {names:?}"),
+            section.name.to_string(),
+        );
+    }
+}
+
+/// gABI, "Section Attribute Flags", the GNU extensions, and x86-64's SHF_X86_64_LARGE.
+fn known_flags() -> u64 {
+    const LARGE: u64 = 0x1000_0000; // SHF_X86_64_LARGE
+    let generic = [SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK];
+    let more = [SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN];
+    generic.iter().chain(&more).fold(LARGE, |flags, flag| flags | u64::from(flag.0))
+}
+
 fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
     let name = section.name.to_string();
     if !section.align.is_power_of_two() {
         faults.add(name, "sh_addralign a power of two", format!("{:#x}", section.align));
         return;
+    }
+    if section.flags & !known_flags() != 0 {
+        faults.add(format!("{name}'s sh_flags"), "flags that are known", format!("{:#x}", section.flags));
     }
     if !section.is_allocated() {
         faults.equal(format!("{name}'s sh_addr"), 0, section.address);
@@ -80,7 +138,20 @@ fn links(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         SHT_GNU_VERNEED | SHT_GNU_VERDEF => (Some(SHT_STRTAB), section.entry_size),
         SHT_DYNAMIC => (Some(SHT_STRTAB), 2 * word),
         SHT_SYMTAB_SHNDX => (Some(SHT_SYMTAB), 4),
-        _ => return,
+        _ => {
+            faults.equal(format!("{name}'s sh_link and sh_info"), (0, 0), (section.link, section.info));
+            if section.entry_size != 0 && !section.is_mergeable() && !section.name.starts_with(".plt") {
+                let one_word = [word, 2 * word].contains(&section.entry_size);
+                if !one_word {
+                    faults.add(
+                        format!("{name}'s sh_entsize"),
+                        "0, or an entry's size",
+                        format!("{}", section.entry_size),
+                    );
+                }
+            }
+            return;
+        }
     };
     if let Some(link) = link {
         let no_symbols = section.size == 0 && section.link == 0;

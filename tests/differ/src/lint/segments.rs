@@ -9,6 +9,7 @@ use crate::rules::{Check, Finding};
 
 pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     let mut faults = Faults::new(Check::Segments, findings);
+    header(image, &mut faults);
     for (index, segment) in image.file.segments.iter().enumerate() {
         one(image, index, segment, &mut faults);
     }
@@ -16,6 +17,25 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     relro(image, &mut faults);
     special(image, &mut faults);
     notes(image, &mut faults);
+}
+
+/// gABI, "ELF Header".
+fn header(image: &Image<'_>, faults: &mut Faults<'_>) {
+    faults.equal("e_version", 1, image.file.version);
+    faults.equal("EI_VERSION", Some(&1), image.file.bytes.get(6));
+    faults.equal("EI_ABIVERSION and padding", Some(&[0; 8][..]), image.file.bytes.get(8..16));
+    let in_code = image.segment_at(image.file.entry).is_some_and(|segment| segment.flags & elf::PF_X.0 != 0);
+    if image.file.entry != 0 && !in_code {
+        faults.add("e_entry", "0 or an address in code", format!("{:#x}", image.file.entry));
+    }
+    let (header, segment, section) = if image.file.is_64 { (64, 56, 64) } else { (52, 32, 40) };
+    let sizes = Some(()).and_then(|()| {
+        let start = if image.file.is_64 { 52 } else { 40 };
+        let mut cursor = image.file.cursor(image.file.bytes.get(start..start + 8)?);
+        Some((cursor.u16()?, cursor.u16()?, cursor.u16()?, cursor.u16()?))
+    });
+    let sizes = sizes.map(|(header, segment, _, section)| (header, segment, section));
+    faults.equal("e_ehsize, e_phentsize, e_shentsize", Some((header, segment, section)), sizes);
 }
 
 fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'_>) {
@@ -26,6 +46,12 @@ fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'
     }
     if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 {
         faults.add(name(), "p_filesz at most p_memsz", format!("{:#x}, {:#x}", segment.file_size, segment.memory_size));
+    }
+    if segment.physical != segment.address {
+        faults.add(name(), "p_paddr as p_vaddr", format!("{:#x}, {:#x}", segment.physical, segment.address));
+    }
+    if segment.flags & !(elf::PF_R.0 | elf::PF_W.0 | elf::PF_X.0) != 0 {
+        faults.add(name(), "p_flags of R, W, X", format!("{:#x}", segment.flags));
     }
     if segment.align > 1 {
         if !segment.align.is_power_of_two() {
@@ -65,7 +91,7 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
     }
     for pair in loads.windows(2) {
         // Mapping works by pages: the later segment's first page replaces what the earlier one has there.
-        let end = pair[0].end().next_multiple_of(page);
+        let end = pair[0].end().checked_next_multiple_of(page).unwrap_or(u64::MAX);
         let start = pair[1].address & !(page - 1);
         if start < end {
             faults.add("PT_LOAD", "ascending addresses, no page shared", format!("{end:#x}, then {start:#x}"));
@@ -93,7 +119,7 @@ fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
         if !holder.is_some_and(|load| load.flags & elf::PF_W.0 != 0) {
             faults.add("PT_GNU_RELRO", "memory of a writable PT_LOAD", format!("{:#x}", relro.address));
         }
-        if holder.is_some_and(|load| relro.end() > load.end().next_multiple_of(page)) {
+        if holder.is_some_and(|load| relro.end() > load.end().checked_next_multiple_of(page).unwrap_or(u64::MAX)) {
             faults.add("PT_GNU_RELRO", "an end inside its PT_LOAD", format!("{:#x}", relro.end()));
         }
         for section in image.file.sections.iter().filter(|section| section.is_allocated() && section.size != 0) {

@@ -15,6 +15,12 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
     for (kind, symbols) in [(SHT_SYMTAB, &image.symbols), (SHT_DYNSYM, &image.dynamic_symbols)] {
         let Some(section) = image.file.sections.iter().find(|section| section.kind == kind.0) else { continue };
         let table = section.name.to_string();
+        if let Some(null) = symbols.first() {
+            let empty = null.name.0.is_empty() && null.value == 0 && null.size == 0 && !null.is_defined();
+            if !(empty && null.kind == 0 && null.binding == 0 && null.visibility == 0) {
+                faults.add(format!("{table}: symbol 0"), "all zero", format!("{null:?}"));
+            }
+        }
         let locals = symbols.iter().take_while(|symbol| symbol.is_local()).count();
         if symbols.iter().skip(locals).any(Symbol::is_local) {
             faults.add(table.clone(), "local symbols before others", "a local one after");
