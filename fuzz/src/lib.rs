@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Object as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Mode, Options, Source, Target};
+use pkgld::{Input, Inputs, Mode, Options, Source, Target, cli};
 
 pub use seeds::{Target as FuzzTarget, seeds};
 
@@ -83,10 +83,37 @@ pub fn link(data: &[u8]) {
     link_all(&[(one, whole()), (other, mode)], &options);
 }
 
-/// A command line, one argument a line.
+/// Arguments of the program, one a line. They are read and nothing is linked.
 pub fn command_line(data: &[u8]) {
-    let arguments = data.split(|&byte| byte == b'\n').map(|argument| String::from_utf8_lossy(argument).into_owned());
-    let _ = arguments.map(OsString::from);
+    match cli::parse(data.split(|&byte| byte == b'\n').map(argument)) {
+        Ok(cli::Command::Link(link)) => drop(link.options.validate()),
+        Ok(_) => {}
+        Err(problems) => assert!(problems.iter().all(|problem| !problem.to_string().is_empty()), "an empty message"),
+    }
+}
+
+/// A response file of the program.
+pub fn response_file(data: &[u8]) {
+    let Ok(directory) = tempfile::tempdir() else { return };
+    let path = directory.path().join("response");
+    // What it names in turn would be files of this machine.
+    let alone: Vec<u8> = data.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
+    if fs::write(&path, alone).is_ok() {
+        let mut argument = OsString::from("@");
+        argument.push(path);
+        let _ = cli::expand([argument]);
+    }
+}
+
+#[cfg(unix)]
+fn argument(bytes: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStringExt;
+    OsString::from_vec(bytes.to_vec())
+}
+
+#[cfg(not(unix))]
+fn argument(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// Links, and reads what came out.

@@ -37,6 +37,10 @@ pub fn seeds() -> Vec<(Target, Vec<Vec<u8>>)> {
             target("command_line", crate::command_line),
             COMMAND_LINES.iter().map(|text| text.as_bytes().to_vec()).collect(),
         ),
+        (
+            target("response_file", crate::response_file),
+            RESPONSE_FILES.iter().map(|text| text.as_bytes().to_vec()).collect(),
+        ),
     ]
 }
 
@@ -49,11 +53,16 @@ const SCRIPTS: &[&str] = &[
 ];
 
 const COMMAND_LINES: &[&str] = &[
-    "-flavor\ngnu\n\n-shared\n-o\nout\n--whole-archive\nin\n--no-whole-archive\n-Llib/julia\n-Llib\n-ljulia\n-ljulia-internal",
-    "-flavor\ngnu\n--build-id\n--eh-frame-hdr\n--hash-style=gnu\n--as-needed\n-z\nrelro\n-z\ndefs\n--verbose\n-shared\n-o\nout\n\
+    "\n-shared\n-o\nout\n--whole-archive\nin\n--no-whole-archive\n-Llib/julia\n-Llib\n-ljulia\n-ljulia-internal",
+    "--build-id\n--eh-frame-hdr\n--hash-style=gnu\n--as-needed\n-z\nrelro\n-z\ndefs\n--verbose\n-shared\n-o\nout\n\
      crti.o\n-lgcc\n--as-needed\n-lgcc_s\n--no-as-needed\n/lib/libc.so.6\n--push-state\n--pop-state",
     "-shared\n-soname=x\n-rpath\n/a:/b\n--defsym=a=0x10\n--defsym\nb=a+1\n-m\nelf_x86_64\n-e\nmain\n-u\nsym\n--exclude-libs\nALL",
     "--start-group\na.a\n--end-group\n-Bstatic\n-Bdynamic\n-Bsymbolic-functions\n--threads=2\n-O2\n--compress-debug-sections=zlib\n-s",
+];
+
+const RESPONSE_FILES: &[&str] = &[
+    "-shared -o 'a file' \"another \\\" file\" \\ escaped\n-z\trelro",
+    "C:\\objects\\a.o \"C:\\Program Files\\b.o\" \\\\server\\share 'x\\'",
 ];
 
 /// The contents of the committed files with that extension, smallest first: a fuzzer works best on small inputs.

@@ -40,6 +40,11 @@ fn command_line() {
     run("command_line");
 }
 
+#[test]
+fn response_file() {
+    run("response_file");
+}
+
 fn run(name: &str) {
     let all = pkgld_fuzz::seeds();
     let (target, seeds) = all.iter().find(|(target, _)| target.name == name).expect("a target of that name");
