@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their bytes.
 //!
-//! Every function here must return for every input, in time and memory that the limits below bound. Whether the link
-//! succeeds does not matter; if it does, the image must be readable again.
+//! Every function here must return for every input, in time and memory that the limits below bound. It says whether the
+//! bytes were good for anything: both answers are right, and if an image was made, it must be readable again.
 
 mod seeds;
 
@@ -12,48 +12,48 @@ use std::sync::OnceLock;
 
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Object as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Mode, Options, Source, Target, cli};
+use pkgld::{Input, Inputs, Mode, Options, Report, Source, Target, cli};
 
 pub use seeds::{Target as FuzzTarget, seeds};
 
 /// An archive, all members linked.
-pub fn archive(data: &[u8]) {
-    link_all(&[(data, whole())], &options());
+pub fn archive(data: &[u8]) -> bool {
+    link_all(&[(data, whole())], &options())
 }
 
 /// One object.
-pub fn elf_object(data: &[u8]) {
-    link_all(&[(data, Mode::default())], &options());
+pub fn elf_object(data: &[u8]) -> bool {
+    link_all(&[(data, Mode::default())], &options())
 }
 
 /// A shared library that a good object refers to.
-pub fn elf_library(data: &[u8]) {
+pub fn elf_library(data: &[u8]) -> bool {
     let mut options = options();
+    let mut linked = false;
     for undefined in [pkgld::Undefined::Allow, pkgld::Undefined::Error] {
         options.undefined = undefined;
-        link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
+        linked |= link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
     }
+    linked
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.
-pub fn script(data: &[u8]) {
-    let Ok(directory) = tempfile::tempdir() else { return };
+pub fn script(data: &[u8]) -> bool {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("libc.so");
-    if fs::write(&path, data).is_err() || fs::write(directory.path().join("a.o"), referring_object()).is_err() {
-        return;
-    }
+    fs::write(&path, data).expect("a linker script");
+    fs::write(directory.path().join("a.o"), referring_object()).expect("an object");
     let mut options = options();
     // An absolute path in the script leads into an empty directory first.
     options.sysroot = Some(directory.path().to_owned());
     options.read_inputs = true;
-    if let Ok(inputs) = Inputs::open(vec![Input { source: Source::Path(path), mode: Mode::default() }], &options) {
-        let _ = pkgld::link(&inputs, &options);
-    }
+    let input = Input { source: Source::Path(path), mode: Mode::default() };
+    Inputs::open(vec![input], &options).is_ok_and(|inputs| pkgld::link(&inputs, &options).is_ok())
 }
 
 /// Two bytes of switches, three of the first input's size (least significant first), two inputs.
-pub fn link(data: &[u8]) {
-    let [first, second, low, middle, high, rest @ ..] = data else { return };
+pub fn link(data: &[u8]) -> bool {
+    let [first, second, low, middle, high, rest @ ..] = data else { return false };
     let mut options = options();
     let switch = |byte: &u8, bit: u8| byte >> bit & 1 == 1;
     options.undefined = if switch(first, 0) { pkgld::Undefined::Error } else { pkgld::Undefined::Warn };
@@ -80,29 +80,31 @@ pub fn link(data: &[u8]) {
     let size = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
     let (one, other) = rest.split_at(size.min(rest.len()));
     let mode = if switch(second, 7) { whole() } else { Mode::default() };
-    link_all(&[(one, whole()), (other, mode)], &options);
+    link_all(&[(one, whole()), (other, mode)], &options)
 }
 
 /// Arguments of the program, one a line. They are read and nothing is linked.
-pub fn command_line(data: &[u8]) {
+pub fn command_line(data: &[u8]) -> bool {
     match cli::parse(data.split(|&byte| byte == b'\n').map(argument)) {
-        Ok(cli::Command::Link(link)) => drop(link.options.validate()),
-        Ok(_) => {}
-        Err(problems) => assert!(problems.iter().all(|problem| !problem.to_string().is_empty()), "an empty message"),
+        Ok(cli::Command::Link(link)) => link.options.validate().is_ok(),
+        Ok(_) => true,
+        Err(problems) => {
+            assert!(problems.iter().all(|problem| !problem.to_string().is_empty()), "an empty message");
+            false
+        }
     }
 }
 
 /// A response file of the program.
-pub fn response_file(data: &[u8]) {
-    let Ok(directory) = tempfile::tempdir() else { return };
+pub fn response_file(data: &[u8]) -> bool {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("response");
     // What it names in turn would be files of this machine.
     let alone: Vec<u8> = data.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
-    if fs::write(&path, alone).is_ok() {
-        let mut argument = OsString::from("@");
-        argument.push(path);
-        let _ = cli::expand([argument]);
-    }
+    fs::write(&path, alone).expect("a response file");
+    let mut argument = OsString::from("@");
+    argument.push(path);
+    cli::expand([argument]).is_ok()
 }
 
 #[cfg(unix)]
@@ -117,14 +119,8 @@ fn argument(bytes: &[u8]) -> OsString {
 }
 
 /// Links, and reads what came out.
-fn link_all(parts: &[(&[u8], Mode)], options: &Options) {
-    let inputs = parts
-        .iter()
-        .enumerate()
-        .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
-    let Ok(inputs) = Inputs::open(inputs.collect(), options) else { return };
-    let Ok(image) = pkgld::link(&inputs, options) else { return };
-    let Ok((bytes, report)) = image.to_vec() else { return };
+fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> bool {
+    let Some((bytes, report)) = image(parts, options) else { return false };
     assert_eq!(bytes.len() as u64, report.size, "the report's size");
     let image = ElfFile64::<object::Endianness>::parse(&*bytes).expect("an image can be read");
     assert!(image.elf_header().is_little_endian());
@@ -134,6 +130,17 @@ fn link_all(parts: &[(&[u8], Mode)], options: &Options) {
     if let Some(mut relocations) = image.dynamic_relocations() {
         assert!(relocations.all(|(address, _)| address != 0), "a dynamic relocation has a place");
     }
+    true
+}
+
+fn image(parts: &[(&[u8], Mode)], options: &Options) -> Option<(Vec<u8>, Report)> {
+    let inputs = parts
+        .iter()
+        .enumerate()
+        .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
+    let inputs = Inputs::open(inputs.collect(), options).ok()?;
+    let image = pkgld::link(&inputs, options).ok()?;
+    image.to_vec().ok()
 }
 
 /// Limits small enough for a fuzzer, and no threads, so that a run can be repeated.
@@ -163,7 +170,7 @@ fn referring_object() -> &'static [u8] {
         };
         let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
         let text = object.section_id(StandardSection::Text);
-        let mut symbol = |object: &mut Object<'_>, name: &str, weak: bool, section| {
+        let symbol = |object: &mut Object<'_>, name: &str, weak: bool, section| {
             object.add_symbol(Symbol {
                 name: name.into(),
                 value: 0,

@@ -10,8 +10,8 @@ use object::read::archive::ArchiveFile;
 pub struct Target {
     /// The name, as `cargo fuzz run` takes it.
     pub name: &'static str,
-    /// Its body.
-    pub body: fn(&[u8]),
+    /// Its body, which says whether the bytes were good for anything.
+    pub body: fn(&[u8]) -> bool,
 }
 
 /// Every target with its seeds.
