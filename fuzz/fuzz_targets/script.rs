@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    pkgld_fuzz::script(data);
+    let _ = pkgld_fuzz::script(data);
 });

@@ -16,29 +16,30 @@ use pkgld::{Input, Inputs, Mode, Options, Report, Source, Target, cli};
 
 pub use seeds::{Target as FuzzTarget, seeds};
 
+/// What a target says of its bytes: that they were good, or what was wrong with them.
+pub type Outcome = Result<(), String>;
+
 /// An archive, all members linked.
-pub fn archive(data: &[u8]) -> bool {
+pub fn archive(data: &[u8]) -> Outcome {
     link_all(&[(data, whole())], &options())
 }
 
 /// One object.
-pub fn elf_object(data: &[u8]) -> bool {
+pub fn elf_object(data: &[u8]) -> Outcome {
     link_all(&[(data, Mode::default())], &options())
 }
 
 /// A shared library that a good object refers to.
-pub fn elf_library(data: &[u8]) -> bool {
+pub fn elf_library(data: &[u8]) -> Outcome {
     let mut options = options();
-    let mut linked = false;
-    for undefined in [pkgld::Undefined::Allow, pkgld::Undefined::Error] {
-        options.undefined = undefined;
-        linked |= link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
-    }
-    linked
+    options.undefined = pkgld::Undefined::Error;
+    let _ = link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
+    options.undefined = pkgld::Undefined::Allow;
+    link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options)
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.
-pub fn script(data: &[u8]) -> bool {
+pub fn script(data: &[u8]) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("libc.so");
     fs::write(&path, data).expect("a linker script");
@@ -48,12 +49,13 @@ pub fn script(data: &[u8]) -> bool {
     options.sysroot = Some(directory.path().to_owned());
     options.read_inputs = true;
     let input = Input { source: Source::Path(path), mode: Mode::default() };
-    Inputs::open(vec![input], &options).is_ok_and(|inputs| pkgld::link(&inputs, &options).is_ok())
+    let inputs = Inputs::open(vec![input], &options).map_err(message)?;
+    pkgld::link(&inputs, &options).map(drop).map_err(message)
 }
 
 /// Two bytes of switches, three of the first input's size (least significant first), two inputs.
-pub fn link(data: &[u8]) -> bool {
-    let [first, second, low, middle, high, rest @ ..] = data else { return false };
+pub fn link(data: &[u8]) -> Outcome {
+    let [first, second, low, middle, high, rest @ ..] = data else { return Err("too short".to_owned()) };
     let mut options = options();
     let switch = |byte: &u8, bit: u8| byte >> bit & 1 == 1;
     options.undefined = if switch(first, 0) { pkgld::Undefined::Error } else { pkgld::Undefined::Warn };
@@ -84,19 +86,16 @@ pub fn link(data: &[u8]) -> bool {
 }
 
 /// Arguments of the program, one a line. They are read and nothing is linked.
-pub fn command_line(data: &[u8]) -> bool {
+pub fn command_line(data: &[u8]) -> Outcome {
     match cli::parse(data.split(|&byte| byte == b'\n').map(argument)) {
-        Ok(cli::Command::Link(link)) => link.options.validate().is_ok(),
-        Ok(_) => true,
-        Err(problems) => {
-            assert!(problems.iter().all(|problem| !problem.to_string().is_empty()), "an empty message");
-            false
-        }
+        Ok(cli::Command::Link(link)) => link.options.validate().map_err(message),
+        Ok(_) => Ok(()),
+        Err(problems) => Err(problems.into_iter().map(message).collect::<Vec<_>>().join("\n")),
     }
 }
 
 /// A response file of the program.
-pub fn response_file(data: &[u8]) -> bool {
+pub fn response_file(data: &[u8]) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("response");
     // What it names in turn would be files of this machine.
@@ -104,7 +103,7 @@ pub fn response_file(data: &[u8]) -> bool {
     fs::write(&path, alone).expect("a response file");
     let mut argument = OsString::from("@");
     argument.push(path);
-    cli::expand([argument]).is_ok()
+    cli::expand([argument]).map(drop).map_err(message)
 }
 
 #[cfg(unix)]
@@ -119,8 +118,8 @@ fn argument(bytes: &[u8]) -> OsString {
 }
 
 /// Links, and reads what came out.
-fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> bool {
-    let Some((bytes, report)) = image(parts, options) else { return false };
+fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> Outcome {
+    let (bytes, report) = image(parts, options).map_err(message)?;
     assert_eq!(bytes.len() as u64, report.size, "the report's size");
     let image = ElfFile64::<object::Endianness>::parse(&*bytes).expect("an image can be read");
     assert!(image.elf_header().is_little_endian());
@@ -130,17 +129,24 @@ fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> bool {
     if let Some(mut relocations) = image.dynamic_relocations() {
         assert!(relocations.all(|(address, _)| address != 0), "a dynamic relocation has a place");
     }
-    true
+    Ok(())
 }
 
-fn image(parts: &[(&[u8], Mode)], options: &Options) -> Option<(Vec<u8>, Report)> {
+fn image(parts: &[(&[u8], Mode)], options: &Options) -> pkgld::Result<(Vec<u8>, Report)> {
     let inputs = parts
         .iter()
         .enumerate()
         .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
-    let inputs = Inputs::open(inputs.collect(), options).ok()?;
-    let image = pkgld::link(&inputs, options).ok()?;
-    image.to_vec().ok()
+    let inputs = Inputs::open(inputs.collect(), options)?;
+    let image = pkgld::link(&inputs, options)?;
+    image.to_vec()
+}
+
+/// The message of an error: making it must not fail either.
+fn message(error: impl std::fmt::Display) -> String {
+    let message = error.to_string();
+    assert!(!message.is_empty(), "an empty message");
+    message
 }
 
 /// Limits small enough for a fuzzer, and no threads, so that a run can be repeated.

@@ -10,8 +10,8 @@ use object::read::archive::ArchiveFile;
 pub struct Target {
     /// The name, as `cargo fuzz run` takes it.
     pub name: &'static str,
-    /// Its body, which says whether the bytes were good for anything.
-    pub body: fn(&[u8]) -> bool,
+    /// Its body.
+    pub body: fn(&[u8]) -> crate::Outcome,
 }
 
 /// Every target with its seeds.
