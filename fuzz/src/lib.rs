@@ -85,36 +85,24 @@ pub fn link(data: &[u8]) -> Outcome {
     link_all(&[(one, whole()), (other, mode)], &options)
 }
 
-/// Arguments of the program, one a line. They are read and nothing is linked.
+/// A response file of the program: a first byte that chooses how it is quoted, then its contents. The arguments are read
+/// and nothing is linked.
 pub fn command_line(data: &[u8]) -> Outcome {
-    match cli::parse(data.split(|&byte| byte == b'\n').map(argument)) {
+    let [quoting, contents @ ..] = data else { return Err("too short".to_owned()) };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("response");
+    // What it names in turn would be files of this machine.
+    let alone: Vec<u8> = contents.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
+    fs::write(&path, alone).expect("a response file");
+    let quoting = if quoting & 1 == 0 { "--rsp-quoting=posix" } else { "--rsp-quoting=windows" };
+    let mut response = OsString::from("@");
+    response.push(path);
+    let arguments = cli::expand([quoting.into(), response]).map_err(message)?;
+    match cli::parse(arguments) {
         Ok(cli::Command::Link(link)) => link.options.validate().map_err(message),
         Ok(_) => Ok(()),
         Err(problems) => Err(problems.into_iter().map(message).collect::<Vec<_>>().join("\n")),
     }
-}
-
-/// A response file of the program.
-pub fn response_file(data: &[u8]) -> Outcome {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("response");
-    // What it names in turn would be files of this machine.
-    let alone: Vec<u8> = data.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
-    fs::write(&path, alone).expect("a response file");
-    let mut argument = OsString::from("@");
-    argument.push(path);
-    cli::expand([argument]).map(drop).map_err(message)
-}
-
-#[cfg(unix)]
-fn argument(bytes: &[u8]) -> OsString {
-    use std::os::unix::ffi::OsStringExt;
-    OsString::from_vec(bytes.to_vec())
-}
-
-#[cfg(not(unix))]
-fn argument(bytes: &[u8]) -> OsString {
-    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// Links, and reads what came out.
