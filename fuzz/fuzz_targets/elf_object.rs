@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| pkgld_fuzz::elf_object(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = pkgld_fuzz::elf_object(data);
+});

@@ -1,7 +1,7 @@
 //! What the fuzz targets do with their bytes.
 //!
-//! Every function here must return for every input, in time and memory that the limits below bound. Whether the link
-//! succeeds does not matter; if it does, the image must be readable again.
+//! Every function here must return for every input, in time and memory that the limits below bound. It says whether the
+//! bytes were good for anything: both answers are right, and if an image was made, it must be readable again.
 
 mod seeds;
 
@@ -12,48 +12,50 @@ use std::sync::OnceLock;
 
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Object as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Mode, Options, Source, Target};
+use pkgld::{Input, Inputs, Mode, Options, Report, Source, Target, cli};
 
 pub use seeds::{Target as FuzzTarget, seeds};
 
+/// What a target says of its bytes: that they were good, or what was wrong with them.
+pub type Outcome = Result<(), String>;
+
 /// An archive, all members linked.
-pub fn archive(data: &[u8]) {
-    link_all(&[(data, whole())], &options());
+pub fn archive(data: &[u8]) -> Outcome {
+    link_all(&[(data, whole())], &options())
 }
 
 /// One object.
-pub fn elf_object(data: &[u8]) {
-    link_all(&[(data, Mode::default())], &options());
+pub fn elf_object(data: &[u8]) -> Outcome {
+    link_all(&[(data, Mode::default())], &options())
 }
 
 /// A shared library that a good object refers to.
-pub fn elf_library(data: &[u8]) {
+pub fn elf_library(data: &[u8]) -> Outcome {
     let mut options = options();
-    for undefined in [pkgld::Undefined::Allow, pkgld::Undefined::Error] {
-        options.undefined = undefined;
-        link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
-    }
+    options.undefined = pkgld::Undefined::Error;
+    let _ = link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
+    options.undefined = pkgld::Undefined::Allow;
+    link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options)
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.
-pub fn script(data: &[u8]) {
-    let Ok(directory) = tempfile::tempdir() else { return };
+pub fn script(data: &[u8]) -> Outcome {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("libc.so");
-    if fs::write(&path, data).is_err() || fs::write(directory.path().join("a.o"), referring_object()).is_err() {
-        return;
-    }
+    fs::write(&path, data).expect("a linker script");
+    fs::write(directory.path().join("a.o"), referring_object()).expect("an object");
     let mut options = options();
     // An absolute path in the script leads into an empty directory first.
     options.sysroot = Some(directory.path().to_owned());
     options.read_inputs = true;
-    if let Ok(inputs) = Inputs::open(vec![Input { source: Source::Path(path), mode: Mode::default() }], &options) {
-        let _ = pkgld::link(&inputs, &options);
-    }
+    let input = Input { source: Source::Path(path), mode: Mode::default() };
+    let inputs = Inputs::open(vec![input], &options).map_err(message)?;
+    pkgld::link(&inputs, &options).map(drop).map_err(message)
 }
 
 /// Two bytes of switches, three of the first input's size (least significant first), two inputs.
-pub fn link(data: &[u8]) {
-    let [first, second, low, middle, high, rest @ ..] = data else { return };
+pub fn link(data: &[u8]) -> Outcome {
+    let [first, second, low, middle, high, rest @ ..] = data else { return Err("too short".to_owned()) };
     let mut options = options();
     let switch = |byte: &u8, bit: u8| byte >> bit & 1 == 1;
     options.undefined = if switch(first, 0) { pkgld::Undefined::Error } else { pkgld::Undefined::Warn };
@@ -80,24 +82,32 @@ pub fn link(data: &[u8]) {
     let size = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
     let (one, other) = rest.split_at(size.min(rest.len()));
     let mode = if switch(second, 7) { whole() } else { Mode::default() };
-    link_all(&[(one, whole()), (other, mode)], &options);
+    link_all(&[(one, whole()), (other, mode)], &options)
 }
 
-/// A command line, one argument a line.
-pub fn command_line(data: &[u8]) {
-    let arguments = data.split(|&byte| byte == b'\n').map(|argument| String::from_utf8_lossy(argument).into_owned());
-    let _ = arguments.map(OsString::from);
+/// A response file of the program: a first byte that chooses how it is quoted, then its contents. The arguments are read
+/// and nothing is linked.
+pub fn command_line(data: &[u8]) -> Outcome {
+    let [quoting, contents @ ..] = data else { return Err("too short".to_owned()) };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("response");
+    // What it names in turn would be files of this machine.
+    let alone: Vec<u8> = contents.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
+    fs::write(&path, alone).expect("a response file");
+    let quoting = if quoting & 1 == 0 { "--rsp-quoting=posix" } else { "--rsp-quoting=windows" };
+    let mut response = OsString::from("@");
+    response.push(path);
+    let arguments = cli::expand([quoting.into(), response]).map_err(message)?;
+    match cli::parse(arguments) {
+        Ok(cli::Command::Link(link)) => link.options.validate().map_err(message),
+        Ok(_) => Ok(()),
+        Err(problems) => Err(problems.into_iter().map(message).collect::<Vec<_>>().join("\n")),
+    }
 }
 
 /// Links, and reads what came out.
-fn link_all(parts: &[(&[u8], Mode)], options: &Options) {
-    let inputs = parts
-        .iter()
-        .enumerate()
-        .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
-    let Ok(inputs) = Inputs::open(inputs.collect(), options) else { return };
-    let Ok(image) = pkgld::link(&inputs, options) else { return };
-    let Ok((bytes, report)) = image.to_vec() else { return };
+fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> Outcome {
+    let (bytes, report) = image(parts, options).map_err(message)?;
     assert_eq!(bytes.len() as u64, report.size, "the report's size");
     let image = ElfFile64::<object::Endianness>::parse(&*bytes).expect("an image can be read");
     assert!(image.elf_header().is_little_endian());
@@ -107,6 +117,24 @@ fn link_all(parts: &[(&[u8], Mode)], options: &Options) {
     if let Some(mut relocations) = image.dynamic_relocations() {
         assert!(relocations.all(|(address, _)| address != 0), "a dynamic relocation has a place");
     }
+    Ok(())
+}
+
+fn image(parts: &[(&[u8], Mode)], options: &Options) -> pkgld::Result<(Vec<u8>, Report)> {
+    let inputs = parts
+        .iter()
+        .enumerate()
+        .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
+    let inputs = Inputs::open(inputs.collect(), options)?;
+    let image = pkgld::link(&inputs, options)?;
+    image.to_vec()
+}
+
+/// The message of an error: making it must not fail either.
+fn message(error: impl std::fmt::Display) -> String {
+    let message = error.to_string();
+    assert!(!message.is_empty(), "an empty message");
+    message
 }
 
 /// Limits small enough for a fuzzer, and no threads, so that a run can be repeated.
@@ -136,7 +164,7 @@ fn referring_object() -> &'static [u8] {
         };
         let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
         let text = object.section_id(StandardSection::Text);
-        let mut symbol = |object: &mut Object<'_>, name: &str, weak: bool, section| {
+        let symbol = |object: &mut Object<'_>, name: &str, weak: bool, section| {
             object.add_symbol(Symbol {
                 name: name.into(),
                 value: 0,

@@ -11,28 +11,30 @@ pub struct Target {
     /// The name, as `cargo fuzz run` takes it.
     pub name: &'static str,
     /// Its body.
-    pub body: fn(&[u8]),
+    pub body: fn(&[u8]) -> crate::Outcome,
 }
 
 /// Every target with its seeds.
 pub fn seeds() -> Vec<(Target, Vec<Vec<u8>>)> {
     let archives = committed("a");
     let members: Vec<Vec<u8>> = archives.iter().flat_map(|bytes| members(bytes)).collect();
-    let links = archives.iter().zip(&members).enumerate().map(|(index, (archive, member))| {
+    let libraries = committed("so");
+    let links = archives.iter().zip(libraries.iter().cycle()).enumerate().map(|(index, (archive, library))| {
         let [low, middle, high, ..] = (archive.len() as u32).to_le_bytes();
-        let mut seed = vec![0x2a ^ (index as u8).wrapping_mul(0x35), 0x87 ^ (index as u8).wrapping_mul(0x4d)];
-        seed.extend_from_slice(&[low, middle, high]);
+        // Undefined symbols stay allowed: bit 0 of the first byte is clear.
+        let mut seed =
+            vec![(index as u8).wrapping_mul(0x36), 0x87 ^ (index as u8).wrapping_mul(0x4d), low, middle, high];
         seed.extend_from_slice(archive);
-        seed.extend_from_slice(member);
+        seed.extend_from_slice(library);
         seed
     });
     let target = |name, body| Target { name, body };
     vec![
         (target("archive", crate::archive), archives.clone()),
         (target("elf_object", crate::elf_object), members.clone()),
-        (target("elf_library", crate::elf_library), committed("so")),
         (target("script", crate::script), SCRIPTS.iter().map(|text| text.as_bytes().to_vec()).collect()),
         (target("link", crate::link), links.collect()),
+        (target("elf_library", crate::elf_library), libraries),
         (
             target("command_line", crate::command_line),
             COMMAND_LINES.iter().map(|text| text.as_bytes().to_vec()).collect(),
@@ -41,19 +43,23 @@ pub fn seeds() -> Vec<(Target, Vec<Vec<u8>>)> {
 }
 
 const SCRIPTS: &[&str] = &[
-    "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( a.o AS_NEEDED ( b.so ) )\n",
+    "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( a.o AS_NEEDED ( \"./../nothing/..\" ) )\n",
+    "GROUP ( a.o )",
+    "SEARCH_DIR(\"=/usr/lib\"); /* a */ INPUT(a.o)",
+    "OUTPUT_FORMAT(elf64-x86-64, elf64-big, elf64-little) INPUT ( \"a.o\", )",
     "INPUT(-lc a.o)",
-    "SEARCH_DIR(\"=/usr/lib\"); INPUT(a.o, a.o)",
-    "GROUP ( libc.so )",
     "SECTIONS { .text : { *(.text) } }",
 ];
 
 const COMMAND_LINES: &[&str] = &[
-    "-flavor\ngnu\n\n-shared\n-o\nout\n--whole-archive\nin\n--no-whole-archive\n-Llib/julia\n-Llib\n-ljulia\n-ljulia-internal",
-    "-flavor\ngnu\n--build-id\n--eh-frame-hdr\n--hash-style=gnu\n--as-needed\n-z\nrelro\n-z\ndefs\n--verbose\n-shared\n-o\nout\n\
-     crti.o\n-lgcc\n--as-needed\n-lgcc_s\n--no-as-needed\n/lib/libc.so.6\n--push-state\n--pop-state",
-    "-shared\n-soname=x\n-rpath\n/a:/b\n--defsym=a=0x10\n--defsym\nb=a+1\n-m\nelf_x86_64\n-e\nmain\n-u\nsym\n--exclude-libs\nALL",
-    "--start-group\na.a\n--end-group\n-Bstatic\n-Bdynamic\n-Bsymbolic-functions\n--threads=2\n-O2\n--compress-debug-sections=zlib\n-s",
+    "0\n'' -shared -o out --whole-archive in --no-whole-archive -Llib/julia -Llib -ljulia -ljulia-internal",
+    "0--build-id --eh-frame-hdr --hash-style=gnu --as-needed -z relro -z defs --verbose -shared -o out crti.o -lgcc \
+     --as-needed -lgcc_s --no-as-needed /lib/libc.so.6 --push-state --pop-state",
+    "0-shared in -soname=x -rpath /a:/b --defsym=a=0x10 --defsym b=a+1 -m elf_x86_64 -e main -u sym --exclude-libs ALL",
+    "0-shared --start-group a.a --end-group -Bstatic -Bdynamic -Bsymbolic-functions --threads=2 -O2 \
+     --compress-debug-sections=zlib -s",
+    "0-shared -o 'a file' \"another \\\" file\" \\ escaped\n-z\trelro",
+    "1-shared C:\\objects\\a.o \"C:\\Program Files\\b.o\" \\\\server\\share 'x\\'",
 ];
 
 /// The contents of the committed files with that extension, smallest first: a fuzzer works best on small inputs.
