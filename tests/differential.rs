@@ -68,7 +68,7 @@ const STRIPPED: Rule = Rule {
 };
 
 /// The differences that pkgld makes on purpose.
-const ALLOWED: [&str; 3] = ["relro-extent", "assembler-locals", "heap-image-section"];
+const ALLOWED: [&str; 2] = ["relro-extent", "heap-image-section"];
 
 fn allowed(variant: &Variant) -> Vec<Rule> {
     let general = rules::ALL.iter().filter(|rule| ALLOWED.contains(&rule.name)).copied();
