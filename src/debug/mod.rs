@@ -98,11 +98,14 @@ fn relocated(object: &Object<'_>, arch: Arch) -> BTreeMap<&'static str, Vec<u8>>
         left = rest;
         let mut copy = section.data.to_vec();
         for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
-            let Some(reloc) = relocs::understand(arch, raw).filter(|reloc| reloc.value == Value::Absolute) else { continue };
+            let Some(reloc) = relocs::understand(arch, raw).filter(|reloc| reloc.value == Value::Absolute) else {
+                continue;
+            };
             let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
             let start = match symbol.section() {
                 SymbolSection::In(index) => {
-                    let loaded = object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
+                    let loaded =
+                        object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
                     if loaded { base(index).unwrap_or(u64::MAX) } else { 0 }
                 }
                 _ => 0,

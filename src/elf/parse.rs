@@ -376,7 +376,10 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
         .when(raw & elf::SHF_LINK_ORDER.0 != 0, SectionFlags::LINK_ORDER)
         .when(raw & elf::SHF_GROUP.0 != 0, SectionFlags::GROUP)
         .when(debug && !alloc, SectionFlags::DEBUG)
-        .when(raw & u64::from(elf::SHF_COMPRESSED.0) != 0 || (debug && !alloc && name.starts_with(b".z")), SectionFlags::COMPRESSED)
+        .when(
+            raw & u64::from(elf::SHF_COMPRESSED.0) != 0 || (debug && !alloc && name.starts_with(b".z")),
+            SectionFlags::COMPRESSED,
+        )
         .when(unwind && alloc, SectionFlags::EH_FRAME)
         .when(alloc && writable && is_relro(name, kind, raw), SectionFlags::RELRO)
 }

@@ -13,7 +13,9 @@
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
 
 use crate::reader::{Malformed, Reader};
-use crate::unwind::pointer::{Bases, Encoding, Stored};
+#[cfg(test)]
+use crate::unwind::pointer::Bases;
+use crate::unwind::pointer::{Encoding, Stored};
 
 /// The end of an output `.eh_frame`: without it, readers that go from record to record run on.
 pub(crate) const TERMINATOR: [u8; 4] = [0; 4];
