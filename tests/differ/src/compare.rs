@@ -163,6 +163,7 @@ impl Comparison {
     }
 
     fn symbols(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>) {
+        self.undefined_symbols(left.image, right.image);
         let ours: HashMap<Key<'_>, &Named<'_>> = right.symbols.iter().map(|named| (named.key, named)).collect();
         let known: BTreeSet<Key<'_>> = left.symbols.iter().map(|named| named.key).collect();
         let mut contents = Contents::new(left, right);
@@ -202,6 +203,25 @@ impl Comparison {
     }
 }
 
+impl Comparison {
+    /// `.symtab` names what the library asks for, too.
+    fn undefined_symbols(&mut self, reference: &Image<'_>, ours: &Image<'_>) {
+        if reference.symbols.len() <= 1 || ours.symbols.len() <= 1 {
+            return;
+        }
+        let undefined = |image: &Image<'_>| -> BTreeSet<String> {
+            let symbols = image.symbols.iter().skip(1).filter(|symbol| !symbol.is_defined());
+            // GNU ld appends the version.
+            symbols.map(|symbol| symbol.name.to_string().split('@').next().unwrap_or_default().to_string()).collect()
+        };
+        let (left, right) = (undefined(reference), undefined(ours));
+        for name in left.symmetric_difference(&right) {
+            let show = |set: &BTreeSet<String>| if set.contains(name) { "undefined" } else { "absent" };
+            self.differ(Check::Symbol, format!("undefined {name}"), show(&left), show(&right));
+        }
+    }
+}
+
 /// Whether the symbol lies in the zeros of the thread-local template, which are not in memory.
 fn is_zeros(image: &Image<'_>, named: &Named<'_>) -> bool {
     let zeros = |section: &crate::elf::Section<'_>| section.is_tls() && section.is_nobits();
@@ -237,6 +257,11 @@ fn tag_name(tag: i64) -> String {
         ("DT_SYMBOLIC", DT_SYMBOLIC),
         ("DT_BIND_NOW", DT_BIND_NOW),
         ("DT_PLTGOT", DT_PLTGOT),
+        ("DT_JMPREL", DT_JMPREL),
+        ("DT_PLTREL", DT_PLTREL),
+        ("DT_PLTRELSZ", DT_PLTRELSZ),
+        ("DT_TLSDESC_PLT", DT_TLSDESC_PLT),
+        ("DT_TLSDESC_GOT", DT_TLSDESC_GOT),
     ];
     known.iter().find(|(_, known)| known.0 == tag).map_or_else(|| format!("tag {tag:#x}"), |(name, _)| name.to_string())
 }

@@ -94,30 +94,24 @@ impl Checker<'_, '_> {
             Formula::TlsGeneral => self.tls_pair(points_to, target, true),
             Formula::TlsLocal => self.tls_pair(points_to, target, false),
             Formula::TlsOffset => self.tls_offset(value, addend, target),
-            Formula::ThreadSlot => match (fixups::word_at(self.image, points_to), self.tls_base(target)) {
-                (Some(Meaning::ThreadOffset(symbol, found)), Some((wanted, offset)))
-                    if self.same_symbol(symbol, wanted) && found == offset =>
-                {
-                    Ok(())
-                }
-                (found, _) => Err(self.mismatch(target, "thread pointer offset of", found)),
-            },
-            Formula::ThreadOffset => match (fixups::word_at(self.image, place), self.tls_base(target)) {
-                (Some(Meaning::ThreadOffset(symbol, found)), Some((wanted, offset)))
-                    if self.same_symbol(symbol, wanted) && found == offset.wrapping_add(addend) =>
-                {
-                    Ok(())
-                }
-                (found, _) => Err(self.mismatch(target, "thread pointer offset of", found)),
-            },
-            Formula::Descriptor => match (fixups::word_at(self.image, points_to), self.tls_base(target)) {
-                (Some(Meaning::TlsDescriptor(symbol, found)), Some((wanted, offset)))
-                    if self.same_symbol(symbol, wanted) && found == offset =>
-                {
-                    Ok(())
-                }
-                (found, _) => Err(self.mismatch(target, "TLS descriptor of", found)),
-            },
+            Formula::ThreadSlot => {
+                self.thread_local(points_to, 0, target, "thread pointer offset of", |meaning| match meaning {
+                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
+                    _ => None,
+                })
+            }
+            Formula::ThreadOffset => {
+                self.thread_local(place, addend, target, "thread pointer offset of", |meaning| match meaning {
+                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
+                    _ => None,
+                })
+            }
+            Formula::Descriptor => {
+                self.thread_local(points_to, 0, target, "TLS descriptor of", |meaning| match meaning {
+                    Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
+                    _ => None,
+                })
+            }
         }
     }
 
@@ -149,7 +143,7 @@ impl Checker<'_, '_> {
             }
             (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) => {
                 return match **local {
-                    Target::Address(address) if address.wrapping_add_signed(addend) == found => Err(self.bound(target)),
+                    Target::Address(address) if address.wrapping_add_signed(addend) == found => self.bound(target),
                     _ => Err(self.mismatch(target, "address of", Some(Meaning::Address(found)))),
                 };
             }
@@ -216,7 +210,10 @@ impl Checker<'_, '_> {
             }
             Target::Dynamic(wanted, local) => match fixups::plt_target(self.image, address) {
                 Some(Meaning::Dynamic(symbol, 0)) if self.same_symbol(symbol, *wanted) => Ok(()),
-                _ if local.as_deref() == Some(&Target::Address(address)) => Err(self.bound(target)),
+                _ if local.as_deref() == Some(&Target::Address(address)) => self.bound(target),
+                Some(Meaning::Resolved(resolver)) if local.as_deref() == Some(&Target::Resolver(resolver)) => {
+                    self.bound(target)
+                }
                 Some(found) => Err(self.mismatch(target, "PLT entry of", Some(found))),
                 None => Err(self.mismatch(target, "PLT entry of", Some(Meaning::Address(address)))),
             },
@@ -239,7 +236,10 @@ impl Checker<'_, '_> {
             (Target::Zero, Some(Meaning::Number(found))) => found == 0,
             (Target::Dynamic(wanted, _), Some(Meaning::Dynamic(symbol, 0))) => self.same_symbol(symbol, *wanted),
             (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) if **local == Target::Address(found) => {
-                return Err(self.bound(target));
+                return self.bound(target);
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Resolved(found))) if **local == Target::Resolver(found) => {
+                return self.bound(target);
             }
             (Target::Resolver(wanted), Some(Meaning::Resolved(found))) => found == *wanted,
             (Target::Resolver(_), Some(Meaning::Address(found))) => return self.reference(found, 0, target),
@@ -271,7 +271,7 @@ impl Checker<'_, '_> {
         };
         match target {
             Target::Address(_) | Target::Piece { .. } => self.reference(relaxed.target, 0, target),
-            Target::Dynamic(_, Some(local)) if **local == Target::Address(relaxed.target) => Err(self.bound(target)),
+            Target::Dynamic(_, Some(local)) if **local == Target::Address(relaxed.target) => self.bound(target),
             _ => Err(self.mismatch(target, "slot of", Some(Meaning::Address(relaxed.target)))),
         }
     }
@@ -352,23 +352,56 @@ impl Checker<'_, '_> {
         self.symbolic.symbols.iter().filter(|named| named.address == address).map(|named| named.symbol.size).collect()
     }
 
+    /// The word at `place` must name the thread-local variable, in the way that `select` takes apart.
+    fn thread_local(
+        &self,
+        place: u64,
+        addend: i64,
+        target: &Target,
+        what: &str,
+        select: fn(Meaning) -> Option<(u32, i64)>,
+    ) -> Verdict {
+        let found = fixups::word_at(self.image, place);
+        if let Some((symbol, offset)) = found.and_then(select) {
+            let names = |base: Option<(u32, i64)>| {
+                base.is_some_and(|(wanted, base)| {
+                    self.same_symbol(symbol, wanted) && offset == base.wrapping_add(addend)
+                })
+            };
+            if names(tls_base(target)) {
+                return Ok(());
+            }
+            if names(own_tls_base(target)) {
+                return self.bound(target);
+            }
+        }
+        Err(self.mismatch(target, what, found))
+    }
+
     /// The pair of words that `__tls_get_addr` reads.
     fn tls_pair(&self, slot: u64, target: &Target, general: bool) -> Verdict {
         let module = fixups::word_at(self.image, slot);
         let offset = fixups::word_at(self.image, slot.wrapping_add(self.image.word_size() as u64));
-        let wanted = if general { self.tls_base(target) } else { Some((0, 0)) };
-        let fits = match (wanted, module, offset) {
-            (Some((symbol, wanted)), Some(Meaning::TlsModule(module)), Some(offset)) => {
-                let offset_fits = match offset {
-                    Meaning::TlsOffset(found, addend) => self.same_symbol(found, symbol) && addend == wanted,
-                    Meaning::Number(number) => symbol == 0 && number == wanted as u64,
-                    _ => false,
-                };
-                self.same_symbol(module, symbol) && offset_fits
-            }
+        let module_of = |base: Option<(u32, i64)>| match (base, module) {
+            (Some((symbol, _)), Some(Meaning::TlsModule(found))) => self.same_symbol(found, symbol),
             _ => false,
         };
-        if fits { Ok(()) } else { Err(self.mismatch(target, "module and offset of", module)) }
+        let offset_of = |base: Option<(u32, i64)>| match (base, offset) {
+            (Some((symbol, wanted)), Some(Meaning::TlsOffset(found, addend))) => {
+                self.same_symbol(found, symbol) && addend == wanted
+            }
+            (Some((0, wanted)), Some(Meaning::Number(number))) => number == wanted as u64,
+            _ => false,
+        };
+        let base = if general { tls_base(target) } else { Some((0, 0)) };
+        if module_of(base) && offset_of(base) {
+            return Ok(());
+        }
+        let own = if general { own_tls_base(target) } else { None };
+        if (module_of(base) || module_of(own)) && offset_of(own) {
+            return self.bound(target);
+        }
+        Err(self.mismatch(target, "module and offset of", module))
     }
 
     fn tls_offset(&self, value: i64, addend: i64, target: &Target) -> Verdict {
@@ -379,15 +412,6 @@ impl Checker<'_, '_> {
         match target {
             Target::Tls(offset) if offset.wrapping_add_signed(addend) as i64 == value => Ok(()),
             _ => Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(value as u64)))),
-        }
-    }
-
-    /// The dynamic symbol (0: this image) and addend by which TLS relocations name the target.
-    fn tls_base(&self, target: &Target) -> Option<(u32, i64)> {
-        match target {
-            Target::Tls(offset) => Some((0, *offset as i64)),
-            Target::Dynamic(symbol, _) => Some((*symbol, 0)),
-            _ => None,
         }
     }
 
@@ -405,9 +429,13 @@ impl Checker<'_, '_> {
                 && self.image.dynamic_symbol_name(found) == self.image.dynamic_symbol_name(wanted))
     }
 
-    fn bound(&self, target: &Target) -> Mismatch {
+    /// A reference that may be preempted was bound to the image's own definition: right only with -Bsymbolic.
+    fn bound(&self, target: &Target) -> Verdict {
+        if self.image.is_symbolic() {
+            return Ok(());
+        }
         let expected = format!("{}, bound at run time", self.describe_target(target));
-        Mismatch { check: Check::Binding, expected, found: "this image's own definition".to_string() }
+        Err(Mismatch { check: Check::Binding, expected, found: "this image's own definition".to_string() })
     }
 
     fn mismatch(&self, target: &Target, what: &str, found: Option<Meaning>) -> Mismatch {
@@ -427,5 +455,22 @@ impl Checker<'_, '_> {
             Target::Replaced => "replaced COMDAT member".to_string(),
             Target::Unknown(reason) => reason.clone(),
         }
+    }
+}
+
+/// The dynamic symbol (0: this image) and addend by which TLS relocations name the target.
+fn tls_base(target: &Target) -> Option<(u32, i64)> {
+    match target {
+        Target::Tls(offset) => Some((0, *offset as i64)),
+        Target::Dynamic(symbol, _) => Some((*symbol, 0)),
+        _ => None,
+    }
+}
+
+/// Likewise for the image's own definition of a target that may be preempted.
+fn own_tls_base(target: &Target) -> Option<(u32, i64)> {
+    match target {
+        Target::Dynamic(_, Some(own)) => tls_base(own),
+        _ => None,
     }
 }

@@ -54,9 +54,35 @@ pub fn meaning_of(relocation: &DynamicRelocation) -> Option<Meaning> {
 pub fn word_at(image: &Image<'_>, address: u64) -> Option<Meaning> {
     let mut meanings = image.relocations_in(address, address.wrapping_add(1)).filter_map(meaning_of);
     match (meanings.next(), meanings.next()) {
-        (Some(meaning), None) => Some(meaning),
+        (Some(meaning), None) => Some(without_local_symbol(image, meaning)),
         (Some(_), Some(_)) => Some(Meaning::Several),
         _ => image.word(address).map(Meaning::Number),
+    }
+}
+
+/// A dynamic symbol that is STB_LOCAL is never preempted: it only says where in this image the value counts from.
+fn without_local_symbol(image: &Image<'_>, meaning: Meaning) -> Meaning {
+    use Meaning as M;
+    let (M::Dynamic(index, _)
+    | M::TlsModule(index)
+    | M::TlsOffset(index, _)
+    | M::ThreadOffset(index, _)
+    | M::TlsDescriptor(index, _)) = meaning
+    else {
+        return meaning;
+    };
+    let symbol = image.dynamic_symbols.get(index as usize);
+    let Some(symbol) = symbol.filter(|symbol| index != 0 && symbol.is_local() && symbol.is_defined()) else {
+        return meaning;
+    };
+    let from_start = |addend: i64| addend.wrapping_add(symbol.value as i64);
+    match meaning {
+        M::Dynamic(_, addend) => M::Address(from_start(addend) as u64),
+        M::TlsModule(_) => M::TlsModule(0),
+        M::TlsOffset(_, addend) => M::TlsOffset(0, from_start(addend)),
+        M::ThreadOffset(_, addend) => M::ThreadOffset(0, from_start(addend)),
+        M::TlsDescriptor(_, addend) => M::TlsDescriptor(0, from_start(addend)),
+        other => other,
     }
 }
 

@@ -412,15 +412,19 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// Whether references to dynamic symbol `index` may be bound to another library's definition.
+    /// Whether references to dynamic symbol `index` may be bound to another library's definition, -Bsymbolic apart.
     pub fn is_preemptible(&self, index: usize) -> bool {
         let Some(symbol) = self.dynamic_symbols.get(index) else { return false };
         if symbol.place == Place::Undefined {
             return true;
         }
+        !symbol.is_local() && symbol.visibility == elf::STV_DEFAULT.0
+    }
+
+    /// Whether the image was linked with -Bsymbolic: its own definitions are preferred, so references may be bound to them.
+    pub fn is_symbolic(&self) -> bool {
         let flags = self.dynamic_value(elf::DT_FLAGS).unwrap_or_default();
-        let symbolic = self.dynamic_value(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0;
-        !symbolic && !symbol.is_local() && symbol.visibility == elf::STV_DEFAULT.0
+        self.dynamic_value(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0
     }
 }
 

@@ -73,15 +73,8 @@ impl<'a> Debug<'a> {
         let Some(program) = unit.line_program.clone() else { return Ok(()) };
         let mut files: HashMap<u64, Arc<str>> = HashMap::new();
         let mut rows = program.rows();
-        let mut last: Option<(Key<'a>, u64)> = None;
+        let mut sequence: Vec<(u64, Row)> = Vec::new();
         while let Some((header, row)) = rows.next_row()? {
-            let address = row.address();
-            let function = if row.end_sequence() { last } else { function(symbolic, address) };
-            last = if row.end_sequence() { None } else { function };
-            let Some((function, start)) = function else {
-                self.dead += 1;
-                continue;
-            };
             let number = row.file_index();
             let file = match files.get(&number) {
                 Some(file) => file.clone(),
@@ -91,15 +84,33 @@ impl<'a> Debug<'a> {
                 gimli::ColumnType::LeftEdge => 0,
                 gimli::ColumnType::Column(column) => column.get(),
             };
-            self.rows.entry(function).or_default().push(Row {
-                offset: address.wrapping_sub(start),
-                file,
-                line: row.line().map_or(0, |line| line.get()),
-                column,
-                flags: (row.is_stmt(), row.end_sequence(), row.prologue_end()),
-            });
+            let line = row.line().map_or(0, |line| line.get());
+            let flags = (row.is_stmt(), row.end_sequence(), row.prologue_end());
+            sequence.push((row.address(), Row { offset: 0, file, line, column, flags }));
+            if row.end_sequence() {
+                self.add_sequence(symbolic, std::mem::take(&mut sequence));
+            }
         }
+        self.add_sequence(symbolic, sequence);
         Ok(())
+    }
+
+    /// Rows at the end of a sequence belong to the function before, not to what another linker happens to put there.
+    fn add_sequence(&mut self, symbolic: &Symbolic<'_, 'a>, rows: Vec<(u64, Row)>) {
+        let end = rows.last().map_or(0, |(address, _)| *address);
+        let mut last = None;
+        for (address, row) in rows {
+            if address != end || last.is_none() {
+                last = function(symbolic, address);
+            }
+            match last {
+                Some((function, start)) => {
+                    let row = Row { offset: address.wrapping_sub(start), ..row };
+                    self.rows.entry(function).or_default().push(row);
+                }
+                None => self.dead += 1,
+            }
+        }
     }
 
     fn read_subprograms(

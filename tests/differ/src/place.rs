@@ -184,8 +184,10 @@ impl<'f, 'a> Finder<'f, 'a> {
 
     fn is_inside(&self, id: SectionId, section: usize, offset: u64) -> bool {
         let input = self.inputs.section(id);
-        let output = self.image.file.sections.get(section);
-        output.is_some_and(|output| offset.checked_add(input.size).is_some_and(|end| end <= output.size))
+        let Some(output) = self.image.file.sections.get(section) else { return false };
+        let same_kind =
+            input.is_allocated() == output.is_allocated() && input.is_executable() == output.is_executable();
+        same_kind && offset.checked_add(input.size).is_some_and(|end| end <= output.size)
     }
 
     fn fits(&self, id: SectionId, section: usize, offset: u64) -> bool {
@@ -194,9 +196,7 @@ impl<'f, 'a> Finder<'f, 'a> {
         }
         let (input, output) = (self.inputs.section(id), &self.image.file.sections[section]);
         let aligned = output.address.wrapping_add(offset) % input.align == 0;
-        let same_kind =
-            input.is_allocated() == output.is_allocated() && input.is_executable() == output.is_executable();
-        if !aligned || !same_kind {
+        if !aligned {
             return false;
         }
         match (input.is_nobits(), output.is_nobits()) {

@@ -198,6 +198,10 @@ pub const ALL: &[Rule] = &[
     HEAP_IMAGE_SECTION,
     GNU_OS_ABI,
     STATED_ALIGNMENT,
+    SLOT_TABLES,
+    STRIPPED_DEBUG,
+    STRIPPED_SYMBOLS,
+    COLLECTED_SECTIONS,
 ];
 
 /// `.L` symbols.
@@ -214,7 +218,9 @@ pub const LINKER_SYMBOLS: Rule = Rule {
     allows: |finding| {
         finding.check == Check::Symbol
             && finding.side == Side::Both
-            && crate::symbolic::is_linker_name(crate::elf::Name(finding.subject.as_bytes()))
+            && crate::symbolic::is_linker_name(crate::elf::Name(
+                finding.subject.strip_prefix("undefined ").unwrap_or(&finding.subject).as_bytes(),
+            ))
     },
 };
 
@@ -307,4 +313,44 @@ pub const STATED_ALIGNMENT: Rule = Rule {
     name: "stated-alignment",
     reason: "GNU ld's script aligns large sections without saying so in sh_addralign; the addresses themselves are checked",
     allows: |finding| finding.check == Check::Sections && finding.expected.starts_with("sh_addralign of at least"),
+};
+
+/// DT_JMPREL and its like.
+pub const SLOT_TABLES: Rule = Rule {
+    name: "slot-tables",
+    reason: "which relocation table a TLS descriptor's slot is in, and so whether DT_JMPREL and DT_PLTGOT are needed, is up to \
+             the linker",
+    allows: |finding| {
+        const TAGS: &[&str] =
+            &["DT_JMPREL", "DT_PLTRELSZ", "DT_PLTREL", "DT_PLTGOT", "DT_TLSDESC_PLT", "DT_TLSDESC_GOT"];
+        finding.check == Check::Dynamic && finding.side == Side::Both && TAGS.contains(&finding.subject.as_str())
+    },
+};
+
+/// `-S`.
+pub const STRIPPED_DEBUG: Rule = Rule {
+    name: "stripped-debug",
+    reason: "the caller asked for -S or -s: sections of DWARF are not kept",
+    allows: |finding| finding.check == Check::Placement && finding.subject.contains(":(.debug_"),
+};
+
+/// `-x`.
+pub const STRIPPED_SYMBOLS: Rule = Rule {
+    name: "stripped-symbols",
+    reason: "the caller asked for -x: local symbols are not kept",
+    allows: |finding| {
+        let absent = ["no symbol of the name", "not in .symtab"].contains(&finding.found.as_str());
+        finding.check == Check::Symbol && finding.side != Side::Both && absent
+    },
+};
+
+/// `--gc-sections`.
+pub const COLLECTED_SECTIONS: Rule = Rule {
+    name: "collected-sections",
+    reason: "the caller asked for --gc-sections: what nothing refers to is not kept",
+    allows: |finding| {
+        let absent =
+            finding.found == "no place that holds its bytes" || finding.found.ends_with("was not found in the output");
+        [Check::Placement, Check::Relocation, Check::Unwind].contains(&finding.check) && absent
+    },
 };

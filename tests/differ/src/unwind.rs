@@ -219,7 +219,9 @@ pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: 
             matched[index] += 1;
         }
         let (Some(expected), Some(found)) = (&expected, &found) else { continue };
-        let (left, right) = (expected.describe(reference, &fde.record)?, found.describe(ours, &other.record)?);
+        let unreadable = |error: Error| format!("unreadable: {error}");
+        let left = expected.describe(reference, &fde.record).unwrap_or_else(unreadable);
+        let right = found.describe(ours, &other.record).unwrap_or_else(unreadable);
         compared += 1;
         if left != right {
             findings.push(Finding::new(Check::Unwind, subject, left, right).about(Side::Both));

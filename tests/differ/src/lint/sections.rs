@@ -18,7 +18,7 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for section in image.file.sections.iter().skip(1) {
-        named(section, &mut faults);
+        named(image.file.machine, section, &mut faults);
         placed(image, section, &mut faults);
         links(image, section, &mut faults);
         if section.kind == SHT_STRTAB.0 {
@@ -32,7 +32,9 @@ pub(super) fn lint(image: &Image<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// gABI, "Special Sections": tools find tables by type, people and older tools by name.
-fn named(section: &Section<'_>, faults: &mut Faults<'_>) {
+fn named(machine: u16, section: &Section<'_>, faults: &mut Faults<'_>) {
+    const ARM_EXIDX: u32 = 0x7000_0001;
+    const ATTRIBUTES: u32 = 0x7000_0003;
     let names: &[&str] = match SectionType(section.kind) {
         SHT_SYMTAB => &[".symtab"],
         SHT_DYNSYM => &[".dynsym"],
@@ -51,6 +53,8 @@ fn named(section: &Section<'_>, faults: &mut Faults<'_>) {
         SHT_PREINIT_ARRAY => &[".preinit_array"],
         SHT_SYMTAB_SHNDX => &[".symtab_shndx"],
         // Their names are the inputs'; SHT_X86_64_UNWIND is the psABI's type of .eh_frame.
+        SectionType(ARM_EXIDX | ATTRIBUTES) if Machine(machine) == EM_ARM => return,
+        SectionType(ATTRIBUTES) if Machine(machine) == EM_RISCV => return,
         SHT_PROGBITS | SHT_NOBITS | SHT_NOTE | SHT_X86_64_UNWIND => return,
         _ => {
             return faults.add(
@@ -158,6 +162,10 @@ fn links(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         if linked != Some(link.0) && !no_symbols {
             faults.add(format!("{name}'s sh_link"), format!("a section of type {}", link.0), format!("{linked:?}"));
         }
+    }
+    let no_info = [SHT_HASH, SHT_GNU_HASH, SHT_GNU_VERSYM, SHT_DYNAMIC, SHT_RELR].map(|kind| kind.0);
+    if no_info.contains(&section.kind) {
+        faults.equal(format!("{name}'s sh_info"), 0, section.info);
     }
     faults.equal(format!("{name}'s sh_entsize"), entry, section.entry_size);
     if entry != 0 && section.size % entry != 0 {

@@ -82,6 +82,7 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
         None => faults.add("PT_LOAD", "one or more", "none"),
     }
     for load in &loads {
+        covered(image, load, faults);
         if load.align < page {
             faults.add("PT_LOAD", format!("p_align of at least {page:#x}"), format!("{:#x}", load.align));
         }
@@ -97,6 +98,48 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
             faults.add("PT_LOAD", "ascending addresses, no page shared", format!("{end:#x}, then {start:#x}"));
         }
     }
+}
+
+/// A segment ends where its last section ends; what a read-only one has beyond its bytes in the file, no kernel can zero.
+fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
+    if load.flags & elf::PF_W.0 == 0 && load.memory_size != load.file_size {
+        faults.add(
+            "read-only PT_LOAD",
+            "p_memsz as p_filesz",
+            format!("{:#x}, {:#x}", load.memory_size, load.file_size),
+        );
+    }
+    let inside = |section: &&Section<'_>| {
+        let zeros = section.is_tls() && section.is_nobits();
+        section.is_allocated() && !zeros && section.size != 0 && load.contains(section.address)
+    };
+    let sections = image.file.sections.iter().filter(inside);
+    let headers = if load.offset == 0 { header_table_end(image) } else { 0 };
+    let end = sections
+        .clone()
+        .map(|section| section.end())
+        .max()
+        .unwrap_or(load.address)
+        .max(load.address.saturating_add(headers));
+    if load.end() != end && load.end() != end.checked_next_multiple_of(image.page_size()).unwrap_or(end) {
+        faults.add("PT_LOAD", format!("an end where its last section ends, {end:#x}"), format!("{:#x}", load.end()));
+    }
+    let filled = sections
+        .filter(|section| !section.is_nobits())
+        .map(|section| section.offset.saturating_add(section.size))
+        .max();
+    let filled = filled.unwrap_or_default().max(headers);
+    let found = load.offset.saturating_add(load.file_size);
+    if load.file_size != 0 && found != filled && Some(found) != filled.checked_next_multiple_of(image.page_size()) {
+        faults.add("PT_LOAD", format!("bytes of the file up to {filled:#x}"), format!("{found:#x}"));
+    }
+}
+
+/// Where the program header table ends in the file.
+fn header_table_end(image: &Image<'_>) -> u64 {
+    let entry = if image.file.is_64 { 56 } else { 32 };
+    let start = if image.file.is_64 { 64 } else { 52 };
+    start + entry * image.file.segments.len() as u64
 }
 
 /// glibc protects from the page that holds the start to the page that holds the end, this one excluded.
@@ -150,6 +193,15 @@ fn is_relro(section: &Section<'_>) -> bool {
 fn special(image: &Image<'_>, faults: &mut Faults<'_>) {
     let section = |name: &str| image.file.section_named(name).map(|section| (section.address, section.size));
     let range = |segment: &Segment| (segment.address, segment.memory_size);
+    if let Some(table) = image.segments_of(elf::PT_PHDR).next() {
+        let start = if image.file.is_64 { 64 } else { 52 };
+        let size = header_table_end(image) - start;
+        faults.equal(
+            "PT_PHDR",
+            (start, start, size, size),
+            (table.offset, table.address, table.file_size, table.memory_size),
+        );
+    }
     let dynamic = image.segments_of(elf::PT_DYNAMIC).next();
     faults.equal("PT_DYNAMIC and .dynamic", section(".dynamic"), dynamic.map(range));
     let stack = image.segments_of(elf::PT_GNU_STACK).next();

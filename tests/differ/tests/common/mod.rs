@@ -1,0 +1,141 @@
+//! Links the committed objects with whatever linker a test asks for.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use pkgld_differ::inputs::Inputs;
+
+/// A linker and the Debian package that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linker {
+    /// Part of every rustup toolchain.
+    RustLld,
+    /// A program of this name, of this package.
+    Program(&'static str, &'static str),
+}
+
+/// The linkers to compare rust-lld with.
+pub const OTHERS: &[Linker] = &[
+    Linker::Program("ld.lld-16", "lld-16"),
+    Linker::Program("ld.lld-19", "lld-19"),
+    Linker::Program("mold", "mold"),
+    Linker::Program("ld.bfd", "binutils"),
+];
+
+/// What Julia asks for, and a table to search FDEs.
+pub const USUAL: &[&str] = &["--eh-frame-hdr", "-z", "relro"];
+
+/// A file of objects with its name.
+pub type File = (String, Vec<u8>);
+
+/// The committed objects of these names.
+pub fn objects(names: &[&str]) -> Vec<File> {
+    names.iter().map(|name| read(&fixtures().join("objects").join(format!("{name}.o")))).collect()
+}
+
+/// The sets of objects that are linked together.
+pub fn sets() -> Vec<(&'static str, Vec<File>)> {
+    let set = |compiler: &str| {
+        let names = ["main", "other", "throws", "shares"].map(|name| format!("{compiler}-{name}"));
+        objects(&names.each_ref().map(String::as_str))
+    };
+    vec![
+        ("gcc", set("gcc")),
+        ("clang", set("clang-19")),
+        ("no-plt", objects(&["models-no-plt"])),
+        ("medium", objects(&["models-medium"])),
+        ("descriptors", objects(&["models-descriptors"])),
+        ("crel", objects(&["models-crel"])),
+    ]
+}
+
+/// The inputs of a link.
+pub fn inputs(files: &[File]) -> Inputs<'_> {
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
+    Inputs::parse(&files, &[]).expect("the objects can be read")
+}
+
+/// Links `files` and the libraries of these paths; fails, with the package's name, if the linker is missing.
+pub fn link(linker: Linker, files: &[File], options: &[&str], libraries: &[PathBuf]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let output = directory.path().join("out.so");
+    let (mut command, package) = match linker {
+        Linker::RustLld => (rust_lld(), "rustup's toolchain"),
+        Linker::Program(name, package) => (Command::new(name), package),
+    };
+    command.args(["-shared", "-o"]).arg(&output).args(options).arg("--whole-archive");
+    for (name, bytes) in files {
+        let path = directory.path().join(Path::new(name).file_name().expect("a file name"));
+        std::fs::write(&path, bytes).expect("room for a copy");
+        command.arg(path);
+    }
+    command.arg("--no-whole-archive").args(libraries);
+    let result = command.output().unwrap_or_else(|error| panic!("{linker:?}: {error}: install {package}"));
+    assert!(result.status.success(), "{linker:?}: {}", String::from_utf8_lossy(&result.stderr));
+    std::fs::read(output).expect("the linker's output")
+}
+
+/// The library that the committed objects import from, with versions.
+pub fn library() -> PathBuf {
+    static LIBRARY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = LIBRARY.get_or_init(|| {
+        let script = format!("--version-script={}", fixtures().join("version.map").display());
+        let bytes = link(Linker::RustLld, &objects(&["library"]), &[&script, "-soname=libsample.so.1"], &[]);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("libsample.so");
+        std::fs::write(&path, bytes).expect("room for the library");
+        (directory, path)
+    });
+    path.clone()
+}
+
+/// The archives of the corpus, each with the libraries that it imports from.
+pub fn corpus() -> Vec<(File, Vec<PathBuf>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/linux-x86_64");
+    let mut archives: Vec<_> =
+        list(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "a")).collect();
+    archives.sort();
+    archives
+        .iter()
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let version = name.split('-').nth(1).unwrap_or_default();
+            let mut libraries = list(&folder.join("stubs").join(version));
+            libraries.sort_by(|a, b| b.cmp(a)); // libjulia, then libjulia-internal, as Julia has them.
+            (read(path), libraries)
+        })
+        .collect()
+}
+
+fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.expect("a directory entry").path()).collect()
+}
+
+fn read(path: &Path) -> File {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (path.file_name().expect("a file name").to_string_lossy().into_owned(), bytes)
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn rust_lld() -> Command {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    let path = PATH.get_or_init(|| {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let output = Command::new(&rustc).args(["-vV"]).output().expect("rustc");
+        let version = String::from_utf8_lossy(&output.stdout).into_owned();
+        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc -vV names the host");
+        let output = Command::new(&rustc).args(["--print", "sysroot"]).output().expect("rustc");
+        let root = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        Path::new(&root).join("lib/rustlib").join(host).join("bin/rust-lld")
+    });
+    let mut command = Command::new(path);
+    command.args(["-flavor", "gnu"]);
+    command
+}
