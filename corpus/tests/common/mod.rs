@@ -7,6 +7,7 @@ pub(crate) mod count;
 
 use std::ffi::c_void;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -57,9 +58,11 @@ pub(crate) fn run(image: &Path, manifest: &Manifest) -> Result<Report, String> {
     // Two images of one version share their stubs, whose hook for backtraces there is one of.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut bytes = fs::read(image).unwrap();
+    let mut header = [0; 8];
+    fs::File::open(image).unwrap().read_exact(&mut header).unwrap();
     // FreeBSD's images differ from Linux's, for the dynamic linker, in one byte.
-    let image = if bytes[7] == 9 {
+    let image = if header[7] == 9 {
+        let mut bytes = fs::read(image).unwrap();
         bytes[7] = 0;
         let patched = image.with_extension("linux.so");
         fs::write(&patched, bytes).unwrap();

@@ -1,0 +1,125 @@
+//! The program in Julia's place: its own command lines, its own archives, and images that load and compute what they must.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../corpus/tests/common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use pkgld_corpus::presets::big;
+use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::{Julia, Manifest, committed};
+
+use common::{run, scratch};
+
+/// A copy of the program under the name and in the place where Julia looks for LLD.
+static LLD: LazyLock<PathBuf> = LazyLock::new(|| {
+    let place = scratch("libexec").join("lld");
+    fs::copy(env!("CARGO_BIN_EXE_pkgld"), &place).unwrap();
+    place
+});
+
+/// The command line of `base/linking.jl`, for the Julia that the archive imitates.
+fn julia_link(archive: &Path, output: &Path, julia: Julia) -> Command {
+    let dir = Stubs::committed(julia).dir;
+    let search = || format!("-L{}", dir.display());
+    let mut command = Command::new(&*LLD);
+    command.args(["-flavor", "gnu"]);
+    if julia.name() == "1.14" {
+        command.args(["--build-id", "--eh-frame-hdr", "--hash-style=gnu", "--as-needed", "-z", "relro"]);
+    }
+    // The empty string stands where "--verbose" would.
+    command.args(["", "-shared", "-o"]).arg(output);
+    command.arg("--whole-archive").arg(archive).arg("--no-whole-archive");
+    let searches = if julia.name() == "1.9" { 3 } else { 2 };
+    command.args(std::iter::repeat_with(search).take(searches));
+    command.args(["-ljulia", "-ljulia-internal"]);
+    command
+}
+
+/// Links as Julia does: to a temporary file that is there already, empty, with mode 0600.
+fn link(archive: &Path, julia: Julia, name: &str) -> PathBuf {
+    let output = scratch("images").join(name);
+    fs::write(&output, []).unwrap();
+    fs::set_permissions(&output, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = julia_link(archive, &output, julia);
+    let result = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
+    assert!(result.status.success(), "{command:?}: {out}{err}");
+    assert!(out.is_empty() && err.is_empty(), "{command:?} is not quiet: {out}{err}");
+    output
+}
+
+#[test]
+fn every_archive_links_loads_and_computes() {
+    let entries = committed();
+    assert!(!entries.is_empty());
+    for entry in entries {
+        let name = format!("{}-{}", entry.target.name, entry.path.file_stem().unwrap().display());
+        let image = link(&entry.path, entry.julia, &name);
+        // Everybody may read and run it, as far as the umask allows: here, what a new file of mode 0777 gets.
+        let probe = image.with_extension("mode");
+        let mode = fs::metadata(&image).unwrap().mode() & 0o777;
+        let _ = fs::remove_file(&probe);
+        fs::DirBuilder::new().create(&probe).unwrap();
+        assert_eq!(mode, fs::metadata(&probe).unwrap().mode() & 0o777, "{}", image.display());
+        fs::remove_dir(&probe).unwrap();
+        run(&image, &entry.manifest).unwrap_or_else(|error| panic!("{}: {error}", entry.path.display()));
+    }
+}
+
+#[test]
+fn the_needed_libraries_and_versions_are_julias() {
+    use object::read::elf::{ElfFile64, FileHeader as _};
+    for entry in committed() {
+        let name = format!("needed-{}-{}", entry.target.name, entry.path.file_stem().unwrap().display());
+        let image = fs::read(link(&entry.path, entry.julia, &name)).unwrap();
+        let file = ElfFile64::<object::LittleEndian>::parse(&*image).unwrap();
+        let table = file.elf_dynamic_table().unwrap();
+        let needed: Vec<String> = table
+            .iter()
+            .filter(|entry| entry.tag == object::elf::DT_NEEDED)
+            .map(|entry| String::from_utf8_lossy(table.string(entry).unwrap()).into_owned())
+            .collect();
+        let version = entry.julia.name();
+        let (julia, internal) = (format!("libjulia.so.{version}"), format!("libjulia-internal.so.{version}"));
+        // From 1.13 on only libraries that define something are needed.
+        let wanted: &[String] = if needed.len() == 1 { &[internal] } else { &[julia, internal] };
+        assert_eq!(needed, wanted, "{}", entry.path.display());
+        let endian = object::LittleEndian;
+        let header = file.elf_header();
+        assert_eq!(header.e_ident().os_abi.0, if entry.target.name.starts_with("freebsd") { 9 } else { 0 });
+        let first = file
+            .elf_program_headers()
+            .iter()
+            .find(|segment| segment.p_type.get(endian) == object::elf::PT_LOAD)
+            .unwrap();
+        assert_eq!(first.p_vaddr.get(endian), 0, "the image's addresses count from where it is loaded");
+    }
+}
+
+/// Images beyond 2 GiB, which LLD cannot link (`corpus/tests/big.rs` shows that).
+#[test]
+#[ignore = "writes 2.5 GB three times over"]
+fn images_beyond_2_gib_load_and_compute() {
+    const HEAP: u64 = 2_500_000_000;
+    let directory = scratch("beyond");
+    let free = rustix::fs::statvfs(&directory).unwrap();
+    let free = free.f_bavail * free.f_frsize;
+    let wanted = HEAP + (1 << 30);
+    assert!(free > wanted, "{}: {free} bytes are free, {wanted} are needed", directory.display());
+    for from in ["julia-1.12-llvm19-shards3", "julia-1.11-llvm16", "julia-1.13-llvm22"] {
+        let made = big(from, HEAP, &directory).unwrap();
+        let manifest = Manifest::read(&made.expect).unwrap();
+        let image = link(&made.archive, manifest.julia, &format!("beyond-{from}"));
+        run(&image, &manifest).unwrap_or_else(|error| panic!("{from}: {error}"));
+        fs::remove_file(image).unwrap();
+        fs::remove_file(made.archive).unwrap();
+    }
+}
