@@ -16,8 +16,8 @@ use pkgld_corpus::{Entry, committed};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    println!("| {:<34} | {:>8} | {:>9} | {:>7} | {:<8} | checked", "archive", "bytes in", "bytes out", "ms", "CRC-32C");
-    println!("|:{:-<34}-|-{:-<8}:|-{:-<9}:|-{:-<7}:|:{:-<8}-|:{:-<60}", "", "", "", "", "", "");
+    println!("| {:<42} | {:>8} | {:>9} | {:>7} | {:<8} | checked", "archive", "bytes in", "bytes out", "ms", "CRC-32C");
+    println!("|:{:-<42}-|-{:-<8}:|-{:-<9}:|-{:-<7}:|:{:-<8}-|:{:-<60}", "", "", "", "", "", "");
     let mut entries = committed();
     entries.sort_by_key(|entry| (entry.target.name, entry.julia));
     let mut failures = 0;
@@ -26,14 +26,14 @@ fn main() -> ExitCode {
         let name = format!("{}/{file}", entry.target.name);
         match demonstrate(entry) {
             Ok(Row { size, report, took, checked }) => println!(
-                "| {name:<34} | {size:>8} | {:>9} | {:>7.2} | {:08x} | {checked}",
+                "| {name:<42} | {size:>8} | {:>9} | {:>7.2} | {:08x} | {checked}",
                 report.size,
                 took.as_secs_f64() * 1e3,
                 report.crc32c.unwrap_or_default(),
             ),
             Err(error) => {
                 failures += 1;
-                println!("| {name:<34} | failed: {error}");
+                println!("| {name:<42} | failed: {error}");
             }
         }
     }

@@ -41,3 +41,8 @@ pub use options::{
     SymbolValue, Symbolic, Target, Undefined,
 };
 pub use report::{Counts, Report};
+
+/// The README's examples, so that they are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -9,14 +9,14 @@ Measures pkgld against other linkers and cp.
 
   cargo bench --bench link -- [OPTION]...
 
-  --sizes MB,...   archive sizes in megabytes (default 3,16,71,156,1000)
-  --runs N         counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
-  --dir DIRECTORY  where images are written (default target/bench); the table names its file system
-  --help           this text
+  --archives NAME,...  what to link (default 3m,16m,71m,156m,1g); `cargo run -p pkgld-corpus -- list` tells the names
+  --runs N             counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
+  --dir DIRECTORY      where images are written (default target/bench); the table names its file system
+  --help               this text
 ";
 
 pub(crate) struct Arguments {
-    pub(crate) sizes: Vec<u64>,
+    pub(crate) archives: Vec<String>,
     pub(crate) runs: Option<usize>,
     pub(crate) directory: PathBuf,
     pub(crate) help: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut parsed = Self {
-            sizes: vec![3, 16, 71, 156, 1000],
+            archives: names("3m,16m,71m,156m,1g"),
             runs: None,
             directory: PathBuf::from("target/bench"),
             help: false,
@@ -33,10 +33,7 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
-                "--sizes" => {
-                    let sizes: std::result::Result<_, _> = value()?.split(',').map(str::parse).collect();
-                    parsed.sizes = sizes.map_err(|error| format!("--sizes: {error}"))?;
-                }
+                "--archives" => parsed.archives = names(&value()?),
                 "--runs" => {
                     let runs: usize = value()?.parse().map_err(|error| format!("--runs: {error}"))?;
                     parsed.runs = Some(runs.max(1));
@@ -50,4 +47,8 @@ impl Arguments {
         }
         Ok(parsed)
     }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::to_owned).collect()
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::measure::{self, Sample};
+use crate::shapes::Shape;
 
 /// First argument of the process that makes a library call.
 pub(crate) const LIBRARY_CALL: &str = "--library-call";
@@ -38,10 +39,8 @@ enum Kind {
 
 /// What is asked of an entrant.
 pub(crate) struct Job<'a> {
-    /// The object archive to link.
-    pub(crate) archive: &'a Path,
-    /// The directory of the stub `libjulia.so` and `libjulia-internal.so`.
-    pub(crate) stubs: &'a Path,
+    /// What to link.
+    pub(crate) shape: &'a Shape,
     /// The image that `cp` copies.
     pub(crate) image: &'a Path,
     /// Where the result goes.
@@ -52,9 +51,14 @@ impl Job<'_> {
     /// The command line of Julia 1.10 to 1.12.
     fn arguments(&self) -> Vec<OsString> {
         let mut library_path = OsString::from("-L");
-        library_path.push(self.stubs);
+        library_path.push(&self.shape.stubs);
         let mut arguments: Vec<OsString> = vec!["-shared".into(), "-o".into(), self.output.into()];
-        arguments.extend(["--whole-archive".into(), self.archive.into(), "--no-whole-archive".into(), library_path]);
+        arguments.extend([
+            "--whole-archive".into(),
+            (&self.shape.archive).into(),
+            "--no-whole-archive".into(),
+            library_path,
+        ]);
         arguments.extend(["-ljulia".into(), "-ljulia-internal".into()]);
         arguments
     }
@@ -63,9 +67,9 @@ impl Job<'_> {
     pub(crate) fn check(&self) -> Result<()> {
         let mut magic = [0; 4];
         File::open(self.output)?.read_exact(&mut magic)?;
-        let (input, output) = (self.archive.metadata()?.len(), self.output.metadata()?.len());
-        // Images are 86 to 95 % of their archives' size.
-        if magic != *b"\x7fELF" || output < input / 10 * 7 || output > input / 10 * 11 {
+        let (input, output) = (self.shape.archive.metadata()?.len(), self.output.metadata()?.len());
+        // Images of Julia's shape are 70 to 95 % of their archives' size.
+        if magic != *b"\x7fELF" || output < input / 2 || output > input / 10 * 11 {
             return Err(format!("no sane image: {output} bytes from {input}, magic {magic:x?}").into());
         }
         Ok(())
@@ -78,7 +82,7 @@ impl Entrant {
         match &self.kind {
             Kind::Library => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.arg(LIBRARY_CALL).args([job.archive, job.stubs, job.output]);
+                command.arg(LIBRARY_CALL).args([&job.shape.archive, &job.shape.stubs]).arg(job.output);
                 let (sample, text) = measure::run(&mut command)?;
                 let (nanoseconds, checksum) = text.trim().split_once(' ').ok_or("no time from the library call")?;
                 if checksum.parse() != Ok(checksum_of(job.output)?) {
@@ -99,11 +103,19 @@ impl Entrant {
     }
 }
 
-/// The entrants in the order in which they run, and those that are not installed, each with what to do.
-pub(crate) fn find() -> Result<(Vec<Entrant>, Vec<(&'static str, &'static str)>)> {
+/// Who takes part.
+pub(crate) struct Field {
+    /// In the order in which they run; the first is the library call.
+    pub(crate) entrants: Vec<Entrant>,
+    /// Those that are not installed, each with what to do.
+    pub(crate) missing: Vec<(&'static str, &'static str)>,
+}
+
+/// Looks for everybody.
+pub(crate) fn find() -> Result<Field> {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_pkgld"));
     let version = concat!("pkgld ", env!("CARGO_PKG_VERSION"));
-    let mut found = vec![
+    let mut entrants = vec![
         Entrant { name: "pkgld, library call", version: version.into(), ours: true, kind: Kind::Library },
         Entrant {
             name: "pkgld, program",
@@ -129,12 +141,12 @@ pub(crate) fn find() -> Result<(Vec<Entrant>, Vec<(&'static str, &'static str)>)
                 let text = String::from_utf8_lossy(&output.stdout);
                 let version = text.lines().next().unwrap_or("unknown version").to_owned();
                 let kind = if name == COPY { Kind::Copy } else { Kind::Program { path, first } };
-                found.push(Entrant { name, version, ours: false, kind });
+                entrants.push(Entrant { name, version, ours: false, kind });
             }
             _ => missing.push((name, hint)),
         }
     }
-    Ok((found, missing))
+    Ok(Field { entrants, missing })
 }
 
 fn rust_lld() -> Result<PathBuf> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::Result;
 
-/// Processor, memory, kernel, and the file system of `directory`.
+/// Processor, memory, kernel, the file system of `directory`, and whether the machine is busy with something else.
 pub(crate) fn describe(directory: &Path) -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let model = value_of(&processors, "model name").unwrap_or("unknown");
@@ -14,8 +14,11 @@ pub(crate) fn describe(directory: &Path) -> Result<String> {
     let gigabytes = memory.parse::<u64>().map_or(0, |kibibytes| (kibibytes + (1 << 19)) >> 20);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let kernel: String = kernel.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
+    let remark = if load.parse().is_ok_and(|load: f64| load < 0.5) { "" } else { ": busy, so figures are no good" };
     Ok(format!(
-        "{} of {model}, {gigabytes} GiB of memory, Linux {}; images on {}",
+        "{} of {model}, {gigabytes} GiB of memory, Linux {}; images on {}; load before {load}{remark}",
         match std::thread::available_parallelism()?.get() {
             1 => "1 processor".to_owned(),
             count => format!("{count} processors"),

@@ -15,8 +15,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use arguments::Arguments;
-use entrants::{Entrant, Job};
+use entrants::{Entrant, Field, Job};
 use measure::Sample;
+use shapes::Shape;
 use table::Row;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         // The program starts itself for what must not leave traces in the memory of the process that measures: what a
         // process has held counts as the peak of the children it starts.
         Some(entrants::LIBRARY_CALL) => entrants::library_call(std::env::args_os().skip(2)),
-        Some(shapes::GENERATE) => shapes::generate(std::env::args_os().skip(2)),
+        Some(shapes::MAKE) => shapes::make(std::env::args_os().skip(2)),
         _ => run(),
     };
     match result {
@@ -46,7 +47,7 @@ fn run() -> Result<()> {
     }
     fs::create_dir_all(&arguments.directory)?;
     println!("{}", machine::describe(&arguments.directory)?);
-    let (entrants, missing) = entrants::find()?;
+    let Field { entrants, missing } = entrants::find()?;
     println!("\nLinkers:");
     for entrant in &entrants {
         println!("* {}: {}", entrant.name, entrant.version);
@@ -54,26 +55,25 @@ fn run() -> Result<()> {
     for (name, hint) in missing {
         println!("* {name}: not measured, {hint}");
     }
-    let stubs = shapes::stubs();
-    for &megabytes in &arguments.sizes {
-        let archive = shapes::archive(megabytes)?;
-        let runs = arguments.runs.unwrap_or(match megabytes {
+    for name in &arguments.archives {
+        let shape = shapes::shape(name)?;
+        let runs = arguments.runs.unwrap_or(match shape.archive.metadata()?.len() / 1_000_000 {
             0..32 => 15,
             32..512 => 9,
             _ => 5,
         });
-        let rows = compare(&entrants, &archive, &stubs, &arguments.directory, runs)?;
-        print!("\n{}", table::render(&archive, runs, &rows)?);
+        let rows = compare(&entrants, &shape, &arguments.directory, runs)?;
+        print!("\n{}", table::render(name, &shape, runs, &rows)?);
     }
     Ok(())
 }
 
 /// Runs every entrant `runs` times, in turn, after one run of each that does not count.
-fn compare(entrants: &[Entrant], archive: &Path, stubs: &Path, directory: &Path, runs: usize) -> Result<Vec<Row>> {
+fn compare(entrants: &[Entrant], shape: &Shape, directory: &Path, runs: usize) -> Result<Vec<Row>> {
     // `cp` copies an image; the first run makes it.
     let image = directory.join("image.so");
     let output = directory.join("output.so");
-    let job = Job { archive, stubs, image: &image, output: &output };
+    let job = Job { shape, image: &image, output: &output };
     let mut samples: Vec<Vec<Sample>> = vec![Vec::with_capacity(runs); entrants.len()];
     let mut failures: Vec<Option<String>> = vec![None; entrants.len()];
     let mut ours: Option<u32> = None;

@@ -13,6 +13,8 @@ use crate::Result;
 pub(crate) struct Sample {
     /// Wall-clock time from before the process is started until it has been waited for.
     pub(crate) wall: Duration,
+    /// Processor time of all threads, in the program and in the kernel.
+    pub(crate) cpu: Duration,
     /// Largest resident set of the process, in bytes: mapped files included, and never less than that of the process
     /// that started it.
     pub(crate) peak: u64,
@@ -39,5 +41,5 @@ pub(crate) fn run(command: &mut Command) -> Result<(Sample, String)> {
     let mut text = String::new();
     output.rewind()?;
     output.read_to_string(&mut text)?;
-    Ok((Sample { wall, peak: used.rusage.maxrss }, text))
+    Ok((Sample { wall, cpu: used.rusage.utime + used.rusage.stime, peak: used.rusage.maxrss }, text))
 }
