@@ -92,6 +92,11 @@ fn function(checker: &mut Checker<'_, '_>, id: SectionId, record: &Record) -> Op
             checker.checked.count("FDEs of replaced functions", 1);
             None
         }
+        Target::Unknown(reason) => {
+            let subject = format!("{}+{:#x}", checker.inputs.section_name(id), record.start);
+            checker.checked.find(Finding::new(Check::Unwind, subject, "an FDE for a function", reason));
+            None
+        }
         other => {
             let subject = format!("{}+{:#x}", checker.inputs.section_name(id), record.start);
             let finding = Finding::new(Check::Unwind, subject, "an FDE for a function", format!("{other:?}"));

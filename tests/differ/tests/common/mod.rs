@@ -10,7 +10,7 @@ use pkgld_differ::inputs::Inputs;
 
 /// A linker and the Debian package that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Linker {
+pub(crate) enum Linker {
     /// Part of every rustup toolchain.
     RustLld,
     /// A program of this name, of this package.
@@ -18,7 +18,7 @@ pub enum Linker {
 }
 
 /// The linkers to compare rust-lld with.
-pub const OTHERS: &[Linker] = &[
+pub(crate) const OTHERS: &[Linker] = &[
     Linker::Program("ld.lld-16", "lld-16"),
     Linker::Program("ld.lld-19", "lld-19"),
     Linker::Program("mold", "mold"),
@@ -26,18 +26,18 @@ pub const OTHERS: &[Linker] = &[
 ];
 
 /// What Julia asks for, and a table to search FDEs.
-pub const USUAL: &[&str] = &["--eh-frame-hdr", "-z", "relro"];
+pub(crate) const USUAL: &[&str] = &["--eh-frame-hdr", "-z", "relro"];
 
 /// A file of objects with its name.
-pub type File = (String, Vec<u8>);
+pub(crate) type File = (String, Vec<u8>);
 
 /// The committed objects of these names.
-pub fn objects(names: &[&str]) -> Vec<File> {
+pub(crate) fn objects(names: &[&str]) -> Vec<File> {
     names.iter().map(|name| read(&fixtures().join("objects").join(format!("{name}.o")))).collect()
 }
 
 /// The sets of objects that are linked together.
-pub fn sets() -> Vec<(&'static str, Vec<File>)> {
+pub(crate) fn sets() -> Vec<(&'static str, Vec<File>)> {
     let set = |compiler: &str| {
         let names = ["main", "other", "throws", "shares"].map(|name| format!("{compiler}-{name}"));
         objects(&names.each_ref().map(String::as_str))
@@ -53,13 +53,13 @@ pub fn sets() -> Vec<(&'static str, Vec<File>)> {
 }
 
 /// The inputs of a link.
-pub fn inputs(files: &[File]) -> Inputs<'_> {
+pub(crate) fn inputs(files: &[File]) -> Inputs<'_> {
     let files: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
     Inputs::parse(&files, &[]).expect("the objects can be read")
 }
 
 /// Links `files` and the libraries of these paths; fails, with the package's name, if the linker is missing.
-pub fn link(linker: Linker, files: &[File], options: &[&str], libraries: &[PathBuf]) -> Vec<u8> {
+pub(crate) fn link(linker: Linker, files: &[File], options: &[&str], libraries: &[PathBuf]) -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let output = directory.path().join("out.so");
     let (mut command, package) = match linker {
@@ -79,7 +79,7 @@ pub fn link(linker: Linker, files: &[File], options: &[&str], libraries: &[PathB
 }
 
 /// The library that the committed objects import from, with versions.
-pub fn library() -> PathBuf {
+pub(crate) fn library() -> PathBuf {
     static LIBRARY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
         let script = format!("--version-script={}", fixtures().join("version.map").display());
@@ -93,7 +93,7 @@ pub fn library() -> PathBuf {
 }
 
 /// The archives of the corpus, each with the libraries that it imports from.
-pub fn corpus() -> Vec<(File, Vec<PathBuf>)> {
+pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/linux-x86_64");
     let mut archives: Vec<_> =
         list(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "a")).collect();
