@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::debug;
 use crate::elf;
-use crate::error::{Error, Errors, Result};
+use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;

@@ -116,3 +116,38 @@ fn the_limit_is_for_all_together_and_counted() {
     };
     assert_eq!((*wanted, *limit), (size, size - 1));
 }
+
+/// Names, addresses and contents of the sections of an image, decompressed by another program.
+fn sections(directory: &Path) -> Vec<(String, u64, Vec<u8>)> {
+    use object::{Object as _, ObjectSection as _};
+    succeeds(&run(directory, "objcopy", "binutils", &["--decompress-debug-sections", "image.so", "plain.so"]));
+    let bytes = fs::read(directory.join("plain.so")).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let sections = file.sections().filter(|section| section.name().unwrap() != ".shstrtab");
+    let facts = sections
+        .map(|section| (section.name().unwrap().to_owned(), section.address(), section.data().unwrap().to_vec()));
+    facts.collect()
+}
+
+#[test]
+fn compressed_images_hold_what_others_hold() {
+    let directory = objects();
+    succeeds(&link(directory.path(), ["one.o", "two.o"], &[]));
+    let plain = sections(directory.path());
+    assert!(plain.iter().any(|(name, _, contents)| name == ".debug_info" && contents.len() > 100));
+    let size = fs::metadata(directory.path().join("image.so")).unwrap().len();
+    for how in ["zlib", "zstd"] {
+        let option = format!("--compress-debug-sections={how}");
+        let mut images = Vec::new();
+        for threads in ["--threads=1", "--threads=3"] {
+            succeeds(&link(directory.path(), ["one.o", "two.o"], &[&option, threads]));
+            images.push(fs::read(directory.path().join("image.so")).unwrap());
+        }
+        assert!(images[0] == images[1], "{how}: other bytes on other threads");
+        assert!(images[0].len() as u64 * 2 < size, "{how}: {} of {size} bytes", images[0].len());
+        let listed = run(directory.path(), "readelf", "binutils", &["-tW", "image.so"]);
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        assert!(listed.contains(&format!("{}, ", how.to_uppercase())), "{listed}");
+        assert!(sections(directory.path()) == plain, "{how}");
+    }
+}

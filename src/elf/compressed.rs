@@ -1,15 +1,20 @@
-//! Compressed input sections: put into their plain form before anything looks at them.
+//! Compressed sections: those of the input are put into their plain form before anything looks at them, and debug
+//! sections of the image are packed once nothing in them changes any more.
 //!
 //! Relocations of a compressed section are those of its contents, and the contents of several objects are joined, so
 //! they cannot be copied through.
 
 use std::borrow::Cow;
 
-use crate::debug::compress::{Compressed, Refused};
+use super::segments;
+use crate::apply::{self, Stretch};
+use crate::debug;
+use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_alignment};
 use crate::error::{Error, Errors};
+use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
-use crate::options::Strip;
+use crate::options::{DebugCompression, Strip};
 use crate::reader::Malformed;
 
 /// Decompresses what will be in the image.
@@ -58,6 +63,7 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
                 section.size = contents.len() as u64;
                 section.data = Cow::Owned(contents);
                 section.align = alignment.unwrap_or(section.align);
+                section.flags = section.flags.without(SectionFlags::COMPRESSED);
                 section.name = plain_name(section.name).unwrap_or(section.name);
             }
             Err(Refused::Malformed(malformed)) => {
@@ -71,6 +77,74 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
     }
     link.report.counts.decompressed_bytes = total;
     Errors::check(problems)
+}
+
+/// Packs the image's debug sections, as far as they get smaller (`--compress-debug-sections`), and moves what follows them
+/// in the file.
+///
+/// Addresses must be fixed, those of symbols too. For the time of packing, the debug sections are held in memory.
+///
+/// # Errors
+/// Relocations that cannot be carried out, and a system without the memory.
+pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
+    let algorithm = match link.options.elf.compress_debug {
+        None => return Ok(()),
+        Some(DebugCompression::Zlib) => Algorithm::Zlib,
+        Some(DebugCompression::Zstd) => Algorithm::Zstd,
+    };
+    let debug = |output: &OutputSection<'_>| {
+        output.flags.has(SectionFlags::DEBUG)
+            && !output.flags.has(SectionFlags::ALLOC)
+            && !output.flags.has(SectionFlags::ZERO)
+    };
+    let numbers: Vec<usize> = (0..link.outputs.len()).filter(|number| debug(&link.outputs[*number])).collect();
+    let packed = link.workers.map(&numbers, |number| {
+        let output = &link.outputs[*number];
+        let contents = contents(link, output)?;
+        Ok::<_, Vec<Error>>((*number, compress(&contents, algorithm, output.align, true)))
+    });
+    let mut problems: Vec<Error> = Vec::new();
+    for result in packed {
+        match result {
+            Ok((_, None)) => {}
+            Ok((number, Some(bytes))) => {
+                let output = &mut link.outputs[number];
+                output.size = bytes.len() as u64;
+                output.align = header_alignment(true);
+                output.flags = output.flags.and(SectionFlags::COMPRESSED);
+                link.elf.packed.insert(number, bytes);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    debug::check(link, problems)?;
+    // Nothing that is loaded has changed, so only what is behind it in the file moves.
+    segments::place(link)?;
+    Ok(())
+}
+
+/// The bytes of an output section that is not loaded.
+fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<Error>> {
+    let mut contents = Vec::new();
+    let size = usize::try_from(output.size).unwrap_or(usize::MAX);
+    if contents.try_reserve_exact(size).is_err() {
+        let name = String::from_utf8_lossy(&output.name);
+        return Err(vec![Error::Options(format!("there is no memory to compress the {size} bytes of {name}"))]);
+    }
+    contents.resize(size, 0);
+    let mut problems = Vec::new();
+    if let Content::Inputs(inputs) = &output.content {
+        for &(object, section) in inputs {
+            let input = link.section(object, section);
+            let start = usize::try_from(input.offset).unwrap_or(usize::MAX);
+            let place = contents.get_mut(start..).and_then(|rest| rest.get_mut(..input.data.len()));
+            if let Some(place) = place {
+                let stretch = Stretch { object, section, start: 0, address: input.offset };
+                apply::fill(link, stretch, place, &mut problems);
+            }
+        }
+    }
+    if problems.is_empty() { Ok(contents) } else { Err(problems) }
 }
 
 /// The compression header of a section that was said to have one; `None` for a `.zdebug_*` section without.

@@ -225,9 +225,6 @@ impl DynamicSymbols {
         if flags.1 != 0 {
             add(elf::DT_FLAGS_1, Entry::Number(flags.1));
         }
-        if options.symbolic == Symbolic::All {
-            add(elf::DT_SYMBOLIC, Entry::Number(0));
-        }
         if facts.text_relocations {
             add(elf::DT_TEXTREL, Entry::Number(0));
         }

@@ -23,16 +23,24 @@ const BUILD_ID_START: u64 = 16;
 /// Fixes the addresses of all symbols, makes the small tables, and says where each byte of the file comes from.
 ///
 /// # Errors
-/// If `.eh_frame` is out of reach of its table.
+/// If `.eh_frame` is out of reach of its table, or debug sections cannot be compressed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.elf.addresses = symbol_addresses(&link);
+    super::compressed::pack(&mut link)?;
     link.elf.frame_table = frames::table(&link)?;
     link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
 
     let mut extents = vec![Extent { offset: 0, size: headers_size(&link), source: Source::Owned(headers(&link)) }];
-    for output in &link.outputs {
-        emit_section(&link, output, &mut extents);
+    let packed = std::mem::take(&mut link.elf.packed);
+    for (number, output) in link.outputs.iter().enumerate() {
+        if !packed.contains_key(&number) {
+            emit_section(&link, output, &mut extents);
+        }
     }
+    extents.extend(packed.into_iter().map(|(number, bytes)| {
+        let OutputSection { offset, size, .. } = link.outputs[number];
+        Extent { offset, size, source: Source::Owned(bytes) }
+    }));
     let section_headers = section_headers(&link);
     extents.push(Extent {
         offset: link.elf.section_headers,
@@ -302,6 +310,7 @@ fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
         (Flags::MERGE, elf::SHF_MERGE.0),
         (Flags::STRINGS, elf::SHF_STRINGS.0),
         (Flags::FAR, SHF_X86_64_LARGE),
+        (Flags::COMPRESSED, elf::SHF_COMPRESSED.0.into()),
     ];
     let flags = bits.into_iter().filter(|(flag, _)| output.flags.has(*flag)).fold(0, |all, (_, bit)| all | bit);
     match table {

@@ -161,6 +161,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) ibt: bool,
     /// The `.eh_frame_hdr`, once addresses are fixed.
     pub(crate) frame_table: Option<crate::unwind::eh_frame_hdr::Table>,
+    /// The packed contents of output sections, by their number.
+    pub(crate) packed: std::collections::BTreeMap<usize, Vec<u8>>,
     /// Small tables, made once addresses are fixed.
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// The addresses of every object's symbols.

@@ -125,10 +125,7 @@ fn collect(link: &mut Link<'_>) {
             }
             let heap = link.heap_image == Some((id, index));
             let family = family(section.name);
-            let name = match heap {
-                true => Cow::Borrowed(&b".ldata.image"[..]),
-                false => Cow::Borrowed(family),
-            };
+            let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
             let far = section.flags.common(Flags::FAR);
             let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
                 rank: if heap { HEAP_IMAGE } else { rank(family, section.kind, section.flags) },
@@ -158,6 +155,13 @@ fn collect(link: &mut Link<'_>) {
         {
             // Stable: equal priorities stay in link order; those without one come last.
             inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(u32::MAX));
+        }
+    }
+    // The heap image is called as other data is, unless there is other data of that name.
+    if let Some(heap) = outputs.iter().position(|output| output.rank == HEAP_IMAGE) {
+        let plain = outputs[heap].name.strip_suffix(b".image").unwrap_or_default().to_vec();
+        if !outputs.iter().any(|output| *output.name == *plain) {
+            outputs[heap].name = Cow::Owned(plain);
         }
     }
     for (object, section) in dropped {

@@ -56,8 +56,6 @@ const FEATURE_1_AND: u32 = 0xc000_0000;
 
 /// x86, in `FEATURE_1_AND`: indirect branches lead to `endbr` instructions only. The image's PLT must do its part.
 pub(crate) const X86_FEATURE_1_IBT: u32 = 1;
-/// x86, in `FEATURE_1_AND`: returns match calls.
-pub(crate) const X86_FEATURE_1_SHSTK: u32 = 2;
 
 impl Properties {
     /// The properties of an object that states none.
@@ -153,17 +151,10 @@ impl Properties {
         }
     }
 
-    /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`], [`X86_FEATURE_1_SHSTK`].
+    /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`] and others.
     pub(crate) fn x86_features(&self) -> u32 {
         let value = self.values.get(&X86_FEATURE_1_AND).map_or(0, |(_, value)| *value);
         u32::try_from(value).unwrap_or(0)
-    }
-
-    /// Takes bits of x86's `FEATURE_1_AND` back, which the linker's own code does not keep.
-    pub(crate) fn clear_x86_features(&mut self, bits: u32) {
-        if let Some((_, value)) = self.values.get_mut(&X86_FEATURE_1_AND) {
-            *value &= !u64::from(bits);
-        }
     }
 
     /// The image's `.note.gnu.property`, aligned to 8 bytes where `class64`, else to 4; empty where there is nothing to
@@ -342,13 +333,8 @@ mod tests {
     }
 
     #[test]
-    fn own_code_can_take_features_back() {
-        let mut properties = x86(&[(X86_FEATURE_1_AND, 3)]);
-        assert_eq!(properties.x86_features(), X86_FEATURE_1_IBT | X86_FEATURE_1_SHSTK);
-        properties.clear_x86_features(X86_FEATURE_1_IBT);
-        assert_eq!(properties.write(true), note(&[(X86_FEATURE_1_AND, 2)], true));
-        properties.clear_x86_features(X86_FEATURE_1_SHSTK);
-        assert_eq!(properties.write(true), []);
+    fn features_are_told() {
+        assert_eq!(x86(&[(X86_FEATURE_1_AND, 3)]).x86_features(), X86_FEATURE_1_IBT | 2);
         assert_eq!(Properties::absent().x86_features(), 0);
     }
 

@@ -80,7 +80,8 @@ const RELRO_REGION: u32 = 2;
 const HEAP_REGION: u32 = 4;
 const UNLOADED_REGION: u32 = 5;
 
-fn place(link: &mut Link<'_>) -> Result<(), Error> {
+/// As [`assign_addresses`], with all sizes as they are.
+pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     let relro = link.options.elf.relro;
     let page = link.options.elf.max_page_size.unwrap_or(PAGE);
     let headers = segment_count(link, relro);

@@ -13,7 +13,9 @@
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
 
 use crate::reader::{Malformed, Reader};
-use crate::unwind::pointer::{Bases, Encoding, Stored};
+#[cfg(test)]
+use crate::unwind::pointer::Bases;
+use crate::unwind::pointer::{Encoding, Stored};
 
 /// The end of an output `.eh_frame`: without it, readers that go from record to record run on.
 pub(crate) const TERMINATOR: [u8; 4] = [0; 4];
@@ -245,14 +247,6 @@ impl<'data> Cie<'data> {
         }
         Ok(())
     }
-
-    /// The size in bytes and the encoding of the field that holds a function's address in this CIE's FDEs.
-    ///
-    /// The size is `None` for encodings that a linker cannot relocate: LEB128, and those without meaning.
-    pub(crate) fn pc_field(&self) -> (Option<u8>, Encoding) {
-        let size = self.fde_encoding.size(self.address_size).filter(|&size| size > 0);
-        (size, self.fde_encoding)
-    }
 }
 
 /// The fields of a frame description entry.
@@ -307,6 +301,7 @@ impl Fde {
     /// The function's first address, where the section's bytes are relocated and lie at `section_address`.
     ///
     /// `None` if the address is stored relative to something other than its field.
+    #[cfg(test)]
     pub(crate) fn function(&self, section_address: u64, address_size: u8) -> Option<u64> {
         let bases = Bases { section: Some(section_address), ..Bases::default() };
         self.encoding.resolve(self.pc_begin, &bases, address_size)

@@ -101,11 +101,13 @@ impl Table {
     }
 
     /// Bytes of the section.
+    #[cfg(test)]
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// The number of functions that can be found by halves: 0 where there is no table.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -129,6 +129,7 @@ struct Kept {
 }
 
 impl Joined {
+    #[cfg(test)]
     /// Whether the contribution is the section's first [`Self::size`] bytes as they are.
     pub(crate) fn is_identity(&self) -> bool {
         // Records only move if one before them is gone, and then there are several pieces, or one that does not start
@@ -140,6 +141,7 @@ impl Joined {
         }
     }
 
+    #[cfg(test)]
     /// The contribution's bytes, not yet relocated, where `section` is what was joined.
     pub(crate) fn contents(&self, section: &[u8]) -> Vec<u8> {
         let mut contents = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));

@@ -160,7 +160,6 @@ fn reads_every_augmentation() {
     let plain = cie(1, b"", &[], &[]);
     let plain = Cie::parse(&plain, 0, 8).unwrap();
     assert_eq!((plain.fde_encoding, plain.has_augmentation_data), (Encoding::ABSPTR, false));
-    assert_eq!(plain.pc_field(), (Some(8), Encoding::ABSPTR));
 
     // What GCC writes for C++: personality, language-specific data, addresses.
     let bytes = cie(1, b"zPLR", &[], &[7, 0x9b, 0x11, 0x22, 0x33, 0x44, 0x1b, 0x1b, 0x0c, 7, 8]);
@@ -169,7 +168,7 @@ fn reads_every_augmentation() {
     assert_eq!(personality.encoding, Encoding(0x9b));
     assert_eq!(personality.pointer, Stored { offset: 19, size: 4, value: 0x4433_2211 });
     assert_eq!(full.lsda_encoding, Some(Encoding(0x1b)));
-    assert_eq!(full.pc_field(), (Some(4), Encoding(0x1b)));
+    assert_eq!(full.fde_encoding, Encoding(0x1b));
     assert!(!full.signal_frame);
 
     let bytes = cie(1, b"zRS", &[], &[1, 0x1b]);

@@ -195,6 +195,7 @@ pub const ALL: &[Rule] = &[
     BOOKKEEPING_ENTRIES,
     BOUND_AT_LINK_TIME,
     SLOT_SYMBOLS,
+    HEAP_IMAGE_SECTION,
     GNU_OS_ABI,
     STATED_ALIGNMENT,
     SLOT_TABLES,
@@ -285,6 +286,13 @@ pub const SLOT_SYMBOLS: Rule = Rule {
         let name = finding.subject.split('#').next().unwrap_or_default();
         finding.check == Check::Symbol && finding.side == Side::Both && ENDS.iter().any(|end| name.ends_with(end))
     },
+};
+
+/// The heap image in an output section of its own, behind all others.
+pub const HEAP_IMAGE_SECTION: Rule = Rule {
+    name: "heap-image-section",
+    reason: "the heap image is moved behind everything else, into a section called NAME.image where NAME is taken",
+    allows: |finding| finding.check == Check::Sections && finding.found.ends_with(".image"),
 };
 
 /// ELFOSABI_GNU.

@@ -1,0 +1,270 @@
+//! Every committed archive, linked by LLD and by pkgld, means the same; and pkgld's image is what its inputs ask for.
+//!
+//! [`pkgld_differ`] compares exports, imports and versions, needed libraries, every symbol's bytes with each relocated
+//! field decoded, protection, unwind rows and line rows. Each difference that is allowed has a rule with a reason.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pkgld::{BuildId, HashStyle, Input, Inputs, Mode, Options, Report, Source, Strip, Symbolic};
+use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::{Entry, committed};
+use pkgld_differ::compare::compare;
+use pkgld_differ::image::Image;
+use pkgld_differ::rules::{self, Check, Rule};
+
+/// A set of options with the flags that ask LLD for the same.
+struct Variant {
+    name: &'static str,
+    flags: &'static [&'static str],
+    set: fn(&mut Options),
+}
+
+/// What Julia asks for first, then what else changes the tables of an image.
+const VARIANTS: [Variant; 9] = [
+    Variant { name: "julia", flags: &[], set: |_| {} },
+    Variant { name: "now", flags: &["-z", "now"], set: |options| options.elf.now = true },
+    Variant { name: "norelro", flags: &["-z", "norelro"], set: |options| options.elf.relro = false },
+    Variant { name: "gnu-hash", flags: &["--hash-style=gnu"], set: |options| options.elf.hash_style = HashStyle::Gnu },
+    Variant {
+        name: "sysv-hash",
+        flags: &["--hash-style=sysv"],
+        set: |options| options.elf.hash_style = HashStyle::Sysv,
+    },
+    Variant { name: "symbolic", flags: &["-Bsymbolic"], set: |options| options.elf.symbolic = Symbolic::All },
+    Variant { name: "relr", flags: &["-z", "pack-relative-relocs"], set: |options| options.elf.relr = true },
+    Variant {
+        name: "names",
+        flags: &["-soname", "libx.so.1", "-rpath", "$ORIGIN/../lib"],
+        set: |options| {
+            options.elf.soname = Some("libx.so.1".to_owned());
+            options.elf.rpath = vec!["$ORIGIN/../lib".to_owned()];
+        },
+    },
+    Variant { name: "strip-debug", flags: &["--strip-debug"], set: |options| options.strip = Strip::Debug },
+];
+
+/// With `-z now` nothing is bound lazily.
+const CALLS_THROUGH_THE_GOT: Rule = Rule {
+    name: "calls-through-the-got",
+    reason: "with -z now calls go through the GOT's slots, and there is no table of lazily bound ones",
+    allows: |finding| {
+        // DT_PLTRELSZ, DT_PLTGOT, DT_PLTREL, DT_JMPREL
+        let tags = ["tag 0x2", "DT_PLTGOT", "tag 0x14", "tag 0x17"];
+        finding.check == Check::Dynamic && tags.contains(&finding.subject.as_str()) && finding.found == "false"
+    },
+};
+
+/// `--strip-debug` leaves out what the inputs have.
+const STRIPPED: Rule = Rule {
+    name: "stripped",
+    reason: "debug sections were asked to be left out",
+    allows: |finding| finding.check == Check::Placement && finding.subject.contains(":(.debug_"),
+};
+
+/// The differences that pkgld makes on purpose.
+const ALLOWED: [&str; 2] = ["relro-extent", "heap-image-section"];
+
+fn allowed(variant: &Variant) -> Vec<Rule> {
+    let general = rules::ALL.iter().filter(|rule| ALLOWED.contains(&rule.name)).copied();
+    let special = match variant.name {
+        "now" => Some(CALLS_THROUGH_THE_GOT),
+        "strip-debug" => Some(STRIPPED),
+        _ => None,
+    };
+    general.chain(special).collect()
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("differential").join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+fn options(entry: &Entry, set: fn(&mut Options)) -> Options {
+    let mut options = Options::default();
+    options.search_paths = vec![Stubs::committed(entry.julia).dir];
+    set(&mut options);
+    options
+}
+
+/// Julia's line: the archive whole, then the two libraries.
+fn link(entry: &Entry, options: &Options) -> (Vec<u8>, Report) {
+    let archive = fs::read(&entry.path).unwrap();
+    let mut whole = Mode::default();
+    whole.whole_archive = true;
+    let library = |name: &str| Input { source: Source::Library(name.to_owned()), mode: Mode::default() };
+    let source = Source::Bytes { name: entry.path.display().to_string(), bytes: &archive };
+    let inputs = vec![Input { source, mode: whole }, library("julia"), library("julia-internal")];
+    let inputs = Inputs::open(inputs, options).unwrap();
+    let image = pkgld::link(&inputs, options).unwrap_or_else(|errors| panic!("{}: {errors}", entry.path.display()));
+    image.to_vec().unwrap()
+}
+
+fn reference(linker: &mut Command, entry: &Entry, variant: &Variant, output: &Path) -> Vec<u8> {
+    let stubs = Stubs::committed(entry.julia);
+    linker.args(variant.flags).args(["--eh-frame-hdr", "-shared", "-o"]).arg(output);
+    linker.arg("--whole-archive").arg(&entry.path).arg("--no-whole-archive");
+    linker.arg("-L").arg(&stubs.dir).args(["-ljulia", "-ljulia-internal"]);
+    let result = linker.output().unwrap_or_else(|error| panic!("{linker:?}: {error}"));
+    assert!(result.status.success(), "{linker:?}: {}", String::from_utf8_lossy(&result.stderr));
+    fs::read(output).unwrap()
+}
+
+fn rust_lld() -> Command {
+    let sysroot = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned()))
+        .args(["--print", "sysroot"])
+        .output()
+        .expect("rustc tells its sysroot");
+    let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+    let path = format!("{}/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", sysroot.trim());
+    let mut command = Command::new(path);
+    command.args(["-flavor", "gnu"]);
+    command
+}
+
+fn inputs_of<'a>(entry: &Entry, archive: &'a [u8]) -> pkgld_differ::inputs::Inputs<'a> {
+    pkgld_differ::inputs::Inputs::parse(&[(entry.path.display().to_string(), archive)], &[]).unwrap()
+}
+
+/// Compares all archives in all variants with what `linker` makes of them.
+fn compare_all(name: &str, linker: impl Fn() -> Command, skip: impl Fn(&Variant) -> Option<&'static str>) {
+    let directory = scratch(name);
+    let mut used = std::collections::BTreeSet::new();
+    let mut compared = 0;
+    for entry in committed() {
+        let archive = fs::read(&entry.path).unwrap();
+        let inputs = inputs_of(&entry, &archive);
+        for variant in &VARIANTS {
+            if skip(variant).is_some() {
+                continue;
+            }
+            let theirs = reference(&mut linker(), &entry, variant, &directory.join("reference.so"));
+            let (ours, _) = link(&entry, &options(&entry, variant.set));
+            let (theirs, image) = (Image::parse(&theirs).unwrap(), Image::parse(&ours).unwrap());
+            let report = compare(&theirs, &image, Some(&inputs), &allowed(variant));
+            assert!(report.is_equal(), "{} ({}):\n{report}", entry.path.display(), variant.name);
+            used.extend(report.allowed.keys().copied());
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "no archive was compared");
+    let unused: Vec<_> = ALLOWED.iter().filter(|rule| !used.contains(**rule)).collect();
+    assert!(unused.is_empty(), "rules that allow nothing: {unused:?}");
+}
+
+#[test]
+fn means_what_rust_lld_means() {
+    compare_all("rust-lld", rust_lld, |_| None);
+}
+
+#[test]
+#[ignore = "needs the package lld-19"]
+fn means_what_lld_19_means() {
+    compare_all("lld-19", || Command::new("ld.lld-19"), |_| None);
+}
+
+#[test]
+#[ignore = "needs the package lld-16"]
+fn means_what_lld_16_means() {
+    compare_all("lld-16", || Command::new("ld.lld-16"), |_| None);
+}
+
+#[test]
+fn the_image_is_what_its_inputs_ask_for() {
+    // Without a reference: each relocated field by its psABI formula, everything else as it was.
+    for entry in committed() {
+        let archive = fs::read(&entry.path).unwrap();
+        let inputs = inputs_of(&entry, &archive);
+        for variant in &VARIANTS {
+            let (ours, _) = link(&entry, &options(&entry, variant.set));
+            let image = Image::parse(&ours).unwrap();
+            let mut findings = pkgld_differ::lint::lint(&image);
+            findings.extend(pkgld_differ::check::check_against_inputs(&image, &inputs).findings);
+            let report = rules::Report::new(findings, Default::default(), &allowed(variant));
+            assert!(report.is_equal(), "{} ({}):\n{report}", entry.path.display(), variant.name);
+        }
+    }
+}
+
+#[test]
+fn same_inputs_same_bytes() {
+    let elsewhere = scratch("elsewhere");
+    for entry in committed() {
+        let identified = |options: &mut Options| options.elf.build_id = BuildId::Fast;
+        let once = link(&entry, &options(&entry, identified));
+        for threads in [1, 2, 7] {
+            let mut options = options(&entry, identified);
+            options.threads = NonZeroUsize::new(threads);
+            let again = link(&entry, &options);
+            assert!(once.0 == again.0, "{}: other bytes on {threads} threads", entry.path.display());
+            assert_eq!(once.1.crc32c, again.1.crc32c);
+        }
+        // Another file name, another directory, the file in place of the bytes.
+        let copy = elsewhere.join("jl_AbCdEf");
+        fs::copy(&entry.path, &copy).unwrap();
+        let moved = Entry { path: copy, ..entry.clone() };
+        let options = options(&moved, identified);
+        let mut whole = Mode::default();
+        whole.whole_archive = true;
+        let mut inputs = vec![Input { source: Source::Path(moved.path.clone()), mode: whole }];
+        inputs.extend(
+            ["julia", "julia-internal"]
+                .map(|name| Input { source: Source::Library(name.to_owned()), mode: Mode::default() }),
+        );
+        let inputs = Inputs::open(inputs, &options).unwrap();
+        let output = elsewhere.join("jl_Output");
+        let report = pkgld::link(&inputs, &options).unwrap().write_file(&output).unwrap();
+        let written = fs::read(&output).unwrap();
+        assert!(once.0 == written, "{}: other bytes under another name", entry.path.display());
+        assert_eq!(report.crc32c, Some(crc32c::crc32c(&written)));
+        assert_eq!(report.size, written.len() as u64);
+    }
+}
+
+#[test]
+fn the_build_id_follows_the_contents() {
+    let entries = committed();
+    let ids = [BuildId::Fast, BuildId::Bytes16, BuildId::Bytes20, BuildId::Given(vec![0xab; 7])];
+    let sizes = [8, 16, 20, 7];
+    for (id, size) in ids.into_iter().zip(sizes) {
+        let mut seen = std::collections::BTreeSet::new();
+        for entry in &entries {
+            let mut options = options(entry, |_| {});
+            options.elf.build_id = id.clone();
+            let (bytes, _) = link(entry, &options);
+            let note = build_id_note(&bytes);
+            assert_eq!(note.len(), size);
+            assert!(note.iter().any(|byte| *byte != 0));
+            seen.insert(note);
+            // A stream gets the same bytes as a vector.
+            let archive = fs::read(&entry.path).unwrap();
+            let mut whole = Mode::default();
+            whole.whole_archive = true;
+            let source = Source::Bytes { name: "archive".to_owned(), bytes: &archive };
+            options.search_paths.clear();
+            let inputs = Inputs::open(vec![Input { source, mode: whole }], &options).unwrap();
+            let image = pkgld::link(&inputs, &options).unwrap();
+            let (vector, report) = image.to_vec().unwrap();
+            let mut stream = Vec::new();
+            assert_eq!(image.write_to(&mut stream).unwrap().crc32c, report.crc32c);
+            assert!(stream == vector);
+        }
+        let different = if matches!(id, BuildId::Given(_)) { 1 } else { entries.len() };
+        assert_eq!(seen.len(), different, "{id:?}");
+    }
+}
+
+fn build_id_note(image: &[u8]) -> Vec<u8> {
+    use object::{Object, ObjectSection};
+    let file = object::File::parse(image).unwrap();
+    let note = file.section_by_name(".note.gnu.build-id").expect("there is a build id");
+    let data = note.data().unwrap();
+    let size = u32::from_le_bytes(data[4..8].try_into().unwrap()) as usize;
+    data[16..16 + size].to_vec()
+}
