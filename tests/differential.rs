@@ -54,17 +54,9 @@ const CALLS_THROUGH_THE_GOT: Rule = Rule {
     name: "calls-through-the-got",
     reason: "with -z now calls go through the GOT's slots, and there is no table of lazily bound ones",
     allows: |finding| {
-        // DT_PLTRELSZ, DT_PLTGOT, DT_PLTREL, DT_JMPREL
-        let tags = ["tag 0x2", "DT_PLTGOT", "tag 0x14", "tag 0x17"];
+        let tags = ["DT_PLTRELSZ", "DT_PLTGOT", "DT_PLTREL", "DT_JMPREL"];
         finding.check == Check::Dynamic && tags.contains(&finding.subject.as_str()) && finding.found == "false"
     },
-};
-
-/// `--strip-debug` leaves out what the inputs have.
-const STRIPPED: Rule = Rule {
-    name: "stripped",
-    reason: "debug sections were asked to be left out",
-    allows: |finding| finding.check == Check::Placement && finding.subject.contains(":(.debug_"),
 };
 
 /// The differences that pkgld makes on purpose.
@@ -74,7 +66,7 @@ fn allowed(variant: &Variant) -> Vec<Rule> {
     let general = rules::ALL.iter().filter(|rule| ALLOWED.contains(&rule.name)).copied();
     let special = match variant.name {
         "now" => Some(CALLS_THROUGH_THE_GOT),
-        "strip-debug" => Some(STRIPPED),
+        "strip-debug" => Some(rules::STRIPPED_DEBUG),
         _ => None,
     };
     general.chain(special).collect()
