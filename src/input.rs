@@ -23,6 +23,35 @@ pub struct Input<'a> {
     pub mode: Mode,
 }
 
+impl<'a> Input<'a> {
+    /// A file.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self { source: Source::Path(path.into()), mode: Mode::default() }
+    }
+
+    /// A library that is searched for (`-lNAME`).
+    pub fn library(name: impl Into<String>) -> Self {
+        Self { source: Source::Library(name.into()), mode: Mode::default() }
+    }
+
+    /// Bytes in memory, which messages call `name`.
+    pub fn bytes(name: impl Into<String>, bytes: &'a [u8]) -> Self {
+        Self { source: Source::Bytes { name: name.into(), bytes }, mode: Mode::default() }
+    }
+
+    /// The same, with every member linked if it is an archive (`--whole-archive`).
+    pub fn whole_archive(mut self) -> Self {
+        self.mode.whole_archive = true;
+        self
+    }
+
+    /// The same, recorded as needed only if it defines something that is referenced (`--as-needed`).
+    pub fn as_needed(mut self) -> Self {
+        self.mode.as_needed = true;
+        self
+    }
+}
+
 /// Where an input's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,4 +1,43 @@
-//! pkgld links Julia package images.
+//! pkgld turns the object archive that Julia's compiler writes for a package into the shared library that Julia loads: in
+//! the caller's own process, from bytes to bytes, with no other linker on the machine.
+//!
+//! ```no_run
+//! use pkgld::{Input, Inputs, Options, Target};
+//!
+//! # fn main() -> pkgld::Result<()> {
+//! let mut options = Options::julia(Target::LINUX_X86_64);
+//! options.search_paths.push("/opt/julia/lib".into());
+//! let archive = Input::path("jl_AbCdEf").whole_archive();
+//! let inputs = Inputs::open(vec![archive, Input::library("julia"), Input::library("julia-internal")], &options)?;
+//! let report = pkgld::link(&inputs, &options)?.write_file("MyPackage.so")?;
+//! println!("{} bytes, CRC-32C {:08x?}", report.size, report.crc32c);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How a link goes
+//!
+//! ```text
+//! bytes ─► input, archive ─► elf::parse ─► model ─► resolve ─► scan ─► elf::plan ─► elf::segments ─► elf::emit ─► image ─► file, Vec, writer
+//!          (borrowed)                      one      symbols    needs   output       addresses        extents    chunks
+//!                                          form                        sections                                 (apply)
+//! ```
+//!
+//! [`link()`] is the whole of it on one page: a list of passes, each with its reason. Two things decide its shape. Relocations
+//! are never stored: they are decoded from the input each time they are needed. And the image is never held: after layout it
+//! is a list of extents, and any chunk of it can be produced on its own, relocated, checksummed and written.
+//!
+//! # Promises
+//!
+//! Any bytes in, `Ok` or `Err` out: never a panic, and never unbounded memory or time, for any inputs that do not change
+//! during the link, and any options. The same inputs and options give the same bytes, on any host, whatever the time, the
+//! paths and the number of threads. A file appears under its name complete, or not at all. `SECURITY.md` has the details, and
+//! the commands that check them.
+//!
+//! # Features
+//!
+//! * `parallel` (default): a link uses several threads (rayon), in a pool of its own, or in the pool that its caller
+//!   has installed. Without it every link runs on the caller's thread; the output is the same.
 
 #![deny(unsafe_code)]
 

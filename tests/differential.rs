@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pkgld::{BuildId, HashStyle, Input, Inputs, Mode, Options, Report, Source, Strip, Symbolic};
+use pkgld::{BuildId, HashStyle, Input, Inputs, Options, Report, Strip, Symbolic};
 use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::{Entry, committed};
 use pkgld_differ::compare::compare;
@@ -88,11 +88,8 @@ fn options(entry: &Entry, set: fn(&mut Options)) -> Options {
 /// Julia's line: the archive whole, then the two libraries.
 fn link(entry: &Entry, options: &Options) -> (Vec<u8>, Report) {
     let archive = fs::read(&entry.path).unwrap();
-    let mut whole = Mode::default();
-    whole.whole_archive = true;
-    let library = |name: &str| Input { source: Source::Library(name.to_owned()), mode: Mode::default() };
-    let source = Source::Bytes { name: entry.path.display().to_string(), bytes: &archive };
-    let inputs = vec![Input { source, mode: whole }, library("julia"), library("julia-internal")];
+    let archive = Input::bytes(entry.path.display().to_string(), &archive).whole_archive();
+    let inputs = vec![archive, Input::library("julia"), Input::library("julia-internal")];
     let inputs = Inputs::open(inputs, options).unwrap();
     let image = pkgld::link(&inputs, options).unwrap_or_else(|errors| panic!("{}: {errors}", entry.path.display()));
     image.to_vec().unwrap()
@@ -236,11 +233,8 @@ fn the_build_id_follows_the_contents() {
             seen.insert(note);
             // A stream gets the same bytes as a vector.
             let archive = fs::read(&entry.path).unwrap();
-            let mut whole = Mode::default();
-            whole.whole_archive = true;
-            let source = Source::Bytes { name: "archive".to_owned(), bytes: &archive };
-            options.search_paths.clear();
-            let inputs = Inputs::open(vec![Input { source, mode: whole }], &options).unwrap();
+            let inputs = vec![Input::bytes("archive", &archive).whole_archive()];
+            let inputs = Inputs::open(inputs, &options).unwrap();
             let image = pkgld::link(&inputs, &options).unwrap();
             let (vector, report) = image.to_vec().unwrap();
             let mut stream = Vec::new();
