@@ -199,13 +199,8 @@ fn same_inputs_same_bytes() {
         fs::copy(&entry.path, &copy).unwrap();
         let moved = Entry { path: copy, ..entry.clone() };
         let options = options(&moved, identified);
-        let mut whole = Mode::default();
-        whole.whole_archive = true;
-        let mut inputs = vec![Input { source: Source::Path(moved.path.clone()), mode: whole }];
-        inputs.extend(
-            ["julia", "julia-internal"]
-                .map(|name| Input { source: Source::Library(name.to_owned()), mode: Mode::default() }),
-        );
+        let mut inputs = vec![Input::path(&moved.path).whole_archive()];
+        inputs.extend(["julia", "julia-internal"].map(Input::library));
         let inputs = Inputs::open(inputs, &options).unwrap();
         let output = elsewhere.join("jl_Output");
         let report = pkgld::link(&inputs, &options).unwrap().write_file(&output).unwrap();
