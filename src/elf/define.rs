@@ -7,9 +7,10 @@ use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolKind, SymbolSec
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
-const ANCHORS: [(&[u8], Anchor); 13] = [
+const ANCHORS: [(&[u8], Anchor); 14] = [
     (b"_GLOBAL_OFFSET_TABLE_", Anchor::GotBase),
     (b"_DYNAMIC", Anchor::Dynamic),
+    (b"_TLS_MODULE_BASE_", Anchor::TlsStart),
     (b"__ehdr_start", Anchor::ImageStart),
     (b"__executable_start", Anchor::ImageStart),
     (b"__dso_handle", Anchor::ImageStart),
@@ -55,6 +56,9 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
 pub(super) fn define(global: &mut Global<'_>, anchor: Anchor) {
     global.definition = Definition::Anchor(anchor);
     global.visibility = global.visibility.max(Visibility::Hidden);
+    if anchor == Anchor::TlsStart {
+        global.kind = SymbolKind::Tls;
+    }
 }
 
 /// Decides what each symbol is to relocations. The table of symbols does not change afterwards.

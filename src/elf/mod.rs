@@ -198,6 +198,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         // On x86-64 offsets count from `.got.plt` (psABI, chapter 5.2).
         Anchor::GotBase => table_output(link, Table::GotPlt).map_or(0, |output| output.address),
         Anchor::Dynamic => table_output(link, Table::Dynamic).map_or(0, |output| output.address),
+        Anchor::TlsStart => link.elf.tls.0,
         Anchor::TextEnd => end(&|flags| flags.has(SectionFlags::EXEC)),
         Anchor::DataEnd => end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
         Anchor::ZeroStart => {
