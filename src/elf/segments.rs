@@ -106,7 +106,9 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
         let strictest = outputs.iter().map(|output| output.align).max().unwrap_or(1);
         let loaded = this != UNLOADED_REGION;
         let align = strictest.max(page);
-        if loaded && !segments.is_empty() {
+        // A region without a byte needs no segment, and no page of its own.
+        let empty = outputs.iter().all(|output| output.size == 0);
+        if loaded && !empty && !segments.is_empty() {
             offset = match this {
                 RELRO_REGION => offset.next_multiple_of(page),
                 HEAP_REGION => offset.next_multiple_of(strictest),
@@ -160,7 +162,7 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
             address = address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
             offset += output.file_size();
         }
-        if !loaded {
+        if !loaded || empty {
             continue;
         }
         let file_size = offset - start.1;
@@ -191,7 +193,8 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
 
 /// The number of program headers; depends on which sections there are only.
 fn segment_count(link: &Link<'_>, relro: bool) -> usize {
-    let mut regions: Vec<u32> = link.outputs.iter().map(|output| region(output.rank, relro)).collect();
+    let outputs = link.outputs.iter().filter(|output| output.size > 0);
+    let mut regions: Vec<u32> = outputs.map(|output| region(output.rank, relro)).collect();
     regions.dedup();
     let loads = regions.iter().filter(|region| **region != UNLOADED_REGION).count();
     let protected = usize::from(regions.contains(&RELRO_REGION));

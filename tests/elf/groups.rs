@@ -44,7 +44,7 @@ fn objects(bench: &Bench, compiler: &str, flags: &str) -> String {
     parts.map(|(name, source)| bench.compile(&format!("{compiler} {flags}"), name, source)).join(" ")
 }
 
-const STANDARD: &str = "-L/usr/lib/gcc/x86_64-linux-gnu/12 -L/lib/x86_64-linux-gnu -lstdc++ -lgcc_s -lc";
+pub(crate) const STANDARD: &str = "-L/usr/lib/gcc/x86_64-linux-gnu/12 -L/lib/x86_64-linux-gnu -lstdc++ -lgcc_s -lc";
 const PRINTED: &str = "unwound\nunwound\nunwound\nprobe 0\nend\n";
 
 #[test]

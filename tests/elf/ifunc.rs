@@ -51,7 +51,8 @@ fn indirect_functions_are_called_and_have_one_address() {
             pair.means_the_same(&[rules::INDIRECT_FUNCTION_ENTRY]);
             pair.reads_clean();
             pair.prints("", "probe 0\nend\n");
-            pair.prints("-l", "probe 0\nend\n");
+            // The reference linker's image dies of a resolver that calls through the PLT.
+            assert_eq!(bench.load(&format!("-l {}", pair.ours())), "probe 0\nend\n");
         }
     }
 }

@@ -53,13 +53,12 @@ fn init_and_fini_run_through_the_start_files() {
         leaq started(%rip), %rdi
         call tell@PLT
         .section .fini,\"ax\",@progbits
-        .p2align 4
         leaq stopped(%rip), %rdi
         call tell@PLT
         .section .rodata
         started: .asciz \"+init\"
         stopped: .asciz \"-fini\"
-        .section .note.GNU-stack,\"\",@progbits";
+        .section .note.GNU-stack,\"\",@progbits\n";
     let parts = bench.compile("gcc", "parts.s", parts);
     let rest = object(&bench, "gcc -O1", "rest", &format!("{} int probe(void) {{ return 0; }}", PLAIN.replace("NAME", "rest")));
     let begin = bench.must("gcc -print-file-name=crtbeginS.o");
@@ -70,6 +69,13 @@ fn init_and_fini_run_through_the_start_files() {
     );
     let expected = "+init\n+plain rest\nprobe 0\n-plain rest\n-fini\nend\n";
     bench.link("init.so", &arguments).is_right(expected);
+
+    // A gap between pieces is run through. (The reference linker fills it with traps.)
+    let gap = ".section .init,\"ax\",@progbits\n.p2align 5\nnop\n.section .fini,\"ax\",@progbits\n.p2align 5\nnop\n
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let gap = bench.compile("gcc", "gap.s", gap);
+    crate::support::succeeds(&bench.ours(&format!("-shared -o ours/gap.so {}", arguments.replace(&parts, &format!("{parts} {gap}")))));
+    assert_eq!(bench.load("ours/gap.so"), expected);
 }
 
 #[test]

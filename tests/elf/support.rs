@@ -24,8 +24,14 @@ const ALWAYS: &[Rule] = &[
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
 const LINT_ALLOWED: &[(&str, &str)] = &[
-    ("SHF_X86_64_LARGE", "the psABI's flag; the tool does not know it"),
-    ("unknown flag", "the psABI's flag; the tool does not know it"),
+    ("contains invalid processor-specific flag(s) 0x10000000", "SHF_X86_64_LARGE of the psABI, which the tool does not know"),
+    (
+        "not fully contained in segment of program header entry",
+        "the tool looks for zero-filled sections by file offset, where the protected segment's last page in memory overlaps",
+    ),
+    ("thread-local data sections address not zero", "no TLS section has address 0 in a shared library; LLD's neither"),
+    ("(__ehdr_start): st_value out of bounds", "the file header is in no section; LLD puts the symbol there, too"),
+    ("(__dso_handle): st_value out of bounds", "the image's start is in no section"),
     ("symbol in dynamic symbol table with non-default visibility", "protected symbols are exported: gABI, Symbol Table"),
 ];
 
@@ -229,7 +235,9 @@ pub(crate) fn reads_clean(bench: &Bench, library: &str) {
     let output = bench.run(&format!("eu-elflint {library}"));
     let said = text(&output.stdout);
     let fault = |line: &&str| {
-        *line != "No errors" && !LINT_ALLOWED.iter().any(|(allowed, _)| line.contains(allowed))
+        // Offsets in the TLS block, which is what st_value is here, are taken for addresses.
+        let thread_local = line.contains(" referenced section [") && line.contains("'.tbss'");
+        *line != "No errors" && !thread_local && !LINT_ALLOWED.iter().any(|(allowed, _)| line.contains(allowed))
     };
     let faults: Vec<&str> = said.lines().filter(fault).collect();
     assert!(faults.is_empty(), "eu-elflint {library}:\n{}", faults.join("\n"));

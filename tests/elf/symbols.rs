@@ -67,17 +67,17 @@ const WHO: &str = "
     __attribute__((visibility(\"hidden\"))) int hidden_value = 1;
     int (*table[])(void) = { plain, kept, hidden, internal };
     int *values[] = { &plain_value, &hidden_value };
-    int answers(void) {
-        int all = 0;
+    long answers(void) {
+        long all = 0;
         for (int i = 0; i < 4; i++) all = all * 10 + table[i]();
-        return all * 10000000 + (plain() * 10 + kept()) * 100000 + (hidden() * 10 + internal()) * 1000
+        return all * 10000000L + (plain() * 10 + kept()) * 100000 + (hidden() * 10 + internal()) * 1000
             + plain_value * 100 + *values[0] * 10 + *values[1];
     }
     extern void tell(const char *);
     extern int snprintf(char *, unsigned long, const char *, ...);
     int probe(void) {
         char line[32];
-        snprintf(line, 32, \"%d\", answers());
+        snprintf(line, 32, \"%ld\", answers());
         tell(line);
         return 0;
     }";
@@ -121,7 +121,7 @@ fn a_unique_object_is_one_in_the_whole_process() {
         extern \"C\" void tell(const char *);
         struct Last { ~Last() { tell(*count_here() == 2 ? \"two\" : \"one\"); } } last;";
     let object = bench.compile("g++ -O1 -fgnu-unique", "one.cc", source);
-    let pair = bench.link("one.so", &format!("{object} {LIBC}"));
+    let pair = bench.link("one.so", &format!("{object} {}", crate::groups::STANDARD));
     pair.is_right("probe 0\none\nend\n");
     std::fs::copy(bench.path("ours/one.so"), bench.path("ours/two.so")).unwrap();
     assert_eq!(bench.load("ours/one.so ours/two.so"), "probe 0\nprobe 0\nend\ntwo\ntwo\n");
@@ -138,6 +138,9 @@ fn absolute_symbols_do_not_move() {
         number = 0x123456789a
         hidden_number = 0x7654321fedcba9
         small = 0x5a
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let uses = "
+        .hidden hidden_number, small
         .data
         .globl words, bytes
         words: .quad number, hidden_number, small + 1, hidden_number - 9
@@ -152,7 +155,7 @@ fn absolute_symbols_do_not_move() {
                 ret
         by_wide: movq hidden_number@GOTPCREL(%rip), %rax
                 ret
-        .section .note.GNU-stack,\"\",@progbits";
+        .section .note.GNU-stack,\"\",@progbits\n";
     let probe = "#include <dlfcn.h>
         extern unsigned long words[], by_got(void), by_immediate(void), by_wide(void);
         extern unsigned char bytes[];
@@ -164,8 +167,9 @@ fn absolute_symbols_do_not_move() {
             return 0;
         }";
     let numbers = bench.compile("gcc", "numbers.s", numbers);
+    let uses = bench.compile("gcc", "uses.s", uses);
     let probe = bench.compile("gcc -O1", "probe.c", probe);
-    bench.link("a.so", &format!("{numbers} {probe}")).is_right("probe 0\nend\n");
+    bench.link("a.so", &format!("{numbers} {uses} {probe}")).is_right("probe 0\nend\n");
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn the_linkers_own_names_mean_what_they_say() {
         }";
     for compiler in ["gcc -O1", "clang-19 -O1 -ffunction-sections -fdata-sections"] {
         let object = bench.compile(compiler, "names.c", source);
-        for options in ["", "--gc-sections"] {
+        for options in ["", "--gc-sections -z nostart-stop-gc"] {
             // The addresses of these names are not compared: the layouts differ.
             let pair = bench.link("names.so", &format!("{options} {object}"));
             pair.reads_clean();
