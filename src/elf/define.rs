@@ -155,9 +155,8 @@ pub(super) fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
 }
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Traits {
-    let kind = Traits::default()
-        .when(global.kind == SymbolKind::Tls, Traits::TLS)
-        .when(preemptible, Traits::PREEMPTIBLE);
+    let kind =
+        Traits::default().when(global.kind == SymbolKind::Tls, Traits::TLS).when(preemptible, Traits::PREEMPTIBLE);
     match global.definition {
         Definition::Undefined if global.visibility == Visibility::Default => {
             kind.and(Traits::UNDEFINED).and(Traits::PREEMPTIBLE)

@@ -60,7 +60,8 @@ fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
             // the long way.
             let moves = section.flags.has(Flags::EH_FRAME) || super::constructors(object, section).is_some();
             if section.is_live() && !moves {
-                *base = link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
+                *base =
+                    link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
             }
         }
         let address = |symbol: &crate::model::Symbol| {

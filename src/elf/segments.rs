@@ -159,7 +159,8 @@ fn place(link: &mut Link<'_>) -> Result<(), Error> {
             }
             address = next;
             (output.address, output.offset) = (address, offset);
-            address = address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+            address =
+                address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
             offset += output.file_size();
         }
         if !loaded || empty {

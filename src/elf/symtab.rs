@@ -10,8 +10,7 @@ use super::{Table, dynamic, got};
 use crate::error::Error;
 use crate::link::{Link, over};
 use crate::model::{
-    Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits,
-    Visibility,
+    Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
 };
 use crate::slots::SymbolRef;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};

@@ -51,7 +51,12 @@ fn drivers_link_with_the_program() {
         format!("clang-19 -fuse-ld={bin}/ld.lld"),
         format!("clang++-19 --ld-path={bin}/ld.lld"),
     ] {
-        for options in ["", "-Wl,-z,defs -Wl,-z,now", "-static-libgcc -Wl,--gc-sections -Wl,--build-id=sha1", "-Wl,--as-needed -s -Wl,-O1"] {
+        for options in [
+            "",
+            "-Wl,-z,defs -Wl,-z,now",
+            "-static-libgcc -Wl,--gc-sections -Wl,--build-id=sha1",
+            "-Wl,--as-needed -s -Wl,-O1",
+        ] {
             let cxx = driver.contains("++");
             let objects = if cxx { format!("user.o more.o {more}") } else { "user.o".to_owned() };
             let output = bench.run(&format!("{driver} -shared -v -o ours/driver.so {objects} {options} -L. -ltell"));
@@ -102,22 +107,36 @@ fn julias_line_with_start_files_and_libraries() {
             CHECK(julia() == 1 && internal() == 2 && to == 1 && (long)divide((unsigned __int128)5 << 64, (unsigned __int128)1 << 64) == 5);
             return 0;
         }");
-    let text1 = bench.compile("clang-19 -O2 -mcmodel=medium", "divide.c", "unsigned __int128 divide(unsigned __int128 a, unsigned __int128 b) { return a / b; }");
+    let text1 = bench.compile(
+        "clang-19 -O2 -mcmodel=medium",
+        "divide.c",
+        "unsigned __int128 divide(unsigned __int128 a, unsigned __int128 b) { return a / b; }",
+    );
     bench.must(&format!("llvm-ar-19 rcs image.a {text0} {text1}"));
     let file = |name: &str| bench.must(&format!("gcc -print-file-name={name}")).trim().to_owned();
     let gcc = file("libgcc.a").replace("/libgcc.a", "");
     let system = "/usr/lib/x86_64-linux-gnu";
-    let line = |nonshared: &str| format!(
-        "--build-id --eh-frame-hdr --hash-style=gnu --as-needed -z relro -z defs {} {} \
+    let line = |nonshared: &str| {
+        format!(
+            "--build-id --eh-frame-hdr --hash-style=gnu --as-needed -z relro -z defs {} {} \
          --whole-archive image.a --no-whole-archive -L. -L{gcc} -L{system} -ljulia -ljulia-internal \
          -lgcc --as-needed -lgcc_s -latomic -lopenlibm --no-as-needed \
          {} {nonshared} --as-needed /lib64/ld-linux-x86-64.so.2 --no-as-needed {} {}",
-        file("crti.o"), file("crtbeginS.o"), "/lib/x86_64-linux-gnu/libc.so.6", file("crtendS.o"), file("crtn.o"),
-    );
+            file("crti.o"),
+            file("crtbeginS.o"),
+            "/lib/x86_64-linux-gnu/libc.so.6",
+            file("crtendS.o"),
+            file("crtn.o"),
+        )
+    };
     for nonshared in [file("libc_nonshared.a"), String::new()] {
         bench.link("julia.so", &line(&nonshared)).is_right("probe 0\nend\n");
         let dynamic = bench.must("readelf -Wd ours/julia.so");
-        let needed: Vec<&str> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).map(|line| line.rsplit(' ').next().unwrap()).collect();
+        let needed: Vec<&str> = dynamic
+            .lines()
+            .filter(|line| line.contains("(NEEDED)"))
+            .map(|line| line.rsplit(' ').next().unwrap())
+            .collect();
         assert_eq!(needed, ["[libjulia.so]", "[libjulia-internal.so]", "[libc.so.6]"]);
         let checked = bench.run("ldd -r ours/julia.so");
         assert!(!text(&checked.stderr).contains("undefined"), "{}", text(&checked.stderr));
@@ -127,7 +146,11 @@ fn julias_line_with_start_files_and_libraries() {
 #[test]
 fn options_of_the_dynamic_section() {
     let bench = Bench::new();
-    let object = bench.compile("gcc -O1", "user.c", "extern int abs(int); int probe(void) { return abs(0); } int *table[] = { (int *)&table };");
+    let object = bench.compile(
+        "gcc -O1",
+        "user.c",
+        "extern int abs(int); int probe(void) { return abs(0); } int *table[] = { (int *)&table };",
+    );
     let cases = [
         ("-soname libname.so.1", "Library soname: [libname.so.1]"),
         ("-h libname.so.2", "Library soname: [libname.so.2]"),
@@ -165,7 +188,9 @@ fn options_of_the_dynamic_section() {
         bench.must("readelf -lW ours/segments.so")
     };
     assert!(segments("-z relro").contains("GNU_RELRO") && !segments("-z norelro").contains("GNU_RELRO"));
-    assert!(segments("--eh-frame-hdr").contains("GNU_EH_FRAME") && !segments("--no-eh-frame-hdr").contains("GNU_EH_FRAME"));
+    assert!(
+        segments("--eh-frame-hdr").contains("GNU_EH_FRAME") && !segments("--no-eh-frame-hdr").contains("GNU_EH_FRAME")
+    );
     assert!(segments("-z max-page-size=65536").contains("0x10000\n"));
     assert!(segments("-e probe").lines().any(|line| line.starts_with("Entry point 0x") && !line.ends_with(" 0x0")));
 }
@@ -181,7 +206,14 @@ fn build_ids_have_the_form_asked_for() {
         let notes = bench.must("readelf -nW ours/id.so");
         notes.lines().find_map(|line| line.split_once("Build ID: ")).map(|(_, id)| id.to_owned())
     };
-    for (option, digits) in [("--build-id", 16), ("--build-id=fast", 16), ("--build-id=sha1", 40), ("--build-id=tree", 40), ("--build-id=md5", 32), ("--build-id=uuid", 32)] {
+    for (option, digits) in [
+        ("--build-id", 16),
+        ("--build-id=fast", 16),
+        ("--build-id=sha1", 40),
+        ("--build-id=tree", 40),
+        ("--build-id=md5", 32),
+        ("--build-id=uuid", 32),
+    ] {
         let one = id(option).unwrap_or_else(|| panic!("{option}: none"));
         assert_eq!(one.len(), digits, "{option}");
         assert_eq!(Some(one), id(option), "{option}: another id for the same inputs");
@@ -197,14 +229,28 @@ fn build_ids_have_the_form_asked_for() {
 #[test]
 fn stripping_leaves_what_runs() {
     let bench = Bench::new();
-    let object = bench.compile("gcc -O1 -g", "user.c", "static int helper(int x) { return x; } int probe(void) { return helper(0); }");
-    for (option, debug, symbols) in [("", true, true), ("--strip-debug", false, true), ("-S", false, true), ("--strip-all", false, false), ("-s", false, false)] {
+    let object = bench.compile(
+        "gcc -O1 -g",
+        "user.c",
+        "static int helper(int x) { return x; } int probe(void) { return helper(0); }",
+    );
+    for (option, debug, symbols) in [
+        ("", true, true),
+        ("--strip-debug", false, true),
+        ("-S", false, true),
+        ("--strip-all", false, false),
+        ("-s", false, false),
+    ] {
         let pair = bench.link("strip.so", &format!("{option} {object}"));
         pair.means_the_same(&[]);
         pair.reads_clean();
         pair.prints("", "probe 0\nend\n");
         let sections = bench.must("readelf -SW ours/strip.so");
-        assert_eq!((sections.contains(".debug_info"), sections.contains(".symtab")), (debug, symbols), "{option}: {sections}");
+        assert_eq!(
+            (sections.contains(".debug_info"), sections.contains(".symtab")),
+            (debug, symbols),
+            "{option}: {sections}"
+        );
     }
 }
 
@@ -223,11 +269,17 @@ fn garbage_is_collected_and_what_is_used_stays() {
         extern int __start_kept_because_named[];
         int probe(void) { CHECK(used(1) == 2 && used_data[0] == 1 && __start_kept_because_named[0] == 4); return 0; }";
     let source = source.replace("static void (*const starter)", "static void (*starter)");
-    for compiler in ["gcc -O1 -ffunction-sections -fdata-sections -fno-inline", "clang-19 -O1 -ffunction-sections -fdata-sections -fno-inline"] {
+    for compiler in [
+        "gcc -O1 -ffunction-sections -fdata-sections -fno-inline",
+        "clang-19 -O1 -ffunction-sections -fdata-sections -fno-inline",
+    ] {
         let object = bench.compile(compiler, "user.c", &source);
         bench.link("gc.so", &format!("--gc-sections {object}")).is_right("start\nprobe 0\nend\n");
         let symbols = bench.must("nm ours/gc.so");
-        assert!(symbols.contains(" used\n") && symbols.contains(" exported\n") && !symbols.contains(" unused"), "{symbols}");
+        assert!(
+            symbols.contains(" used\n") && symbols.contains(" exported\n") && !symbols.contains(" unused"),
+            "{symbols}"
+        );
         bench.link("all.so", &format!("--no-gc-sections {object}")).is_right("start\nprobe 0\nend\n");
         assert!(bench.must("nm ours/all.so").contains(" unused_data"));
     }

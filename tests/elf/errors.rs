@@ -6,11 +6,17 @@ use crate::support::Bench;
 fn objects_for_other_machines_are_named() {
     let bench = Bench::new();
     let good = bench.compile("gcc -O1", "good.c", "int probe(void) { return 0; }");
-    for (target, machine) in [("aarch64-linux-gnu", "AArch64"), ("i386-linux-gnu", "i386"), ("riscv64-linux-gnu", "RISC-V")] {
-        let other = bench.compile(&format!("clang-19 --target={target} -O1"), "other.c", "int other(void) { return 0; }");
+    for (target, machine) in
+        [("aarch64-linux-gnu", "AArch64"), ("i386-linux-gnu", "i386"), ("riscv64-linux-gnu", "RISC-V")]
+    {
+        let other =
+            bench.compile(&format!("clang-19 --target={target} -O1"), "other.c", "int other(void) { return 0; }");
         for inputs in [format!("{good} {other}"), format!("{other} {good}"), other.clone()] {
             let said = bench.refuses(&inputs);
-            assert!(said.contains("other.o") && said.to_lowercase().contains(&machine.to_lowercase()), "{inputs}: {said}");
+            assert!(
+                said.contains("other.o") && said.to_lowercase().contains(&machine.to_lowercase()),
+                "{inputs}: {said}"
+            );
         }
         bench.must(&format!("llvm-ar-19 rcs libother.a {other}"));
         let user = bench.compile("gcc -O1", "user.c", "extern int other(void); int probe(void) { return other(); }");
@@ -22,7 +28,11 @@ fn objects_for_other_machines_are_named() {
 #[test]
 fn truncated_and_altered_objects_are_errors_never_images_of_garbage() {
     let bench = Bench::new();
-    let object = bench.compile("g++ -O1 -g", "whole.cc", "struct S { ~S() {} }; static thread_local S s; int probe() { return (long)&s == 0; }");
+    let object = bench.compile(
+        "g++ -O1 -g",
+        "whole.cc",
+        "struct S { ~S() {} }; static thread_local S s; int probe() { return (long)&s == 0; }",
+    );
     let whole = bench.bytes(&object);
     for part in 1..24 {
         let size = whole.len() * part / 24;
@@ -66,9 +76,11 @@ fn what_needs_a_compiler_is_refused_by_name() {
 #[test]
 fn references_into_dropped_groups_are_named() {
     let bench = Bench::new();
-    let source = |extra: &str| format!(
-        ".section .text.f,\"axG\",@progbits,f,comdat\n.weak f\nf: ret\nlocal: ret\n{extra}\n.section .note.GNU-stack,\"\",@progbits\n"
-    );
+    let source = |extra: &str| {
+        format!(
+            ".section .text.f,\"axG\",@progbits,f,comdat\n.weak f\nf: ret\nlocal: ret\n{extra}\n.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
     let one = bench.compile("gcc", "one.s", &source(""));
     let two = bench.compile("gcc", "two.s", &source(".data\n.quad local"));
     let said = bench.refuses(&format!("{one} {two}"));

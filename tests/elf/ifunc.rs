@@ -45,7 +45,8 @@ const ELSEWHERE: &str = "
 fn indirect_functions_are_called_and_have_one_address() {
     for compiler in ["gcc -O0", "gcc -O2", "clang-19 -O1", "gcc -O1 -fno-plt", "gcc -O1 -fcf-protection=full"] {
         let bench = Bench::new();
-        let objects = [("user.c", SOURCE), ("elsewhere.c", ELSEWHERE)].map(|(name, text)| bench.compile(compiler, name, text));
+        let objects =
+            [("user.c", SOURCE), ("elsewhere.c", ELSEWHERE)].map(|(name, text)| bench.compile(compiler, name, text));
         for options in ["", "-z now", "-Bsymbolic", "-z norelro", "--pack-dyn-relocs=relr"] {
             let pair = bench.link("ifunc.so", &format!("{options} {} {LIBC}", objects.join(" ")));
             pair.means_the_same(&[rules::INDIRECT_FUNCTION_ENTRY]);

@@ -21,8 +21,16 @@ fn archives_of_all_makes_give_the_members_that_are_needed() {
     let long = "second_with_a_name_that_does_not_fit.o";
     let members = format!("{unused} {third} {long} {first}");
     let makers = [
-        "ar rcs", "ar rcS", "ar rcsT", "ar rcST", "llvm-ar-19 --format=gnu rcs", "llvm-ar-19 --format=gnu rcS",
-        "llvm-ar-19 --format=bsd rcs", "llvm-ar-19 --format=bsd rcS", "llvm-ar-19 --format=darwin rcs", "llvm-ar-19 rcs --thin",
+        "ar rcs",
+        "ar rcS",
+        "ar rcsT",
+        "ar rcST",
+        "llvm-ar-19 --format=gnu rcs",
+        "llvm-ar-19 --format=gnu rcS",
+        "llvm-ar-19 --format=bsd rcs",
+        "llvm-ar-19 --format=bsd rcS",
+        "llvm-ar-19 --format=darwin rcs",
+        "llvm-ar-19 rcs --thin",
     ];
     for (number, maker) in makers.iter().enumerate() {
         let archive = format!("lib{number}.a");
@@ -50,17 +58,30 @@ fn members_may_stand_in_each_others_archives_and_before_who_needs_them() {
     let [first, second, third, _] = CHAIN.map(|(name, source)| bench.compile("gcc -O1", name, source));
     bench.must(&format!("ar rcs liba.a {first} {third}"));
     bench.must(&format!("ar rcs libb.a {second}"));
-    for inputs in ["main.o liba.a libb.a", "liba.a libb.a main.o", "--start-group libb.a liba.a --end-group main.o", "main.o -L. -la -lb"] {
+    for inputs in [
+        "main.o liba.a libb.a",
+        "liba.a libb.a main.o",
+        "--start-group libb.a liba.a --end-group main.o",
+        "main.o -L. -la -lb",
+    ] {
         bench.link("chain.so", &format!("-z defs {inputs}")).is_right("probe 0\nend\n");
     }
     assert_eq!(main, "main.o");
     // -u asks for a member that nobody else needs; a weak reference does not.
-    let alone = bench.compile("gcc -O1", "alone.c", "__attribute__((weak)) extern int first(void); int probe(void) { return first ? 1 : 0; }");
+    let alone = bench.compile(
+        "gcc -O1",
+        "alone.c",
+        "__attribute__((weak)) extern int first(void); int probe(void) { return first ? 1 : 0; }",
+    );
     bench.link("weak.so", &format!("{alone} liba.a libb.a")).is_right("probe 0\nend\n");
     bench.link("asked.so", &format!("-u first {alone} liba.a libb.a")).is_right("probe 1\nend\n");
-    bench.link("asked.so", &format!("--undefined=third --whole-archive libb.a --no-whole-archive {alone} liba.a")).is_right("probe 0\nend\n");
+    bench
+        .link("asked.so", &format!("--undefined=third --whole-archive libb.a --no-whole-archive {alone} liba.a"))
+        .is_right("probe 0\nend\n");
     // --exclude-libs hides what archives bring.
-    for (options, exported) in [("", true), ("--exclude-libs=liba.a", false), ("--exclude-libs ALL", false), ("--exclude-libs libb.a", true)] {
+    for (options, exported) in
+        [("", true), ("--exclude-libs=liba.a", false), ("--exclude-libs ALL", false), ("--exclude-libs libb.a", true)]
+    {
         bench.link("excluded.so", &format!("{options} {main} liba.a libb.a")).is_right("probe 0\nend\n");
         let symbols = bench.must("readelf -W --dyn-syms ours/excluded.so");
         assert_eq!(symbols.contains(" first"), exported, "{options}: {symbols}");
@@ -75,7 +96,8 @@ fn scripts_in_libraries_place_are_followed() {
     let helper = bench.compile("gcc -O1", "helper.c", "int helper(void) { return 7; }");
     bench.must(&format!("ar rcs libhelper.a {helper}"));
     bench.file("libboth.so", "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( libreal.so libhelper.a AS_NEEDED ( libspare.so ) )\n");
-    let source = "extern int real(void), helper(void); int probe(void) { CHECK(real() == 5 && helper() == 7); return 0; }";
+    let source =
+        "extern int real(void), helper(void); int probe(void) { CHECK(real() == 5 && helper() == 7); return 0; }";
     let object = bench.compile("gcc -O1", "user.c", source);
     bench.link("script.so", &format!("-z defs {object} -L. -lboth")).is_right("probe 0\nend\n");
     // The system's own: libc.so, libgcc_s.so.
@@ -85,7 +107,9 @@ fn scripts_in_libraries_place_are_followed() {
         extern void *_Unwind_FindEnclosingFunction(void *);
         int probe(void) { struct stat s; CHECK(!stat(\"/\", &s) && _Unwind_FindEnclosingFunction((char *)probe + 1) == (void *)probe); return 0; }";
     let object = bench.compile("gcc -O1", "system.c", source);
-    bench.link("system.so", &format!("-z defs {object} -L{directory} -L/usr/lib/x86_64-linux-gnu -lgcc_s -lc")).is_right("probe 0\nend\n");
+    bench
+        .link("system.so", &format!("-z defs {object} -L{directory} -L/usr/lib/x86_64-linux-gnu -lgcc_s -lc"))
+        .is_right("probe 0\nend\n");
     let dynamic = bench.must("readelf -Wd ours/system.so");
     assert!(dynamic.contains("[libgcc_s.so.1]") && dynamic.contains("[libc.so.6]"), "{dynamic}");
 }
@@ -142,8 +166,10 @@ fn compressed_debug_sections_are_read() {
     let bench = Bench::new();
     let source = "static int helper(int x) { return x * 3; } int probe(void) { return helper(7) - 21; }";
     for compression in ["-gz=zlib", "-gz=zstd"] {
-        let padding: String = (0..200).map(|number| format!("int function_{number}(int x) {{ return x + {number}; }}\n")).collect();
-        let object = bench.compile(&format!("clang-19 -O0 -g {compression}"), "debug.c", &format!("{source}\n{padding}"));
+        let padding: String =
+            (0..200).map(|number| format!("int function_{number}(int x) {{ return x + {number}; }}\n")).collect();
+        let object =
+            bench.compile(&format!("clang-19 -O0 -g {compression}"), "debug.c", &format!("{source}\n{padding}"));
         let flags = bench.must(&format!("readelf -SW {object}"));
         assert!(flags.lines().any(|line| line.contains(".debug_info") && line.contains(" C ")), "{flags}");
         let pair = bench.link("debug.so", &object);
@@ -233,7 +259,8 @@ fn merged_strings_and_constants_keep_their_contents() {
             return 0;
         }";
     for compiler in ["gcc -O1", "clang-19 -O2", "gcc -O0 -fdata-sections"] {
-        let objects = [("one.c", one), ("two.c", two)].map(|(name, source)| bench.compile(compiler, name, source)).join(" ");
+        let objects =
+            [("one.c", one), ("two.c", two)].map(|(name, source)| bench.compile(compiler, name, source)).join(" ");
         bench.link("merge.so", &format!("{objects} {LIBC}")).is_right("probe 0\nend\n");
     }
 }

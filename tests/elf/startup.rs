@@ -31,7 +31,8 @@ fn priorities_order_constructors_and_destructors() {
             pair.means_the_same(&[]);
             pair.reads_clean();
             let printed = bench.load(&format!("-c {}", pair.ours()));
-            let starts: String = printed.lines().filter(|line| !line.starts_with('-')).map(|line| format!("{line}\n")).collect();
+            let starts: String =
+                printed.lines().filter(|line| !line.starts_with('-')).map(|line| format!("{line}\n")).collect();
             assert_eq!(starts, expected);
             // Destructors run in the opposite order.
             let stops: Vec<&str> = printed.lines().filter(|line| line.starts_with('-')).collect();
@@ -60,13 +61,16 @@ fn init_and_fini_run_through_the_start_files() {
         stopped: .asciz \"-fini\"
         .section .note.GNU-stack,\"\",@progbits\n";
     let parts = bench.compile("gcc", "parts.s", parts);
-    let rest = object(&bench, "gcc -O1", "rest", &format!("{} int probe(void) {{ return 0; }}", PLAIN.replace("NAME", "rest")));
+    let rest = object(
+        &bench,
+        "gcc -O1",
+        "rest",
+        &format!("{} int probe(void) {{ return 0; }}", PLAIN.replace("NAME", "rest")),
+    );
     let begin = bench.must("gcc -print-file-name=crtbeginS.o");
     let end = bench.must("gcc -print-file-name=crtendS.o");
     let (begin, end) = (begin.trim(), end.trim());
-    let arguments = format!(
-        "{START_FILES} {begin} {rest} {parts} -L/lib/x86_64-linux-gnu -lc {end} {END_FILES}"
-    );
+    let arguments = format!("{START_FILES} {begin} {rest} {parts} -L/lib/x86_64-linux-gnu -lc {end} {END_FILES}");
     let expected = "+init\n+plain rest\nprobe 0\n-plain rest\n-fini\nend\n";
     bench.link("init.so", &arguments).is_right(expected);
 
@@ -74,7 +78,9 @@ fn init_and_fini_run_through_the_start_files() {
     let gap = ".section .init,\"ax\",@progbits\n.p2align 5\nnop\n.section .fini,\"ax\",@progbits\n.p2align 5\nnop\n
         .section .note.GNU-stack,\"\",@progbits\n";
     let gap = bench.compile("gcc", "gap.s", gap);
-    crate::support::succeeds(&bench.ours(&format!("-shared -o ours/gap.so {}", arguments.replace(&parts, &format!("{parts} {gap}")))));
+    crate::support::succeeds(
+        &bench.ours(&format!("-shared -o ours/gap.so {}", arguments.replace(&parts, &format!("{parts} {gap}")))),
+    );
     assert_eq!(bench.load("ours/gap.so"), expected);
 }
 
@@ -96,13 +102,16 @@ fn init_and_fini_functions_can_be_named() {
 fn ctors_and_dtors_run_in_their_order() {
     let bench = Bench::new();
     let source = |name: &str, sections: [&str; 2]| {
-        let function = |what: &str| {
-            format!("{what}{name}: leaq text_{what}{name}(%rip), %rdi\njmp tell@PLT\n")
-        };
+        let function = |what: &str| format!("{what}{name}: leaq text_{what}{name}(%rip), %rdi\njmp tell@PLT\n");
         let string = |what: &str, sign: &str| format!("text_{what}{name}: .asciz \"{sign}{what}{name}\"\n");
         format!(
             ".text\n{}{}.section .rodata\n{}{}.section {},\"aw\",@progbits\n.quad start{name}\n.section {},\"aw\",@progbits\n.quad stop{name}\n.section .note.GNU-stack,\"\",@progbits\n",
-            function("start"), function("stop"), string("start", "+"), string("stop", "-"), sections[0], sections[1],
+            function("start"),
+            function("stop"),
+            string("start", "+"),
+            string("stop", "-"),
+            sections[0],
+            sections[1],
         )
     };
     let a = bench.compile("gcc", "a.s", &source("a", [".ctors", ".dtors"]));

@@ -24,7 +24,10 @@ const ALWAYS: &[Rule] = &[
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
 const LINT_ALLOWED: &[(&str, &str)] = &[
-    ("contains invalid processor-specific flag(s) 0x10000000", "SHF_X86_64_LARGE of the psABI, which the tool does not know"),
+    (
+        "contains invalid processor-specific flag(s) 0x10000000",
+        "SHF_X86_64_LARGE of the psABI, which the tool does not know",
+    ),
     (
         "not fully contained in segment of program header entry",
         "the tool looks for zero-filled sections by file offset, where the protected segment's last page in memory overlaps",
@@ -32,7 +35,10 @@ const LINT_ALLOWED: &[(&str, &str)] = &[
     ("thread-local data sections address not zero", "no TLS section has address 0 in a shared library; LLD's neither"),
     ("(__ehdr_start): st_value out of bounds", "the file header is in no section; LLD puts the symbol there, too"),
     ("(__dso_handle): st_value out of bounds", "the image's start is in no section"),
-    ("symbol in dynamic symbol table with non-default visibility", "protected symbols are exported: gABI, Symbol Table"),
+    (
+        "symbol in dynamic symbol table with non-default visibility",
+        "protected symbols are exported: gABI, Symbol Table",
+    ),
 ];
 
 /// The reference linker: part of every Rust toolchain.
@@ -227,7 +233,8 @@ pub(crate) fn reads_clean(bench: &Bench, library: &str) {
     for reader in ["readelf -aW", "llvm-readelf-19 -a"] {
         let output = bench.run(&format!("{reader} {library}"));
         let said = text(&output.stderr);
-        let complains = |line: &&str| line.contains("Warning") || line.contains("warning:") || line.contains("<corrupt");
+        let complains =
+            |line: &&str| line.contains("Warning") || line.contains("warning:") || line.contains("<corrupt");
         let printed = text(&output.stdout);
         let faults: Vec<&str> = printed.lines().filter(complains).collect();
         assert!(output.status.success() && said.is_empty() && faults.is_empty(), "{reader}: {said}{faults:?}");

@@ -49,8 +49,8 @@ fn weak_symbols_give_way_and_undefined_ones_are_null() {
             return 0;
         }";
     for compiler in ["gcc -O1", "clang-19 -O0"] {
-        let objects =
-            [("one.c", one), ("two.c", two), ("probe.c", probe)].map(|(name, source)| bench.compile(compiler, name, source));
+        let objects = [("one.c", one), ("two.c", two), ("probe.c", probe)]
+            .map(|(name, source)| bench.compile(compiler, name, source));
         let [one, two, probe] = &objects;
         bench.link("a.so", &format!("{one} {two} {probe}")).is_right("probe 0\nend\n");
         bench.link("b.so", &format!("-z defs {two} {probe} {one}")).is_right("probe 0\nend\n");
@@ -308,10 +308,14 @@ fn symbols_of_the_command_line() {
     let said = bench.refuses(&format!("--wrap=malloc {object}"));
     assert!(said.contains("--wrap"), "{said}");
 
-    let first = bench.compile("gcc -O1", "first.c", "int twice(void) { return 1; } int probe(void) { return 1 - twice(); }");
+    let first =
+        bench.compile("gcc -O1", "first.c", "int twice(void) { return 1; } int probe(void) { return 1 - twice(); }");
     let second = bench.compile("gcc -O1", "second.c", "int twice(void) { return 2; }");
     let said = bench.refuses(&format!("{first} {second}"));
-    assert!(said.contains("duplicate symbol: twice") && said.contains("first.o") && said.contains("second.o"), "{said}");
+    assert!(
+        said.contains("duplicate symbol: twice") && said.contains("first.o") && said.contains("second.o"),
+        "{said}"
+    );
     let pair = bench.link("twice.so", &format!("--allow-multiple-definition {first} {second}"));
     pair.is_right("probe 0\nend\n");
     let output = bench.ours(&format!("-shared -o ours/twice.so --allow-multiple-definition {first} {second}"));
@@ -338,7 +342,11 @@ fn undefined_symbols_are_left_or_refused_as_asked() {
     let said = text(&output.stderr);
     assert!(output.status.success() && said.contains("warning: undefined symbol: missing"), "{said}");
     // Lazily bound: what is missing is noticed when it is called.
-    let lazy = bench.compile("gcc -O1", "lazy.c", "extern int missing(void); int probe(void) { return 0; } int use(void) { return missing(); }");
+    let lazy = bench.compile(
+        "gcc -O1",
+        "lazy.c",
+        "extern int missing(void); int probe(void) { return 0; } int use(void) { return missing(); }",
+    );
     bench.link("lazy.so", &lazy).prints("-l", "probe 0\nend\n");
     // What must not be seen from outside cannot come from there.
     let hidden = bench.compile(

@@ -87,7 +87,9 @@ fn dynamic_models() {
 
 #[test]
 fn descriptors() {
-    for compiler in ["gcc -O1 -mtls-dialect=gnu2", "clang-19 -O1 -mtls-dialect=gnu2", "gcc -O2 -fno-plt -mtls-dialect=gnu2"] {
+    for compiler in
+        ["gcc -O1 -mtls-dialect=gnu2", "clang-19 -O1 -mtls-dialect=gnu2", "gcc -O2 -fno-plt -mtls-dialect=gnu2"]
+    {
         check(compiler);
     }
 }

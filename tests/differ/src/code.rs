@@ -161,7 +161,8 @@ impl Contents<'_, '_, '_> {
             if let (Some(left), Some(right)) = bases {
                 // Where in the function the distance to the GOT counts from.
                 let from = left.wrapping_sub(stretch.reference).wrapping_add_signed(a.wrapping_neg());
-                if from < stretch.size && from == right.wrapping_sub(stretch.ours).wrapping_add_signed(b.wrapping_neg()) {
+                if from < stretch.size && from == right.wrapping_sub(stretch.ours).wrapping_add_signed(b.wrapping_neg())
+                {
                     return true;
                 }
                 let places = (left.wrapping_add_signed(a), right.wrapping_add_signed(b));
