@@ -96,7 +96,12 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     // Beyond this point no symbol is added, and no section comes or goes.
 
     // What the image must provide: slots, dynamic relocations, dynamic symbols.
-    let found = scan::scan(&link)?;
+    let mut found = scan::scan(&link)?;
+    if !found.direct_ifuncs.is_empty() {
+        // An indirect function has one address, whoever takes it: decided by the first look, counted by the second.
+        elf::give_plt_addresses(&mut link, &found.direct_ifuncs);
+        found = scan::scan(&link)?;
+    }
     clock.lap("scan");
     link.slots = Slots::assign(&link.symbols, &found.locals, found.tls_module, options.elf.now);
 

@@ -315,8 +315,8 @@ flags! {
         TLS = 1 << 4,
         /// Its section is not part of the image.
         DISCARDED = 1 << 5,
-        /// It is called rather than read.
-        FUNCTION = 1 << 6,
+        /// The address of an indirect function is that of its PLT entry, since code computes it without the GOT.
+        PLT_ADDRESS = 1 << 6,
         /// Nothing defines it, in the image or in a library.
         UNDEFINED = 1 << 7,
     }

@@ -39,6 +39,8 @@ pub(crate) struct Scan {
     pub(crate) pieces: Vec<Piece>,
     /// What local symbols need, ascending.
     pub(crate) locals: Vec<(ObjectId, SymbolIndex, Needs, Traits)>,
+    /// Indirect functions whose address code computes without the GOT.
+    pub(crate) direct_ifuncs: Vec<(ObjectId, SymbolIndex)>,
     /// The pair of the image's own TLS module is needed.
     pub(crate) tls_module: bool,
     /// Offsets from the thread pointer are used: the image must be loaded before threads run out of static TLS space.
@@ -56,6 +58,7 @@ pub(crate) struct Scan {
 struct Found {
     counts: [u32; 3],
     locals: Vec<(ObjectId, SymbolIndex, Needs, Traits)>,
+    direct_ifuncs: Vec<(ObjectId, SymbolIndex)>,
     tls_module: bool,
     static_tls: bool,
     got_base: bool,
@@ -94,6 +97,7 @@ pub(crate) fn scan(link: &Link<'_>) -> Result<Scan, Errors> {
         [piece.relative, piece.symbolic, piece.indirect] = found.counts;
         scan.relocations += u64::from(piece.range.1 - piece.range.0);
         scan.locals.extend(found.locals);
+        scan.direct_ifuncs.extend(found.direct_ifuncs);
         scan.tls_module |= found.tls_module;
         scan.static_tls |= found.static_tls;
         scan.got_base |= found.got_base;
@@ -155,7 +159,12 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
                 continue;
             }
             Action::Plt => {
-                found.got_base |= reloc.value == Value::PltOffset;
+                found.got_base |= matches!(reloc.value, Value::PltOffset | Value::GotBaseOffset);
+                if matches!(reloc.value, Value::Relative | Value::GotBaseOffset)
+                    && found.direct_ifuncs.last() != Some(&(piece.object, raw.symbol))
+                {
+                    found.direct_ifuncs.push((piece.object, raw.symbol));
+                }
                 Needs::PLT
             }
             Action::Got(needs) => {

@@ -22,6 +22,8 @@ pub(crate) enum SymbolRef {
 pub(crate) enum GotEntry {
     /// The symbol's address.
     Address(SymbolRef),
+    /// The address of the symbol's PLT entry, which is the symbol's address.
+    PltAddress(SymbolRef),
     /// Two words: the TLS module and the offset of a thread-local symbol.
     TlsPair(SymbolRef),
     /// Two words: the image's own TLS module, and zero.
@@ -36,7 +38,7 @@ impl GotEntry {
     /// Size in words.
     pub(crate) fn words(self) -> u32 {
         match self {
-            Self::Address(_) | Self::TlsOffset(_) => 1,
+            Self::Address(_) | Self::PltAddress(_) | Self::TlsOffset(_) => 1,
             Self::TlsPair(_) | Self::TlsModule | Self::TlsDescriptor(_) => 2,
         }
     }
@@ -56,6 +58,8 @@ pub(crate) enum PltEntry {
 pub(crate) struct SymbolSlots {
     /// Its address.
     pub(crate) got: Option<u32>,
+    /// Where its PLT entry jumps to, if not through a slot of `.got.plt`.
+    pub(crate) plt_target: Option<u32>,
     /// Its TLS module and offset.
     pub(crate) tls_pair: Option<u32>,
     /// Its offset from the thread pointer.
@@ -118,8 +122,13 @@ impl Slots {
         let mut slots = SymbolSlots::default();
         // The address of an indirect function is only in the GOT, and so is every address once binding is not lazy.
         let plt_through_got = now || traits.has(Traits::IFUNC) || needs.has(Needs::GOT);
-        if needs.has(Needs::GOT) || (needs.has(Needs::PLT) && plt_through_got) {
-            slots.got = Some(self.push(GotEntry::Address(symbol)));
+        let at_plt = traits.has(Traits::PLT_ADDRESS);
+        if (needs.has(Needs::GOT) && !at_plt) || (needs.has(Needs::PLT) && plt_through_got) {
+            let slot = Some(self.push(GotEntry::Address(symbol)));
+            (slots.got, slots.plt_target) = (slot, slot);
+        }
+        if needs.has(Needs::GOT) && at_plt {
+            slots.got = Some(self.push(GotEntry::PltAddress(symbol)));
         }
         if needs.has(Needs::PLT) {
             let list = if plt_through_got { &mut self.through_got } else { &mut self.lazy };

@@ -45,6 +45,8 @@ pub(crate) enum Anchor {
     GotBase,
     /// The dynamic section: `_DYNAMIC`.
     Dynamic,
+    /// The start of the thread-local storage: `_TLS_MODULE_BASE_`, against which local-dynamic descriptors are asked for.
+    TlsStart,
     /// The end of code: `etext`.
     TextEnd,
     /// The end of initialised data: `edata`.

@@ -200,6 +200,9 @@ pub(crate) const PLT_ENTRY_SIZE: u64 = 16;
 /// A filler for gaps in code: `int3`, so that running into one is noticed.
 pub(crate) const CODE_FILL: u8 = 0xcc;
 
+/// A filler for gaps in code that runs through them: `nop`.
+pub(crate) const NOP: u8 = 0x90;
+
 /// The PLT's first entry, which hands over to the loader's resolver.
 pub(crate) fn plt_header(plt: u64, got_plt: u64) -> [u8; 16] {
     let mut code = [

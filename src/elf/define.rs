@@ -1,15 +1,20 @@
 //! Symbols that only the linker can define, and what relocations need to know of every symbol.
 
+use std::collections::HashSet;
+
 use super::dynamic;
 use crate::error::Error;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
+use crate::model::{
+    GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
+};
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
-const ANCHORS: [(&[u8], Anchor); 13] = [
+const ANCHORS: [(&[u8], Anchor); 14] = [
     (b"_GLOBAL_OFFSET_TABLE_", Anchor::GotBase),
     (b"_DYNAMIC", Anchor::Dynamic),
+    (b"_TLS_MODULE_BASE_", Anchor::TlsStart),
     (b"__ehdr_start", Anchor::ImageStart),
     (b"__executable_start", Anchor::ImageStart),
     (b"__dso_handle", Anchor::ImageStart),
@@ -38,6 +43,15 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
             define(link.symbols.get_mut(id), anchor);
         }
     }
+    for (name, _) in &link.options.defined_symbols {
+        let Some((id, _)) = link.symbols.find(name.as_bytes()) else { continue };
+        let (root, _) = link.symbols.root(id, 0);
+        let target = link.symbols.get(root);
+        if root != id && !target.is_defined_here() {
+            let target = String::from_utf8_lossy(target.name);
+            return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")));
+        }
+    }
     for (_, global) in link.symbols.iter() {
         let Some(version) = global.version else { continue };
         if let (Definition::Object(object, _), Some(_)) = (global.definition, global.mention) {
@@ -55,6 +69,9 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
 pub(super) fn define(global: &mut Global<'_>, anchor: Anchor) {
     global.definition = Definition::Anchor(anchor);
     global.visibility = global.visibility.max(Visibility::Hidden);
+    if anchor == Anchor::TlsStart {
+        global.kind = SymbolKind::Tls;
+    }
 }
 
 /// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
@@ -84,6 +101,26 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
     });
 }
 
+/// Gives indirect functions whose address code computes by itself one address for all purposes: that of the PLT entry.
+///
+/// What the GOT or a data word would hold, the resolver's choice, is another one, and addresses of functions are compared.
+pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, SymbolIndex)]) {
+    let mut chosen = HashSet::new();
+    for (object, index) in symbols {
+        let symbol = &mut link.objects[object.index()].symbols[*index as usize];
+        symbol.traits.set(Traits::PLT_ADDRESS);
+        if let Some(global) = symbol.global.get() {
+            link.symbols.get_mut(global).traits.set(Traits::PLT_ADDRESS);
+            chosen.insert(global);
+        }
+    }
+    for symbol in link.objects.iter_mut().flat_map(|object| &mut object.symbols) {
+        if symbol.global.get().is_some_and(|global| chosen.contains(&global)) {
+            symbol.traits.set(Traits::PLT_ADDRESS);
+        }
+    }
+}
+
 /// `__start_NAME` and `__stop_NAME` of sections whose names are C identifiers. Which output section is meant is known
 /// only once the plan is made; until then the anchor stands for itself.
 fn define_section_bounds(link: &mut Link<'_>) {
@@ -100,7 +137,10 @@ fn define_section_bounds(link: &mut Link<'_>) {
             continue;
         }
         let anchor = if start { Anchor::SectionStart(u32::MAX) } else { Anchor::SectionEnd(u32::MAX) };
-        define(link.symbols.get_mut(id), anchor);
+        let global = link.symbols.get_mut(id);
+        global.definition = Definition::Anchor(anchor);
+        // Others may look them up, and never take the place of ours.
+        global.visibility = global.visibility.max(Visibility::Protected);
     }
 }
 
@@ -115,10 +155,8 @@ pub(super) fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
 }
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Traits {
-    let kind = Traits::default()
-        .when(matches!(global.kind, SymbolKind::Function | SymbolKind::Ifunc), Traits::FUNCTION)
-        .when(global.kind == SymbolKind::Tls, Traits::TLS)
-        .when(preemptible, Traits::PREEMPTIBLE);
+    let kind =
+        Traits::default().when(global.kind == SymbolKind::Tls, Traits::TLS).when(preemptible, Traits::PREEMPTIBLE);
     match global.definition {
         Definition::Undefined if global.visibility == Visibility::Default => {
             kind.and(Traits::UNDEFINED).and(Traits::PREEMPTIBLE)
@@ -147,7 +185,6 @@ fn local_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
     let section_is_tls = object.symbol_section(symbol).is_some_and(|section| section.flags.has(SectionFlags::TLS));
     place_traits(object, symbol, heap)
         .when(symbol.kind == SymbolKind::Ifunc, Traits::IFUNC)
-        .when(symbol.kind == SymbolKind::Function, Traits::FUNCTION)
         .when(section_is_tls || symbol.kind == SymbolKind::Tls, Traits::TLS)
 }
 

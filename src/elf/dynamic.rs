@@ -449,7 +449,11 @@ fn sysv_hash_table<'n>(names: impl ExactSizeIterator<Item = &'n [u8]>) -> Vec<u8
 /// Whether the image exports a definition, and whether another library may preempt it.
 pub(crate) fn export(link: &Link<'_>, global: &Global<'_>) -> (bool, bool) {
     let hidden = global.visibility >= Visibility::Hidden || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
-    let linkers = matches!(global.definition, Definition::Anchor(_));
+    let linkers = match global.definition {
+        Definition::Anchor(Anchor::SectionStart(_) | Anchor::SectionEnd(_)) => false,
+        Definition::Anchor(_) => true,
+        _ => false,
+    };
     if hidden || linkers || !global.is_defined_here() {
         return (false, false);
     }

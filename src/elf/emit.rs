@@ -13,8 +13,9 @@ use crate::error::Result;
 use crate::image::{Extent, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{SectionFlags as Flags, SymbolSection};
+use crate::model::{SectionFlags as Flags, SymbolSection, Traits};
 use crate::options::{BuildId, Os};
+use crate::slots::SymbolRef;
 use crate::unwind::join::Joined;
 
 /// The build id's offset in its note: behind the header and the name.
@@ -63,8 +64,10 @@ fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
         let object = link.object(*id);
         let mut bases = vec![None; object.sections.len()];
         for (base, section) in bases.iter_mut().zip(&object.sections) {
-            // Symbols of `.eh_frame` move with the records; there are few, and they go the long way.
-            if section.is_live() && !section.flags.has(Flags::EH_FRAME) {
+            // Symbols of `.eh_frame` move with the records, those of `.ctors` with the words; there are few, and they go
+            // the long way.
+            let moves = section.flags.has(Flags::EH_FRAME) || super::constructors(object, section).is_some();
+            if section.is_live() && !moves {
                 *base =
                     link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
             }
@@ -77,7 +80,14 @@ fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
             }
             link.symbol_address(*id, symbol).unwrap_or(0)
         };
-        object.symbols.iter().map(address).collect()
+        let address = |(index, symbol): (usize, &crate::model::Symbol)| {
+            if !symbol.traits.has(Traits::PLT_ADDRESS) {
+                return address(symbol);
+            }
+            let local = SymbolRef::Local(*id, index as u32);
+            got::entry_address(link, symbol.global.get().map_or(local, SymbolRef::Global))
+        };
+        object.symbols.iter().enumerate().map(address).collect()
     })
 }
 
@@ -115,6 +125,8 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
     if output.flags.has(Flags::ZERO) {
         return;
     }
+    // The pieces of `.init` and `.fini` are one function each: what runs on from one to the next must reach it.
+    let fill = if matches!(&*output.name, b".init" | b".fini") { x86_64::NOP } else { x86_64::CODE_FILL };
     let code = output.flags.has(Flags::EXEC);
     match &output.content {
         Content::Commons => {}
@@ -129,7 +141,7 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
                 let section = link.section(*object, *index);
                 let start = output.offset + section.offset;
                 if code && start > end {
-                    extents.push(Extent { offset: end, size: start - end, source: Source::Fill(x86_64::CODE_FILL) });
+                    extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill) });
                 }
                 let piece = |at: u64, from: u64, size: u64| Extent {
                     offset: start + at,
@@ -141,7 +153,14 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
                         address: output.address.wrapping_add(section.offset).wrapping_add(at),
                     }),
                 };
+                let reversed = link.elf.reversed.contains_key(&(*object, *index));
                 match link.elf.frames.sections.get(&(*object, *index)) {
+                    _ if reversed => {
+                        let words = section.data.len() as u64 / got::WORD;
+                        let at = |word: u64| piece(got::WORD * word, got::WORD * (words - 1 - word), got::WORD);
+                        extents.extend((0..words).map(at));
+                        end = start + section.size;
+                    }
                     Some(joined) => {
                         let pieces = joined.pieces.iter();
                         extents.extend(pieces.map(|part| {
@@ -183,7 +202,7 @@ fn emit_table<'a>(link: &Link<'a>, output: &OutputSection<'a>, table: Table, ext
             extents.push(Extent { offset: output.offset + start, size: strings.len() as u64, source });
         }
         Table::RelaDyn => {
-            for (number, (.., count)) in link.elf.relocations.parts.iter().enumerate() {
+            for (number, (.., count)) in link.elf.relocations.parts_of(table) {
                 push(got::RELA_SIZE * u64::from(*count), Source::Table(table, number as u32));
             }
         }
@@ -274,12 +293,15 @@ fn section_headers(link: &Link<'_>) -> Vec<u8> {
             Content::Table(table) => Table::from_number(table),
             _ => None,
         };
+        let slots_only = link.elf.relocations.count_of(Table::RelaPlt) == 0;
         let (related, info) = match table {
             Some(Table::Dynsym) => (index(Table::Dynstr), 1),
             Some(Table::Versym) => (index(Table::Dynsym), 0),
             Some(Table::Verneed) => (index(Table::Dynstr), link.elf.dynamic.needed_libraries()),
             Some(Table::GnuHash | Table::Hash | Table::RelaDyn) => (index(Table::Dynsym), 0),
-            Some(Table::RelaPlt) => (index(Table::Dynsym), index(Table::GotPlt)),
+            // One section can be named that the relocations apply to.
+            Some(Table::RelaPlt) if slots_only => (index(Table::Dynsym), index(Table::GotPlt)),
+            Some(Table::RelaPlt) => (index(Table::Dynsym), 0),
             Some(Table::Dynamic) => (index(Table::Dynstr), 0),
             Some(Table::Symtab) => {
                 (index(Table::Strtab), link.elf.symtab.as_ref().map_or(0, |table| table.first_global))
@@ -288,7 +310,8 @@ fn section_headers(link: &Link<'_>) -> Vec<u8> {
         };
         bytes.u32(link.elf.section_names.1[number]);
         bytes.u32(output.kind);
-        bytes.u64(header_flags(output, table));
+        let flags = header_flags(output, table);
+        bytes.u64(if info == 0 { flags & !u64::from(elf::SHF_INFO_LINK.0) } else { flags });
         bytes.u64(output.address);
         bytes.u64(output.offset);
         bytes.u64(output.size);

@@ -45,6 +45,9 @@ pub(crate) enum Source {
 pub(crate) struct DynamicRelocations {
     /// The stretches in order, each with the number of its relocations.
     pub(crate) parts: Vec<(Class, Source, u32)>,
+    /// Those that call resolvers stand at the end of `.rela.plt`: resolvers may call functions through the PLT, and the
+    /// loader prepares its slots after all of `.rela.dyn`.
+    indirect_in_plt: bool,
     /// The addresses that `.relr.dyn` covers are packed here; empty without it.
     pub(crate) relr: Vec<u64>,
 }
@@ -94,16 +97,31 @@ impl DynamicRelocations {
             }
         }
         parts.retain(|(.., count)| *count > 0);
-        Self { parts, relr: Vec::new() }
+        Self { parts, indirect_in_plt: !link.slots.lazy.is_empty(), relr: Vec::new() }
     }
 
-    /// The number of relocations of `.rela.dyn`, or of one class of them.
+    /// The number of relocations, or of one class of them.
     pub(crate) fn count(&self, class: Option<Class>) -> u64 {
         let counted = self.parts.iter().filter(|(of, ..)| class.is_none_or(|class| class == *of));
         counted.map(|(.., count)| u64::from(*count)).sum()
     }
 
-    /// Makes a stretch of `.rela.dyn`.
+    /// The table that relocations of a class stand in.
+    fn table(&self, class: Class) -> Table {
+        if class == Class::Indirect && self.indirect_in_plt { Table::RelaPlt } else { Table::RelaDyn }
+    }
+
+    /// The stretches that stand in one of the two tables, with the part each is.
+    pub(crate) fn parts_of(&self, table: Table) -> impl Iterator<Item = (usize, &(Class, Source, u32))> {
+        self.parts.iter().enumerate().filter(move |(_, (class, ..))| self.table(*class) == table)
+    }
+
+    /// The number of relocations, other than those of PLT slots, in one of the two tables.
+    pub(crate) fn count_of(&self, table: Table) -> u64 {
+        self.parts_of(table).map(|(_, (.., count))| u64::from(*count)).sum()
+    }
+
+    /// Makes a stretch.
     pub(crate) fn make(&self, link: &Link<'_>, class: Class, source: Source) -> Vec<u8> {
         match source {
             Source::Got => {
@@ -176,6 +194,7 @@ fn piece_relocations<'l>(
     let section = &object.sections[piece.section as usize];
     let address = link.outputs.get(section.output as usize).map_or(0, |output| output.address + section.offset);
     let addresses = link.elf.addresses.get(object_id.index());
+    let reversed = link.elf.reversed.get(&(object_id, piece.section)).copied();
     let range = piece.range.0 as usize..piece.range.1 as usize;
     relocs::decode(&section.relocs, range).filter_map(move |raw| {
         let reloc = relocs::understand(link.target.arch, raw)?;
@@ -192,7 +211,8 @@ fn piece_relocations<'l>(
             }
             _ => return None,
         };
-        stays(raw.offset).then_some(Rela { address: address.wrapping_add(raw.offset), symbol, kind, addend })
+        let offset = reversed.map_or(raw.offset, |size| super::reversed_offset(size, raw.offset));
+        stays(raw.offset).then_some(Rela { address: address.wrapping_add(offset), symbol, kind, addend })
     })
 }
 
@@ -220,7 +240,11 @@ fn traits(link: &Link<'_>, symbol: SymbolRef) -> Traits {
 /// Whether the loader adds the image's base to a GOT entry.
 fn is_relative(link: &Link<'_>, entry: GotEntry) -> bool {
     let fixed = Traits::PREEMPTIBLE.and(Traits::IFUNC).and(Traits::ABSOLUTE);
-    matches!(entry, GotEntry::Address(symbol) if !traits(link, symbol).any(fixed))
+    match entry {
+        GotEntry::Address(symbol) => !traits(link, symbol).any(fixed),
+        GotEntry::PltAddress(_) => true,
+        _ => false,
+    }
 }
 
 /// The number of relocations of one class that a GOT entry needs.
@@ -235,6 +259,7 @@ fn got_count(link: &Link<'_>, entry: GotEntry, class: Class) -> u32 {
                 () => (Class::Relative, u32::from(is_relative(link, entry) && !link.options.elf.relr)),
             }
         }
+        GotEntry::PltAddress(_) => (Class::Relative, u32::from(!link.options.elf.relr)),
         GotEntry::TlsPair(symbol) if traits(link, symbol).has(Traits::PREEMPTIBLE) => (Class::Symbolic, 2),
         GotEntry::TlsPair(_) | GotEntry::TlsModule | GotEntry::TlsOffset(_) | GotEntry::TlsDescriptor(_) => {
             (Class::Symbolic, 1)
@@ -259,6 +284,7 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
                 () => rela(at, kinds.relative, 0, address as i64),
             }]
         }
+        GotEntry::PltAddress(symbol) => vec![rela(at, kinds.relative, 0, entry_address(link, symbol) as i64)],
         GotEntry::TlsPair(symbol) => {
             let (traits, index, _) = target(link, symbol);
             let mut both = vec![rela(at, kinds.tls_module, index, 0)];
@@ -289,6 +315,11 @@ fn lazy_slot(link: &Link<'_>, index: u32) -> u64 {
     table_output(link, Table::GotPlt).map_or(0, |got| got.address) + WORD * (GOT_PLT_HEADER + u64::from(index))
 }
 
+/// The address that calls of a symbol through its PLT entry go to; 0 if it has none.
+pub(crate) fn entry_address(link: &Link<'_>, symbol: SymbolRef) -> u64 {
+    link.slots.of(symbol).plt.map_or(0, |entry| plt_address(link, entry))
+}
+
 /// The address that calls through a PLT entry go to.
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
     let start = |table| table_output(link, table).map_or(0, |output| output.address);
@@ -309,7 +340,7 @@ pub(crate) fn size(link: &Link<'_>, table: Table, got_base: bool) -> u64 {
         Table::Plt if lazy > 0 => x86_64::PLT_ENTRY_SIZE * (1 + lazy),
         Table::PltSec if link.elf.ibt => x86_64::PLT_ENTRY_SIZE * lazy,
         Table::PltGot => x86_64::PLT_ENTRY_SIZE * link.slots.through_got.len() as u64,
-        Table::RelaPlt => RELA_SIZE * lazy,
+        Table::RelaPlt => RELA_SIZE * (lazy + link.elf.relocations.count_of(Table::RelaPlt)),
         _ => 0,
     }
 }
@@ -344,7 +375,7 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
         Table::PltGot => {
             let entries = link.slots.through_got.iter().enumerate();
             let code = entries.flat_map(|(index, symbol)| {
-                let slot = got_address(link, link.slots.of(*symbol).got.unwrap_or(0));
+                let slot = got_address(link, link.slots.of(*symbol).plt_target.unwrap_or(0));
                 let address = start(table) + size * index as u64;
                 if link.elf.ibt { x86_64::plt_sec_entry(address, slot) } else { x86_64::plt_got_entry(address, slot) }
             });
@@ -356,7 +387,11 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
                 let (_, symbol, _) = target(link, *symbol);
                 Rela { address, symbol, kind, addend: 0 }
             });
-            relocations.flat_map(|rela| rela.encode()).collect()
+            let mut table: Vec<u8> = relocations.flat_map(|rela| rela.encode()).collect();
+            for (_, (class, source, _)) in link.elf.relocations.parts_of(Table::RelaPlt) {
+                table.extend(link.elf.relocations.make(link, *class, *source));
+            }
+            table
         }
         _ => Vec::new(),
     }
@@ -373,6 +408,7 @@ fn got_bytes(link: &Link<'_>) -> Vec<u8> {
                     words[*at as usize] = address;
                 }
             }
+            GotEntry::PltAddress(symbol) => words[*at as usize] = entry_address(link, *symbol),
             GotEntry::TlsPair(symbol) => {
                 let (traits, _, address) = target(link, *symbol);
                 if !traits.has(Traits::PREEMPTIBLE) {

@@ -16,16 +16,18 @@ pub(crate) mod script;
 pub(crate) mod segments;
 pub(crate) mod symtab;
 
+use std::collections::HashMap;
+
 use object::elf;
 
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{Object, ObjectId, SectionFlags, SectionIndex};
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
 use crate::options::{Arch, Format, Os, Target};
 use crate::symbols::Anchor;
 
-pub(crate) use define::{define_symbols, fix_traits};
+pub(crate) use define::{define_symbols, fix_traits, give_plt_addresses};
 pub(crate) use emit::emit;
 pub(crate) use plan::plan;
 pub(crate) use segments::assign_addresses;
@@ -141,6 +143,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) symtab: Option<symtab::SymbolTable>,
     /// `.eh_frame` sections that lose records.
     pub(crate) frames: frames::Frames,
+    /// Lists of constructors whose words stand in the opposite order, with their sizes in bytes.
+    pub(crate) reversed: HashMap<(ObjectId, SectionIndex), u64, foldhash::quality::RandomState>,
     /// Dynamic relocations.
     pub(crate) relocations: got::DynamicRelocations,
     /// The output section of each table.
@@ -171,9 +175,20 @@ pub(crate) struct Plan<'a> {
     pub(crate) marker: std::marker::PhantomData<&'a ()>,
 }
 
+/// Where an offset of a list of constructors of `size` bytes has gone.
+fn reversed_offset(size: u64, offset: u64) -> u64 {
+    let within = offset % got::WORD;
+    // The end of the list, which a label may mean, stays.
+    let end = (offset - within).saturating_add(got::WORD);
+    size.checked_sub(end).map_or(offset, |start| start + within)
+}
+
 impl Plan<'_> {
     /// Where an offset of an input section has gone in its contribution.
     pub(crate) fn moved_offset(&self, object: ObjectId, section: SectionIndex, offset: u64) -> u64 {
+        if let Some(size) = self.reversed.get(&(object, section)) {
+            return reversed_offset(*size, offset);
+        }
         self.frames.moved_offset(object, section, offset)
     }
 
@@ -181,6 +196,22 @@ impl Plan<'_> {
     pub(crate) fn commons_address(&self, link: &Link<'_>) -> u64 {
         link.outputs.get(self.commons as usize).map_or(0, |output| output.address)
     }
+}
+
+/// The array that a `.ctors` or `.dtors` section joins, if it does.
+///
+/// Start files of GCC no longer go through these lists, so their addresses move to `.init_array` and `.fini_array`, last one
+/// first: the lists ran from their end. What the start files themselves bring are the lists' ends, and stays.
+pub(crate) fn constructors(object: &Object<'_>, section: &Section<'_>) -> Option<&'static [u8]> {
+    let array: &[u8] = match () {
+        () if parse::is_or_starts(section.name, b".ctors") => b".init_array",
+        () if parse::is_or_starts(section.name, b".dtors") => b".fini_array",
+        () => return None,
+    };
+    let file = object.name.file.rsplit(['/', '\\']).next().unwrap_or_default();
+    let start_file = file.starts_with("crtbegin") || file.starts_with("crtend");
+    let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE)) && section.data.len() % 8 == 0;
+    (words && !start_file).then_some(array)
 }
 
 /// The output section of a table.
@@ -200,6 +231,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         // On x86-64 offsets count from `.got.plt` (psABI, chapter 5.2).
         Anchor::GotBase => table_output(link, Table::GotPlt).map_or(0, |output| output.address),
         Anchor::Dynamic => table_output(link, Table::Dynamic).map_or(0, |output| output.address),
+        Anchor::TlsStart => link.elf.tls.0,
         Anchor::TextEnd => end(&|flags| flags.has(SectionFlags::EXEC)),
         Anchor::DataEnd => end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
         Anchor::ZeroStart => {

@@ -79,6 +79,13 @@ impl<'a> Parser<'_, 'a> {
     }
 
     fn object(&self) -> Result<Parts<'a>, Error> {
+        if let [0x7f, b'E', b'L', b'F', 1, data, ..] = self.bytes
+            && let Some(&[low, high]) = self.bytes.get(18..20)
+        {
+            let machine = if *data == 1 { u16::from_le_bytes([low, high]) } else { u16::from_be_bytes([low, high]) };
+            let machine = super::machine_name(machine);
+            return Err(self.unsupported(format!("a 32-bit object for {machine}: such objects cannot be linked")));
+        }
         let header = self.read(Header::parse(self.bytes), "not a 64-bit ELF file")?;
         if !header.is_little_endian() {
             return Err(self.unsupported("big-endian ELF objects cannot be linked"));

@@ -106,6 +106,7 @@ fn collect(link: &mut Link<'_>) {
     let mut comments: HashSet<Vec<u8>> = HashSet::new();
     let mut dropped = Vec::new();
     let mut priorities: HashMap<(ObjectId, SectionIndex), u32> = HashMap::new();
+    let mut reversed = HashMap::default();
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
@@ -124,13 +125,15 @@ fn collect(link: &mut Link<'_>) {
                 continue;
             }
             let heap = link.heap_image == Some((id, index));
-            let family = family(section.name);
-            let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
+            let constructors = super::constructors(object, section);
+            let family = constructors.unwrap_or_else(|| family(section.name));
+            let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
+            let name = if heap { Cow::Owned([family, b\".image\"].concat()) } else { Cow::Borrowed(family) };
             let far = section.flags.common(Flags::FAR);
             let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
-                rank: if heap { HEAP_IMAGE } else { rank(family, section.kind, section.flags) },
+                rank: if heap { HEAP_IMAGE } else { rank(family, kind, section.flags) },
                 name,
-                kind: section.kind,
+                kind,
                 flags: section.flags.without(Flags::GROUP.and(Flags::RETAIN)),
                 align: 1,
                 entry_size: section.entry_size,
@@ -139,11 +142,14 @@ fn collect(link: &mut Link<'_>) {
                 address: 0,
                 offset: 0,
             });
-            combine(output, section.flags.and(far), section.kind, section.entry_size);
+            combine(output, section.flags.and(far), kind, section.entry_size);
             if let Content::Inputs(inputs) = &mut output.content {
                 inputs.push((id, index));
             }
-            if let Some(priority) = start_up_priority(section.name) {
+            if constructors.is_some() {
+                reversed.insert((id, index), section.data.len() as u64);
+            }
+            if let Some(priority) = start_up_priority(section.name, constructors.is_some()) {
                 priorities.insert((id, index), priority);
             }
         }
@@ -168,6 +174,7 @@ fn collect(link: &mut Link<'_>) {
         link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
     }
     link.outputs = outputs;
+    link.elf.reversed = reversed;
 }
 
 /// Sections that only debuggers read, beside DWARF's.
@@ -191,9 +198,19 @@ fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: 
     output.flags = output.flags.when(flags.has(Flags::FAR), Flags::FAR);
 }
 
-/// The order of `.init_array.N` and the like: by number, those without one last. `.ctors.N` counts the other way round, and
-/// runs from its end (GCC's manual, `init_priority`).
-fn start_up_priority(name: &[u8]) -> Option<u32> {
+/// The type of sections whose name says what they are: some compilers leave it at SHT_PROGBITS.
+fn start_up_kind(family: &[u8]) -> Option<elf::SectionType> {
+    match family {
+        b".init_array" => Some(elf::SHT_INIT_ARRAY),
+        b".fini_array" => Some(elf::SHT_FINI_ARRAY),
+        b".preinit_array" => Some(elf::SHT_PREINIT_ARRAY),
+        _ => None,
+    }
+}
+
+/// The order of `.init_array.N` and the like: by number, those without one last. `.ctors.N` counts the other way round
+/// (GCC's manual, `init_priority`), and so does the list that its start files go through from its end.
+fn start_up_priority(name: &[u8], to_array: bool) -> Option<u32> {
     let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u16>().ok();
     for family in [&b".init_array."[..], b".fini_array.", b".preinit_array."] {
         if let Some(digits) = name.strip_prefix(family) {
@@ -202,8 +219,7 @@ fn start_up_priority(name: &[u8]) -> Option<u32> {
     }
     for family in [&b".ctors."[..], b".dtors."] {
         if let Some(digits) = name.strip_prefix(family) {
-            // Behind the plain section of the first file and before that of the last, which hold the ends of the list.
-            return number(digits).map(u32::from);
+            return number(digits).map(|number| u32::from(if to_array { u16::MAX - number } else { number }));
         }
     }
     None
@@ -313,7 +329,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
         let size = match table {
             Table::Property => link.elf.properties.len() as u64,
             Table::BuildId => build_id_size(&link.options.elf.build_id),
-            Table::RelaDyn => got::RELA_SIZE * link.elf.relocations.count(None),
+            Table::RelaDyn => got::RELA_SIZE * link.elf.relocations.count_of(table),
             // Sizes of these follow; that they are there is known.
             Table::RelrDyn => u64::from(relr_possible) * got::WORD,
             Table::Dynamic | Table::Shstrtab => 1,

@@ -125,6 +125,7 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
         Value::None => Action::Link,
         Value::Absolute => match () {
             () if preemptible && reloc.field == Field::U64 => Action::Symbolic,
+            () if traits.has(Traits::PLT_ADDRESS) && reloc.field == Field::U64 => Action::Relative,
             () if ifunc && reloc.field == Field::U64 => Action::Indirect,
             () if absolute && !preemptible => Action::Link,
             () if reloc.field == Field::U64 => Action::Relative,

@@ -12,6 +12,7 @@ use object::elf;
 use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE};
 use super::{Table, got};
 use crate::error::{Error, Result};
+use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
 
@@ -106,7 +107,9 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         let strictest = outputs.iter().map(|output| output.align).max().unwrap_or(1);
         let loaded = this != UNLOADED_REGION;
         let align = strictest.max(page);
-        if loaded && !segments.is_empty() {
+        // A region without a byte needs no segment, and no page of its own.
+        let empty = outputs.iter().all(|output| output.size == 0);
+        if loaded && !empty && !segments.is_empty() {
             offset = match this {
                 RELRO_REGION => offset.next_multiple_of(page),
                 HEAP_REGION => offset.next_multiple_of(strictest),
@@ -127,6 +130,12 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
                 output.kind = elf::SHT_PROGBITS.0;
             }
         }
+        // Loaders align a thread's block by PT_TLS's p_align as if its start were aligned in the image, too.
+        let is_tls = |output: &OutputSection<'_>| output.flags.has(Flags::TLS);
+        let tls_align = outputs.iter().filter(|output| is_tls(output)).map(|output| output.align).max();
+        if let Some(first) = outputs.iter_mut().find(|output| is_tls(output)) {
+            first.align = tls_align.unwrap_or(1);
+        }
         let mut tls_end = 0;
         for output in outputs.iter_mut() {
             if !loaded {
@@ -138,23 +147,24 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
                     .ok_or_else(|| too_large(output.size))?;
                 continue;
             }
+            if output.flags.has(Flags::TLS) && output.flags.has(Flags::ZERO) {
+                // Zero-filled thread-local storage takes room in each thread's block, not in the image.
+                output.address = address.max(tls_end).next_multiple_of(output.align);
+                output.offset = offset;
+                tls_end = output.address.saturating_add(output.size);
+                continue;
+            }
             let next = address.next_multiple_of(output.align);
             if !output.flags.has(Flags::ZERO) {
                 offset += next - address;
             }
             address = next;
             (output.address, output.offset) = (address, offset);
-            if output.flags.has(Flags::TLS) && output.flags.has(Flags::ZERO) {
-                // Zero-filled thread-local storage takes room in each thread's block, not in the image.
-                output.address = address.max(tls_end).next_multiple_of(output.align);
-                tls_end = output.address.saturating_add(output.size);
-                continue;
-            }
             address =
                 address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
             offset += output.file_size();
         }
-        if !loaded {
+        if !loaded || empty {
             continue;
         }
         let file_size = offset - start.1;
@@ -185,7 +195,8 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
 
 /// The number of program headers; depends on which sections there are only.
 fn segment_count(link: &Link<'_>, relro: bool) -> usize {
-    let mut regions: Vec<u32> = link.outputs.iter().map(|output| region(output.rank, relro)).collect();
+    let outputs = link.outputs.iter().filter(|output| output.size > 0);
+    let mut regions: Vec<u32> = outputs.map(|output| region(output.rank, relro)).collect();
     regions.dedup();
     let loads = regions.iter().filter(|region| **region != UNLOADED_REGION).count();
     let protected = usize::from(regions.contains(&RELRO_REGION));
@@ -204,7 +215,7 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     if let Some(at) = table(Table::Property) {
         segments.push((elf::PT_GNU_PROPERTY, at, at));
     }
-    let is_tls = |output: &crate::layout::OutputSection<'_>| output.flags.has(Flags::TLS.and(Flags::ALLOC));
+    let is_tls = |output: &OutputSection<'_>| output.flags.has(Flags::TLS.and(Flags::ALLOC));
     if let (Some(first), Some(last)) = (outputs.iter().position(is_tls), outputs.iter().rposition(is_tls)) {
         segments.push((elf::PT_TLS, first, last));
     }
@@ -228,9 +239,8 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
 
 fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) -> Vec<Segment> {
     let cover = |kind, flags, first: usize, last: usize| {
+        let align = link.outputs[first..=last].iter().map(|output| output.align).max().unwrap_or(1);
         let (first, last) = (&link.outputs[first], &link.outputs[last]);
-        let outputs = link.outputs.iter().filter(|output| (first.address..=last.address).contains(&output.address));
-        let align = outputs.map(|output| output.align).max().unwrap_or(1);
         let file_end = if last.flags.has(Flags::ZERO) { last.offset } else { last.offset + last.file_size() };
         Segment {
             kind,

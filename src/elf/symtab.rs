@@ -6,10 +6,13 @@
 
 use object::elf;
 
-use super::dynamic;
+use super::{Table, dynamic, got};
 use crate::error::Error;
 use crate::link::{Link, over};
-use crate::model::{Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Visibility};
+use crate::model::{
+    Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
+};
+use crate::slots::SymbolRef;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// The number of input symbols that a part is made from, at most.
@@ -85,7 +88,7 @@ impl SymbolTable {
         }
         table.extra.0 = u32::try_from(end).unwrap_or(u32::MAX);
         for (id, global) in link.symbols.iter() {
-            if in_table(global) && global.mention.is_none() {
+            if in_table(link, global) && global.mention.is_none() {
                 table.extra.2.push((id, table.extra.0.saturating_add(table.extra.1.len() as u32)));
                 table.extra.1.extend_from_slice(global.name);
                 table.extra.1.push(0);
@@ -154,7 +157,7 @@ impl SymbolTable {
                 let hidden = matches!(part, Part::Hidden(..));
                 for id in (*first..*last).map(GlobalId) {
                     let global = link.symbols.get(id);
-                    if in_table(global) && is_hidden(global) == hidden {
+                    if in_table(link, global) && is_hidden(global) == hidden {
                         bytes.extend(global_symbol(link, id).encode(self.name(link, id)));
                     }
                 }
@@ -188,7 +191,7 @@ fn count(link: &Link<'_>, part: &Part) -> u32 {
         Part::Hidden(first, last) | Part::Globals(first, last) => {
             let hidden = matches!(part, Part::Hidden(..));
             let globals = (*first..*last).map(|id| link.symbols.get(GlobalId(id)));
-            globals.filter(|global| in_table(global) && is_hidden(global) == hidden).count()
+            globals.filter(|global| in_table(link, global) && is_hidden(global) == hidden).count()
         }
     };
     count as u32
@@ -213,8 +216,16 @@ fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
 }
 
 /// Whether a global symbol stands in `.symtab`: those that an object mentions and that mean something.
-fn in_table(global: &Global<'_>) -> bool {
-    global.flags.has(GlobalFlags::IN_OBJECT)
+fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let dropped = match global.definition {
+        Definition::Object(id, index) => {
+            let object = link.object(id);
+            object.symbol_section(&object.symbols[index as usize]).is_some_and(|section| !section.is_live())
+        }
+        _ => false,
+    };
+    !dropped
+        && global.flags.has(GlobalFlags::IN_OBJECT)
         && (global.is_defined_here() || global.visibility == Visibility::Default || global.dynamic_index != 0)
 }
 
@@ -243,8 +254,8 @@ fn info(binding: Binding, kind: SymbolKind) -> u8 {
 
 /// The section header index of an output section.
 fn header_index(output: u32) -> u16 {
-    // The plan has checked that all indices are below SHN_LORESERVE.
-    output as u16 + 1
+    // The plan has checked that all indices are below SHN_LORESERVE; what is in no section of the image is a number.
+    u16::try_from(output).map_or(elf::SHN_ABS.0, |number| number + 1)
 }
 
 fn local_symbol(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> Entry {
@@ -265,19 +276,31 @@ fn value(link: &Link<'_>, kind: SymbolKind, address: u64) -> u64 {
 /// The symbol table's entry of a global symbol.
 pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     let global = link.symbols.get(id);
-    let (section, size, other) = describe(link, global);
+    let (mut section, mut size, other) = describe(link, global);
     let binding = dynamic::binding(global);
     let kind = if global.is_defined_here() || global.kind == SymbolKind::Tls { global.kind } else { SymbolKind::None };
     let kind = if matches!(global.definition, Definition::Library(..)) { global.kind } else { kind };
     // The caller of an import does not care how the other library finds its code.
     let kind = if kind == SymbolKind::Ifunc && !global.is_defined_here() { SymbolKind::Function } else { kind };
-    let value = if global.is_defined_here() { value(link, global.kind, link.global_address(id)) } else { 0 };
+    let mut value = if global.is_defined_here() { value(link, global.kind, link.global_address(id)) } else { 0 };
+    let mut kind = kind;
+    if global.traits.has(Traits::PLT_ADDRESS) {
+        // To others, too, it is an ordinary function at this address.
+        let entries = link.elf.tables[Table::PltGot as usize].map_or(elf::SHN_UNDEF.0, header_index);
+        (kind, section, size) = (SymbolKind::Function, entries, 0);
+        value = got::entry_address(link, SymbolRef::Global(id));
+    }
     let visibility = match (binding, global.visibility) {
         (Binding::Local, _) => elf::STV_HIDDEN,
         (_, Visibility::Protected) => elf::STV_PROTECTED,
         _ => elf::STV_DEFAULT,
     };
     Entry { info: info(binding, kind), other: (other & !3) | visibility.0, section, value, size }
+}
+
+/// The size of what a symbol of an object stands for, in bytes.
+pub(crate) fn symbol_size(link: &Link<'_>, symbol: &Symbol) -> u64 {
+    symbol.global.get().map_or(symbol.size, |id| describe(link, link.symbols.get(id)).1)
 }
 
 /// Section index, size and `st_other` of a global symbol.
@@ -297,8 +320,20 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
             (header_index(link.elf.commons), size, 0)
         }
         Definition::Absolute(_) => (elf::SHN_ABS.0, 0, 0),
-        Definition::Anchor(anchor) => (anchor_section(link, anchor), 0, 0),
-        Definition::Alias(target, offset) => describe(link, link.symbols.get(link.symbols.root(target, offset).0)),
+        Definition::Anchor(anchor) => {
+            let table = match anchor {
+                Anchor::GotBase => super::table_output(link, Table::GotPlt),
+                Anchor::Dynamic => super::table_output(link, Table::Dynamic),
+                _ => None,
+            };
+            (anchor_section(link, anchor), table.map_or(0, |output| output.size), 0)
+        }
+        Definition::Alias(target, offset) => {
+            let (target, offset) = link.symbols.root(target, offset);
+            let (section, size, other) = describe(link, link.symbols.get(target));
+            // How far a place inside of something reaches is not known.
+            (section, if offset == 0 { size } else { 0 }, other)
+        }
     }
 }
 

@@ -136,14 +136,21 @@ impl Contents<'_, '_, '_> {
             if !self.same_place(a, b) {
                 return false;
             }
-        } else if !self.same_constant(constants[0], left, right) {
+        } else if !self.same_constant(stretch, constants[0], left, right) {
             return false;
         }
-        self.same_constant(constants[1], left, right)
+        self.same_constant(stretch, constants[1], left, right)
     }
 
-    /// A constant that differs must be a distance from the GOT (medium code model), or a thread-local offset.
-    fn same_constant(&mut self, (start, size): (usize, usize), left: &[u8], right: &[u8]) -> bool {
+    /// A constant that differs must be a distance from the GOT (medium code model), the GOT's distance from a place in the
+    /// function (large code model), or a thread-local offset.
+    fn same_constant(
+        &mut self,
+        stretch: Stretch<'_>,
+        (start, size): (usize, usize),
+        left: &[u8],
+        right: &[u8],
+    ) -> bool {
         let (a, b) = (&left[start..start + size], &right[start..start + size]);
         if a == b {
             return true;
@@ -152,6 +159,12 @@ impl Contents<'_, '_, '_> {
         if size == 8 {
             let bases = (self.reference.image.got_base(), self.ours.image.got_base());
             if let (Some(left), Some(right)) = bases {
+                // Where in the function the distance to the GOT counts from.
+                let from = left.wrapping_sub(stretch.reference).wrapping_add_signed(a.wrapping_neg());
+                if from < stretch.size && from == right.wrapping_sub(stretch.ours).wrapping_add_signed(b.wrapping_neg())
+                {
+                    return true;
+                }
                 let places = (left.wrapping_add_signed(a), right.wrapping_add_signed(b));
                 let inside = self.reference.image.section_at(places.0).is_some();
                 return inside && self.same_place(places.0, places.1);

@@ -157,8 +157,10 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
         if self.reference.image.got_base() == Some(reference) && self.ours.image.got_base() == Some(ours) {
             return true;
         }
-        let (Some(a), Some(b)) = (self.reference.image.section_at(reference), self.ours.image.section_at(ours)) else {
-            return false;
+        let sections = (self.reference.image.section_at(reference), self.ours.image.section_at(ours));
+        let (Some(a), Some(b)) = sections else {
+            // The file header, at the start of both images, is in no section.
+            return sections.0.is_none() && sections.1.is_none() && reference == ours && reference < 64;
         };
         if a.name.starts_with(".got") && b.name.starts_with(".got") {
             return self.same_slot(reference, ours);

@@ -1,0 +1,90 @@
+//! Bad input: a message on standard error, exit status 1, no output.
+
+use crate::support::Bench;
+
+#[test]
+fn objects_for_other_machines_are_named() {
+    let bench = Bench::new();
+    let good = bench.compile("gcc -O1", "good.c", "int probe(void) { return 0; }");
+    for (target, machine) in
+        [("aarch64-linux-gnu", "AArch64"), ("i386-linux-gnu", "i386"), ("riscv64-linux-gnu", "RISC-V")]
+    {
+        let other =
+            bench.compile(&format!("clang-19 --target={target} -O1"), "other.c", "int other(void) { return 0; }");
+        for inputs in [format!("{good} {other}"), format!("{other} {good}"), other.clone()] {
+            let said = bench.refuses(&inputs);
+            assert!(
+                said.contains("other.o") && said.to_lowercase().contains(&machine.to_lowercase()),
+                "{inputs}: {said}"
+            );
+        }
+        bench.must(&format!("llvm-ar-19 rcs libother.a {other}"));
+        let user = bench.compile("gcc -O1", "user.c", "extern int other(void); int probe(void) { return other(); }");
+        let said = bench.refuses(&format!("{user} libother.a"));
+        assert!(said.contains("libother.a(other.o)"), "{said}");
+    }
+}
+
+#[test]
+fn truncated_and_altered_objects_are_errors_never_images_of_garbage() {
+    let bench = Bench::new();
+    let object = bench.compile(
+        "g++ -O1 -g",
+        "whole.cc",
+        "struct S { ~S() {} }; static thread_local S s; int probe() { return (long)&s == 0; }",
+    );
+    let whole = bench.bytes(&object);
+    for part in 1..24 {
+        let size = whole.len() * part / 24;
+        bench.file("part.o", &whole[..size]);
+        let said = bench.refuses("part.o");
+        assert!(said.contains("part.o"), "{size}: {said}");
+    }
+    bench.must(&format!("ar rcs whole.a {object}"));
+    let archive = bench.bytes("whole.a");
+    for part in 1..12 {
+        bench.file("part.a", &archive[..archive.len() * part / 12]);
+        let said = bench.refuses("--whole-archive part.a");
+        assert!(said.contains("part.a"), "{part}: {said}");
+    }
+    bench.file("empty.o", "");
+    bench.file("text.o", "no object");
+    bench.file("archive.a", "!<arch>\n");
+    for name in ["empty.o", "text.o", "missing.o", "archive.a"] {
+        let said = bench.refuses(name);
+        assert!(said.contains(name) || name == "archive.a", "{said}");
+    }
+    let said = bench.refuses("whole.o -lnowhere -L/nonexistent");
+    assert!(said.contains("-lnowhere") && said.contains("/nonexistent"), "{said}");
+}
+
+#[test]
+fn what_needs_a_compiler_is_refused_by_name() {
+    let bench = Bench::new();
+    let gnu = bench.compile("gcc -O1 -flto", "gnu.c", "int gnu(void) { return 0; }");
+    let said = bench.refuses(&gnu);
+    assert!(said.contains("gnu.o") && said.contains("LTO"), "{said}");
+    let llvm = bench.compile("clang-19 -O1 -flto", "llvm.c", "int llvm(void) { return 0; }");
+    let said = bench.refuses(&llvm);
+    assert!(said.contains("llvm.o") && (said.contains("bitcode") || said.contains("LTO")), "{said}");
+    let relocatable = bench.compile("gcc -O1", "good.c", "int good(void) { return 0; }");
+    bench.must(&format!("ld -r -o joined.o {relocatable}"));
+    bench.link("joined.so", "joined.o").is_right("end\n");
+}
+
+/// References to a section of which another object's copy is taken.
+#[test]
+fn references_into_dropped_groups_are_named() {
+    let bench = Bench::new();
+    let source = |extra: &str| {
+        format!(
+            ".section .text.f,\"axG\",@progbits,f,comdat\n.weak f\nf: ret\nlocal: ret\n{extra}\n.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let one = bench.compile("gcc", "one.s", &source(""));
+    let two = bench.compile("gcc", "two.s", &source(".data\n.quad local"));
+    let said = bench.refuses(&format!("{one} {two}"));
+    assert!(said.contains("two.o:(.data+0x0)") && said.contains("group"), "{said}");
+    let two = bench.compile("gcc", "two.s", &source(".data\n.quad f"));
+    bench.link("groups.so", &format!("{one} {two}")).is_right("end\n");
+}

@@ -1,0 +1,68 @@
+//! Section groups: C++ inline functions and templates that several objects bring, of which one copy stays.
+
+use crate::support::Bench;
+
+const SHARED_CODE: &str = "
+#include <stdexcept>
+#include <string>
+#include <vector>
+extern \"C\" void tell(const char *);
+struct Witness { ~Witness() { tell(\"unwound\"); } };
+template <typename T> T twice(T x) { static T last; last = x; return x + last; }
+inline int checked(int x) {
+    Witness witness;
+    if (x < 0) throw std::runtime_error(\"negative\");
+    return x;
+}
+int first(int);
+int second(int);
+int *address_in_first();
+int *address_in_second();
+inline int *place() { static int value = 7; return &value; }
+";
+
+fn objects(bench: &Bench, compiler: &str, flags: &str) -> String {
+    bench.file("shared.h", SHARED_CODE);
+    let one = "#include \"shared.h\"
+        int first(int x) { return checked(x) + twice(x); }
+        int *address_in_first() { return place(); }";
+    let two = "#include \"shared.h\"
+        int second(int x) { return checked(x) + twice(x) + twice(2L); }
+        int *address_in_second() { return place(); }
+        int (*table[])(int) = { checked, twice<int> };";
+    let probe = "#include \"shared.h\"
+        extern int (*table[])(int);
+        extern \"C\" int probe() {
+            CHECK(first(1) == 3 && second(1) == 7);
+            CHECK(address_in_first() == address_in_second() && *place() == 7);
+            CHECK(table[0] == checked && table[1] == twice<int>);
+            try { second(-1); return __LINE__; }
+            catch (const std::exception &error) { CHECK(std::string(error.what()) == \"negative\"); }
+            return 0;
+        }";
+    let parts = [("one.cc", one), ("two.cc", two), ("three.cc", probe)];
+    parts.map(|(name, source)| bench.compile(&format!("{compiler} {flags}"), name, source)).join(" ")
+}
+
+pub(crate) const STANDARD: &str = "-L/usr/lib/gcc/x86_64-linux-gnu/12 -L/lib/x86_64-linux-gnu -lstdc++ -lgcc_s -lc";
+const PRINTED: &str = "unwound\nunwound\nunwound\nprobe 0\nend\n";
+
+#[test]
+fn copies_of_groups_go_and_exceptions_pass_through() {
+    for compiler in ["g++", "clang++-19"] {
+        for flags in ["-O0 -g", "-O1 -g", "-O2 -ffunction-sections -fdata-sections -g -gdwarf-4"] {
+            let bench = Bench::new();
+            let objects = objects(&bench, compiler, flags);
+            for options in ["", "--gc-sections", "-z now -Bsymbolic-functions"] {
+                let pair = bench.link("lib.so", &format!("{options} {objects} {STANDARD}"));
+                if options.contains("symbolic") {
+                    pair.means_the_same(&[pkgld_differ::rules::BOUND_AT_LINK_TIME]);
+                    pair.reads_clean();
+                    pair.prints("", PRINTED);
+                } else {
+                    pair.is_right(PRINTED);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Forms of inputs: archives, linker scripts, many sections, compact relocations, compressed debug information, notes.
+
+use crate::support::{Bench, reads_clean, succeeds, text};
+use crate::symbols::LIBC;
+
+const MAIN: &str = "extern int first(void); int probe(void) { CHECK(first() == 3); return 0; }";
+const CHAIN: [(&str, &str); 4] = [
+    ("first.c", "extern int second(void); int first(void) { return second() + 1; }"),
+    ("second.c", "extern int third(void); int second(void) { return third() + 1; }"),
+    ("third.c", "int third(void) { return 1; }"),
+    ("unused.c", "extern int nowhere(void); int unused(void) { return nowhere(); }"),
+];
+
+#[test]
+fn archives_of_all_makes_give_the_members_that_are_needed() {
+    let bench = Bench::new();
+    let main = bench.compile("gcc -O1", "main.c", MAIN);
+    let [first, second, third, unused] = CHAIN.map(|(name, source)| bench.compile("gcc -O1", name, source));
+    // A member name beyond the header's 16 bytes.
+    std::fs::copy(bench.path("second.o"), bench.path("second_with_a_name_that_does_not_fit.o")).unwrap();
+    let long = "second_with_a_name_that_does_not_fit.o";
+    let members = format!("{unused} {third} {long} {first}");
+    let makers = [
+        "ar rcs",
+        "ar rcS",
+        "ar rcsT",
+        "ar rcST",
+        "llvm-ar-19 --format=gnu rcs",
+        "llvm-ar-19 --format=gnu rcS",
+        "llvm-ar-19 --format=bsd rcs",
+        "llvm-ar-19 --format=bsd rcS",
+        "llvm-ar-19 --format=darwin rcs",
+        "llvm-ar-19 rcs --thin",
+    ];
+    for (number, maker) in makers.iter().enumerate() {
+        let archive = format!("lib{number}.a");
+        let line = match maker.strip_suffix(" --thin") {
+            Some(maker) => format!("{maker} --thin {archive} {members}"),
+            None => format!("{maker} {archive} {members}"),
+        };
+        bench.must(&line);
+        let ours = bench.ours(&format!("-shared -z defs --trace -o ours/archive.so {main} {archive}"));
+        assert!(ours.status.success(), "{maker}: {}", text(&ours.stderr));
+        let took = text(&ours.stdout);
+        assert!(took.contains("(first.o)") && took.contains(long) && !took.contains("unused.o"), "{maker}: {took}");
+        assert_eq!(bench.load("ours/archive.so"), "probe 0\nend\n", "{maker}");
+        // The reference linker does not look into archives without an index of Apple's kind, nor of none.
+        if maker.ends_with("rcs") && !maker.contains("darwin") {
+            bench.link("archive.so", &format!("-z defs {main} {archive}")).is_right("probe 0\nend\n");
+        }
+    }
+}
+
+#[test]
+fn members_may_stand_in_each_others_archives_and_before_who_needs_them() {
+    let bench = Bench::new();
+    let main = bench.compile("gcc -O1", "main.c", MAIN);
+    let [first, second, third, _] = CHAIN.map(|(name, source)| bench.compile("gcc -O1", name, source));
+    bench.must(&format!("ar rcs liba.a {first} {third}"));
+    bench.must(&format!("ar rcs libb.a {second}"));
+    for inputs in [
+        "main.o liba.a libb.a",
+        "liba.a libb.a main.o",
+        "--start-group libb.a liba.a --end-group main.o",
+        "main.o -L. -la -lb",
+    ] {
+        bench.link("chain.so", &format!("-z defs {inputs}")).is_right("probe 0\nend\n");
+    }
+    assert_eq!(main, "main.o");
+    // -u asks for a member that nobody else needs; a weak reference does not.
+    let alone = bench.compile(
+        "gcc -O1",
+        "alone.c",
+        "__attribute__((weak)) extern int first(void); int probe(void) { return first ? 1 : 0; }",
+    );
+    bench.link("weak.so", &format!("{alone} liba.a libb.a")).is_right("probe 0\nend\n");
+    bench.link("asked.so", &format!("-u first {alone} liba.a libb.a")).is_right("probe 1\nend\n");
+    bench
+        .link("asked.so", &format!("--undefined=third --whole-archive libb.a --no-whole-archive {alone} liba.a"))
+        .is_right("probe 0\nend\n");
+    // --exclude-libs hides what archives bring.
+    for (options, exported) in
+        [("", true), ("--exclude-libs=liba.a", false), ("--exclude-libs ALL", false), ("--exclude-libs libb.a", true)]
+    {
+        bench.link("excluded.so", &format!("{options} {main} liba.a libb.a")).is_right("probe 0\nend\n");
+        let symbols = bench.must("readelf -W --dyn-syms ours/excluded.so");
+        assert_eq!(symbols.contains(" first"), exported, "{options}: {symbols}");
+    }
+}
+
+#[test]
+fn scripts_in_libraries_place_are_followed() {
+    let bench = Bench::new();
+    bench.library("real", "", "int real(void) { return 5; }");
+    bench.library("spare", "", "int spare(void) { return 6; }");
+    let helper = bench.compile("gcc -O1", "helper.c", "int helper(void) { return 7; }");
+    bench.must(&format!("ar rcs libhelper.a {helper}"));
+    bench.file("libboth.so", "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( libreal.so libhelper.a AS_NEEDED ( libspare.so ) )\n");
+    let source =
+        "extern int real(void), helper(void); int probe(void) { CHECK(real() == 5 && helper() == 7); return 0; }";
+    let object = bench.compile("gcc -O1", "user.c", source);
+    bench.link("script.so", &format!("-z defs {object} -L. -lboth")).is_right("probe 0\nend\n");
+    // The system's own: libc.so, libgcc_s.so.
+    let gcc = bench.must("gcc -print-file-name=libgcc_s.so");
+    let directory = std::path::Path::new(gcc.trim()).parent().unwrap().display().to_string();
+    let source = "#include <stdlib.h>\n#include <sys/stat.h>
+        extern void *_Unwind_FindEnclosingFunction(void *);
+        int probe(void) { struct stat s; CHECK(!stat(\"/\", &s) && _Unwind_FindEnclosingFunction((char *)probe + 1) == (void *)probe); return 0; }";
+    let object = bench.compile("gcc -O1", "system.c", source);
+    bench
+        .link("system.so", &format!("-z defs {object} -L{directory} -L/usr/lib/x86_64-linux-gnu -lgcc_s -lc"))
+        .is_right("probe 0\nend\n");
+    let dynamic = bench.must("readelf -Wd ours/system.so");
+    assert!(dynamic.contains("[libgcc_s.so.1]") && dynamic.contains("[libc.so.6]"), "{dynamic}");
+}
+
+/// More sections than 16 bits of a symbol's section index hold: SHN_XINDEX and SHT_SYMTAB_SHNDX.
+#[test]
+fn more_sections_than_sixteen_bits() {
+    let bench = Bench::new();
+    let count = 66_000;
+    let mut source = String::new();
+    for number in 0..count {
+        source += &format!(".section .data.s{number},\"aw\",@progbits\nv{number}: .long {number}\n");
+    }
+    source += &format!(
+        ".text\n.globl probe\n.type probe,@function\nprobe: movl v{last}(%rip), %eax\nsubl $({last} - 3), %eax\nsubl v3(%rip), %eax\nret\n.size probe, .-probe\n.data\n.globl table\ntable: .quad v0, v65300, v{last}\n.section .note.GNU-stack,\"\",@progbits\n",
+        last = count - 1
+    );
+    let object = bench.compile("gcc", "many.s", &source);
+    let pair = bench.link("many.so", &object);
+    pair.prints("", "probe 0\nend\n");
+    pair.reads_clean();
+}
+
+/// Compact relocations (SHT_CREL), which LLVM's assembler writes on request.
+#[test]
+fn compact_relocations() {
+    let bench = Bench::new();
+    let source = "extern int snprintf(char *, unsigned long, const char *, ...);
+        static int values[1000]; int *pointers[] = { values, values + 5, values + 999 };
+        static int helper(int x) { return x * 3; } int (*functions[])(int) = { helper };
+        int probe(void) {
+            char text[8];
+            CHECK(snprintf(text, 8, \"%d\", functions[0](7)) == 2 && text[0] == '2' && text[1] == '1');
+            CHECK(pointers[2] - pointers[0] == 999 && pointers[1] == values + 5);
+            return 0;
+        }";
+    let plain = bench.compile("clang-19 -O1 -g", "plain.c", source);
+    bench.link("plain.so", &format!("{plain} {LIBC}")).is_right("probe 0\nend\n");
+    let ordinary = bench.bytes("ours/plain.so");
+    bench.must("clang-19 -O1 -g -fPIC -S -o crel.s plain.c");
+    bench.must("llvm-mc-19 -triple=x86_64-linux-gnu -filetype=obj --crel -o plain.o crel.s");
+    let sections = bench.must("llvm-readelf-19 -SW plain.o");
+    assert!(sections.contains("CREL"), "{sections}");
+    succeeds(&bench.ours(&format!("-shared -o ours/crel.so plain.o {LIBC}")));
+    reads_clean(&bench, "ours/crel.so");
+    assert_eq!(bench.load("ours/crel.so"), "probe 0\nend\n");
+    assert_eq!(bench.load("ours/plain.so"), "probe 0\nend\n");
+    // The same image, apart from what the assembler writes elsewhere.
+    assert_eq!(bench.bytes("ours/crel.so").len(), ordinary.len());
+}
+
+#[test]
+fn compressed_debug_sections_are_read() {
+    let bench = Bench::new();
+    let source = "static int helper(int x) { return x * 3; } int probe(void) { return helper(7) - 21; }";
+    for compression in ["-gz=zlib", "-gz=zstd"] {
+        let padding: String =
+            (0..200).map(|number| format!("int function_{number}(int x) {{ return x + {number}; }}\n")).collect();
+        let object =
+            bench.compile(&format!("clang-19 -O0 -g {compression}"), "debug.c", &format!("{source}\n{padding}"));
+        let flags = bench.must(&format!("readelf -SW {object}"));
+        assert!(flags.lines().any(|line| line.contains(".debug_info") && line.contains(" C ")), "{flags}");
+        let pair = bench.link("debug.so", &object);
+        pair.is_right("probe 0\nend\n");
+        let lines = bench.must("llvm-dwarfdump-19 --verify ours/debug.so");
+        assert!(lines.contains("No errors"), "{lines}");
+        let lines = bench.must("readelf --debug-dump=decodedline ours/debug.so");
+        assert!(lines.contains("debug.c"), "{lines}");
+    }
+}
+
+#[test]
+fn control_flow_protection_holds_if_all_objects_have_it() {
+    let bench = Bench::new();
+    let source = "extern int atoi(const char *), abs(int); extern void qsort(void *, unsigned long, unsigned long, int (*)(const void *, const void *));
+        static int less(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+        int (*pointer)(int) = abs;
+        int probe(void) {
+            int all[] = { 3, 1, 2 };
+            qsort(all, 3, sizeof(int), less);
+            CHECK(all[0] == 1 && all[2] == 3 && abs(-4) == 4 && atoi(\"12\") == 12 && pointer == abs);
+            return 0;
+        }";
+    let protected = bench.compile("gcc -O1 -fcf-protection=full", "full.c", source);
+    let also = bench.compile("clang-19 -O1 -fcf-protection=full", "also.c", "int also(void) { return 1; }");
+    let branch = bench.compile("gcc -O1 -fcf-protection=branch", "branch.c", "int branch(void) { return 2; }");
+    let none = bench.compile("gcc -O1 -fcf-protection=none", "none.c", "int none(void) { return 3; }");
+    for (objects, wanted) in [
+        (format!("{protected} {also}"), "x86 feature: IBT, SHSTK"),
+        (format!("{protected} {branch}"), "x86 feature: IBT\n"),
+        (format!("{protected} {none}"), ""),
+    ] {
+        for options in ["", "-z now"] {
+            let pair = bench.link("cet.so", &format!("{options} {objects} {LIBC}"));
+            pair.is_right("probe 0\nend\n");
+            pair.prints("-l", "probe 0\nend\n");
+            let notes = bench.must("readelf -nW ours/cet.so");
+            assert_eq!(notes.contains("x86 feature:"), !wanted.is_empty(), "{objects}: {notes}");
+            assert!(notes.contains(wanted), "{objects}: {notes}");
+            let code = bench.must("llvm-objdump-19 -d -j .plt -j .plt.sec -j .plt.got ours/cet.so");
+            assert_eq!(code.contains("endbr64"), wanted.contains("IBT"), "{code}");
+        }
+    }
+}
+
+#[test]
+fn a_compilers_signature_stands_once_and_an_executable_stack_is_asked_for() {
+    let bench = Bench::new();
+    let one = bench.compile("gcc -O1", "one.c", "int probe(void) { return 0; }");
+    let two = bench.compile("gcc -O1", "two.c", "int two(void) { return 0; }");
+    let three = bench.compile("clang-19 -O1", "three.c", "int three(void) { return 0; }");
+    bench.link("comment.so", &format!("{one} {two} {three}")).is_right("probe 0\nend\n");
+    let comments = bench.must("readelf -p .comment ours/comment.so");
+    assert_eq!(comments.matches("GCC:").count(), 1, "{comments}");
+    assert_eq!(comments.matches("clang version").count(), 1, "{comments}");
+
+    let stack = |library: &str| {
+        let segments = bench.must(&format!("readelf -lW {library}"));
+        let line = segments.lines().find(|line| line.contains("GNU_STACK")).unwrap().to_owned();
+        line.contains("RWE")
+    };
+    assert!(!stack("ours/comment.so"));
+    // An object without a note says nothing.
+    let silent = bench.compile("gcc", "silent.s", ".globl silent\nsilent: ret\n");
+    succeeds(&bench.ours(&format!("-shared -o ours/silent.so {one} {silent}")));
+    assert!(!stack("ours/silent.so"));
+    let asks = bench.compile("gcc", "asks.s", ".section .note.GNU-stack,\"x\",@progbits\n.text\nnop\n");
+    succeeds(&bench.ours(&format!("-shared -o ours/asks.so {one} {asks}")));
+    assert!(stack("ours/asks.so"));
+    succeeds(&bench.ours(&format!("-shared -z noexecstack -o ours/asks.so {one} {asks}")));
+    assert!(!stack("ours/asks.so"));
+    succeeds(&bench.ours(&format!("-shared -z execstack -o ours/asks.so {one}")));
+    assert!(stack("ours/asks.so"));
+}
+
+#[test]
+fn merged_strings_and_constants_keep_their_contents() {
+    let bench = Bench::new();
+    let one = "const char *one_text(void) { return \"shared text\"; } const char *one_tail(void) { return \"text\"; }
+        double one_number(double x) { return x * 3.25; } const unsigned short *one_wide(void) { return u\"wide\"; }";
+    let two = "#include <string.h>
+        extern const char *one_text(void), *one_tail(void); extern double one_number(double); extern const unsigned short *one_wide(void);
+        static const char *const table[] = { \"shared text\", \"text\", \"\", \"other\" };
+        int probe(void) {
+            CHECK(!strcmp(one_text(), table[0]) && !strcmp(one_tail(), table[1]) && !*table[2] && !strcmp(table[3], \"other\"));
+            CHECK(one_number(2.0) == 6.5 && one_wide()[0] == 'w' && one_wide()[4] == 0);
+            return 0;
+        }";
+    for compiler in ["gcc -O1", "clang-19 -O2", "gcc -O0 -fdata-sections"] {
+        let objects =
+            [("one.c", one), ("two.c", two)].map(|(name, source)| bench.compile(compiler, name, source)).join(" ");
+        bench.link("merge.so", &format!("{objects} {LIBC}")).is_right("probe 0\nend\n");
+    }
+}

@@ -1,0 +1,15 @@
+//! General ELF: what objects of every compiler, the C runtime's start files, drivers and archives bring.
+//!
+//! Each test compiles small sources, links them with the program and with a reference linker, compares the two by meaning,
+//! has other readers look at the result, and runs it.
+
+mod drivers;
+mod errors;
+mod groups;
+mod ifunc;
+mod inputs;
+mod relocations;
+mod startup;
+mod support;
+mod symbols;
+mod tls;

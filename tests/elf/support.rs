@@ -1,0 +1,251 @@
+//! A bench: a directory in which sources are compiled, linked by the program and by a reference linker, compared and run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use pkgld_differ::compare::compare;
+use pkgld_differ::image::Image;
+use pkgld_differ::rules::{self, Rule};
+
+/// The first line of every C and C++ fixture: a check that fails makes the probe return its line.
+const CHECK: &str = "#define CHECK(x) do { if (!(x)) return __LINE__; } while (0)\n";
+
+/// Differences from the reference linker that are of its own making, in every link.
+const ALWAYS: &[Rule] = &[
+    rules::ASSEMBLER_LOCALS,
+    rules::LINKER_SYMBOLS,
+    rules::PLT_FRAMES,
+    rules::RELRO_EXTENT,
+    rules::BOOKKEEPING_ENTRIES,
+    rules::GNU_OS_ABI,
+];
+
+/// What eu-elflint says of images that are as they should be, each with the reason.
+const LINT_ALLOWED: &[(&str, &str)] = &[
+    (
+        "contains invalid processor-specific flag(s) 0x10000000",
+        "SHF_X86_64_LARGE of the psABI, which the tool does not know",
+    ),
+    (
+        "not fully contained in segment of program header entry",
+        "the tool looks for zero-filled sections by file offset, where the protected segment's last page in memory overlaps",
+    ),
+    ("thread-local data sections address not zero", "no TLS section has address 0 in a shared library; LLD's neither"),
+    ("(__ehdr_start): st_value out of bounds", "the file header is in no section; LLD puts the symbol there, too"),
+    ("(__dso_handle): st_value out of bounds", "the image's start is in no section"),
+    (
+        "symbol in dynamic symbol table with non-default visibility",
+        "protected symbols are exported: gABI, Symbol Table",
+    ),
+];
+
+/// The reference linker: part of every Rust toolchain.
+pub(crate) fn reference_linker() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().expect("rustc");
+        let sysroot = String::from_utf8(sysroot.stdout).unwrap();
+        Path::new(sysroot.trim()).join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld")
+    })
+}
+
+/// The program that loads libraries and calls their probes.
+fn driver() -> &'static Path {
+    static DRIVER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = DRIVER.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("driver");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/fixtures/driver.c");
+        let built = Command::new("gcc").args(["-O1", "-rdynamic", "-o"]).args([&path, &source]).arg("-ldl").output();
+        succeeds(&built.expect("gcc (Debian package gcc)"));
+        (directory, path)
+    });
+    path
+}
+
+/// What bytes say.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Fails with what a program said if it failed.
+#[track_caller]
+pub(crate) fn succeeds(output: &Output) {
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+/// A directory to work in.
+pub(crate) struct Bench {
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("ours")).unwrap();
+        fs::create_dir(directory.path().join("lld")).unwrap();
+        Self { directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Puts a file there.
+    pub(crate) fn file(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    /// The bytes of a file there.
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Runs a command line, split at spaces, in the directory.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        let mut words = line.split_whitespace();
+        let program = words.next().unwrap();
+        let mut command = Command::new(program);
+        command.current_dir(self.directory.path()).env("LC_ALL", "C").env("LD_LIBRARY_PATH", ".").args(words);
+        command.output().unwrap_or_else(|error| panic!("{program}: {error}; tests/install installs it"))
+    }
+
+    /// Runs a command line that must succeed; returns its standard output.
+    #[track_caller]
+    pub(crate) fn must(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}\n{}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Compiles C, C++ (`.cc`) or assembly (`.s`, `.S`) to an object file with position-independent code; returns its name.
+    #[track_caller]
+    pub(crate) fn compile(&self, compiler: &str, name: &str, source: &str) -> String {
+        let check = if name.ends_with(".s") || name.ends_with(".S") { "" } else { CHECK };
+        self.file(name, format!("{check}#line 1\n{source}").trim_start_matches("#line 1\n"));
+        let object = format!("{}.o", name.split_once('.').map_or(name, |(stem, _)| stem));
+        self.must(&format!("{compiler} -fPIC -c -o {object} {name}"));
+        object
+    }
+
+    /// Links a library of the fixture's surroundings, which is not under test, with the compiler's own linker.
+    #[track_caller]
+    pub(crate) fn library(&self, name: &str, flags: &str, source: &str) {
+        let object = self.compile("gcc -O1", &format!("{name}.c"), source);
+        self.must(&format!("gcc -shared -o lib{name}.so -Wl,-soname,lib{name}.so {object} {flags}"));
+    }
+
+    /// Runs the program.
+    pub(crate) fn ours(&self, arguments: &str) -> Output {
+        self.run(&format!("{} -flavor gnu {arguments}", env!("CARGO_BIN_EXE_pkgld")))
+    }
+
+    /// Links a shared library with the program, as `ours/NAME`, and with the reference linker, as `lld/NAME`.
+    #[track_caller]
+    pub(crate) fn link(&self, name: &str, arguments: &str) -> Pair<'_> {
+        let ours = self.ours(&format!("-shared -o ours/{name} {arguments}"));
+        assert!(ours.status.success(), "pkgld: {arguments}\n{}", text(&ours.stderr));
+        let lld = reference_linker().display();
+        self.must(&format!("{lld} -flavor gnu --eh-frame-hdr -shared -o lld/{name} {arguments}"));
+        Pair { bench: self, name: name.to_owned(), arguments: arguments.to_owned() }
+    }
+
+    /// What the program says when it refuses a link: exit status 1, and no output.
+    #[track_caller]
+    pub(crate) fn refuses(&self, arguments: &str) -> String {
+        let output = self.ours(&format!("-shared -o ours/refused.so {arguments}"));
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {said}");
+        assert_eq!(text(&output.stdout), "");
+        assert!(said.starts_with("pkgld: error: "), "{said}");
+        assert!(!self.path("ours/refused.so").exists());
+        said
+    }
+
+    /// Loads libraries and calls their probes; what the driver prints. Arguments as in `fixtures/driver.c`.
+    #[track_caller]
+    pub(crate) fn load(&self, arguments: &str) -> String {
+        let output = self.run(&format!("{} {arguments}", driver().display()));
+        assert!(
+            output.status.code().is_some(),
+            "{arguments}: killed: {:?}\n{}{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+}
+
+/// A library linked by the program and by the reference linker.
+pub(crate) struct Pair<'b> {
+    bench: &'b Bench,
+    name: String,
+    arguments: String,
+}
+
+impl Pair<'_> {
+    /// The program's library, relative to the bench.
+    pub(crate) fn ours(&self) -> String {
+        format!("ours/{}", self.name)
+    }
+
+    /// Checks that both mean the same, that readers of all makes are content with ours, and that both do the same when
+    /// loaded: what the driver prints is `expected`.
+    #[track_caller]
+    pub(crate) fn is_right(&self, expected: &str) {
+        self.means_the_same(&[]);
+        self.reads_clean();
+        self.prints("", expected);
+    }
+
+    /// Checks that both mean the same, apart from what the rules allow.
+    #[track_caller]
+    pub(crate) fn means_the_same(&self, more: &[Rule]) {
+        let ours = self.bench.bytes(&self.ours());
+        let lld = self.bench.bytes(&format!("lld/{}", self.name));
+        let (lld, ours) = (Image::parse(&lld).unwrap(), Image::parse(&ours).unwrap());
+        let report = compare(&lld, &ours, None, &[ALWAYS, more].concat());
+        assert!(report.is_equal(), "{}\n{report}", self.arguments);
+    }
+
+    /// Loads both, with flags of the driver and libraries in front; the driver must print `expected` for each.
+    #[track_caller]
+    pub(crate) fn prints(&self, before: &str, expected: &str) {
+        for from in ["lld", "ours"] {
+            let printed = self.bench.load(&format!("{before} {from}/{}", self.name));
+            assert_eq!(printed, expected, "{from}: {}", self.arguments);
+        }
+    }
+
+    /// Checks that readelf, llvm-readelf and eu-elflint find nothing to complain about.
+    #[track_caller]
+    pub(crate) fn reads_clean(&self) {
+        reads_clean(self.bench, &self.ours());
+    }
+}
+
+/// Checks that readelf, llvm-readelf and eu-elflint find nothing to complain about in a library.
+#[track_caller]
+pub(crate) fn reads_clean(bench: &Bench, library: &str) {
+    for reader in ["readelf -aW", "llvm-readelf-19 -a"] {
+        let output = bench.run(&format!("{reader} {library}"));
+        let said = text(&output.stderr);
+        let complains =
+            |line: &&str| line.contains("Warning") || line.contains("warning:") || line.contains("<corrupt");
+        let printed = text(&output.stdout);
+        let faults: Vec<&str> = printed.lines().filter(complains).collect();
+        assert!(output.status.success() && said.is_empty() && faults.is_empty(), "{reader}: {said}{faults:?}");
+    }
+    let output = bench.run(&format!("eu-elflint {library}"));
+    let said = text(&output.stdout);
+    let fault = |line: &&str| {
+        // Offsets in the TLS block, which is what st_value is here, are taken for addresses.
+        let thread_local = line.contains(" referenced section [") && line.contains("'.tbss'");
+        *line != "No errors" && !thread_local && !LINT_ALLOWED.iter().any(|(allowed, _)| line.contains(allowed))
+    };
+    let faults: Vec<&str> = said.lines().filter(fault).collect();
+    assert!(faults.is_empty(), "eu-elflint {library}:\n{}", faults.join("\n"));
+}

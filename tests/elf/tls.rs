@@ -1,0 +1,140 @@
+//! Thread-local storage: every model, local and global, in the image and in another library.
+
+use crate::support::Bench;
+use crate::symbols::LIBC;
+
+const OTHER: &str = "
+    __thread int foreign = 5; __thread char padding[3]; __thread long foreign_zero;
+    int *foreign_here(void) { return &foreign; }";
+
+const VARIABLES: &str = "
+    #ifndef STRICT
+    #define STRICT 256
+    #endif
+    __thread int exported = 11;
+    __thread int hidden __attribute__((visibility(\"hidden\"))) = 12;
+    static __thread int local = 13;
+    static __thread int second_local = 14;
+    __thread char odd = 15;
+    __thread long zero;
+    static __thread long local_zero;
+    __thread struct { char bytes[64]; } aligned __attribute__((aligned(STRICT)));
+    static __thread struct { char bytes[64]; } aligned_data __attribute__((aligned(STRICT / 2))) = { { 1, 2, 3 } };
+    extern __thread int foreign; extern __thread long foreign_zero; extern int *foreign_here(void);
+    extern __thread int elsewhere; extern int *elsewhere_here(void);
+    extern __thread int absent __attribute__((weak));
+    static int look(int add) {
+        CHECK(exported == 11 + add && hidden == 12 + add && local == 13 + add && second_local == 14 + add);
+        CHECK(odd == 15 + add && zero == add && local_zero == add);
+        CHECK((unsigned long)&aligned % STRICT == 0 && (unsigned long)&aligned_data % (STRICT / 2) == 0);
+        CHECK(aligned.bytes[0] == add && aligned_data.bytes[1] == 2 + add);
+        CHECK(foreign == 5 + add && foreign_zero == add && &foreign == foreign_here());
+        CHECK(elsewhere == 21 + add && &elsewhere == elsewhere_here());
+        return 0;
+    }
+    static void change(void) {
+        exported++; hidden++; local++; second_local++; odd++; zero++; local_zero++; aligned.bytes[0]++;
+        aligned_data.bytes[1]++; foreign++; foreign_zero++; elsewhere++;
+    }";
+
+const PROBE: &str = "
+    #include <pthread.h>
+    #include <stdint.h>
+    static void *in_thread(void *unused) {
+        (void)unused;
+        int line = look(0);
+        if (!line) { change(); line = look(1); }
+        return (void *)(intptr_t)line;
+    }
+    int probe(void) {
+        int line = look(0);
+        if (line) return line;
+        change();
+        line = look(1);
+        if (line) return line;
+        for (int i = 0; i < 3; i++) {
+            pthread_t thread;
+            void *result;
+            CHECK(!pthread_create(&thread, 0, in_thread, 0) && !pthread_join(thread, &result));
+            if (result) return (int)(intptr_t)result;
+        }
+        return look(1);
+    }";
+
+const ELSEWHERE: &str = "__thread int elsewhere __attribute__((visibility(\"hidden\"))) = 21;
+    int *elsewhere_here(void) { return &elsewhere; }";
+
+fn check(compiler: &str) {
+    let bench = Bench::new();
+    bench.library("other", "", OTHER);
+    let user = bench.compile(compiler, "user.c", &format!("{VARIABLES}{PROBE}"));
+    let elsewhere = bench.compile(compiler, "elsewhere.c", ELSEWHERE);
+    for options in ["", "-z now", "-Bsymbolic", "--gc-sections", "--pack-dyn-relocs=relr"] {
+        for objects in [format!("{user} {elsewhere}"), format!("{elsewhere} {user}")] {
+            let pair = bench.link("tls.so", &format!("{options} {objects} -L. -lother {LIBC}"));
+            pair.is_right("probe 0\nend\n");
+            pair.prints("-l", "probe 0\nend\n");
+        }
+    }
+}
+
+#[test]
+fn dynamic_models() {
+    for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt", "gcc -O1 -ftls-model=local-dynamic"] {
+        check(compiler);
+    }
+}
+
+#[test]
+fn descriptors() {
+    for compiler in
+        ["gcc -O1 -mtls-dialect=gnu2", "clang-19 -O1 -mtls-dialect=gnu2", "gcc -O2 -fno-plt -mtls-dialect=gnu2"]
+    {
+        check(compiler);
+    }
+}
+
+#[test]
+fn initial_exec() {
+    for compiler in ["gcc -O1 -ftls-model=initial-exec", "clang-19 -O1 -ftls-model=initial-exec"] {
+        // What is left of static TLS space is little.
+        check(&format!("{compiler} -DSTRICT=16"));
+        let bench = Bench::new();
+        let object = bench.compile(compiler, "small.c", "__thread int x = 3; int probe(void) { return x - 3; }");
+        bench.link("small.so", &object).is_right("probe 0\nend\n");
+        let dynamic = bench.must("readelf -Wd ours/small.so");
+        assert!(dynamic.contains("STATIC_TLS"), "{dynamic}");
+    }
+}
+
+#[test]
+fn large_code_model() {
+    check("gcc -O1 -mcmodel=large");
+}
+
+#[test]
+fn local_exec_is_for_executables() {
+    let bench = Bench::new();
+    for compiler in ["gcc -O1 -fno-pic -fno-pie -ftls-model=local-exec", "clang-19 -O1 -ftls-model=local-exec"] {
+        let compiler = compiler.to_owned();
+        bench.file("exec.c", "__thread int x = 3; int probe(void) { return x - 3; }");
+        bench.must(&format!("{compiler} -c -o exec.o exec.c"));
+        let said = bench.refuses("exec.o");
+        assert!(said.contains("R_X86_64_TPOFF32 against 'x'") && said.contains("local-exec"), "{said}");
+        assert!(said.contains("-fPIC"), "{said}");
+    }
+}
+
+/// Both kinds of reference to one symbol must agree that it is thread-local.
+#[test]
+fn a_thread_local_symbol_is_used_as_one() {
+    let bench = Bench::new();
+    let one = bench.compile("gcc -O1", "one.c", "__thread int x = 3;");
+    let two = bench.compile("gcc -O1", "two.c", "extern int x; int probe(void) { return x; }");
+    let said = bench.refuses(&format!("{one} {two}"));
+    assert!(said.contains("'x'") && said.contains("thread-local"), "{said}");
+    let one = bench.compile("gcc -O1", "one.c", "int x = 3;");
+    let two = bench.compile("gcc -O1", "two.c", "extern __thread int x; int probe(void) { return x; }");
+    let said = bench.refuses(&format!("{one} {two} --Bsymbolic"));
+    assert!(said.contains("'x'") && said.contains("thread-local"), "{said}");
+}
