@@ -72,14 +72,14 @@ mod unwind;
 mod workers;
 
 pub use error::{Error, Errors, Place, Result};
-pub use image::Image;
+pub use image::{Companion, Image};
 pub use input::{Input, Inputs, Mode, Source};
 pub use link::link;
 pub use options::{
     Arch, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os, Strip,
     SymbolValue, Symbolic, Target, Undefined,
 };
-pub use report::{Counts, Report};
+pub use report::{Counts, DebugFile, Report};
 
 /// The README's examples, so that they are compiled.
 #[cfg(doctest)]

@@ -263,7 +263,11 @@ pub struct ElfOptions {
     pub max_page_size: Option<u64>,
     /// Compress debug sections (`--compress-debug-sections`).
     pub compress_debug: Option<DebugCompression>,
-    /// Move debug sections and `.symtab` into a companion file, found by `.gnu_debuglink` (`--separate-debug-file`).
+    /// Move debug sections and `.symtab` into a companion file ([`Image::companion`](crate::Image::companion)) of this path
+    /// (`--separate-debug-file`).
+    ///
+    /// The image refers to it by its file name; the directory shows in neither. Debuggers and Julia's stack traces look
+    /// for a file of that name beside the image, in `.debug` there, and in the image's directory below `/usr/lib/debug`.
     pub separate_debug_file: Option<PathBuf>,
 }
 
@@ -296,7 +300,8 @@ impl Options {
     /// Checks what the types leave open.
     ///
     /// # Errors
-    /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes.
+    /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes; a
+    /// companion without a file name, or with nothing in it because all was to be left out.
     pub fn validate(&self) -> Result<()> {
         if let Some(size) = self.elf.max_page_size
             && (!size.is_power_of_two() || !(4096..=1 << 30).contains(&size))
@@ -309,6 +314,17 @@ impl Options {
         {
             let what = format!("--build-id: {} bytes given, 1 to 64 are allowed", bytes.len());
             return Err(Error::Options(what).into());
+        }
+        if let Some(path) = &self.elf.separate_debug_file {
+            let problem = match path.file_name() {
+                _ if self.strip != Strip::None => "--strip-debug and --strip-all leave nothing to move; leave them out",
+                None => "a file name is needed",
+                Some(name) if name.as_encoded_bytes().contains(&0) => "name with a NUL byte",
+                Some(_) => "",
+            };
+            if !problem.is_empty() {
+                return Err(Error::Options(format!("--separate-debug-file: {problem}")).into());
+            }
         }
         let names = [&self.elf.init, &self.elf.fini].into_iter();
         let names =

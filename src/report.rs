@@ -25,10 +25,26 @@ pub struct Report {
     pub counts: Counts,
     /// The passes in order, with the wall-clock time each took.
     pub phases: Vec<(&'static str, Duration)>,
+    /// The companion that has the image's debug information, if
+    /// [`ElfOptions::separate_debug_file`](crate::ElfOptions::separate_debug_file) asked for it.
+    pub debug_file: Option<DebugFile>,
     /// Things that are allowed and probably not wanted.
     pub warnings: Vec<String>,
     /// The link map, if [`Options::map`](crate::Options::map) asked for it.
     pub map: Option<String>,
+}
+
+/// A file with debug information beside the image: [`Image::companion`](crate::Image::companion).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DebugFile {
+    /// The name by which the image refers to it, without a directory.
+    pub name: String,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// CRC-32 (IEEE 802.3) of all its bytes, as the image states it in `.gnu_debuglink`; `None` before the image or the
+    /// companion has been produced.
+    pub crc32: Option<u32>,
 }
 
 /// Counts of what was linked.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::flag::Given;
 use super::problem::Problem;
-use crate::{Input, Mode, Options, Source, Strip, Symbolic, Undefined};
+use crate::{Input, Mode, Options, Source, Symbolic, Undefined};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -181,10 +181,6 @@ impl Reading {
             let mut name = output.clone().into_os_string();
             name.push(".dbg");
             self.options.elf.separate_debug_file = Some(name.into());
-        }
-        if self.options.elf.separate_debug_file.is_some() && self.options.strip != Strip::None {
-            let what = "--separate-debug-file: --strip-debug and --strip-all leave nothing to move; leave them out";
-            problems.push(Problem::Options(what.to_owned()));
         }
         self.options.undefined = match (self.report_undefined, self.undefined_warns) {
             (false, _) => Undefined::Allow,

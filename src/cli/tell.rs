@@ -39,6 +39,10 @@ pub(super) fn verbose(report: &Report, link: &Link, console: &mut Console<'_>) {
     for (phase, time) in &report.phases {
         console.err(format_args!("pkgld: time: {phase}: {:.3} ms", time.as_secs_f64() * 1e3));
     }
+    if let Some(file) = &report.debug_file {
+        let crc = file.crc32.map(|crc| format!(", CRC-32 0x{crc:08x}")).unwrap_or_default();
+        console.err(format_args!("pkgld: debug file: {}: {} bytes{crc}", file.name, file.size));
+    }
     let crc = report.crc32c.map(|crc| format!(", CRC-32C 0x{crc:08x}")).unwrap_or_default();
     console.err(format_args!("pkgld: output: {}: {} bytes{crc}", link.output.display(), report.size));
 }

@@ -1,20 +1,23 @@
 //! The plan of the file: which bytes come from where.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use object::elf;
 
 use super::parse::SHF_X86_64_LARGE;
-use super::plan::{NOT_LOADED, build_id_size};
-use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE};
+use super::companion::{self, CHECKSUM_SIZE};
+use super::plan::{NOT_LOADED, build_id_size, is_moved};
+use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment};
 use super::{Table, frames, got, table_output};
 use crate::arch::x86_64;
 use crate::error::Result;
-use crate::image::{Extent, Image, Source};
+use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{SectionFlags as Flags, SymbolSection, Traits};
 use crate::options::{BuildId, Os};
+use crate::report::DebugFile;
 use crate::slots::SymbolRef;
 use crate::unwind::join::Joined;
 
@@ -31,32 +34,80 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.elf.frame_table = frames::table(&link)?;
     link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
 
-    let mut extents = vec![Extent { offset: 0, size: headers_size(&link), source: Source::Owned(headers(&link)) }];
-    let packed = std::mem::take(&mut link.elf.packed);
-    for (number, output) in link.outputs.iter().enumerate() {
-        if !packed.contains_key(&number) {
-            emit_section(&link, output, &mut extents);
+    let mut packed = std::mem::take(&mut link.elf.packed);
+    let identity = identity(&link);
+    let placed = (0..link.outputs.len()).filter(|number| !is_moved(link.options, link.outputs[*number].rank));
+    let placed: Vec<Placed> = placed
+        .map(|number| Placed { number, kind: link.outputs[number].kind, offset: link.outputs[number].offset })
+        .collect();
+    let place = FilePlace { segments: &link.elf.segments, sections: &placed, headers: link.elf.section_headers };
+    let checksum = table_output(&link, Table::DebugLink).map(|output| output.offset + output.size - CHECKSUM_SIZE);
+    let plan = file_plan(&link, &place, &mut packed, Checksum::Castagnoli)
+        .with_identity(identity)
+        .with_companion_checksum(checksum);
+    let companion = match companion::place(&link)? {
+        Some((segments, sections, headers)) => {
+            let place = FilePlace { segments: &segments, sections: &sections, headers };
+            Some(file_plan(&link, &place, &mut packed, Checksum::Ieee).with_identity(identity))
+        }
+        None => None,
+    };
+    link.report.debug_file = companion::name(link.options).zip(companion.as_ref()).map(|(name, plan)| DebugFile {
+        name: String::from_utf8_lossy(name).into_owned(),
+        size: plan.size(),
+        crc32: None,
+    });
+    Ok(Image::new(link, plan, companion))
+}
+
+/// An output section in one of the files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    /// Its number among all of the link.
+    pub(crate) number: usize,
+    /// `sh_type`; [`elf::SHT_NOBITS`] where its contents are not in the file.
+    pub(crate) kind: u32,
+    /// `sh_offset`.
+    pub(crate) offset: u64,
+}
+
+/// What the headers of a file say.
+struct FilePlace<'l> {
+    segments: &'l [Segment],
+    sections: &'l [Placed],
+    /// File offset of the section headers, which come last.
+    headers: u64,
+}
+
+/// Where each byte of a file comes from. The contents of packed sections are taken out of `packed`.
+fn file_plan(
+    link: &Link<'_>,
+    place: &FilePlace<'_>,
+    packed: &mut BTreeMap<usize, Vec<u8>>,
+    checksum: Checksum,
+) -> FilePlan {
+    let mut extents = Vec::new();
+    let mut own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
+    extents.push(own(0, headers(link, place)));
+    for section in place.sections.iter().filter(|section| section.kind != elf::SHT_NOBITS.0) {
+        match packed.remove(&section.number) {
+            Some(bytes) => extents.push(own(section.offset, bytes)),
+            None => emit_section(link, &link.outputs[section.number], section.offset, &mut extents),
         }
     }
-    extents.extend(packed.into_iter().map(|(number, bytes)| {
-        let OutputSection { offset, size, .. } = link.outputs[number];
-        Extent { offset, size, source: Source::Owned(bytes) }
-    }));
-    let section_headers = section_headers(&link);
-    extents.push(Extent {
-        offset: link.elf.section_headers,
-        size: section_headers.len() as u64,
-        source: Source::Owned(section_headers),
-    });
-    extents.retain(|extent| extent.size > 0);
-    let identity = match link.options.elf.build_id {
-        BuildId::None | BuildId::Given(_) => None,
-        _ => table_output(&link, Table::BuildId).map(|output| {
-            let size = build_id_size(&link.options.elf.build_id) - BUILD_ID_START;
-            (output.offset + BUILD_ID_START, size)
-        }),
-    };
-    Ok(Image::new(link, extents, identity))
+    let section_headers = section_headers(link, place.sections);
+    let size = place.headers + section_headers.len() as u64;
+    extents.push(own(place.headers, section_headers));
+    FilePlan::new(size, extents, checksum)
+}
+
+/// File offset and size of the identity's bytes, if they are to be computed.
+fn identity(link: &Link<'_>) -> Option<(u64, u64)> {
+    if let BuildId::None | BuildId::Given(_) = link.options.elf.build_id {
+        return None;
+    }
+    let output = table_output(link, Table::BuildId)?;
+    Some((output.offset + BUILD_ID_START, build_id_size(&link.options.elf.build_id) - BUILD_ID_START))
 }
 
 fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
@@ -100,6 +151,7 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::BuildId => build_id(&link.options.elf.build_id),
         Table::RelrDyn => link.elf.relocations.relr.iter().flat_map(|word| word.to_le_bytes()).collect(),
         Table::Shstrtab => link.elf.section_names.0.clone(),
+        Table::DebugLink => companion::debug_link(link.options)?,
         Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
             got::bytes(link, table)
         }
@@ -121,7 +173,7 @@ fn build_id(id: &BuildId) -> Vec<u8> {
     note
 }
 
-fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut Vec<Extent>) {
+fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, extents: &mut Vec<Extent>) {
     if output.flags.has(Flags::ZERO) {
         return;
     }
@@ -132,14 +184,14 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
         Content::Commons => {}
         Content::Table(number) => {
             if let Some(table) = Table::from_number(*number) {
-                emit_table(link, output, table, extents);
+                emit_table(link, output.size, offset, table, extents);
             }
         }
         Content::Inputs(inputs) => {
-            let mut end = output.offset;
+            let mut end = offset;
             for (object, index) in inputs {
                 let section = link.section(*object, *index);
-                let start = output.offset + section.offset;
+                let start = offset + section.offset;
                 if code && start > end {
                     extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill) });
                 }
@@ -178,8 +230,8 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
     }
 }
 
-fn emit_table<'a>(link: &Link<'a>, output: &OutputSection<'a>, table: Table, extents: &mut Vec<Extent>) {
-    let mut offset = output.offset;
+fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mut Vec<Extent>) {
+    let mut offset = start;
     let mut push = |size: u64, source| {
         extents.push(Extent { offset, size, source });
         offset += size;
@@ -194,20 +246,19 @@ fn emit_table<'a>(link: &Link<'a>, output: &OutputSection<'a>, table: Table, ext
         Table::Strtab => {
             let Some(symtab) = &link.elf.symtab else { return };
             for (id, object) in link.objects() {
-                let offset = output.offset + symtab.strings_start(id);
+                let offset = start + symtab.strings_start(id);
                 extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
             }
-            let (start, strings) = symtab.extra_strings();
+            let (at, strings) = symtab.extra_strings();
             let source = Source::Owned(strings.to_vec());
-            extents.push(Extent { offset: output.offset + start, size: strings.len() as u64, source });
+            extents.push(Extent { offset: start + at, size: strings.len() as u64, source });
         }
         Table::RelaDyn => {
             for (number, (.., count)) in link.elf.relocations.parts_of(table) {
                 push(got::RELA_SIZE * u64::from(*count), Source::Table(table, number as u32));
             }
         }
-        Table::EhFrameHdr => push(output.size, Source::Table(table, 0)),
-        _ => push(output.size, Source::Table(table, 0)),
+        _ => push(size, Source::Table(table, 0)),
     }
 }
 
@@ -246,12 +297,8 @@ pub(crate) fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
     }
 }
 
-fn headers_size(link: &Link<'_>) -> u64 {
-    FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * link.elf.segments.len() as u64
-}
-
 /// The file header and the program headers.
-fn headers(link: &Link<'_>) -> Vec<u8> {
+fn headers(link: &Link<'_>, place: &FilePlace<'_>) -> Vec<u8> {
     let os_abi = match link.target.os {
         Os::FreeBsd => elf::ELFOSABI_FREEBSD.0,
         Os::Linux => link.objects.iter().map(|object| object.elf.os_abi).find(|abi| *abi != 0).unwrap_or(0),
@@ -265,15 +312,15 @@ fn headers(link: &Link<'_>) -> Vec<u8> {
     let entry = link.options.entry.as_ref().and_then(|name| link.symbols.find(name.as_bytes()));
     bytes.u64(entry.map_or(0, |(id, _)| link.global_address(id)));
     bytes.u64(FILE_HEADER_SIZE);
-    bytes.u64(link.elf.section_headers);
+    bytes.u64(place.headers);
     bytes.u32(0);
     bytes.u16(FILE_HEADER_SIZE as u16);
     bytes.u16(PROGRAM_HEADER_SIZE as u16);
-    bytes.u16(link.elf.segments.len() as u16);
+    bytes.u16(place.segments.len() as u16);
     bytes.u16(SECTION_HEADER_SIZE as u16);
-    bytes.u16(link.outputs.len() as u16 + 1);
-    bytes.u16(link.elf.tables[Table::Shstrtab as usize].map_or(0, |number| number as u16 + 1));
-    for segment in &link.elf.segments {
+    bytes.u16(place.sections.len() as u16 + 1);
+    bytes.u16(header_index(link, place.sections, Table::Shstrtab) as u16);
+    for segment in place.segments {
         bytes.u32(segment.kind.0);
         bytes.u32(segment.flags.0);
         for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size, segment.align]
@@ -284,11 +331,19 @@ fn headers(link: &Link<'_>) -> Vec<u8> {
     bytes.0
 }
 
+/// The section header index of a table in a file with these sections; 0 where it is not there.
+fn header_index(link: &Link<'_>, sections: &[Placed], table: Table) -> u32 {
+    let number = link.elf.tables[table as usize];
+    let at = sections.iter().position(|section| number == Some(section.number as u32));
+    at.map_or(0, |at| at as u32 + 1)
+}
+
 /// The section headers.
-fn section_headers(link: &Link<'_>) -> Vec<u8> {
+fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
     let mut bytes = Writer(vec![0; SECTION_HEADER_SIZE as usize]);
-    let index = |table: Table| link.elf.tables[table as usize].map_or(0, |number| number + 1);
-    for (number, output) in link.outputs.iter().enumerate() {
+    let index = |table: Table| header_index(link, sections, table);
+    for &Placed { number, kind, offset } in sections {
+        let output = &link.outputs[number];
         let table = match output.content {
             Content::Table(table) => Table::from_number(table),
             _ => None,
@@ -309,11 +364,11 @@ fn section_headers(link: &Link<'_>) -> Vec<u8> {
             _ => (0, 0),
         };
         bytes.u32(link.elf.section_names.1[number]);
-        bytes.u32(output.kind);
+        bytes.u32(kind);
         let flags = header_flags(output, table);
         bytes.u64(if info == 0 { flags & !u64::from(elf::SHF_INFO_LINK.0) } else { flags });
         bytes.u64(output.address);
-        bytes.u64(output.offset);
+        bytes.u64(offset);
         bytes.u64(output.size);
         bytes.u32(related);
         bytes.u32(info);

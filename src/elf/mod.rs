@@ -1,6 +1,7 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod companion;
 pub(crate) mod compressed;
 pub(crate) mod define;
 pub(crate) mod dynamic;
@@ -93,10 +94,12 @@ pub(crate) enum Table {
     Strtab,
     /// `.shstrtab`
     Shstrtab,
+    /// `.gnu_debuglink`: name and checksum of the companion
+    DebugLink,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 21] = [
+pub(crate) const TABLES: [Table; 22] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -118,6 +121,7 @@ pub(crate) const TABLES: [Table; 21] = [
     Table::Symtab,
     Table::Strtab,
     Table::Shstrtab,
+    Table::DebugLink,
 ];
 
 impl Table {

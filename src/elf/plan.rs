@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use object::elf;
 
 use super::define::section_bound;
+use super::companion;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got::{self, Class, DynamicRelocations};
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
-use crate::options::{BuildId, Strip};
+use crate::options::{BuildId, Options, Strip};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition};
 use crate::unwind::eh_frame_hdr;
@@ -37,6 +38,10 @@ pub(crate) const WRITABLE: u32 = 300;
 pub(crate) const HEAP_IMAGE: u32 = 500;
 /// The first rank of what is not loaded.
 pub(crate) const NOT_LOADED: u32 = 600;
+/// The first rank of what goes to the companion, if there is one.
+const MOVED: u32 = 650;
+/// The rank of the names of sections, behind what goes to the companion.
+const NAMES: u32 = 702;
 
 /// Output names that several input names go to: `.text.foo` goes to `.text`.
 const FAMILIES: [&[u8]; 24] = [
@@ -92,6 +97,11 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     Ok(())
 }
 
+/// Whether the sections of a rank stand in the companion and not in the image.
+pub(crate) fn is_moved(options: &Options, rank: u32) -> bool {
+    options.elf.separate_debug_file.is_some() && (MOVED..NAMES).contains(&rank)
+}
+
 /// The output section's name of an input section.
 fn family<'a>(name: &'a [u8]) -> &'a [u8] {
     let mut families = FAMILIES.iter().copied();
@@ -105,6 +115,7 @@ fn collect(link: &mut Link<'_>) {
     let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
     let mut comments: HashSet<Vec<u8>> = HashSet::new();
     let mut dropped = Vec::new();
+    let moves = link.options.elf.separate_debug_file.is_some();
     let mut priorities: HashMap<(ObjectId, SectionIndex), u32> = HashMap::new();
     let mut reversed = HashMap::default();
     for (id, object) in link.objects() {
@@ -128,10 +139,14 @@ fn collect(link: &mut Link<'_>) {
             let constructors = super::constructors(object, section);
             let family = constructors.unwrap_or_else(|| family(section.name));
             let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
-            let name = if heap { Cow::Owned([family, b\".image\"].concat()) } else { Cow::Borrowed(family) };
+            let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
             let far = section.flags.common(Flags::FAR);
             let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
-                rank: if heap { HEAP_IMAGE } else { rank(family, kind, section.flags) },
+                rank: match rank(family, kind, section.flags) {
+                    _ if heap => HEAP_IMAGE,
+                    NOT_LOADED if debug && moves => MOVED,
+                    rank => rank,
+                },
                 name,
                 kind,
                 flags: section.flags.without(Flags::GROUP.and(Flags::RETAIN)),
@@ -315,7 +330,8 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, 8, got::WORD),
         Table::Symtab => (b".symtab", elf::SHT_SYMTAB, strings, NOT_LOADED + 100, 8, 24),
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
-        Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NOT_LOADED + 102, 1, 0),
+        Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NAMES, 1, 0),
+        Table::DebugLink => (b".gnu_debuglink", elf::SHT_PROGBITS, strings, NAMES + 1, 4, 0),
     };
     section(name, kind, flags, rank, align, entry_size, table.content())
 }
@@ -339,6 +355,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
             Table::EhFrameHdr => 0,
             Table::Symtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::size),
             Table::Strtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::strings_size),
+            Table::DebugLink => companion::debug_link(link.options).map_or(0, |link| link.len() as u64),
             Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
                 got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))
             }

@@ -9,12 +9,13 @@
 
 use object::elf;
 
-use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE};
+use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE, is_moved};
 use super::{Table, got};
 use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::options::Options;
 
 /// Size of an `Elf64_Ehdr`, in bytes.
 pub(crate) const FILE_HEADER_SIZE: u64 = 64;
@@ -42,6 +43,11 @@ pub(crate) struct Segment {
     pub(crate) size: u64,
     /// `p_align`.
     pub(crate) align: u64,
+}
+
+/// The largest page size that the image can be loaded with, in bytes.
+pub(super) fn page_size(options: &Options) -> u64 {
+    options.elf.max_page_size.unwrap_or(PAGE)
 }
 
 /// Gives every section its address and file offset.
@@ -83,8 +89,9 @@ const UNLOADED_REGION: u32 = 5;
 
 /// As [`assign_addresses`], with all sizes as they are.
 pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
-    let relro = link.options.elf.relro;
-    let page = link.options.elf.max_page_size.unwrap_or(PAGE);
+    let options = link.options;
+    let relro = options.elf.relro;
+    let page = page_size(options);
     let headers = segment_count(link, relro);
     let mut segments = Vec::with_capacity(headers);
     let (mut address, mut offset) = (0_u64, 0_u64);
@@ -139,6 +146,9 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         let mut tls_end = 0;
         for output in outputs.iter_mut() {
             if !loaded {
+                if is_moved(options, output.rank) {
+                    continue;
+                }
                 offset = offset.next_multiple_of(output.align);
                 output.offset = offset;
                 offset = offset
@@ -186,7 +196,8 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         }
     }
     link.elf.section_headers = offset.next_multiple_of(8);
-    let size = link.elf.section_headers + SECTION_HEADER_SIZE * (link.outputs.len() as u64 + 1);
+    let sections = link.outputs.iter().filter(|output| !is_moved(options, output.rank)).count();
+    let size = link.elf.section_headers + SECTION_HEADER_SIZE * (sections as u64 + 1);
     over("output_size", "the image's size", size.max(address), limit)?;
     link.report.size = size;
     link.elf.segments = finish_segments(link, segments, headers_size);

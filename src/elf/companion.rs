@@ -1,0 +1,88 @@
+//! The companion: debug sections and `.symtab` as a file of its own (`--separate-debug-file`).
+//!
+//! It has the image's ELF header, segments and sections, so that addresses and section indices mean the same in both
+//! files; what is loaded is there without contents (`SHT_NOBITS`, `p_filesz` 0), apart from notes: the build id tells that
+//! the two belong together. `objcopy --only-keep-debug` makes such files. The image names its companion in
+//! `.gnu_debuglink` (GDB's manual, *Separate Debug Files*): a file name, zeros up to a multiple of four bytes, and the
+//! file's CRC-32.
+//!
+//! In the list of output sections, those that only the image has stand behind those that only the companion has, so the
+//! number of a section is its index in the companion.
+
+use object::elf;
+
+use super::emit::Placed;
+use super::plan::NOT_LOADED;
+use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment, page_size};
+use super::{Table, table_output};
+use crate::error::Error;
+use crate::layout::{Content, OutputSection};
+use crate::link::{Link, over};
+use crate::model::SectionFlags as Flags;
+use crate::options::Options;
+
+/// Size of the checksum in `.gnu_debuglink`, in bytes.
+pub(crate) const CHECKSUM_SIZE: u64 = 4;
+
+/// The companion's file name, if there is one.
+pub(crate) fn name(options: &Options) -> Option<&[u8]> {
+    let path = options.elf.separate_debug_file.as_ref()?;
+    path.file_name().map(|name| name.as_encoded_bytes())
+}
+
+/// `.gnu_debuglink`, with zeros for the checksum.
+pub(crate) fn debug_link(options: &Options) -> Option<Vec<u8>> {
+    let mut bytes = name(options)?.to_vec();
+    bytes.push(0);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes.extend([0; CHECKSUM_SIZE as usize]);
+    Some(bytes)
+}
+
+/// Segments, sections, and the file offset of the section headers of the companion, if there is one.
+///
+/// # Errors
+/// A file beyond the limits of [`Limits`](crate::Limits).
+pub(crate) fn place(link: &Link<'_>) -> Result<Option<(Vec<Segment>, Vec<Placed>, u64)>, Error> {
+    if table_output(link, Table::DebugLink).is_none() {
+        return Ok(None);
+    }
+    // Notes come first in the image, and stay where they are.
+    let is_note = |output: &OutputSection<'_>| output.kind == elf::SHT_NOTE.0 && output.flags.has(Flags::ALLOC);
+    let notes = link.outputs.iter().take_while(|output| is_note(output)).count();
+    let headers = FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * link.elf.segments.len() as u64;
+    let kept = link.outputs[..notes].last().map_or(headers, |last| last.offset + last.file_size());
+    // Where nothing is, readers still expect offsets that are congruent to addresses.
+    let hollow = |address: u64, align: u64| kept + address.wrapping_sub(kept) % align;
+
+    let mut end = kept;
+    let mut sections = Vec::with_capacity(link.outputs.len());
+    for (number, output) in link.outputs.iter().enumerate() {
+        let (kind, offset) = match output.content {
+            Content::Table(table) if table == Table::DebugLink as u16 => continue,
+            _ if number < notes => (output.kind, output.offset),
+            _ if output.rank < NOT_LOADED => (elf::SHT_NOBITS.0, hollow(output.address, page_size(link.options))),
+            _ => {
+                let offset = end.next_multiple_of(output.align);
+                end = offset.saturating_add(output.file_size());
+                (output.kind, offset)
+            }
+        };
+        sections.push(Placed { number, kind, offset });
+    }
+    let segment = |segment: &Segment| {
+        if segment.kind == elf::PT_GNU_STACK || segment.address.saturating_add(segment.size) <= kept {
+            return *segment;
+        }
+        if segment.address < kept {
+            return Segment { file_size: kept - segment.address, ..*segment };
+        }
+        let align = if segment.kind == elf::PT_LOAD { segment.align } else { page_size(link.options) };
+        Segment { offset: hollow(segment.address, align), file_size: 0, ..*segment }
+    };
+    let segments = link.elf.segments.iter().map(segment).collect();
+    let headers = end.next_multiple_of(8);
+    let size = headers.saturating_add(SECTION_HEADER_SIZE * (sections.len() as u64 + 1));
+    over("output_size", "the size of the separate debug file", size, link.options.limits.output_size)?;
+    Ok(Some((segments, sections, headers)))
+}

@@ -1,0 +1,415 @@
+//! The bytes of one file: the plan of where they come from, and their production in chunks.
+//!
+//! Any chunk can be produced on its own, so a file is never held as a whole: each worker takes chunks of [`CHUNK`] bytes,
+//! makes one in a buffer that stays in its cache, takes its checksum there, and hands it on. A chunk that lies inside
+//! borrowed bytes is handed on straight from the input.
+//!
+//! Some bytes depend on all others: the build id, and the checksum of the companion. They are [`Patch`]es. Where they are
+//! not known yet, a production leaves zeros, and [`Production::repair`] makes the few chunks again that hold them.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3;
+
+use crate::apply::{self, Stretch};
+use crate::debug;
+use crate::elf::{self, Table};
+use crate::error::{Error, Errors, Result};
+use crate::link::Link;
+use crate::model::{ObjectId, SectionFlags};
+use crate::options::BuildId;
+
+/// Bytes of a chunk. The identity depends on it, so it is the same on every host.
+pub(super) const CHUNK: u64 = 1 << 20;
+
+/// A stretch of the file and where its bytes come from. What no extent covers is zero.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    /// File offset of its first byte.
+    pub(crate) offset: u64,
+    /// Its size, in bytes.
+    pub(crate) size: u64,
+    /// Where its bytes come from.
+    pub(crate) source: Source,
+}
+
+/// Where bytes come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// One byte over and over.
+    Fill(u8),
+    /// These bytes.
+    Owned(Vec<u8>),
+    /// An input section, relocated.
+    Section(Stretch),
+    /// The symbol names of an object.
+    Strings(ObjectId),
+    /// A part of a table.
+    Table(Table, u32),
+}
+
+/// The plan of one file.
+#[derive(Debug)]
+pub(crate) struct FilePlan {
+    /// Its size, in bytes.
+    size: u64,
+    /// In ascending order, without overlap.
+    extents: Vec<Extent>,
+    /// The checksum that its readers want.
+    checksum: Checksum,
+    /// File offset and size of the bytes that identify the contents, if they are to be computed.
+    pub(super) identity: Option<(u64, u64)>,
+    /// File offset of the checksum of the companion, four bytes.
+    pub(super) companion_checksum: Option<u64>,
+}
+
+/// Checksums of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Checksum {
+    /// CRC-32C, which Julia stores beside an image.
+    Castagnoli,
+    /// CRC-32 of IEEE 802.3, which `.gnu_debuglink` states.
+    Ieee,
+}
+
+/// Bytes that replace those at a file offset.
+pub(super) type Patch = (u64, Vec<u8>);
+
+/// What is known of a chunk once it has been produced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sum {
+    checksum: u32,
+    hash: Hash,
+}
+
+/// The hash of a chunk, as the kind of identity wants it.
+#[derive(Debug, Clone, Copy)]
+enum Hash {
+    None,
+    Fast(u128),
+    Strong([u8; 32]),
+}
+
+impl FilePlan {
+    /// A plan of `size` bytes.
+    pub(crate) fn new(size: u64, mut extents: Vec<Extent>, checksum: Checksum) -> Self {
+        extents.retain(|extent| extent.size > 0);
+        extents.sort_by_key(|extent| extent.offset);
+        Self { size, extents, checksum, identity: None, companion_checksum: None }
+    }
+
+    /// Has the identity of the contents put at an offset.
+    pub(crate) fn with_identity(self, place: Option<(u64, u64)>) -> Self {
+        Self { identity: place, ..self }
+    }
+
+    /// Has the checksum of the companion put at an offset.
+    pub(crate) fn with_companion_checksum(self, offset: Option<u64>) -> Self {
+        Self { companion_checksum: offset, ..self }
+    }
+
+    /// Its size, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn chunks(&self) -> u64 {
+        self.size.div_ceil(CHUNK)
+    }
+
+    fn chunk_range(&self, number: u64) -> (u64, u64) {
+        let start = number.saturating_mul(CHUNK);
+        (start, start.saturating_add(CHUNK).min(self.size))
+    }
+
+    /// The checksum of the whole, from those of its chunks.
+    pub(super) fn checksum(&self, sums: &[Sum]) -> u32 {
+        let sizes = (0..sums.len() as u64).map(|number| self.chunk_range(number)).map(|(start, end)| end - start);
+        let parts = sums.iter().map(|sum| sum.checksum).zip(sizes);
+        match self.checksum {
+            Checksum::Castagnoli => {
+                parts.fold(0, |whole, (part, size)| crc32c::crc32c_combine(whole, part, size as usize))
+            }
+            Checksum::Ieee => {
+                let mut whole = crc32fast::Hasher::new();
+                parts.for_each(|(part, size)| {
+                    whole.combine(&crc32fast::Hasher::new_with_initial_len(part, size));
+                });
+                whole.finalize()
+            }
+        }
+    }
+}
+
+/// The production of one file of a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Production<'i, 'a> {
+    pub(super) link: &'i Link<'a>,
+    pub(super) plan: &'i FilePlan,
+}
+
+impl<'i> Production<'i, '_> {
+    /// Produces all chunks, on all threads, and hands each to `write`. Problems are added to `problems`; once there is
+    /// one, nothing more is written.
+    pub(super) fn produce(
+        &self,
+        patches: &[Patch],
+        write: &(impl Fn(u64, &[u8]) -> Result<(), Error> + Sync),
+        problems: &mut Vec<Error>,
+    ) -> Vec<Sum> {
+        let next = AtomicU64::new(0);
+        let failed = AtomicU64::new(0);
+        let results = self.link.workers.each(|| {
+            let mut buffer = Vec::new();
+            let mut sums = Vec::new();
+            let mut problems = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= self.plan.chunks() || failed.load(Ordering::Relaxed) != 0 {
+                    break;
+                }
+                let (start, end) = self.plan.chunk_range(number);
+                let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
+                sums.push((number, self.sum(bytes)));
+                // Nothing more is written once something has failed: the file will not stay. Problems of relocations are
+                // looked for to the end, so that all are told at once.
+                if problems.is_empty()
+                    && let Err(error) = write(start, bytes)
+                {
+                    problems.push(error);
+                    failed.store(1, Ordering::Relaxed);
+                }
+            }
+            (sums, problems)
+        });
+        let mut sums = Vec::new();
+        for (some, found) in results {
+            sums.extend(some);
+            problems.extend(found);
+        }
+        sums.sort_unstable_by_key(|(number, _)| *number);
+        sums.into_iter().map(|(_, sum)| sum).collect()
+    }
+
+    /// Produces the chunks that `patches` change once more, with them, and hands them to `write`.
+    pub(super) fn repair(
+        &self,
+        patches: &[Patch],
+        sums: &mut [Sum],
+        write: &impl Fn(u64, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut buffer = Vec::new();
+        for number in 0..self.plan.chunks() {
+            let (start, end) = self.plan.chunk_range(number);
+            if !touches(patches, start, end) {
+                continue;
+            }
+            // Whatever is wrong with it has been found before.
+            let bytes = self.chunk(start, end, patches, &mut buffer, &mut Vec::new());
+            if let Some(sum) = sums.get_mut(number as usize) {
+                *sum = self.sum(bytes);
+            }
+            write(start, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Produces the chunks in order, on this thread.
+    pub(super) fn stream(
+        &self,
+        patches: &[Patch],
+        writer: &mut impl Write,
+        failed: impl Fn(io::Error) -> Errors,
+    ) -> Result<Vec<Sum>> {
+        let mut buffer = Vec::new();
+        let mut sums = Vec::new();
+        for number in 0..self.plan.chunks() {
+            let (start, end) = self.plan.chunk_range(number);
+            let mut problems = Vec::new();
+            let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
+            debug::check(self.link, problems)?;
+            sums.push(self.sum(bytes));
+            writer.write_all(bytes).map_err(&failed)?;
+        }
+        writer.flush().map_err(&failed)?;
+        Ok(sums)
+    }
+
+    /// Produces the file in `buffer`, which has its size.
+    pub(super) fn produce_into(&self, patches: &[Patch], buffer: &mut [u8], problems: &mut Vec<Error>) -> Vec<Sum> {
+        let mut chunks: Vec<(&mut [u8], Option<(Sum, Vec<Error>)>)> =
+            buffer.chunks_mut(CHUNK as usize).map(|chunk| (chunk, None)).collect();
+        self.link.workers.for_each_mut(&mut chunks, |number, (chunk, produced)| {
+            let mut problems = Vec::new();
+            let start = number as u64 * CHUNK;
+            self.fill(start, chunk, &mut problems);
+            put(patches, start, chunk);
+            *produced = Some((self.sum(chunk), problems));
+        });
+        let mut sums = Vec::with_capacity(chunks.len());
+        for (sum, found) in chunks.into_iter().filter_map(|(_, produced)| produced) {
+            sums.push(sum);
+            problems.extend(found);
+        }
+        sums
+    }
+
+    /// Puts `patches` into `buffer`, which holds the file otherwise.
+    pub(super) fn repair_in(&self, patches: &[Patch], buffer: &mut [u8], sums: &mut [Sum]) {
+        for ((number, chunk), sum) in buffer.chunks_mut(CHUNK as usize).enumerate().zip(sums) {
+            let start = number as u64 * CHUNK;
+            if touches(patches, start, start + chunk.len() as u64) {
+                put(patches, start, chunk);
+                *sum = self.sum(chunk);
+            }
+        }
+    }
+
+    /// The bytes of a chunk: borrowed if one extent gives them all, else made in `buffer`.
+    fn chunk<'b>(
+        &self,
+        start: u64,
+        end: u64,
+        patches: &[Patch],
+        buffer: &'b mut Vec<u8>,
+        problems: &mut Vec<Error>,
+    ) -> &'b [u8]
+    where
+        'i: 'b,
+    {
+        if let Some(extent) = self.plan.extents.get(self.first_extent(start))
+            && extent.offset <= start
+            && extent.offset + extent.size >= end
+            && !touches(patches, start, end)
+            && let Some(bytes) = self.borrowed(&extent.source)
+            && let Some(bytes) = bytes.get((start - extent.offset) as usize..(end - extent.offset) as usize)
+        {
+            return bytes;
+        }
+        buffer.resize((end - start) as usize, 0);
+        self.fill(start, buffer, problems);
+        put(patches, start, buffer);
+        buffer
+    }
+
+    /// The index of the first extent that ends after `offset`.
+    fn first_extent(&self, offset: u64) -> usize {
+        self.plan.extents.partition_point(|extent| extent.offset + extent.size <= offset)
+    }
+
+    /// The bytes of a source that are the file's as they are.
+    fn borrowed(&self, source: &'i Source) -> Option<&'i [u8]> {
+        match source {
+            Source::Owned(bytes) => Some(bytes),
+            Source::Strings(object) => Some(self.link.object(*object).strings),
+            Source::Section(stretch) => {
+                let section = self.link.section(stretch.object, stretch.section);
+                let plain = section.relocs.is_empty() && !section.flags.has(SectionFlags::EH_FRAME);
+                plain.then(|| section.data.get(stretch.start as usize..)).flatten()
+            }
+            Source::Fill(_) | Source::Table(..) => None,
+        }
+    }
+
+    /// Makes the file's bytes from `start` on in `out`.
+    fn fill(&self, start: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+        let end = start + out.len() as u64;
+        let mut done = start;
+        for extent in &self.plan.extents[self.first_extent(start)..] {
+            let from = extent.offset.max(done);
+            let to = (extent.offset + extent.size).min(end);
+            if from >= end {
+                break;
+            }
+            if from >= to {
+                continue;
+            }
+            out[(done - start) as usize..(from - start) as usize].fill(0);
+            let part = &mut out[(from - start) as usize..(to - start) as usize];
+            self.fill_extent(&extent.source, from - extent.offset, part, problems);
+            done = to;
+        }
+        out[(done - start) as usize..].fill(0);
+    }
+
+    /// Makes a source's bytes from its offset `at` on in `out`.
+    fn fill_extent(&self, source: &Source, at: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+        match source {
+            Source::Fill(byte) => out.fill(*byte),
+            Source::Owned(bytes) => copy(bytes, at, out),
+            Source::Strings(object) => copy(self.link.object(*object).strings, at, out),
+            Source::Section(stretch) => {
+                let stretch =
+                    Stretch { start: stretch.start + at, address: stretch.address.wrapping_add(at), ..*stretch };
+                apply::fill(self.link, stretch, out, problems);
+                if let Some(joined) = self.link.elf.frames.sections.get(&(stretch.object, stretch.section)) {
+                    elf::emit::patch_frames(joined, stretch.start, out);
+                }
+            }
+            Source::Table(Table::EhFrameHdr, _) => match &self.link.elf.frame_table {
+                Some(table) => table.write_at(at, out),
+                None => out.fill(0),
+            },
+            Source::Table(table, part) => copy(&elf::emit::make_part(self.link, *table, *part), at, out),
+        }
+    }
+
+    fn sum(&self, bytes: &[u8]) -> Sum {
+        let hash = match self.link.options.elf.build_id {
+            _ if self.plan.identity.is_none() => Hash::None,
+            BuildId::Fast => Hash::Fast(xxh3::xxh3_128(bytes)),
+            _ => Hash::Strong(Sha256::digest(bytes).into()),
+        };
+        let checksum = match self.plan.checksum {
+            Checksum::Castagnoli => crc32c::crc32c(bytes),
+            Checksum::Ieee => crc32fast::hash(bytes),
+        };
+        Sum { checksum, hash }
+    }
+}
+
+/// The identity of what has these chunks, in `size` bytes.
+pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, size: u64) -> Vec<u8> {
+    let mut all = Vec::new();
+    for sum in sums {
+        match sum.hash {
+            Hash::None => {}
+            Hash::Fast(hash) => all.extend(hash.to_le_bytes()),
+            Hash::Strong(hash) => all.extend(hash),
+        }
+    }
+    let mut identity = match kind {
+        BuildId::Fast => xxh3::xxh3_64(&all).to_le_bytes().to_vec(),
+        _ => Sha256::digest(&all).to_vec(),
+    };
+    identity.truncate(size as usize);
+    identity
+}
+
+/// Whether any of `patches` has bytes between two file offsets.
+fn touches(patches: &[Patch], start: u64, end: u64) -> bool {
+    patches.iter().any(|(offset, bytes)| *offset < end && offset + bytes.len() as u64 > start)
+}
+
+/// Puts `patches` into a chunk that starts at `start`.
+fn put(patches: &[Patch], start: u64, chunk: &mut [u8]) {
+    for (offset, bytes) in patches {
+        for (place, byte) in (*offset..).zip(bytes) {
+            let at = place.checked_sub(start).and_then(|at| usize::try_from(at).ok());
+            if let Some(place) = at.and_then(|at| chunk.get_mut(at)) {
+                *place = *byte;
+            }
+        }
+    }
+}
+
+/// Copies `bytes` from `at` on to `out`; what is missing is zero.
+fn copy(bytes: &[u8], at: u64, out: &mut [u8]) {
+    let source = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+    let size = source.len().min(out.len());
+    let (head, tail) = out.split_at_mut(size);
+    head.copy_from_slice(&source[..size]);
+    tail.fill(0);
+}
