@@ -199,7 +199,7 @@ impl<'c, 'a> Checker<'c, 'a> {
         let mut fault = |expected: &str, found: String| {
             self.checked.findings.push(Finding::new(Check::Protection, name.clone(), expected, found));
         };
-        if address % input.align != 0 {
+        if !address.is_multiple_of(input.align) {
             fault("its alignment", format!("{address:#x} is no multiple of {}", input.align));
         }
         for address in [address, address.wrapping_add(input.size - 1)] {
@@ -246,7 +246,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             faults.push((format!("sh_type {:#x}", input.kind), format!("{:#x}", output.kind)));
         }
         let rights = elf::SHF_WRITE.0 | elf::SHF_ALLOC.0 | elf::SHF_EXECINSTR.0 | elf::SHF_TLS.0;
-        let (wanted, found) = (input.flags & u64::from(rights), output.flags & u64::from(rights));
+        let (wanted, found) = (input.flags & rights, output.flags & rights);
         if wanted != found {
             faults.push((format!("sh_flags {wanted:#x}"), format!("{found:#x}")));
         }
@@ -295,6 +295,8 @@ impl<'c, 'a> Checker<'c, 'a> {
         self.files();
         let inputs = self.inputs;
         for (number, object) in inputs.objects.iter().enumerate() {
+            let files = object.symbols.iter().filter(|symbol| symbol.is_file());
+            let files: Vec<Name<'a>> = files.map(|file| file.name).collect();
             for (index, symbol) in object.symbols.iter().enumerate().skip(1) {
                 if !object.defines(symbol) || symbol.is_section() || symbol.is_file() {
                     continue;
@@ -305,7 +307,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 }
                 let visibility = global.map_or(symbol.visibility, |global| global.visibility);
                 let outputs = outputs.get(&symbol.name).map_or(&[][..], |outputs| &outputs[..]);
-                self.symbol(number, symbol, visibility, outputs);
+                self.symbol((number, &files), symbol, visibility, outputs);
             }
         }
     }
@@ -328,7 +330,15 @@ impl<'c, 'a> Checker<'c, 'a> {
         }
     }
 
-    fn symbol(&mut self, object: usize, symbol: &Symbol<'a>, visibility: u8, outputs: &[(&Symbol<'a>, Name<'a>)]) {
+    /// `files` are the object's STT_FILE symbols; `outputs` the output's symbols of the name, each with the STT_FILE symbol
+    /// that it stands after.
+    fn symbol(
+        &mut self,
+        (object, files): (usize, &[Name<'a>]),
+        symbol: &Symbol<'a>,
+        visibility: u8,
+        outputs: &[(&Symbol<'a>, Name<'a>)],
+    ) {
         let value = match self.resolver.definition(object, symbol) {
             Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
                 Some(value)
@@ -339,11 +349,9 @@ impl<'c, 'a> Checker<'c, 'a> {
         };
         let subject = || format!("{}: symbol {}", self.inputs.objects[object].name, symbol.name);
         let kind = if symbol.place == Place::Common { elf::STT_OBJECT.0 } else { symbol.kind };
-        let files = self.inputs.objects[object].symbols.iter().filter(|symbol| symbol.is_file());
-        let file = files.map(|file| file.name).collect::<Vec<_>>();
         let same = |(output, output_file): &&(&Symbol<'a>, Name<'a>)| {
             let merged = value.is_none() || output.value == value.unwrap_or_default();
-            let of_file = !symbol.is_local() || file.is_empty() || file.contains(output_file);
+            let of_file = !symbol.is_local() || files.is_empty() || files.contains(output_file);
             merged && of_file && output.kind == kind && output.size == symbol.size
         };
         let Some((output, _)) = outputs.iter().find(same) else {

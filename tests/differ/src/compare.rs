@@ -24,9 +24,10 @@ pub fn compare(reference: &Image<'_>, ours: &Image<'_>, inputs: Option<&Inputs<'
     }
     let (left, right) = (Symbolic::new(reference), Symbolic::new(ours));
     comparison.header(reference, ours);
-    comparison.dynamic(&left, &right);
+    let mut contents = Contents::new(&left, &right);
+    comparison.dynamic(&mut contents);
     comparison.dynamic_symbols(reference, ours);
-    comparison.symbols(&left, &right);
+    comparison.symbols(contents);
     match unwind::compare(&left, &right, &mut comparison.findings) {
         Ok(count) => comparison.count("functions whose unwinding was compared", count),
         Err(error) => comparison.differ(Check::Unwind, ".eh_frame", "readable", error.0),
@@ -84,7 +85,8 @@ impl Comparison {
         self.equal(Check::Dynamic, "EI_OSABI", reference.file.os_abi, ours.file.os_abi);
     }
 
-    fn dynamic(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>) {
+    fn dynamic(&mut self, contents: &mut Contents<'_, '_, '_>) {
+        let (left, right) = (contents.reference, contents.ours);
         let (reference, ours) = (left.image, right.image);
         for (name, tag) in
             [("DT_NEEDED", DT_NEEDED), ("DT_SONAME", DT_SONAME), ("DT_RPATH", DT_RPATH), ("DT_RUNPATH", DT_RUNPATH)]
@@ -115,11 +117,12 @@ impl Comparison {
             ("DT_INIT_ARRAY", DT_INIT_ARRAY, DT_INIT_ARRAYSZ),
             ("DT_FINI_ARRAY", DT_FINI_ARRAY, DT_FINI_ARRAYSZ),
         ] {
-            self.array(left, right, name, (tag, size));
+            self.array(contents, name, (tag, size));
         }
     }
 
-    fn array(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>, name: &str, tags: (DynamicTag, DynamicTag)) {
+    fn array(&mut self, contents: &mut Contents<'_, '_, '_>, name: &str, tags: (DynamicTag, DynamicTag)) {
+        let (left, right) = (contents.reference, contents.ours);
         let words = |image: &Image<'_>| -> Vec<Option<Meaning>> {
             let start = image.dynamic_value(tags.0).unwrap_or_default();
             let size = image.dynamic_value(tags.1).unwrap_or_default().min(image.file.bytes.len() as u64);
@@ -127,7 +130,6 @@ impl Comparison {
             (0..size).step_by(word).map(|offset| fixups::word_at(image, start.wrapping_add(offset))).collect()
         };
         let (a, b) = (words(left.image), words(right.image));
-        let mut contents = Contents::new(left, right);
         let same = a.len() == b.len()
             && a.iter().zip(&b).all(|(a, b)| match (a, b) {
                 (Some(a), Some(b)) => contents.same_meaning(*a, *b),
@@ -162,11 +164,11 @@ impl Comparison {
         }
     }
 
-    fn symbols(&mut self, left: &Symbolic<'_, '_>, right: &Symbolic<'_, '_>) {
+    fn symbols(&mut self, mut contents: Contents<'_, '_, '_>) {
+        let (left, right) = (contents.reference, contents.ours);
         self.undefined_symbols(left.image, right.image);
         let ours: HashMap<Key<'_>, &Named<'_>> = right.symbols.iter().map(|named| (named.key, named)).collect();
         let known: BTreeSet<Key<'_>> = left.symbols.iter().map(|named| named.key).collect();
-        let mut contents = Contents::new(left, right);
         for named in &left.symbols {
             let subject = named.key.to_string();
             let Some(other) = ours.get(&named.key) else {

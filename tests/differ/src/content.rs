@@ -219,11 +219,11 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
                 fixups::word_at(self.reference.image, stretch.reference + field),
                 fixups::word_at(self.ours.image, stretch.ours + field),
             );
-            if let (Some(a), Some(b)) = meanings {
-                if !self.same_meaning(a, b) {
-                    let (a, b) = (self.reference.describe_meaning(a), self.ours.describe_meaning(b));
-                    self.differ(stretch, field, a, b);
-                }
+            if let (Some(a), Some(b)) = meanings
+                && !self.same_meaning(a, b)
+            {
+                let (a, b) = (self.reference.describe_meaning(a), self.ours.describe_meaning(b));
+                self.differ(stretch, field, a, b);
             }
             position = field + word;
         }

@@ -136,32 +136,32 @@ pub struct Section<'a> {
 impl Section<'_> {
     /// Whether the section takes memory at run time.
     pub fn is_allocated(&self) -> bool {
-        self.has(elf::SHF_ALLOC.0.into())
+        self.has(elf::SHF_ALLOC.0)
     }
 
     /// Whether the section can be written at run time.
     pub fn is_writable(&self) -> bool {
-        self.has(elf::SHF_WRITE.0.into())
+        self.has(elf::SHF_WRITE.0)
     }
 
     /// Whether the section holds code.
     pub fn is_executable(&self) -> bool {
-        self.has(elf::SHF_EXECINSTR.0.into())
+        self.has(elf::SHF_EXECINSTR.0)
     }
 
     /// Whether the section is part of the thread-local template.
     pub fn is_tls(&self) -> bool {
-        self.has(elf::SHF_TLS.0.into())
+        self.has(elf::SHF_TLS.0)
     }
 
     /// Whether a linker may merge equal pieces of the section.
     pub fn is_mergeable(&self) -> bool {
-        self.has(elf::SHF_MERGE.0.into()) && self.entry_size != 0
+        self.has(elf::SHF_MERGE.0) && self.entry_size != 0
     }
 
     /// Whether the pieces are strings that end in a zero of `entry_size` bytes.
     pub fn is_strings(&self) -> bool {
-        self.has(elf::SHF_STRINGS.0.into())
+        self.has(elf::SHF_STRINGS.0)
     }
 
     /// Whether the section has no bytes in the file.
@@ -448,7 +448,7 @@ fn parse<'a, E: FileHeader<Endian = Endianness>>(bytes: &'a [u8]) -> Result<ElfF
         sections.push(Section {
             name: Name(table.section_name(endian, section)?),
             kind: section.sh_type(endian).0,
-            flags: section.sh_flags(endian).0.into(),
+            flags: section.sh_flags(endian).0,
             address: section.sh_addr(endian).into(),
             offset: section.sh_offset(endian).into(),
             size,

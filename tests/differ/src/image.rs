@@ -80,6 +80,7 @@ pub struct Image<'a> {
     pub versions: Vec<Version<'a>>,
     /// Indices into `relocations`, by address.
     by_address: Vec<u32>,
+    got_base: Option<u64>,
 }
 
 impl<'a> Image<'a> {
@@ -99,11 +100,13 @@ impl<'a> Image<'a> {
             symbol_versions: Vec::new(),
             versions: Vec::new(),
             by_address: Vec::new(),
+            got_base: None,
         };
         image.read_dynamic()?;
         image.dynamic_symbols = image.read_dynamic_symbols()?;
         image.read_versions()?;
         image.read_relocations()?;
+        image.got_base = image.find_got_base();
         image.by_address = (0..image.relocations.len() as u32).collect();
         image.by_address.sort_by_key(|index| image.relocations[*index as usize].address);
         Ok(image)
@@ -230,6 +233,10 @@ impl<'a> Image<'a> {
 
     /// The address that `_GLOBAL_OFFSET_TABLE_` has for relocations: `.got.plt` on x86, else `.got`.
     pub fn got_base(&self) -> Option<u64> {
+        self.got_base
+    }
+
+    fn find_got_base(&self) -> Option<u64> {
         let symbol = self.symbols.iter().find(|symbol| &symbol.name == "_GLOBAL_OFFSET_TABLE_" && symbol.is_defined());
         if let Some(symbol) = symbol {
             return Some(symbol.value);
@@ -424,7 +431,7 @@ impl<'a> Image<'a> {
     /// Whether the image was linked with -Bsymbolic: its own definitions are preferred, so references may be bound to them.
     pub fn is_symbolic(&self) -> bool {
         let flags = self.dynamic_value(elf::DT_FLAGS).unwrap_or_default();
-        self.dynamic_value(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0
+        self.dynamic_value(elf::DT_SYMBOLIC).is_some() || flags & elf::DF_SYMBOLIC.0 != 0
     }
 }
 

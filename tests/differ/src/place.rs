@@ -129,7 +129,8 @@ pub fn first_difference(
 ) -> Option<usize> {
     let to = from + output.len();
     let mut position = from;
-    let first = relocations.partition_point(|relocation| relocation.offset < from as u64);
+    // No field is wider than 16 bytes: those before end before `from`.
+    let first = relocations.partition_point(|relocation| relocation.offset.saturating_add(16) <= from as u64);
     let bounds = relocations[first..].iter().map(|relocation| footprint(machine, relocation));
     for (start, end) in bounds.chain([(to as u64, to as u64)]) {
         let start = (start as usize).clamp(position, to);
@@ -277,10 +278,9 @@ impl<'f, 'a> Finder<'f, 'a> {
             for named in named {
                 let place = self.start_of_section(&symbol_table(self.image)[*named], symbol);
                 if let Some((section, offset)) = place.filter(|(section, offset)| believe(self, id, *section, *offset))
+                    && !places.contains(&(section, offset))
                 {
-                    if !places.contains(&(section, offset)) {
-                        places.push((section, offset));
-                    }
+                    places.push((section, offset));
                 }
             }
             if !places.is_empty() && best.as_ref().is_none_or(|best| places.len() < best.len()) {
@@ -445,8 +445,35 @@ fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
         _ if &section.name == ".note.GNU-stack" => Location::Skipped("becomes PT_GNU_STACK"),
         _ if &section.name == ".note.gnu.property" => Location::Skipped("properties are joined"),
         _ if &section.name == ".eh_frame" => Location::Records,
-        _ if section.flags & u64::from(SHF_EXCLUDE.0) != 0 => Location::Skipped("SHF_EXCLUDE"),
+        _ if section.flags & SHF_EXCLUDE.0 != 0 => Location::Skipped("SHF_EXCLUDE"),
         _ if section.is_mergeable() && no_relocations => Location::Merged,
         _ => Location::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Relocation, first_difference};
+    use object::elf::{EM_X86_64, R_X86_64_GOTPCRELX, R_X86_64_PC32};
+
+    #[test]
+    fn differences_outside_relocated_fields_count() {
+        let pc32 = |offset| Relocation { offset, kind: R_X86_64_PC32.0, symbol: 1, addend: Some(0) };
+        let difference = |relocations: &[Relocation], from: usize, output: &[u8]| {
+            first_difference(EM_X86_64.0, &[0; 16], relocations, from, output)
+        };
+        let mut output = [0; 16];
+        output[5] = 1;
+        assert_eq!(difference(&[], 0, &output), Some(5));
+        assert_eq!(difference(&[pc32(1)], 0, &output), Some(5));
+        assert_eq!(difference(&[pc32(2)], 0, &output), None);
+        assert_eq!(difference(&[pc32(6)], 0, &output), Some(5));
+        assert_eq!(difference(&[pc32(2)], 6, &output[6..]), None);
+        assert_eq!(difference(&[pc32(2)], 4, &output[4..]), None);
+        // The opcode before a relaxable field may be rewritten.
+        let relaxable = Relocation { kind: R_X86_64_GOTPCRELX.0, ..pc32(7) };
+        assert_eq!(difference(&[relaxable], 0, &output), None);
+        output[15] = 1;
+        assert_eq!(difference(&[relaxable], 0, &output), Some(15));
     }
 }

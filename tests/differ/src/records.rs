@@ -34,6 +34,7 @@ fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
     for fde in &fdes {
         by_start.entry(fde.start).or_default().push(fde);
     }
+    let cies: HashMap<u64, &Record> = frames.records.iter().map(|record| (record.start, record)).collect();
     let mut explained: HashMap<u64, usize> = HashMap::new();
     for id in sections {
         for record in unwind::records(&inputs.objects[id.object].file, &inputs.section(id).data)? {
@@ -52,7 +53,7 @@ fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
             *explained.entry(fde.record.start).or_default() += 1;
             compare_record(checker, id, &record, &fde.record, frames.index, &subject);
             let cie = Record { start: cie, end: end_of(checker, id, cie), cie: None, hidden: false };
-            let output_cie = frames.records.iter().find(|other| Some(other.start) == fde.record.cie);
+            let output_cie = fde.record.cie.and_then(|cie| cies.get(&cie)).copied();
             match output_cie {
                 Some(output) => compare_record(checker, id, &cie, output, frames.index, &subject),
                 None => {

@@ -167,10 +167,22 @@ impl Report {
     }
 }
 
+/// How many findings of one kind a report shows in words.
+const SHOWN: usize = 50;
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One cause can make thousands of findings; a few of each kind tell it.
+        let mut shown: BTreeMap<Check, usize> = BTreeMap::new();
         for finding in &self.findings {
-            writeln!(f, "{finding}")?;
+            let count = shown.entry(finding.check).or_default();
+            *count += 1;
+            if *count <= SHOWN {
+                writeln!(f, "{finding}")?;
+            }
+        }
+        for (check, count) in shown.iter().filter(|(_, count)| **count > SHOWN) {
+            writeln!(f, "[{check:?}] and {} more", count - SHOWN)?;
         }
         for (rule, findings) in &self.allowed {
             writeln!(f, "allowed by {rule}: {}", findings.len())?;

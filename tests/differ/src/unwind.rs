@@ -197,27 +197,24 @@ pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: 
     let (expected, found) = (Frames::new(reference.image)?, Frames::new(ours.image)?);
     let fdes = |frames: &Option<Frames<'_>>| frames.as_ref().map_or(Ok(Vec::new()), Frames::fdes);
     let (expected_fdes, found_fdes) = (fdes(&expected)?, fdes(&found)?);
-    let mut by_name: HashMap<String, Vec<&Fde>> = HashMap::new();
-    for fde in &found_fdes {
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for (index, fde) in found_fdes.iter().enumerate() {
         for name in function_names(ours, fde.start) {
-            by_name.entry(name).or_default().push(fde);
+            by_name.entry(name).or_insert(index);
         }
     }
-    let mut matched = vec![0u32; found_fdes.len()];
+    let mut matched = vec![false; found_fdes.len()];
     let mut compared = 0;
     for fde in &expected_fdes {
         let names = function_names(reference, fde.start);
-        let candidates = names.iter().filter_map(|name| by_name.get(name)).flatten();
-        let same = candidates.copied().next();
         let subject = names.first().cloned().unwrap_or_default();
-        let Some(other) = same else {
+        let Some(index) = names.iter().find_map(|name| by_name.get(name)).copied() else {
             let finding = Finding::new(Check::Unwind, subject, "an FDE", "none").about(Side::Both);
             findings.push(finding);
             continue;
         };
-        if let Some(index) = found_fdes.iter().position(|fde| std::ptr::eq(fde, other)) {
-            matched[index] += 1;
-        }
+        matched[index] = true;
+        let other = &found_fdes[index];
         let (Some(expected), Some(found)) = (&expected, &found) else { continue };
         let unreadable = |error: Error| format!("unreadable: {error}");
         let left = expected.describe(reference, &fde.record).unwrap_or_else(unreadable);
@@ -227,7 +224,7 @@ pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: 
             findings.push(Finding::new(Check::Unwind, subject, left, right).about(Side::Both));
         }
     }
-    for (fde, _) in found_fdes.iter().zip(&matched).filter(|(_, count)| **count == 0) {
+    for (fde, _) in found_fdes.iter().zip(&matched).filter(|(_, matched)| !**matched) {
         let subject = function_names(ours, fde.start).first().cloned().unwrap_or_default();
         findings.push(Finding::new(Check::Unwind, subject, "no FDE", "one").about(Side::Both));
     }

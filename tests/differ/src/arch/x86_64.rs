@@ -188,3 +188,38 @@ pub(super) fn references(bytes: &[u8], address: u64, got: Option<u64>, anchors: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::relaxed;
+
+    /// The target of a rewriting at address 0x1000 whose field is the last four bytes.
+    fn target(input: &[u8], output: &[u8]) -> Option<u64> {
+        relaxed(input, output, input.len() - 4, 0x1000).map(|relaxed| relaxed.target)
+    }
+
+    #[test]
+    fn loads_become_lea() {
+        let load = [0x48, 0x8b, 0x05, 0, 0, 0, 0];
+        assert_eq!(target(&load, &[0x48, 0x8d, 0x05, 0xf9, 0x0f, 0, 0]), Some(0x2000));
+        // Another register; left alone; a binary operation, which has no form with lea.
+        assert_eq!(target(&load, &[0x48, 0x8d, 0x0d, 0xf9, 0x0f, 0, 0]), None);
+        assert_eq!(target(&load, &[0x48, 0x8b, 0x05, 0xf9, 0x0f, 0, 0]), None);
+        assert_eq!(target(&[0x48, 0x03, 0x05, 0, 0, 0, 0], &[0x48, 0x8d, 0x05, 0xf9, 0x0f, 0, 0]), None);
+    }
+
+    #[test]
+    fn calls_become_direct() {
+        let call = [0xff, 0x15, 0, 0, 0, 0];
+        assert_eq!(target(&call, &[0x67, 0xe8, 0xfa, 0x0f, 0, 0]), Some(0x2000));
+        assert_eq!(target(&call, &[0xe8, 0xfb, 0x0f, 0, 0, 0x90]), Some(0x2000));
+        assert_eq!(target(&call, &[0xe8, 0xfb, 0x0f, 0, 0, 0xcc]), None);
+    }
+
+    #[test]
+    fn jumps_become_direct() {
+        let jump = [0xff, 0x25, 0, 0, 0, 0];
+        assert_eq!(target(&jump, &[0xe9, 0xfb, 0x0f, 0, 0, 0x90]), Some(0x2000));
+        assert_eq!(target(&jump, &[0xe8, 0xfb, 0x0f, 0, 0, 0x90]), None);
+    }
+}

@@ -84,7 +84,7 @@ fn tables(image: &Image<'_>, faults: &mut Faults<'_>) {
     }
     for (name, tag) in [("DT_INIT", DT_INIT), ("DT_FINI", DT_FINI)] {
         let Some(address) = image.dynamic_value(tag) else { continue };
-        if !image.segment_at(address).is_some_and(|segment| segment.flags & PF_X.0 != 0) {
+        if image.segment_at(address).is_none_or(|segment| segment.flags & PF_X.0 == 0) {
             faults.add(name, "an address in code", format!("{address:#x}"));
         }
     }
@@ -105,7 +105,7 @@ fn tables(image: &Image<'_>, faults: &mut Faults<'_>) {
     needed.dedup();
     faults.equal("number of distinct DT_NEEDED", count, needed.len());
     let flags = image.dynamic_value(DT_FLAGS).unwrap_or_default();
-    if image.dynamic_value(DT_TEXTREL).is_some() || flags & u64::from(DF_TEXTREL.0) != 0 {
+    if image.dynamic_value(DT_TEXTREL).is_some() || flags & DF_TEXTREL.0 != 0 {
         faults.add("DT_TEXTREL", "none: no loader has to write to read-only memory", "one");
     }
 }
@@ -183,7 +183,7 @@ fn plt(image: &Image<'_>, faults: &mut Faults<'_>) {
     let jumps: Vec<_> = image.relocations.iter().filter(|relocation| relocation.table == Table::Plt).collect();
     let flags = image.dynamic_value(DT_FLAGS).unwrap_or_default();
     let flags_1 = image.dynamic_value(DT_FLAGS_1).unwrap_or_default();
-    let now = flags & u64::from(DF_BIND_NOW.0) != 0 || flags_1 & u64::from(DF_1_NOW.0) != 0;
+    let now = flags & DF_BIND_NOW.0 != 0 || flags_1 & DF_1_NOW.0 != 0;
     if now || !jumps.iter().any(|jump| jump.meaning == DynamicKind::JumpSlot) {
         return;
     }
@@ -198,7 +198,7 @@ fn plt(image: &Image<'_>, faults: &mut Faults<'_>) {
         }
         let name = image.dynamic_symbol_name(jump.symbol);
         let entry = image.word(jump.address).unwrap_or_default();
-        if !image.segment_at(entry).is_some_and(|segment| segment.flags & PF_X.0 != 0) {
+        if image.segment_at(entry).is_none_or(|segment| segment.flags & PF_X.0 == 0) {
             faults.add(format!("slot of {name}"), "the address of its lazy binding code", format!("{entry:#x}"));
             continue;
         }

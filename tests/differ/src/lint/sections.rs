@@ -78,7 +78,7 @@ fn known_flags() -> u64 {
     const LARGE: u64 = 0x1000_0000; // SHF_X86_64_LARGE
     let generic = [SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK];
     let more = [SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN];
-    generic.iter().chain(&more).fold(LARGE, |flags, flag| flags | u64::from(flag.0))
+    generic.iter().chain(&more).fold(LARGE, |flags, flag| flags | flag.0)
 }
 
 fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
@@ -94,7 +94,7 @@ fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         faults.equal(format!("{name}'s sh_addr"), 0, section.address);
         return;
     }
-    if section.address % section.align != 0 {
+    if !section.address.is_multiple_of(section.align) {
         faults.add(
             name.clone(),
             format!("sh_addr a multiple of {:#x}", section.align),
@@ -168,11 +168,11 @@ fn links(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         faults.equal(format!("{name}'s sh_info"), 0, section.info);
     }
     faults.equal(format!("{name}'s sh_entsize"), entry, section.entry_size);
-    if entry != 0 && section.size % entry != 0 {
+    if entry != 0 && !section.size.is_multiple_of(entry) {
         faults.add(format!("{name}'s sh_size"), format!("a multiple of {entry}"), format!("{}", section.size));
     }
     let patched = image.file.sections.get(section.info as usize);
-    if section.flags & u64::from(SHF_INFO_LINK.0) != 0 && !patched.is_some_and(|section| section.is_allocated()) {
+    if section.flags & SHF_INFO_LINK.0 != 0 && !patched.is_some_and(|section| section.is_allocated()) {
         faults.add(format!("{name}'s sh_info"), "an allocated section", format!("{}", section.info));
     }
 }

@@ -159,7 +159,7 @@ fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
         }
         let start = relro.address & !(page - 1);
         let holder = image.segment_at(relro.address);
-        if !holder.is_some_and(|load| load.flags & elf::PF_W.0 != 0) {
+        if holder.is_none_or(|load| load.flags & elf::PF_W.0 == 0) {
             faults.add("PT_GNU_RELRO", "memory of a writable PT_LOAD", format!("{:#x}", relro.address));
         }
         if holder.is_some_and(|load| relro.end() > load.end().checked_next_multiple_of(page).unwrap_or(u64::MAX)) {

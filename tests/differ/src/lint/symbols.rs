@@ -84,7 +84,7 @@ fn dynamic(image: &Image<'_>, faults: &mut Faults<'_>) {
         let same =
             |other: &&Symbol<'_>| (other.value, other.size, other.place) == (symbol.value, symbol.size, symbol.place);
         let twins = static_symbols.get(&symbol.name).map_or(&[][..], |symbols| &symbols[..]);
-        if image.symbols.len() > 1 && symbol.kind != STT_SECTION.0 && !twins.iter().any(|twin| same(twin)) {
+        if image.symbols.len() > 1 && symbol.kind != STT_SECTION.0 && !twins.iter().any(same) {
             faults.add(format!(".dynsym: {name}"), "the same symbol in .symtab", "none");
         }
     }

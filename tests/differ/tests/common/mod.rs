@@ -94,18 +94,22 @@ pub(crate) fn library() -> PathBuf {
 
 /// The archives of the corpus, each with the libraries that it imports from.
 pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/linux-x86_64");
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus");
+    let folders = ["linux-x86_64", "freebsd-x86_64"].map(|target| corpus.join(target));
+    let files = folders.iter().flat_map(|folder| list(folder));
     let mut archives: Vec<_> =
-        list(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == "a")).collect();
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "a")).collect();
     archives.sort();
     archives
         .iter()
         .map(|path| {
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let version = name.split('-').nth(1).unwrap_or_default();
-            let mut libraries = list(&folder.join("stubs").join(version));
+            let mut libraries = list(&corpus.join("linux-x86_64/stubs").join(version));
             libraries.sort_by(|a, b| b.cmp(a)); // libjulia, then libjulia-internal, as Julia has them.
-            (read(path), libraries)
+            let (name, bytes) = read(path);
+            let target = path.parent().and_then(Path::file_name).expect("the target's folder").to_string_lossy();
+            ((format!("{target}/{name}"), bytes), libraries)
         })
         .collect()
 }
