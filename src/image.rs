@@ -24,8 +24,8 @@ use crate::file;
 use crate::link::Link;
 use crate::report::{DebugFile, Report};
 
-use production::{Patch, Production, Sum, identity};
 pub(crate) use production::{Checksum, Extent, FilePlan, Source};
+use production::{Patch, Production, Sum, identity};
 
 /// A linked image, ready to be written.
 ///
@@ -216,10 +216,8 @@ impl<'a> Image<'a> {
     ) -> Result<&Seal, Error> {
         let all = sums.iter().chain(&*companion_sums);
         let size = self.plan.identity.map(|(_, size)| size);
-        let mut seal = Seal {
-            identity: size.map(|size| identity(&self.link.options.elf.build_id, all, size)),
-            checksum: None,
-        };
+        let mut seal =
+            Seal { identity: size.map(|size| identity(&self.link.options.elf.build_id, all, size)), checksum: None };
         if let Some(plan) = &self.companion {
             self.production(plan).repair(&seal.patches(plan), companion_sums, write)?;
             seal.checksum = Some(plan.checksum(companion_sums));
@@ -327,12 +325,7 @@ impl<'p> Sink<'p> {
     }
 
     /// Writes a file; relocations that do not fit are added to `problems` or returned.
-    fn write(
-        &mut self,
-        file: Production<'_, '_>,
-        patches: &[Patch],
-        problems: &mut Vec<Error>,
-    ) -> Result<Vec<Sum>> {
+    fn write(&mut self, file: Production<'_, '_>, patches: &[Patch], problems: &mut Vec<Error>) -> Result<Vec<Sum>> {
         match self {
             Self::File(..) => Ok(file.produce(patches, &|offset, bytes| self.write_at(offset, bytes), problems)),
             Self::InOrder(path, stream) => {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use object::elf;
 
-use super::parse::SHF_X86_64_LARGE;
 use super::companion::{self, CHECKSUM_SIZE};
+use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
 use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment};
 use super::{Table, frames, got, table_output};
@@ -87,7 +87,8 @@ fn file_plan(
     checksum: Checksum,
 ) -> FilePlan {
     let mut extents = Vec::new();
-    let mut own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
+    let mut own =
+        |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
     extents.push(own(0, headers(link, place)));
     for section in place.sections.iter().filter(|section| section.kind != elf::SHT_NOBITS.0) {
         match packed.remove(&section.number) {

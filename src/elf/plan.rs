@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use indexmap::IndexMap;
 use object::elf;
 
-use super::define::section_bound;
 use super::companion;
+use super::define::section_bound;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got::{self, Class, DynamicRelocations};
