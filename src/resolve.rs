@@ -14,7 +14,7 @@ use crate::elf::library::SharedLibrary;
 use crate::error::{Error, Errors, Result};
 use crate::input::{Inputs, Kind, Opened};
 use crate::link::{Link, over};
-use crate::model::{GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
+use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Options, SymbolValue, Target};
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
@@ -165,6 +165,8 @@ pub(crate) fn resolve<'a>(
     for item in parsed {
         match item {
             Parsed::Objects(objects) => {
+                let globals = objects.iter().flat_map(|object| &object.symbols);
+                resolver.symbols.reserve(globals.filter(|symbol| symbol.binding != Binding::Local).count());
                 for object in objects {
                     resolver.add(object)?;
                 }

@@ -187,6 +187,11 @@ pub(crate) struct Duplicate {
 }
 
 impl<'a> Symbols<'a> {
+    /// Makes room for symbols that are about to be entered, so that the table does not grow step by step.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.map.reserve(count);
+    }
+
     /// The number of global symbols.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
