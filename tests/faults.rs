@@ -93,6 +93,10 @@ fn image() -> Vec<u8> {
     fs::read(place.output()).expect("the image")
 }
 
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0)
+}
+
 /// Says in the summary of `tests/run` that a test could not be run here, and why.
 fn skip(test: &str, reason: &str) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests");
@@ -166,15 +170,17 @@ fn read_only_directory() {
     let output = place.output();
     let mut command = link(&archive(), &output);
     // No permission keeps the superuser out, so the program runs as somebody else then.
-    let is_root = fs::metadata("/proc/self").map_or_else(|_| false, |data| data.uid() == 0);
     let program = tempfile::tempdir().expect("a temporary directory");
-    if is_root {
+    if is_root() {
         fs::set_permissions(place.directory.path(), Permissions::from_mode(0o755)).expect("a readable directory");
         fs::set_permissions(program.path(), Permissions::from_mode(0o755)).expect("a readable directory");
         // Neither the program nor the archive need be where others can reach them.
         let (copy, input) = (program.path().join("pkgld"), program.path().join("in"));
-        fs::copy(env!("CARGO_BIN_EXE_pkgld"), &copy).expect("a copy of the program");
-        fs::copy(archive(), &input).expect("a copy of the archive");
+        // Copied by another process: a program that is open for writing here could not be started, and other tests start
+        // processes that would inherit the open file.
+        for (from, to) in [(Path::new(env!("CARGO_BIN_EXE_pkgld")), &copy), (&archive(), &input)] {
+            assert!(Command::new("cp").arg(from).arg(to).status().expect("cp, of coreutils").success());
+        }
         command = Command::new(copy);
         command.args(["-flavor", "gnu", "-shared", "-o"]).arg(&output).arg("--whole-archive").arg(input);
         command.current_dir("/").uid(65534).gid(65534);
@@ -212,7 +218,8 @@ fn full_disk() {
     let output = disk.path().join("out");
     let inner = link(&archive(), &output);
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--map-root-user", "sh", "-c", script]).arg(disk.path());
+    command.arg("--mount").args((!is_root()).then_some("--map-root-user"));
+    command.args(["sh", "-c", script]).arg(disk.path());
     let result = command.arg(inner.get_program()).args(inner.get_args()).output().expect("unshare, of util-linux");
     let message = String::from_utf8_lossy(&result.stderr);
     if !result.status.success() {
