@@ -226,7 +226,6 @@ fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
     };
     !dropped
         && global.flags.has(GlobalFlags::IN_OBJECT)
-        && (global.is_defined_here() || global.visibility == Visibility::Default || global.dynamic_index != 0)
 }
 
 fn is_hidden(global: &Global<'_>) -> bool {
@@ -292,6 +291,7 @@ pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     }
     let visibility = match (binding, global.visibility) {
         (Binding::Local, _) => elf::STV_HIDDEN,
+        (_, Visibility::Hidden | Visibility::Internal) => elf::STV_HIDDEN,
         (_, Visibility::Protected) => elf::STV_PROTECTED,
         _ => elf::STV_DEFAULT,
     };

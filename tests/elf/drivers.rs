@@ -274,7 +274,7 @@ fn garbage_is_collected_and_what_is_used_stays() {
         "clang-19 -O1 -ffunction-sections -fdata-sections -fno-inline",
     ] {
         let object = bench.compile(compiler, "user.c", &source);
-        bench.link("gc.so", &format!("--gc-sections {object}")).is_right("start\nprobe 0\nend\n");
+        bench.link("gc.so", &format!("--gc-sections -z nostart-stop-gc {object}")).is_right("start\nprobe 0\nend\n");
         let symbols = bench.must("nm ours/gc.so");
         assert!(
             symbols.contains(" used\n") && symbols.contains(" exported\n") && !symbols.contains(" unused"),

@@ -20,10 +20,13 @@ const ALWAYS: &[Rule] = &[
     rules::RELRO_EXTENT,
     rules::BOOKKEEPING_ENTRIES,
     rules::GNU_OS_ABI,
+    rules::STATED_ALIGNMENT,
+    rules::SLOT_TABLES,
 ];
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
 const LINT_ALLOWED: &[(&str, &str)] = &[
+    ("'.relr.dyn' has wrong type: expected REL", "SHT_RELR of the gABI is newer than the tool"),
     (
         "contains invalid processor-specific flag(s) 0x10000000",
         "SHF_X86_64_LARGE of the psABI, which the tool does not know",

@@ -122,7 +122,7 @@ fn a_unique_object_is_one_in_the_whole_process() {
         struct Last { ~Last() { tell(*count_here() == 2 ? \"two\" : \"one\"); } } last;";
     let object = bench.compile("g++ -O1 -fgnu-unique", "one.cc", source);
     let pair = bench.link("one.so", &format!("{object} {}", crate::groups::STANDARD));
-    pair.is_right("probe 0\none\nend\n");
+    pair.is_right("probe 0\nend\none\n");
     std::fs::copy(bench.path("ours/one.so"), bench.path("ours/two.so")).unwrap();
     assert_eq!(bench.load("ours/one.so ours/two.so"), "probe 0\nprobe 0\nend\ntwo\ntwo\n");
     let symbols = bench.must("readelf -W --dyn-syms ours/one.so");
