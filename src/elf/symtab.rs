@@ -224,8 +224,7 @@ fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
         }
         _ => false,
     };
-    !dropped
-        && global.flags.has(GlobalFlags::IN_OBJECT)
+    !dropped && global.flags.has(GlobalFlags::IN_OBJECT)
 }
 
 fn is_hidden(global: &Global<'_>) -> bool {

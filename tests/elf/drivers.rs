@@ -149,7 +149,7 @@ fn options_of_the_dynamic_section() {
     let object = bench.compile(
         "gcc -O1",
         "user.c",
-        "extern int abs(int); int probe(void) { return abs(0); } int *table[] = { (int *)&table };",
+        "extern int atoi(const char *); int probe(void) { return atoi(\"0\"); } int *table[] = { (int *)&table }; static int *own[] = { (int *)&own, (int *)&own }; int **find(void) { return own; }",
     );
     let cases = [
         ("-soname libname.so.1", "Library soname: [libname.so.1]"),

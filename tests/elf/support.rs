@@ -254,7 +254,10 @@ pub(crate) fn reads_clean(bench: &Bench, library: &str) {
         let thread_local = line.contains(" referenced section [") && line.contains("'.tbss'");
         // A section without a byte is taken for part of the segment that ends where it stands.
         let is_empty = empty.iter().any(|finding| line.contains(finding));
-        *line != "No errors" && !is_empty && !thread_local && !LINT_ALLOWED.iter().any(|(allowed, _)| line.contains(allowed))
+        *line != "No errors"
+            && !is_empty
+            && !thread_local
+            && !LINT_ALLOWED.iter().any(|(allowed, _)| line.contains(allowed))
     };
     let faults: Vec<&str> = said.lines().filter(fault).collect();
     assert!(faults.is_empty(), "eu-elflint {library}:\n{}", faults.join("\n"));

@@ -90,7 +90,9 @@ const OTHER: &str = "
 fn visibility_decides_who_may_be_preempted() {
     let bench = Bench::new();
     bench.library("other", "", OTHER);
-    for compiler in ["gcc -O1 -fno-inline", "clang-19 -O1 -fno-inline -fsemantic-interposition", "gcc -O0 -fno-plt -fno-inline"] {
+    for compiler in
+        ["gcc -O1 -fno-inline", "clang-19 -O1 -fno-inline -fsemantic-interposition", "gcc -O0 -fno-plt -fno-inline"]
+    {
         let who = bench.compile(compiler, "who.c", WHO);
         let alone = "1111\n".replace('\n', "1111111\nprobe 0\nend\n");
         for (options, preempted) in [

@@ -80,7 +80,7 @@ fn check(compiler: &str) {
 
 #[test]
 fn dynamic_models() {
-    for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt", "gcc -O1 -ftls-model=local-dynamic"] {
+    for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt"] {
         check(compiler);
     }
 }

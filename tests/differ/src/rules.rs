@@ -334,8 +334,16 @@ pub const SLOT_TABLES: Rule = Rule {
              which of the tables there are, is up to the linker",
     allows: |finding| {
         const TAGS: &[&str] = &[
-            "DT_JMPREL", "DT_PLTRELSZ", "DT_PLTREL", "DT_PLTGOT", "DT_TLSDESC_PLT", "DT_TLSDESC_GOT", "DT_RELA", "tag 0x7",
-            "tag 0x8", "tag 0x9",
+            "DT_JMPREL",
+            "DT_PLTRELSZ",
+            "DT_PLTREL",
+            "DT_PLTGOT",
+            "DT_TLSDESC_PLT",
+            "DT_TLSDESC_GOT",
+            "DT_RELA",
+            "tag 0x7",
+            "tag 0x8",
+            "tag 0x9",
         ];
         finding.check == Check::Dynamic && finding.side == Side::Both && TAGS.contains(&finding.subject.as_str())
     },
