@@ -179,6 +179,16 @@ impl DynamicSymbols {
                 number
             }));
         }
+        // glibc loads an image with `.relr.dyn` only if the image asks it for this version, of which no symbol is.
+        if link.elf.relocations.packed > 0 {
+            for (library, versions) in link.libraries.iter().zip(&mut used).filter(|(_, versions)| !versions.is_empty())
+            {
+                if let Some(version) = library.shared.version_named(b"GLIBC_ABI_DT_RELR") {
+                    versions.push((version, next));
+                    next = next.saturating_add(1);
+                }
+            }
+        }
         if next == VER_NDX_GLOBAL + 1 {
             return;
         }

@@ -48,6 +48,8 @@ pub(crate) struct DynamicRelocations {
     /// Those that call resolvers stand at the end of `.rela.plt`: resolvers may call functions through the PLT, and the
     /// loader prepares its slots after all of `.rela.dyn`.
     indirect_in_plt: bool,
+    /// The number of relative relocations that are left to `.relr.dyn`.
+    pub(crate) packed: u64,
     /// The addresses that `.relr.dyn` covers are packed here; empty without it.
     pub(crate) relr: Vec<u64>,
 }
@@ -97,7 +99,15 @@ impl DynamicRelocations {
             }
         }
         parts.retain(|(.., count)| *count > 0);
-        Self { parts, indirect_in_plt: !link.slots.lazy.is_empty(), relr: Vec::new() }
+        let packed = if link.options.elf.relr {
+            let got = link.slots.got.iter().filter(|(_, entry)| is_relative(link, *entry)).count() as u64;
+            let all: u64 = pieces.iter().map(|piece| u64::from(piece.relative)).sum();
+            let kept = parts.iter().filter(|(class, ..)| *class == Class::Relative);
+            (got + all).saturating_sub(kept.map(|(.., count)| u64::from(*count)).sum())
+        } else {
+            0
+        };
+        Self { parts, packed, indirect_in_plt: !link.slots.lazy.is_empty(), relr: Vec::new() }
     }
 
     /// The number of relocations, or of one class of them.

@@ -208,6 +208,11 @@ impl<'a> SharedLibrary<'a> {
         name.unwrap_or_default()
     }
 
+    /// The version with a name, if the library defines it.
+    pub(crate) fn version_named(&self, name: &[u8]) -> Option<VersionId> {
+        self.versions.iter().map(|version| version.id).find(|id| self.version_name(*id) == name)
+    }
+
     /// The symbols that the library refers to and does not define.
     ///
     /// # Errors

@@ -340,14 +340,13 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
 fn add_tables(link: &mut Link<'_>) -> Result<()> {
     let strip = link.options.strip == Strip::All;
     link.elf.symtab = if strip { None } else { Some(SymbolTable::new(link)?) };
-    let relr_possible = link.options.elf.relr;
     for table in TABLES {
         let size = match table {
             Table::Property => link.elf.properties.len() as u64,
             Table::BuildId => build_id_size(&link.options.elf.build_id),
             Table::RelaDyn => got::RELA_SIZE * link.elf.relocations.count_of(table),
             // Sizes of these follow; that they are there is known.
-            Table::RelrDyn => u64::from(relr_possible) * got::WORD,
+            Table::RelrDyn => u64::from(link.elf.relocations.packed > 0) * got::WORD,
             Table::Dynamic | Table::Shstrtab => 1,
             Table::EhFrameHdr if link.options.elf.eh_frame_hdr && has_frames(link) => {
                 eh_frame_hdr::size(link.elf.frames.count)

@@ -224,9 +224,7 @@ fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
         }
         _ => false,
     };
-    !dropped
-        && global.flags.has(GlobalFlags::IN_OBJECT)
-        && (global.is_defined_here() || global.visibility == Visibility::Default || global.dynamic_index != 0)
+    !dropped && global.flags.has(GlobalFlags::IN_OBJECT)
 }
 
 fn is_hidden(global: &Global<'_>) -> bool {
@@ -292,6 +290,7 @@ pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     }
     let visibility = match (binding, global.visibility) {
         (Binding::Local, _) => elf::STV_HIDDEN,
+        (_, Visibility::Hidden | Visibility::Internal) => elf::STV_HIDDEN,
         (_, Visibility::Protected) => elf::STV_PROTECTED,
         _ => elf::STV_DEFAULT,
     };

@@ -3,6 +3,8 @@
 //! Each test compiles small sources, links them with the program and with a reference linker, compares the two by meaning,
 //! has other readers look at the result, and runs it.
 
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
 mod drivers;
 mod errors;
 mod groups;

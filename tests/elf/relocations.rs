@@ -178,7 +178,7 @@ fn each_kind_gives_its_value() {
         __attribute__((visibility(\"hidden\"))) long elsewhere_hidden[6] = { 1 };
         int probe(void) { return probe_kinds(); }";
     let probe = bench.compile("gcc -O1", "probe.c", probe);
-    for options in ["", "-z now", "--pack-dyn-relocs=relr"] {
+    for options in ["", "-z now", "-z pack-relative-relocs"] {
         // The reference linker does not know GOTPCREL64 and GOTPLT64.
         succeeds(&bench.ours(&format!("-shared -o ours/kinds.so {options} {kinds} {probe} {LIBC}")));
         reads_clean(&bench, "ours/kinds.so");

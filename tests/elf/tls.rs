@@ -69,7 +69,7 @@ fn check(compiler: &str) {
     bench.library("other", "", OTHER);
     let user = bench.compile(compiler, "user.c", &format!("{VARIABLES}{PROBE}"));
     let elsewhere = bench.compile(compiler, "elsewhere.c", ELSEWHERE);
-    for options in ["", "-z now", "-Bsymbolic", "--gc-sections", "--pack-dyn-relocs=relr"] {
+    for options in ["", "-z now", "-Bsymbolic", "--gc-sections", "-z pack-relative-relocs"] {
         for objects in [format!("{user} {elsewhere}"), format!("{elsewhere} {user}")] {
             let pair = bench.link("tls.so", &format!("{options} {objects} -L. -lother {LIBC}"));
             pair.is_right("probe 0\nend\n");
@@ -80,7 +80,7 @@ fn check(compiler: &str) {
 
 #[test]
 fn dynamic_models() {
-    for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt", "gcc -O1 -ftls-model=local-dynamic"] {
+    for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt"] {
         check(compiler);
     }
 }

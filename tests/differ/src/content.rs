@@ -131,7 +131,14 @@ impl<'c, 'r, 'a> Contents<'c, 'r, 'a> {
     pub(crate) fn same_thread_place(&mut self, reference: i64, ours: i64) -> bool {
         match (self.reference.image.tls(), self.ours.image.tls()) {
             (Some(left), Some(right)) => {
-                self.same_place(left.address.wrapping_add_signed(reference), right.address.wrapping_add_signed(ours))
+                let (left, right) =
+                    (left.address.wrapping_add_signed(reference), right.address.wrapping_add_signed(ours));
+                let (a, b) = (self.reference.thread_names(left), self.ours.thread_names(right));
+                match (a.inside.is_empty(), b.inside.is_empty()) {
+                    (false, false) => a.inside.iter().any(|name| b.inside.contains(name)),
+                    (true, true) => self.same_place(left, right),
+                    _ => a.end_of.iter().any(|name| b.end_of.contains(name)),
+                }
             }
             _ => false,
         }

@@ -330,11 +330,21 @@ pub const STATED_ALIGNMENT: Rule = Rule {
 /// DT_JMPREL and its like.
 pub const SLOT_TABLES: Rule = Rule {
     name: "slot-tables",
-    reason: "which relocation table a TLS descriptor's slot is in, and so whether DT_JMPREL and DT_PLTGOT are needed, is up to \
-             the linker",
+    reason: "which relocation table the slot of a TLS descriptor, or of a function that is not bound lazily, is in, and so \
+             which of the tables there are, is up to the linker",
     allows: |finding| {
-        const TAGS: &[&str] =
-            &["DT_JMPREL", "DT_PLTRELSZ", "DT_PLTREL", "DT_PLTGOT", "DT_TLSDESC_PLT", "DT_TLSDESC_GOT"];
+        const TAGS: &[&str] = &[
+            "DT_JMPREL",
+            "DT_PLTRELSZ",
+            "DT_PLTREL",
+            "DT_PLTGOT",
+            "DT_TLSDESC_PLT",
+            "DT_TLSDESC_GOT",
+            "DT_RELA",
+            "tag 0x7",
+            "tag 0x8",
+            "tag 0x9",
+        ];
         finding.check == Check::Dynamic && finding.side == Side::Both && TAGS.contains(&finding.subject.as_str())
     },
 };

@@ -93,13 +93,26 @@ impl<'i, 'a> Symbolic<'i, 'a> {
         Symbolic { image, symbols, order, reach }
     }
 
-    /// All names of `address`.
+    /// All names of `address`, apart from those of thread-local symbols: zero-filled thread-local sections take no addresses,
+    /// so that other sections lie there.
     pub fn names(&self, address: u64) -> Names<'a> {
+        self.names_of(address, false)
+    }
+
+    /// All thread-local names of `address` in the template.
+    pub fn thread_names(&self, address: u64) -> Names<'a> {
+        self.names_of(address, true)
+    }
+
+    fn names_of(&self, address: u64, thread_local: bool) -> Names<'a> {
         let mut names = Names::default();
         let mut position = self.order.partition_point(|index| self.symbols[*index as usize].address <= address);
         while position > 0 && self.reach[position - 1] >= address {
             position -= 1;
             let named = &self.symbols[self.order[position] as usize];
+            if named.symbol.is_tls() != thread_local {
+                continue;
+            }
             let distance = address - named.address;
             if distance < named.symbol.size {
                 names.inside.push((named.key, distance));
