@@ -257,9 +257,9 @@ impl<'l, 'a> Context<'l, 'a> {
             place: Box::new(crate::debug::place(self.link, self.id, self.index, raw.offset)),
             relocation: relocs::name(self.link.target.arch, raw.kind),
             symbol: scan::symbol_name(self.object, raw.symbol),
-            value: value.into(),
-            min: min.into(),
-            max: max.into(),
+            value,
+            min,
+            max,
             hint: Some(
                 "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large".into(),
             ),

@@ -104,11 +104,11 @@ pub enum Error {
         /// What the symbol is called.
         symbol: String,
         /// The value that was to be stored.
-        value: i128,
+        value: i64,
         /// The smallest value the field holds.
-        min: i128,
+        min: i64,
         /// The largest value the field holds.
-        max: i128,
+        max: i64,
         /// What may help.
         hint: Option<String>,
     },

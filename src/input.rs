@@ -120,7 +120,7 @@ impl<'a> Inputs<'a> {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
             let Item { name, default_soname, mode, kind, .. } = item;
-            Some(Opened { file: item.file, name, default_soname, bytes, members, mode: *mode, kind: *kind })
+            Some(Opened { name, default_soname, bytes, members, mode: *mode, kind: *kind })
         })
     }
 
@@ -138,8 +138,6 @@ impl<'a> Inputs<'a> {
 /// An opened input.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opened<'a> {
-    /// Which file it is: equal for inputs that are the same file.
-    pub(crate) file: usize,
     /// What messages call it: the path under which it was found, or the name given with bytes in memory.
     pub(crate) name: &'a str,
     /// The contents.

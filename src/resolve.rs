@@ -124,7 +124,7 @@ fn is_excluded(path: &str, excluded: &[String]) -> bool {
 
 /// Who may define a name that nothing defines yet, in command-line order.
 enum Provider<'a> {
-    Archive(Lazy<'a>),
+    Archive(Box<Lazy<'a>>),
     Library(u32),
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn resolve<'a>(
                     resolver.add(object)?;
                 }
             }
-            Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
+            Parsed::Archive(archive) => resolver.provider(Provider::Archive(Box::new(archive)))?,
             Parsed::Library(shared, as_needed) => {
                 let number = resolver.libraries.len() as u32;
                 resolver.libraries.push(Library { shared: *shared, needed: !as_needed });

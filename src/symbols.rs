@@ -202,11 +202,6 @@ impl<'a> Symbols<'a> {
         self.map.values().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
     }
 
-    /// All of them, in order.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (GlobalId, &mut Global<'a>)> {
-        self.map.values_mut().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
-    }
-
     /// The symbol with an id of this table.
     pub(crate) fn get(&self, id: GlobalId) -> &Global<'a> {
         &self.map[id.index()]

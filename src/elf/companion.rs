@@ -39,11 +39,21 @@ pub(crate) fn debug_link(options: &Options) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Segments, sections, and the file offset of the section headers of the companion, if there is one.
+/// What the companion's headers say.
+pub(crate) struct Place {
+    /// The program headers.
+    pub(crate) segments: Vec<Segment>,
+    /// The sections.
+    pub(crate) sections: Vec<Placed>,
+    /// File offset of the section headers, which come last.
+    pub(crate) headers: u64,
+}
+
+/// Lays out the companion, if there is one.
 ///
 /// # Errors
 /// A file beyond the limits of [`Limits`](crate::Limits).
-pub(crate) fn place(link: &Link<'_>) -> Result<Option<(Vec<Segment>, Vec<Placed>, u64)>, Error> {
+pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
     if table_output(link, Table::DebugLink).is_none() {
         return Ok(None);
     }
@@ -84,5 +94,5 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<(Vec<Segment>, Vec<Placed>
     let headers = end.next_multiple_of(8);
     let size = headers.saturating_add(SECTION_HEADER_SIZE * (sections.len() as u64 + 1));
     over("output_size", "the size of the separate debug file", size, link.options.limits.output_size)?;
-    Ok(Some((segments, sections, headers)))
+    Ok(Some(Place { segments, sections, headers }))
 }

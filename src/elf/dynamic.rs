@@ -376,21 +376,21 @@ fn dynamic_flags(link: &Link<'_>, facts: &Facts) -> (u64, u64) {
     let wanted = &options.dynamic_flags;
     let pick = |list: &[(bool, u64)]| list.iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
     let flags = pick(&[
-        (wanted.origin, elf::DF_ORIGIN.0.into()),
-        (options.symbolic == Symbolic::All, elf::DF_SYMBOLIC.0.into()),
-        (facts.text_relocations, elf::DF_TEXTREL.0.into()),
-        (options.now, elf::DF_BIND_NOW.0.into()),
-        (facts.static_tls, elf::DF_STATIC_TLS.0.into()),
+        (wanted.origin, elf::DF_ORIGIN.0),
+        (options.symbolic == Symbolic::All, elf::DF_SYMBOLIC.0),
+        (facts.text_relocations, elf::DF_TEXTREL.0),
+        (options.now, elf::DF_BIND_NOW.0),
+        (facts.static_tls, elf::DF_STATIC_TLS.0),
     ]);
     let flags_1 = pick(&[
-        (options.now, elf::DF_1_NOW.0.into()),
-        (wanted.global, elf::DF_1_GLOBAL.0.into()),
-        (wanted.nodelete, elf::DF_1_NODELETE.0.into()),
-        (wanted.initfirst, elf::DF_1_INITFIRST.0.into()),
-        (wanted.nodlopen, elf::DF_1_NOOPEN.0.into()),
-        (wanted.origin, elf::DF_1_ORIGIN.0.into()),
-        (wanted.interpose, elf::DF_1_INTERPOSE.0.into()),
-        (wanted.nodefaultlib, elf::DF_1_NODEFLIB.0.into()),
+        (options.now, elf::DF_1_NOW.0),
+        (wanted.global, elf::DF_1_GLOBAL.0),
+        (wanted.nodelete, elf::DF_1_NODELETE.0),
+        (wanted.initfirst, elf::DF_1_INITFIRST.0),
+        (wanted.nodlopen, elf::DF_1_NOOPEN.0),
+        (wanted.origin, elf::DF_1_ORIGIN.0),
+        (wanted.interpose, elf::DF_1_INTERPOSE.0),
+        (wanted.nodefaultlib, elf::DF_1_NODEFLIB.0),
     ]);
     (flags, flags_1)
 }

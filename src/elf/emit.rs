@@ -46,7 +46,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         .with_identity(identity)
         .with_companion_checksum(checksum);
     let companion = match companion::place(&link)? {
-        Some((segments, sections, headers)) => {
+        Some(companion::Place { segments, sections, headers }) => {
             let place = FilePlace { segments: &segments, sections: &sections, headers };
             Some(file_plan(&link, &place, &mut packed, Checksum::Ieee).with_identity(identity))
         }
@@ -87,8 +87,7 @@ fn file_plan(
     checksum: Checksum,
 ) -> FilePlan {
     let mut extents = Vec::new();
-    let mut own =
-        |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
+    let own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
     extents.push(own(0, headers(link, place)));
     for section in place.sections.iter().filter(|section| section.kind != elf::SHT_NOBITS.0) {
         match packed.remove(&section.number) {
@@ -367,7 +366,7 @@ fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
         bytes.u32(link.elf.section_names.1[number]);
         bytes.u32(kind);
         let flags = header_flags(output, table);
-        bytes.u64(if info == 0 { flags & !u64::from(elf::SHF_INFO_LINK.0) } else { flags });
+        bytes.u64(if info == 0 { flags & !elf::SHF_INFO_LINK.0 } else { flags });
         bytes.u64(output.address);
         bytes.u64(offset);
         bytes.u64(output.size);
@@ -389,7 +388,7 @@ fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
         (Flags::MERGE, elf::SHF_MERGE.0),
         (Flags::STRINGS, elf::SHF_STRINGS.0),
         (Flags::FAR, SHF_X86_64_LARGE),
-        (Flags::COMPRESSED, elf::SHF_COMPRESSED.0.into()),
+        (Flags::COMPRESSED, elf::SHF_COMPRESSED.0),
     ];
     let flags = bits.into_iter().filter(|(flag, _)| output.flags.has(*flag)).fold(0, |all, (_, bit)| all | bit);
     match table {

@@ -188,7 +188,7 @@ impl DynamicRelocations {
 
 /// Whether `.relr.dyn` takes a relative relocation at `offset` of a piece's section: aligned words only.
 fn is_packable(link: &Link<'_>, piece: &Piece, offset: u64) -> bool {
-    link.section(piece.object, piece.section).align >= WORD && offset % WORD == 0
+    link.section(piece.object, piece.section).align >= WORD && offset.is_multiple_of(WORD)
 }
 
 /// A piece's relocations of one class whose offset in the section passes `stays`.

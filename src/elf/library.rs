@@ -24,8 +24,7 @@ use std::sync::OnceLock;
 
 use object::LittleEndian as LE;
 use object::elf::{
-    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_SONAME, FileHeader32, FileHeader64, Machine, STB_WEAK, SymbolBind, SymbolType,
-    SymbolVisibility,
+    DF_1_PIE, DT_FLAGS_1, DT_SONAME, FileHeader32, FileHeader64, Machine, SymbolBind, SymbolType, SymbolVisibility,
 };
 use object::read::elf::FileHeader;
 
@@ -41,10 +40,6 @@ const VERSYM_HIDDEN: u16 = 0x8000;
 const VER_NDX_LOCAL: u16 = 0;
 /// The version of symbols without a version.
 const VER_NDX_GLOBAL: u16 = 1;
-/// How many times the string table's size all names of one list may be, in bytes. Names share bytes in real string
-/// tables, but not many; in a hostile one every name could be nearly the whole table.
-const NAME_BYTES_FACTOR: usize = 64;
-
 /// The size of addresses in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
@@ -105,15 +100,6 @@ pub(crate) struct Export {
     pub(crate) size: u64,
     /// The version; none if the library has no versions, or none for this symbol.
     pub(crate) version: Option<VersionId>,
-}
-
-/// A symbol that a library itself leaves to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Import<'a> {
-    /// The name.
-    pub(crate) name: &'a [u8],
-    /// Whether the library does without it, too.
-    pub(crate) weak: bool,
 }
 
 /// The way to a symbol from its name: the first of these that the library has.
@@ -213,37 +199,6 @@ impl<'a> SharedLibrary<'a> {
         self.versions.iter().map(|version| version.id).find(|id| self.version_name(*id) == name)
     }
 
-    /// The symbols that the library refers to and does not define.
-    ///
-    /// # Errors
-    /// A name outside of the string table; names that together are many times as long as it is; a library without
-    /// section headers that defines nothing, so that the number of its symbols is unknown.
-    pub(crate) fn imports(&self) -> Result<Vec<Import<'a>>, Error> {
-        let symbols = &self.tables.symbols;
-        // The symbols that `.gnu.hash` covers are defined, and they are the last ones.
-        let end = match &self.lookup {
-            Lookup::Gnu(table) => table.first_defined(),
-            _ => None,
-        };
-        if end.is_none() && !self.tables.counted {
-            return Err(Error::malformed(self.name, "the number of the library's symbols is unknown"));
-        }
-        let mut names = Names::new(self);
-        let imports = symbols.iter().take_while(|&(index, _)| end.is_none_or(|end| index < end));
-        let imports = imports.filter(|(_, symbol)| symbol.is_import());
-        imports.map(|(_, it)| Ok(Import { name: names.read(it.name)?, weak: it.binding == STB_WEAK })).collect()
-    }
-
-    /// The names of the libraries that this one asks the loader for (`DT_NEEDED`), in order.
-    ///
-    /// # Errors
-    /// A name outside of the string table; names that together are many times as long as it is.
-    pub(crate) fn needed(&self) -> Result<Vec<&'a [u8]>, Error> {
-        let mut names = Names::new(self);
-        let needed = self.tables.dynamic.iter().filter(|&&(tag, _)| tag == DT_NEEDED);
-        needed.map(|&(_, offset)| names.read(offset)).collect()
-    }
-
     /// What symbol `index` exports, if it is a definition of `name` in the version wanted.
     fn export(&self, index: u32, name: &[u8], version: Option<&[u8]>) -> Option<Export> {
         let symbols = &self.tables.symbols;
@@ -292,28 +247,6 @@ impl<'a> Lookup<'a> {
             return Some(Self::Sysv(table));
         }
         tables.counted.then(|| Self::Names(OnceLock::new()))
-    }
-}
-
-/// Reads names of a list from the string table, and bounds their sum.
-struct Names<'a> {
-    file: &'a str,
-    strings: &'a [u8],
-    budget: usize,
-}
-
-impl<'a> Names<'a> {
-    fn new(library: &SharedLibrary<'a>) -> Self {
-        let strings = library.tables.symbols.strings;
-        Self { file: library.name, strings, budget: strings.len().saturating_mul(NAME_BYTES_FACTOR) }
-    }
-
-    fn read(&mut self, offset: u64) -> Result<&'a [u8], Error> {
-        let malformed = |what| Error::malformed(self.file, format!("malformed shared library: {what}"));
-        let name = bytes::string(self.strings, offset).ok_or_else(|| malformed("a name is not in the string table"))?;
-        let budget = self.budget.checked_sub(name.len());
-        self.budget = budget.ok_or_else(|| malformed("its names overlap in the string table"))?;
-        Ok(name)
     }
 }
 

@@ -38,8 +38,6 @@ pub(crate) use segments::assign_addresses;
 pub(crate) struct ObjectInfo {
     /// `e_machine`.
     pub(crate) machine: u16,
-    /// `e_flags`.
-    pub(crate) flags: u32,
     /// `e_ident[EI_OSABI]`.
     pub(crate) os_abi: u8,
     /// Whether its code needs an executable stack (`.note.GNU-stack` with SHF_EXECINSTR).
@@ -214,7 +212,7 @@ pub(crate) fn constructors(object: &Object<'_>, section: &Section<'_>) -> Option
     };
     let file = object.name.file.rsplit(['/', '\\']).next().unwrap_or_default();
     let start_file = file.starts_with("crtbegin") || file.starts_with("crtend");
-    let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE)) && section.data.len() % 8 == 0;
+    let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE)) && section.data.len().is_multiple_of(8);
     (words && !start_file).then_some(array)
 }
 

@@ -98,7 +98,6 @@ impl<'a> Parser<'_, 'a> {
         let table = self.read(header.sections(LE, self.bytes), "section headers")?;
         let mut info = ObjectInfo {
             machine: header.e_machine(LE).0,
-            flags: header.e_flags(LE).0,
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
             properties: Properties::absent(),
@@ -130,7 +129,7 @@ impl<'a> Parser<'_, 'a> {
         if !align.is_power_of_two() || align > 1 << 32 {
             return Err(self.malformed(format!("{}: alignment {align} is no power of two up to 2^32", what())));
         }
-        if raw_flags & u64::from(elf::SHF_COMPRESSED.0) != 0 && raw_flags & elf::SHF_ALLOC.0 != 0 {
+        if raw_flags & elf::SHF_COMPRESSED.0 != 0 && raw_flags & elf::SHF_ALLOC.0 != 0 {
             return Err(self.malformed(format!("{}: compressed and loaded at once", what())));
         }
         let data = if kind == elf::SHT_NOBITS.0 || kind == elf::SHT_NULL.0 {
@@ -384,7 +383,7 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
         .when(raw & elf::SHF_GROUP.0 != 0, SectionFlags::GROUP)
         .when(debug && !alloc, SectionFlags::DEBUG)
         .when(
-            raw & u64::from(elf::SHF_COMPRESSED.0) != 0 || (debug && !alloc && name.starts_with(b".z")),
+            raw & elf::SHF_COMPRESSED.0 != 0 || (debug && !alloc && name.starts_with(b".z")),
             SectionFlags::COMPRESSED,
         )
         .when(unwind && alloc, SectionFlags::EH_FRAME)

@@ -103,7 +103,7 @@ pub(crate) fn is_moved(options: &Options, rank: u32) -> bool {
 }
 
 /// The output section's name of an input section.
-fn family<'a>(name: &'a [u8]) -> &'a [u8] {
+fn family(name: &[u8]) -> &[u8] {
     let mut families = FAMILIES.iter().copied();
     families.find(|family| is_or_starts(name, family)).map_or(name, |family| &name[..family.len()])
 }

@@ -239,7 +239,8 @@ impl<'i> Production<'i, '_> {
 
     /// Produces the file in `buffer`, which has its size.
     pub(super) fn produce_into(&self, patches: &[Patch], buffer: &mut [u8], problems: &mut Vec<Error>) -> Vec<Sum> {
-        let mut chunks: Vec<(&mut [u8], Option<(Sum, Vec<Error>)>)> =
+        type Produced = Option<(Sum, Vec<Error>)>;
+        let mut chunks: Vec<(&mut [u8], Produced)> =
             buffer.chunks_mut(CHUNK as usize).map(|chunk| (chunk, None)).collect();
         self.link.workers.for_each_mut(&mut chunks, |number, (chunk, produced)| {
             let mut problems = Vec::new();

@@ -15,7 +15,7 @@ const CHAIN: [(&str, &str); 4] = [
 fn archives_of_all_makes_give_the_members_that_are_needed() {
     let bench = Bench::new();
     let main = bench.compile("gcc -O1", "main.c", MAIN);
-    let [first, second, third, unused] = CHAIN.map(|(name, source)| bench.compile("gcc -O1", name, source));
+    let [first, _, third, unused] = CHAIN.map(|(name, source)| bench.compile("gcc -O1", name, source));
     // A member name beyond the header's 16 bytes.
     std::fs::copy(bench.path("second.o"), bench.path("second_with_a_name_that_does_not_fit.o")).unwrap();
     let long = "second_with_a_name_that_does_not_fit.o";

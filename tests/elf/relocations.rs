@@ -190,8 +190,7 @@ fn each_kind_gives_its_value() {
 #[test]
 fn narrow_kinds_store_numbers_in_sections_that_are_not_loaded() {
     let bench = Bench::new();
-    let source = format!(
-        ".section numbers,\"\",@progbits
+    let source = ".section numbers,\"\",@progbits
         .quad number + 1
         .reloc ., R_X86_64_32, number + 2
         .long 0
@@ -201,10 +200,9 @@ fn narrow_kinds_store_numbers_in_sections_that_are_not_loaded() {
         .short 0
         .reloc ., R_X86_64_8, number - 0xc0
         .byte 0
-        .section .note.GNU-stack,\"\",@progbits\n"
-    );
+        .section .note.GNU-stack,\"\",@progbits\n";
     let number = ".globl number\n.hidden number\nnumber = 0x123\n.section .note.GNU-stack,\"\",@progbits\n";
-    let uses = bench.compile("gcc", "uses.s", &source);
+    let uses = bench.compile("gcc", "uses.s", source);
     let number = bench.compile("gcc", "number.s", number);
     bench.link("numbers.so", &format!("{uses} {number}")).means_the_same(&[]);
     bench.must("objcopy -O binary --only-section=numbers --set-section-flags numbers=alloc ours/numbers.so numbers");

@@ -89,11 +89,6 @@ impl<'a> GnuHash<'a> {
         }
     }
 
-    /// The number of the first symbol in the table, if there is any: all symbols from there on are defined.
-    pub(super) fn first_defined(&self) -> Option<u32> {
-        self.buckets.iter().any(|&byte| byte != 0).then_some(self.first)
-    }
-
     fn may_contain(&self, hash: u32) -> Option<bool> {
         let word = u64::from(hash.checked_div(self.word_bits)? & self.word_mask);
         let word = match self.word_bits {

@@ -110,9 +110,4 @@ impl Symbol {
             && matches!(self.visibility, STV_DEFAULT | STV_PROTECTED)
             && !matches!(self.kind, STT_SECTION | STT_FILE)
     }
-
-    /// Whether it is a reference that other images have to satisfy.
-    pub(super) fn is_import(&self) -> bool {
-        !self.defined && matches!(self.binding, STB_GLOBAL | STB_WEAK)
-    }
 }

@@ -7,7 +7,7 @@
     clippy::cast_possible_truncation
 )]
 
-use object::elf::{STV_HIDDEN, gnu_hash, hash};
+use object::elf::{STB_WEAK, STV_HIDDEN, gnu_hash, hash};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -309,8 +309,6 @@ fn exhaust(bytes: &[u8]) {
             }
         }
     }
-    let _ = library.imports();
-    let _ = library.needed();
 }
 
 fn message(result: Result<impl Sized, Error>) -> String {
@@ -352,23 +350,6 @@ proptest! {
         }
     }
 
-    #[test]
-    fn imports_are_the_undefined_symbols(symbols in symbols()) {
-        let undefined = symbols.iter().filter(|symbol| !symbol.defined);
-        let expected: Vec<_> =
-            undefined.map(|symbol| Import { name: symbol.name.as_bytes(), weak: symbol.weak }).collect();
-        for form in Form::all() {
-            let bytes = write(form, &symbols);
-            let library = SharedLibrary::parse("test", "test", &bytes).unwrap();
-            match library.imports() {
-                Ok(imports) => prop_assert_eq!(&imports, &expected),
-                // Without section headers and `.hash`, only an entry of `.gnu.hash` tells where they end.
-                Err(_) => prop_assert!(
-                    !form.section_headers && !form.sysv_hash && symbols.iter().all(|symbol| !symbol.defined)
-                ),
-            }
-        }
-    }
 
     #[test]
     fn any_bytes_are_survived(bytes in vec(any::<u8>(), 0..600), class in 1..3_u8) {
@@ -411,7 +392,6 @@ fn headers_tell_the_names_and_the_abi() {
         let library = SharedLibrary::parse("dir/libtest.so", "unused", &bytes).unwrap();
         assert_eq!(library.name(), "dir/libtest.so");
         assert_eq!(library.soname(), b"libtest.so.1");
-        assert_eq!(library.needed().unwrap(), [b"libother.so"]);
         let machine = Machine(if form.class == Class::Elf64 { 62 } else { 3 });
         assert_eq!(library.abi(), Abi { class: form.class, machine, os_abi: 0, flags: 0 });
     }
@@ -466,26 +446,6 @@ fn chains_without_end_are_left() {
 }
 
 #[test]
-fn import_names_that_overlap_cost_no_time() {
-    let long = "a".repeat(50_000);
-    let mut symbols = vec![TestSymbol { defined: false, ..TestSymbol::new(&long) }];
-    symbols.extend((0..20_000).map(|_| TestSymbol { defined: false, ..TestSymbol::new("b") }));
-    let form = Form { class: Class::Elf64, gnu_hash: false, sysv_hash: false, section_headers: true };
-    let mut bytes = write(form, &symbols);
-    let library = SharedLibrary::parse("lib.so", "", &bytes).unwrap();
-    assert_eq!(library.imports().unwrap().len(), 20_001);
-    let long_at = library.tables.symbols.get(1).unwrap().name as u32;
-    let Entries::Elf64(entries) = library.tables.symbols.entries else { unreachable!() };
-    let at = entries.as_ptr() as usize - bytes.as_ptr() as usize;
-    for (index, name) in (2..20_001).zip(long_at..) {
-        bytes[at + 24 * index..][..4].copy_from_slice(&name.to_le_bytes());
-    }
-    let library = SharedLibrary::parse("lib.so", "", &bytes).unwrap();
-    let what = "its names overlap in the string table";
-    assert_eq!(message(library.imports()), format!("lib.so: malformed shared library: {what}"));
-}
-
-#[test]
 fn a_malformed_hash_table_counts_as_none() {
     let form = Form { class: Class::Elf64, gnu_hash: true, sysv_hash: false, section_headers: true };
     let bytes = write(form, &samples());
@@ -504,7 +464,6 @@ fn a_malformed_hash_table_counts_as_none() {
 #[test]
 fn real_libraries_answer_as_their_symbol_tables_do() {
     use object::read::elf::{ElfFile64, Sym};
-    use std::collections::BTreeSet;
 
     for name in ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6"] {
         let mut bytes = std::fs::read(crate::testing::compiler_file(name)).unwrap();
@@ -555,11 +514,6 @@ fn real_libraries_answer_as_their_symbol_tables_do() {
                 }
                 assert!(found > 100, "{name}: {found}");
                 assert!(library.lookup(b"no_such_symbol", None).is_none());
-                if matches!(library.lookup, Lookup::Gnu(_)) || counted {
-                    let imports: BTreeSet<_> = library.imports().unwrap().iter().map(|it| it.name.to_vec()).collect();
-                    let undefined = scan.iter().filter(|it| !it.2).map(|it| it.0.clone());
-                    assert_eq!(imports, undefined.collect(), "{name}");
-                }
             }
         }
     }
