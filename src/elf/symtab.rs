@@ -319,14 +319,7 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
             (header_index(link.elf.commons), size, 0)
         }
         Definition::Absolute(_) => (elf::SHN_ABS.0, 0, 0),
-        Definition::Anchor(anchor) => {
-            let table = match anchor {
-                Anchor::GotBase => super::table_output(link, Table::GotPlt),
-                Anchor::Dynamic => super::table_output(link, Table::Dynamic),
-                _ => None,
-            };
-            (anchor_section(link, anchor), table.map_or(0, |output| output.size), 0)
-        }
+        Definition::Anchor(anchor) => (anchor_section(link, anchor), 0, 0),
         Definition::Alias(target, offset) => {
             let (target, offset) = link.symbols.root(target, offset);
             let (section, size, other) = describe(link, link.symbols.get(target));

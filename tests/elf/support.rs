@@ -26,6 +26,8 @@ const ALWAYS: &[Rule] = &[
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
 const LINT_ALLOWED: &[(&str, &str)] = &[
+    ("_GLOBAL_OFFSET_TABLE_ symbol size 0 does not match", "a label, which no linker gives a size"),
+    ("_DYNAMIC symbol size 0 does not match", "a label, which no linker gives a size"),
     ("'.relr.dyn' has wrong type: expected REL", "SHT_RELR of the gABI is newer than the tool"),
     (
         "contains invalid processor-specific flag(s) 0x10000000",
