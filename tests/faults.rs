@@ -303,7 +303,7 @@ fn killed() {
         assert_links(&mut link(&archive(), &Place::new().output()));
         longest = longest.max(began.elapsed());
     }
-    let mut deaths = 0;
+    let (mut deaths, mut leftovers) = (0, 0);
     for step in 0..60 {
         let place = Place::new();
         let mut child = link(&archive(), &place.output()).stderr(Stdio::null()).spawn().expect("the program starts");
@@ -311,7 +311,15 @@ fn killed() {
         child.kill().expect("a signal can be sent");
         let status = child.wait().expect("the program ends");
         deaths += u32::from(status.signal().is_some());
-        place.assert_alone();
+        // No system call replaces a file by an unnamed one: between the link under a name of its own and the rename
+        // there is an instant in which a kill leaves that name. It is rare, and what has it is complete.
+        let entries = fs::read_dir(place.directory.path()).expect("the directory").map(|entry| entry.expect("an entry"));
+        for left in entries.filter(|entry| entry.file_name() != "out") {
+            assert!(left.file_name().display().to_string().starts_with(".pkgld-"), "{left:?} was left behind");
+            assert!(fs::read(left.path()).expect("what was left") == expected, "a part of an image was left behind");
+            leftovers += 1;
+        }
+        assert!(leftovers <= 2, "{leftovers} of {step} kills left something behind");
         let contents = fs::read(place.output()).expect("an output");
         assert!(contents == FORMER || contents == expected, "a part of an image after {step} steps");
     }
