@@ -22,6 +22,7 @@ use crate::debug;
 use crate::error::{Error, Errors, Result};
 use crate::file;
 use crate::link::Link;
+use crate::memory;
 use crate::report::{DebugFile, Report};
 
 pub(crate) use production::{Checksum, Extent, FilePlan, Source};
@@ -132,7 +133,7 @@ impl<'a> Image<'a> {
             sink.commit()?;
         }
         sink.commit()?;
-        Ok(self.report_with(&sums))
+        Ok(self.report_with(&sums, self.link.workers.count()))
     }
 
     /// Writes the image to `writer`, from its first byte to its last.
@@ -142,7 +143,7 @@ impl<'a> Image<'a> {
     pub fn write_to(&self, writer: &mut impl Write) -> Result<Report> {
         let patches = self.seal()?.patches(&self.plan);
         let sums = self.production(&self.plan).stream(&patches, writer, failed_writer)?;
-        Ok(self.report_with(&sums))
+        Ok(self.report_with(&sums, 1))
     }
 
     /// The image as a vector.
@@ -174,15 +175,24 @@ impl<'a> Image<'a> {
         } else {
             debug::check(&self.link, problems)?;
         }
-        Ok(self.report_with(&sums))
+        let buffers = if self.companion.is_some() { self.link.workers.count() } else { 0 };
+        Ok(self.report_with(&sums, buffers))
     }
 
     fn production<'i>(&'i self, plan: &'i FilePlan) -> Production<'i, 'a> {
         Production { link: &self.link, plan }
     }
 
-    fn report_with(&self, sums: &[Sum]) -> Report {
+    /// Bytes of memory that the planned image holds.
+    pub(crate) fn memory(&self) -> u64 {
+        memory::held(&self.link) + self.plan.memory() + self.companion.as_ref().map_or(0, FilePlan::memory)
+    }
+
+    /// The report on an image that was produced in so many buffers.
+    fn report_with(&self, sums: &[Sum], buffers: usize) -> Report {
         let mut report = self.link.report.clone();
+        let buffer = self.plan.buffer().max(self.companion.as_ref().map_or(0, FilePlan::buffer));
+        report.memory_peak = report.memory_peak.max(self.memory() + buffer * buffers as u64);
         report.crc32c = Some(self.plan.checksum(sums));
         if let Some(file) = &mut report.debug_file {
             file.crc32 = self.seal.get().and_then(|seal| seal.checksum);

@@ -57,6 +57,7 @@ mod layout;
 mod link;
 mod link_map;
 mod map;
+mod memory;
 mod model;
 mod options;
 mod reader;

@@ -121,6 +121,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
         image.link.report.map = Some(link_map(&image.link));
         clock.lap("map");
     }
+    image.link.report.memory_peak = image.link.report.memory_peak.max(image.memory());
     image.link.report.phases = clock.laps;
     Ok(image)
 }

@@ -23,6 +23,14 @@ pub struct Report {
     pub exports: Vec<Vec<u8>>,
     /// Counts of what was linked.
     pub counts: Counts,
+    /// Bytes of memory that the link has taken of its own, at most at one time.
+    ///
+    /// Counted are the tables of sections and symbols, decompressed and otherwise rewritten contents of inputs, the tables
+    /// made for the image, and the buffers in which threads work; after the image has been produced, the buffers used for
+    /// that, too. Not counted are what belongs to others: mapped or read input files, a vector that the image is copied
+    /// to, the stacks of threads; nor what allocators add. The number is computed from the sizes of these things, which
+    /// is right to about a third.
+    pub memory_peak: u64,
     /// The passes in order, with the wall-clock time each took.
     pub phases: Vec<(&'static str, Duration)>,
     /// The companion that has the image's debug information, if

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::memory::{of_map, of_vec};
 use crate::model::{GlobalId, ObjectId, SymbolIndex, Traits};
 use crate::symbols::{Needs, Symbols};
 
@@ -91,6 +92,12 @@ pub(crate) struct Slots {
 const NO_SLOTS: u32 = u32::MAX;
 
 impl Slots {
+    /// Bytes of memory that they have taken.
+    pub(crate) fn held(&self) -> u64 {
+        let lists = [of_vec(&self.got), of_vec(&self.lazy), of_vec(&self.through_got), of_vec(&self.slots)];
+        lists.into_iter().sum::<u64>() + of_vec(&self.globals) + of_map(&self.locals)
+    }
+
     /// Numbers what is needed: by global symbols as [`Symbols`] holds it, by local ones as listed (each once, in
     /// ascending order, with its traits).
     ///

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 
 use crate::elf::library::VersionId;
 use crate::error::{Error, Place};
+use crate::memory;
 use crate::model::{
     Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
     flags,
@@ -190,6 +191,14 @@ impl<'a> Symbols<'a> {
     /// Makes room for symbols that are about to be entered, so that the table does not grow step by step.
     pub(crate) fn reserve(&mut self, count: usize) {
         self.map.reserve(count);
+    }
+
+    /// Bytes of memory that it has taken.
+    pub(crate) fn held(&self) -> u64 {
+        // Of each symbol: hash, name and symbol in a vector, and its index in a hash table that keeps an eighth free.
+        let entry = size_of::<(usize, &[u8], Global<'_>)>() + 10;
+        let groups = (self.groups.capacity() as u64).saturating_mul(size_of::<&[u8]>() as u64 + 2);
+        (self.map.capacity() as u64).saturating_mul(entry as u64) + groups + memory::of_vec(&self.duplicates)
     }
 
     /// The number of global symbols.

@@ -137,6 +137,7 @@ fn verbose_tells_what_was_done_on_standard_error() {
         format!("pkgld: library: {}", bench.libraries.join("libjulia.so").display()),
         "pkgld: needed: libjulia".to_owned(),
         "pkgld: objects: 3\n".to_owned(),
+        "pkgld: bytes of memory: ".to_owned(),
         "pkgld: time: parse: ".to_owned(),
         "pkgld: ignored: -X: local symbols are kept".to_owned(),
     ] {

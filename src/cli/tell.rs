@@ -33,6 +33,7 @@ pub(super) fn verbose(report: &Report, link: &Link, console: &mut Console<'_>) {
         ("PLT entries", counts.plt_entries),
         ("GOT entries", counts.got_entries),
         ("bytes decompressed", counts.decompressed_bytes),
+        ("bytes of memory", report.memory_peak),
     ] {
         console.err(format_args!("pkgld: {what}: {count}"));
     }

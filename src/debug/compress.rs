@@ -32,6 +32,16 @@ pub(crate) enum Algorithm {
 }
 
 impl Algorithm {
+    /// About how much memory packing `size` bytes takes, apart from them and from the result: counted with an allocator.
+    pub(crate) fn packing_memory(self, size: u64) -> u64 {
+        match self {
+            // Window, hash chains and symbols, whatever the size.
+            Self::Zlib => 340 << 10,
+            // A block of 128 KiB, and eight bytes for each of its suffixes, twice.
+            Self::Zstd => size.saturating_mul(16).clamp(450 << 10, 2304 << 10),
+        }
+    }
+
     /// The most bytes that one compressed byte can stand for.
     fn reach(self) -> u64 {
         match self {

@@ -13,6 +13,7 @@ use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_al
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
+use crate::memory;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
 use crate::options::{DebugCompression, Strip};
 use crate::reader::Malformed;
@@ -98,6 +99,10 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
             && !output.flags.has(SectionFlags::ZERO)
     };
     let numbers: Vec<usize> = (0..link.outputs.len()).filter(|number| debug(&link.outputs[*number])).collect();
+    let mut sizes: Vec<u64> = numbers.iter().map(|number| link.outputs[*number].size).collect();
+    sizes.sort_unstable_by(|one, other| other.cmp(one));
+    let largest = sizes.iter().take(link.workers.count());
+    let at_once = largest.map(|size| size + algorithm.packing_memory(*size)).sum::<u64>();
     let packed = link.workers.map(&numbers, |number| {
         let output = &link.outputs[*number];
         let contents = contents(link, output)?;
@@ -118,6 +123,7 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
         }
     }
     debug::check(link, problems)?;
+    link.report.memory_peak = link.report.memory_peak.max(memory::held(link).saturating_add(at_once));
     // Nothing that is loaded has changed, so only what is behind it in the file moves.
     segments::place(link)?;
     Ok(())

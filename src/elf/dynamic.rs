@@ -11,6 +11,7 @@ use super::Table;
 use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::link::Link;
+use crate::memory::{of_map, of_vec};
 use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
 use crate::options::{HashStyle, Symbolic};
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
@@ -94,6 +95,14 @@ fn is_dynamic(global: &Global<'_>) -> bool {
 }
 
 impl DynamicSymbols {
+    /// Bytes of memory that they have taken.
+    pub(crate) fn held(&self) -> u64 {
+        let tables = [&self.strings.bytes, &self.needs.0, &self.gnu_hash, &self.sysv_hash];
+        let known = self.strings.known.keys().map(of_vec).sum::<u64>() + of_map(&self.strings.known);
+        let lists = of_vec(&self.symbols) + of_vec(&self.versions) + of_vec(&self.entries);
+        tables.into_iter().map(of_vec).sum::<u64>() + known + lists
+    }
+
     /// Chooses the dynamic symbols and makes every table that does not depend on addresses.
     ///
     /// `has` tells which other tables the image has.

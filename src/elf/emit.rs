@@ -15,10 +15,12 @@ use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
+use crate::memory;
 use crate::model::{SectionFlags as Flags, SymbolSection, Traits};
 use crate::options::{BuildId, Os};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
+use crate::unwind::eh_frame_hdr;
 use crate::unwind::join::Joined;
 
 /// The build id's offset in its note: behind the header and the name.
@@ -32,6 +34,9 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.elf.addresses = symbol_addresses(&link);
     super::compressed::pack(&mut link)?;
     link.elf.frame_table = frames::table(&link)?;
+    // The entries are gathered in lists, one for each section, and joined.
+    let entries = 2 * size_of::<eh_frame_hdr::Entry>() as u64 * link.elf.frames.count;
+    link.report.memory_peak = link.report.memory_peak.max(memory::held(&link) + entries);
     link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
 
     let mut packed = std::mem::take(&mut link.elf.packed);

@@ -9,6 +9,7 @@ use object::elf;
 use super::{Table, dynamic, got};
 use crate::error::Error;
 use crate::link::{Link, over};
+use crate::memory::of_vec;
 use crate::model::{
     Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
 };
@@ -116,6 +117,12 @@ impl SymbolTable {
         let local = table.parts.iter().filter(|(part, _)| !matches!(part, Part::Globals(..)));
         table.first_global = local.map(|(_, count)| *count).sum();
         Ok(table)
+    }
+
+    /// Bytes of memory that the plan has taken.
+    pub(crate) fn held(&self) -> u64 {
+        let (_, strings, symbols) = &self.extra;
+        of_vec(&self.parts) + of_vec(&self.bases) + of_vec(strings) + of_vec(symbols)
     }
 
     /// Size of `.symtab`, in bytes.

@@ -18,6 +18,7 @@ use crate::debug;
 use crate::elf::{self, Table};
 use crate::error::{Error, Errors, Result};
 use crate::link::Link;
+use crate::memory::of_vec;
 use crate::model::{ObjectId, SectionFlags};
 use crate::options::BuildId;
 
@@ -113,6 +114,20 @@ impl FilePlan {
     /// Its size, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Bytes of memory that the plan has taken.
+    pub(super) fn memory(&self) -> u64 {
+        let owned = self.extents.iter().map(|extent| match &extent.source {
+            Source::Owned(bytes) => of_vec(bytes),
+            _ => 0,
+        });
+        of_vec(&self.extents) + owned.sum::<u64>()
+    }
+
+    /// Bytes of a buffer for chunks.
+    pub(super) fn buffer(&self) -> u64 {
+        self.size.min(CHUNK)
     }
 
     fn chunks(&self) -> u64 {

@@ -19,6 +19,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
 
+use crate::memory::of_vec;
 use crate::unwind::pointer::Encoding;
 
 /// Bytes before the table.
@@ -98,6 +99,11 @@ impl Table {
         let [c0, c1, c2, c3] = count.to_le_bytes();
         let header = [1, eh_frame_encoding.0, count_encoding.0, table_encoding.0, p0, p1, p2, p3, c0, c1, c2, c3];
         Ok(Self { header, entries, size })
+    }
+
+    /// Bytes of memory that it has taken.
+    pub(crate) fn held(&self) -> u64 {
+        of_vec(&self.entries)
     }
 
     /// Bytes of the section.
