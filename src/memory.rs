@@ -23,6 +23,7 @@ pub(crate) fn of_map<K, V, S>(map: &HashMap<K, V, S>) -> u64 {
     places.saturating_mul(size_of::<(K, V)>() as u64 + 1)
 }
 
+#[allow(clippy::ptr_arg, reason = "whether the bytes are owned is what is asked")]
 fn of_cow(bytes: &Cow<'_, [u8]>) -> u64 {
     match bytes {
         Cow::Borrowed(_) => 0,

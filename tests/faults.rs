@@ -313,7 +313,8 @@ fn killed() {
         deaths += u32::from(status.signal().is_some());
         // No system call replaces a file by an unnamed one: between the link under a name of its own and the rename
         // there is an instant in which a kill leaves that name. It is rare, and what has it is complete.
-        let entries = fs::read_dir(place.directory.path()).expect("the directory").map(|entry| entry.expect("an entry"));
+        let entries =
+            fs::read_dir(place.directory.path()).expect("the directory").map(|entry| entry.expect("an entry"));
         for left in entries.filter(|entry| entry.file_name() != "out") {
             assert!(left.file_name().display().to_string().starts_with(".pkgld-"), "{left:?} was left behind");
             assert!(fs::read(left.path()).expect("what was left") == expected, "a part of an image was left behind");
