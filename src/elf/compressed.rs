@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use super::segments;
 use crate::apply::{self, Stretch};
-use crate::debug;
 use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_alignment};
+use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
@@ -101,9 +101,9 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
     let packed = link.workers.map(&numbers, |number| {
         let output = &link.outputs[*number];
         let contents = contents(link, output)?;
-        Ok::<_, Vec<Error>>((*number, compress(&contents, algorithm, output.align, true)))
+        Ok::<_, Vec<Trouble>>((*number, compress(&contents, algorithm, output.align, true)))
     });
-    let mut problems: Vec<Error> = Vec::new();
+    let mut problems: Vec<Trouble> = Vec::new();
     for result in packed {
         match result {
             Ok((_, None)) => {}
@@ -124,12 +124,13 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
 }
 
 /// The bytes of an output section that is not loaded.
-fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<Error>> {
+fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<Trouble>> {
     let mut contents = Vec::new();
     let size = usize::try_from(output.size).unwrap_or(usize::MAX);
     if contents.try_reserve_exact(size).is_err() {
         let name = String::from_utf8_lossy(&output.name);
-        return Err(vec![Error::Options(format!("there is no memory to compress the {size} bytes of {name}"))]);
+        let what = format!("there is no memory to compress the {size} bytes of {name}");
+        return Err(vec![Trouble::output(Error::Options(what))]);
     }
     contents.resize(size, 0);
     let mut problems = Vec::new();

@@ -63,12 +63,15 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
         for number in numbers {
             let name = format!("{}:{number}", victim.name);
             let mut random = Random::new(&victim.name, number);
-            let options = any_options(&mut random);
+            let mut options = any_options(&mut random);
             // The first link of all is of the good input.
             let damaged = if number == 0 { victim.bytes.clone() } else { damage(&victim.bytes, &anatomy, &mut random) };
             let mut inputs = vec![(victim.name.as_str(), damaged.as_slice(), whole())];
             if random.once_in(8) {
                 inputs[0].2 = Mode::default();
+                // Something has to ask for members.
+                options.required_symbols =
+                    ["jl_system_image_data", "jl_image_pointers", "get", "one", "call"].map(String::from).into();
             }
             if random.once_in(16) {
                 inputs.push(("again", damaged.as_slice(), whole()));
