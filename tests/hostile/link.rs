@@ -38,15 +38,16 @@ pub(crate) fn options() -> Options {
 /// Options that vary.
 pub(crate) fn any_options(random: &mut Random) -> Options {
     let mut options = options();
-    options.undefined = *random.pick(&[pkgld::Undefined::Allow, pkgld::Undefined::Warn, pkgld::Undefined::Error]);
-    options.allow_multiple_definition = random.once_in(2);
+    let undefined = [pkgld::Undefined::Allow, pkgld::Undefined::Warn];
+    options.undefined = if random.once_in(8) { pkgld::Undefined::Error } else { *random.pick(&undefined) };
+    options.allow_multiple_definition = !random.once_in(4);
     options.gc_sections = random.once_in(3);
     options.map = random.once_in(4);
     options.strip = *random.pick(&[pkgld::Strip::None, pkgld::Strip::None, pkgld::Strip::Debug, pkgld::Strip::All]);
     options.elf.relr = random.once_in(3);
     options.elf.now = random.once_in(3);
     options.elf.relro = !random.once_in(4);
-    options.elf.text = !random.once_in(2);
+    options.elf.text = random.once_in(4);
     options.elf.eh_frame_hdr = !random.once_in(4);
     options.elf.build_id = random.pick(&[pkgld::BuildId::None, pkgld::BuildId::Fast, pkgld::BuildId::Bytes20]).clone();
     options.elf.hash_style = *random.pick(&[pkgld::HashStyle::Both, pkgld::HashStyle::Gnu, pkgld::HashStyle::Sysv]);
@@ -146,7 +147,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
     let text = |error: object::Error| error.to_string();
     let image = object::read::elf::ElfFile64::<LE>::parse(bytes).map_err(text)?;
     for section in image.sections() {
-        section.name().map_err(text)?;
+        section.name_bytes().map_err(text)?;
         section.data().map_err(text)?;
     }
     for symbol in image.symbols().chain(image.dynamic_symbols()) {

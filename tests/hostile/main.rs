@@ -16,9 +16,9 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `PKGLD_HOSTILE_CASES` | links of each victim (default 120) |
+//! | `PKGLD_HOSTILE_CASES` | links of each victim (default 400) |
 //! | `PKGLD_HOSTILE_SEED` | the first number (default 0) |
-//! | `PKGLD_HOSTILE_ONLY` | `VICTIM` or `VICTIM:NUMBER`: only this victim, only this link |
+//! | `PKGLD_HOSTILE_ONLY` | `VICTIM` or `VICTIM:NUMBER`: only this victim, only this link; says what came of each |
 //! | `PKGLD_HOSTILE_KEEP` | a directory for the inputs of links that fail the test |
 //!
 //! A campaign: `PKGLD_HOSTILE_CASES=20000 cargo test --profile hostile --test hostile`, with overflow checks and debug

@@ -62,7 +62,12 @@ pub(crate) fn damage(file: &[u8], anatomy: &Anatomy, random: &mut Random) -> Vec
 /// Gives a field another value.
 fn set(bytes: &mut Vec<u8>, anatomy: &Anatomy, random: &mut Random) {
     // By role first: else nearly all changes would be in relocations.
-    let (_, fields) = random.pick(&anatomy.fields);
+    let mut of_role = random.pick(&anatomy.fields);
+    if matches!(of_role.0, Role::FileHeader | Role::ArchiveHeader) && !random.once_in(4) {
+        // Nearly every change there is noticed at once.
+        of_role = random.pick(&anatomy.fields);
+    }
+    let (_, fields) = of_role;
     let field = *random.pick(fields);
     let other = *random.pick(fields);
     let Some(old) = read(bytes, field) else { return };
@@ -79,7 +84,7 @@ fn set(bytes: &mut Vec<u8>, anatomy: &Anatomy, random: &mut Random) {
         7 => old.wrapping_sub(1),
         8 => 1 << random.below(64),
         9 => (1 << random.below(64)) - 1,
-        10 => old ^ 1 << random.below(8 * field.size),
+        10 => old ^ 1 << random.below(8 * field.size.min(8)),
         11 => length,
         12 => length.wrapping_sub(random.below(128) as u64),
         13 => old.wrapping_mul(2),

@@ -40,7 +40,7 @@ const SOURCES: [(&str, &str, &[&str]); 6] = [
     ),
     (
         "descriptors.o",
-        "static __thread int mine = 1; extern __thread int theirs; int get(void) { return mine + theirs; }",
+        "static __thread int mine = 1; extern __thread int theirs; int described(void) { return mine + theirs; }",
         &["-xc", "-O1", "-fPIC", "-mtls-dialect=gnu2", "-fcf-protection"],
     ),
     (

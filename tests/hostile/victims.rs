@@ -42,7 +42,7 @@ fn stubs(generation: &str) -> Vec<(String, Vec<u8>)> {
 /// Links damaged copies of each victim and fails with all that went wrong.
 fn campaign(victims: impl IntoIterator<Item = Victim>) {
     quiet_panics();
-    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(120);
+    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(400);
     let first: u64 = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
     let only: Option<String> = variable("PKGLD_HOSTILE_ONLY");
     let (only, number) = match only.as_deref().map(|only| only.split_once(':').unwrap_or((only, ""))) {
@@ -77,9 +77,7 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
                 inputs.push(("again", damaged.as_slice(), whole()));
             }
             if !random.once_in(8) {
-                inputs.extend(
-                    victim.beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice(), Mode::default())),
-                );
+                inputs.extend(victim.beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice(), whole())));
             }
             if random.once_in(4) {
                 inputs.reverse();
@@ -87,6 +85,10 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
             links += 1;
             match link(&name, &inputs, &options) {
                 Ok(outcome) => {
+                    if only.is_some() {
+                        let text = outcome.result.as_ref().map(|image| format!("{} bytes", image.len()));
+                        println!("{name}: {}", text.unwrap_or_else(Clone::clone));
+                    }
                     images += u64::from(outcome.result.is_ok());
                     if outcome.factor > factor.0 {
                         factor = (outcome.factor, name.clone());
@@ -140,7 +142,8 @@ fn members() {
         let anatomy = Anatomy::of(&archive);
         let objects = anatomy.members.into_iter().enumerate().filter_map(move |(number, range)| {
             let bytes = &archive[range.start + 60..range.end];
-            let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside: Vec::new() };
+            let beside = if number % 2 == 0 { vec![("rest.a".to_owned(), archive.clone())] } else { Vec::new() };
+            let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside };
             bytes.starts_with(b"\x7fELF").then_some(victim)
         });
         objects.collect::<Vec<_>>()
