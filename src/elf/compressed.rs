@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::parse::ALIGN_LIMIT;
 use super::segments;
 use crate::apply::{self, Stretch};
 use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_alignment};
@@ -62,7 +63,7 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
                 let section = &mut object.sections[index as usize];
                 section.size = contents.len() as u64;
                 section.data = Cow::Owned(contents);
-                section.align = alignment.unwrap_or(section.align);
+                section.align = alignment.unwrap_or(section.align).min(ALIGN_LIMIT);
                 section.flags = section.flags.without(SectionFlags::COMPRESSED);
                 section.name = plain_name(section.name).unwrap_or(section.name);
             }

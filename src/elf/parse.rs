@@ -39,7 +39,7 @@ const SHF_EXCLUDE: u64 = 1 << 31;
 /// `SHF_X86_64_LARGE`.
 pub(crate) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
 /// The strictest alignment, in bytes: as much as an address space of 2^47 bytes can meaningfully have.
-const ALIGN_LIMIT: u64 = 1 << 32;
+pub(crate) const ALIGN_LIMIT: u64 = 1 << 32;
 /// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
 const SHN_X86_64_LCOMMON: u16 = 0xff02;
 

@@ -75,6 +75,11 @@ pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     }
 }
 
+/// The largest size of a file or of an image in memory: what is asked for, as far as sums with alignments cannot overflow.
+pub(super) fn output_limit(options: &Options) -> u64 {
+    options.limits.output_size.min(i64::MAX as u64 / 4)
+}
+
 /// The region of a rank: what its sections' permissions are.
 fn region(rank: u32, relro: bool) -> u32 {
     match rank {
@@ -106,7 +111,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         wanted: what,
         limit: link.options.limits.output_size,
     };
-    let limit = link.options.limits.output_size.min(i64::MAX as u64 / 4);
+    let limit = output_limit(link.options);
 
     let mut first = 0;
     while first < link.outputs.len() {

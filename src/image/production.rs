@@ -178,7 +178,7 @@ impl<'i> Production<'i, '_> {
                 if problems.is_empty()
                     && let Err(error) = write(start, bytes)
                 {
-                    problems.push(error);
+                    problems.push(Trouble::output(error));
                     failed.store(1, Ordering::Relaxed);
                 }
             }

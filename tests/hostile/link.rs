@@ -13,7 +13,7 @@ use super::mutate::Random;
 /// The most bytes a link may hold for each byte of its inputs.
 pub(crate) const FACTOR: u64 = 64;
 /// The most bytes a link may hold beyond that.
-pub(crate) const BASE: u64 = 1 << 20;
+pub(crate) const BASE: u64 = 2 << 20;
 
 /// What came of a link.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) fn options() -> Options {
     let mut options = Options::julia(Target::LINUX_X86_64);
     options.threads = NonZeroUsize::new(1);
     options.limits.output_size = 64 << 20;
-    options.limits.decompressed_size = 16 << 20;
+    options.limits.decompressed_size = 4 << 20;
     options
 }
 
@@ -58,6 +58,9 @@ pub(crate) fn any_options(random: &mut Random) -> Options {
     if random.once_in(8) {
         options.elf.compress_debug =
             Some(*random.pick(&[pkgld::DebugCompression::Zlib, pkgld::DebugCompression::Zstd]));
+    }
+    if random.once_in(6) {
+        options.elf.separate_debug_file = Some("image.debug".into());
     }
     if random.once_in(8) {
         let value = pkgld::SymbolValue::Symbol("end".into(), 8);
@@ -97,6 +100,9 @@ pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options
             if !same.same || same.at != bytes.len() || streamed.crc32c != report.crc32c {
                 return Ok(Err("the image differs between to_vec and write_to".to_owned()));
             }
+            if let Some(companion) = image.companion() {
+                companion.write_to(&mut std::io::sink())?;
+            }
             Ok::<_, pkgld::Errors>(Ok(bytes))
         }))
     };
@@ -107,7 +113,7 @@ pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options
         Ok(Ok(bytes)) => Ok(bytes?),
     };
     let produced = result.as_ref().map_or(0, |bytes| bytes.len() as u64);
-    let counted = held.saturating_sub(BASE + 2 * produced);
+    let counted = held.saturating_sub(BASE + options.limits.decompressed_size + 2 * produced);
     let factor = counted / size.max(1);
     if factor >= FACTOR {
         return Err(format!("{held} bytes held for {size} bytes of input and an image of {produced}"));
@@ -183,7 +189,8 @@ fn check(bytes: &[u8]) -> Result<(), String> {
             .iter()
             .filter(|segment| segment.p_type(LE) == elf::PT_LOAD)
             .any(|segment| start >= segment.p_vaddr(LE) && start + size <= segment.p_vaddr(LE) + segment.p_memsz(LE));
-        if !inside {
+        // A region without a byte has no segment.
+        if !inside && size > 0 {
             return Err(format!("the section at {start:#x} of {size} bytes is in no segment"));
         }
         if start % section.sh_addralign(LE).max(1) != 0 {

@@ -6,8 +6,8 @@
 //! linked in this process, with options that vary, and
 //!
 //! * no link panics;
-//! * a link allocates at most [`link::FACTOR`] times the bytes of its inputs, plus twice the size of the image, plus
-//!   [`link::BASE`];
+//! * a link holds at most [`link::FACTOR`] times the bytes of its inputs, twice the size of the image, what
+//!   [`Limits::decompressed_size`](pkgld::Limits) allows, and [`link::BASE`];
 //! * a link ends within [`meter::LIMIT`];
 //! * an image that comes out can be read by the `object` crate, has a sound skeleton, and is the same whether it is
 //!   copied out or streamed.

@@ -177,3 +177,37 @@ fn chains_of_aliases() {
     object.section(Section::new(".comment.pad", PROGBITS, 0, &vec![0; 8 << 20]));
     assert!(message(run_with("circle", object, &options)).contains("defined by itself"));
 }
+
+/// Sections that only the separate debug file has are laid out apart from the image.
+#[test]
+fn a_separate_debug_file_beyond_the_limit() {
+    let mut object = Object::new();
+    object.section(text());
+    for name in [".debug_a", ".debug_b", ".debug_c"] {
+        object.section(Section::new(name, NOBITS, 0, &[]).size(i64::MAX as u64 - 4096));
+        object.section(Section::new(name, PROGBITS, 0, &[1]));
+    }
+    let mut options = options();
+    options.elf.separate_debug_file = Some("a.debug".into());
+    let message = message(run_with("companion", object, &options));
+    assert!(message.contains("output_size"), "{message}");
+}
+
+/// The alignment in a compression header is as untrusted as that of a section.
+#[test]
+fn compressed_sections_with_extreme_alignment() {
+    for companion in [false, true] {
+        let mut object = Object::new();
+        object.section(text());
+        for name in [".debug_a", ".debug_b", ".debug_c"] {
+            // ELFCOMPRESS_ZLIB, one byte, and "a" in a stored block.
+            let mut data = [1_u64, 1, 1 << 63].map(u64::to_le_bytes).concat();
+            data.extend([0x78, 0x01, 1, 1, 0, 0xfe, 0xff, b'a', 0, 0x62, 0, 0x62]);
+            object.section(Section::new(name, PROGBITS, 0x800, &data));
+        }
+        let mut options = options();
+        options.elf.separate_debug_file = companion.then(|| "a.debug".into());
+        let message = message(run_with("compressed", object, &options));
+        assert!(message.contains("output_size"), "{message}");
+    }
+}
