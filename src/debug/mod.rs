@@ -92,9 +92,9 @@ impl Trouble {
                     place: Box::new(place(link, self.object, self.section, self.raw.offset)),
                     relocation: relocs::name(link.target.arch, self.raw.kind),
                     symbol: scan::symbol_name(object, self.raw.symbol),
-                    value: value.into(),
-                    min: min.into(),
-                    max: max.into(),
+                    value,
+                    min,
+                    max,
                     hint: Some(hint.to_owned()),
                 };
             }

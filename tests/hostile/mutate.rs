@@ -60,7 +60,7 @@ pub(crate) fn damage(file: &[u8], anatomy: &Anatomy, random: &mut Random) -> Vec
 }
 
 /// Gives a field another value.
-fn set(bytes: &mut Vec<u8>, anatomy: &Anatomy, random: &mut Random) {
+fn set(bytes: &mut [u8], anatomy: &Anatomy, random: &mut Random) {
     // By role first: else nearly all changes would be in relocations.
     let mut of_role = random.pick(&anatomy.fields);
     if matches!(of_role.0, Role::FileHeader | Role::ArchiveHeader) && !random.once_in(4) {
