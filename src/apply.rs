@@ -9,13 +9,12 @@
 use std::ops::Range;
 
 use crate::arch::x86_64;
+use crate::debug::{Fault, Trouble};
 use crate::elf::relocs::{self, Action, RawReloc};
 use crate::elf::{self, got};
-use crate::error::Error;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::reloc::{Field, Reloc, Value};
-use crate::scan;
 use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
 
@@ -42,7 +41,7 @@ pub(crate) struct Stretch {
 /// Fills `out` with the bytes of a section from the stretch's start on, relocated.
 ///
 /// Problems are added to `problems`; the bytes concerned stay as they are in the input.
-pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: &mut Vec<Error>) {
+pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: &mut Vec<Trouble>) {
     let context = Context::new(link, stretch);
     let section = context.section;
     let end = stretch.start.saturating_add(out.len() as u64);
@@ -112,7 +111,7 @@ impl<'l, 'a> Context<'l, 'a> {
         crossing: &[RawReloc],
         inside: Range<u64>,
         out: &mut [u8],
-        problems: &mut Vec<Error>,
+        problems: &mut Vec<Trouble>,
     ) {
         let start = boundary.saturating_sub(WINDOW);
         let end = boundary.saturating_add(WINDOW).min(self.section.data.len() as u64);
@@ -140,15 +139,15 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     /// Carries out one relocation on `out`, whose first byte is at offset `start` of the section.
-    fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+    fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let at = raw.offset.wrapping_sub(start) as usize;
         let result = if self.loaded { self.apply_loaded(raw, at, out) } else { self.apply_unloaded(raw, at, out) };
-        if let Err(problem) = result {
-            problems.push(*problem);
+        if let Err(fault) = result {
+            problems.push(Trouble { object: self.id, section: self.index, raw: *raw, fault });
         }
     }
 
-    fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Box<Error>> {
+    fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
         let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else { return Ok(()) };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
@@ -159,16 +158,16 @@ impl<'l, 'a> Context<'l, 'a> {
         let place = self.base.wrapping_add(raw.offset);
         if let Action::Relax(form) = action {
             let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place) as i64;
-            self.check(raw, &reloc, value)?;
+            self.check(&reloc, value)?;
             let code = at.checked_sub(2).and_then(|from| out.get_mut(from..at.checked_add(4)?));
             // Cannot be short: the field and its instruction are in the section.
             return code
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
-                .ok_or_else(|| Box::new(self.problem(raw, "the instruction is cut off")));
+                .ok_or(Fault::Because("the instruction is cut off"));
         }
         let value = self.value(raw, &reloc, action, symbol, place);
-        self.check(raw, &reloc, value)?;
-        self.store(raw, &reloc, at, out, value)
+        self.check(&reloc, value)?;
+        self.store(&reloc, at, out, value)
     }
 
     /// The number that a relocation of a loaded section stores.
@@ -212,16 +211,15 @@ impl<'l, 'a> Context<'l, 'a> {
 
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
     /// something that is not in the image says so by a value that no code has.
-    fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Box<Error>> {
+    fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else {
-            return Err(Box::new(self.problem(raw, "no such relocation is allowed in an object file")));
+            return Err(Fault::Because("no such relocation is allowed in an object file"));
         };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {
-            let what = format!("symbol {} of {}", raw.symbol, self.object.symbols.len());
-            return Err(Box::new(self.problem(raw, &what)));
+            return Err(Fault::NoSymbol);
         };
         if symbol.traits.has(Traits::DISCARDED) {
-            return self.store(raw, &reloc, at, out, self.tombstone());
+            return self.store(&reloc, at, out, self.tombstone());
         }
         let address = self.address(raw.symbol);
         let number = match reloc.value {
@@ -231,11 +229,11 @@ impl<'l, 'a> Context<'l, 'a> {
             Value::Size => elf::symtab::symbol_size(self.link, symbol),
             Value::TlsBlockOffset => address.wrapping_sub(self.link.elf.tls.0),
             Value::GotBaseOffset => address.wrapping_sub(elf::anchor_address(self.link, Anchor::GotBase)),
-            _ => return Err(Box::new(self.problem(raw, "it has no meaning in a section that is not loaded"))),
+            _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
         let value = (number as i64).wrapping_add(raw.addend);
-        self.check(raw, &reloc, value)?;
-        self.store(raw, &reloc, at, out, value)
+        self.check(&reloc, value)?;
+        self.store(&reloc, at, out, value)
     }
 
     /// What stands for the address of something that is not in the image. Readers of `.debug_ranges` and `.debug_loc` take
@@ -248,30 +246,12 @@ impl<'l, 'a> Context<'l, 'a> {
         self.addresses.get(symbol as usize).copied().unwrap_or(0)
     }
 
-    fn check(&self, raw: &RawReloc, reloc: &Reloc, value: i64) -> Result<(), Box<Error>> {
+    fn check(&self, reloc: &Reloc, value: i64) -> Result<(), Fault> {
         let (min, max) = reloc.field.range();
-        if (min..=max).contains(&value) {
-            return Ok(());
-        }
-        Err(Box::new(Error::Overflow {
-            place: Box::new(crate::debug::place(self.link, self.id, self.index, raw.offset)),
-            relocation: relocs::name(self.link.target.arch, raw.kind),
-            symbol: scan::symbol_name(self.object, raw.symbol),
-            value,
-            min,
-            max,
-            hint: Some(
-                "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large".into(),
-            ),
-        }))
+        if (min..=max).contains(&value) { Ok(()) } else { Err(Fault::Overflow { value, field: reloc.field }) }
     }
 
-    fn store(&self, raw: &RawReloc, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Box<Error>> {
-        let stored = out.get_mut(at..).and_then(|field| reloc.field.store(field, value));
-        stored.ok_or_else(|| Box::new(self.problem(raw, "the field is not in the section's contents")))
-    }
-
-    fn problem(&self, raw: &RawReloc, what: &str) -> Error {
-        scan::problem(self.link, self.id, self.index, raw, what.to_owned())
+    fn store(&self, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Fault> {
+        out.get_mut(at..).and_then(|field| reloc.field.store(field, value)).ok_or(Fault::Outside)
     }
 }

@@ -35,9 +35,11 @@ pub(crate) const THIN_MAGIC: &[u8; 8] = b"!<thin>\n";
 
 /// The size of a member's header, in bytes.
 const HEADER_SIZE: u64 = 60;
-/// The longest name read from `//`, in bytes: no system has longer paths, and the bound keeps the names of a hostile
-/// archive, which may overlap, from costing time without end.
-const NAME_LIMIT: u64 = 1 << 15;
+/// The longest name read from `//`, in bytes: no file system has names as long by far, and the bound keeps the names of a
+/// hostile archive, which may overlap, from costing time and memory without end.
+const NAME_LIMIT: u64 = 1 << 11;
+/// The same for a thin archive, whose names are paths: each costs opening a file.
+const PATH_LIMIT: u64 = 1 << 15;
 
 /// A parsed archive: its special members are found, the others are read when they are asked for.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +121,14 @@ impl<'a> Archive<'a> {
             archive.first = header.next;
         }
         Ok(archive)
+    }
+
+    /// The size of all members together, at most, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        if !self.thin {
+            return self.bytes.len() as u64;
+        }
+        self.files.iter().fold(0, |total, (_, file)| total.saturating_add(file.bytes().len() as u64))
     }
 
     /// The members in archive order, without the special ones. After an error the iteration ends.
@@ -213,7 +223,8 @@ impl<'a> Archive<'a> {
     /// The long name that starts at offset `start` of the member `//`.
     fn long_name(&self, start: u64) -> Option<&'a [u8]> {
         let rest = bytes::tail(self.long_names, start).filter(|rest| !rest.is_empty())?;
-        let rest = bytes::slice(rest, 0, NAME_LIMIT).unwrap_or(rest);
+        let limit = if self.thin { PATH_LIMIT } else { NAME_LIMIT };
+        let rest = bytes::slice(rest, 0, limit).unwrap_or(rest);
         // GNU ends a name with a slash and a newline, Microsoft's LIB with a NUL byte.
         let name = rest.get(..memchr::memchr2(b'\n', 0, rest).unwrap_or(rest.len()))?;
         Some(name.strip_suffix(b"/").unwrap_or(name))

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{ObjectId, SectionIndex};
 
 /// The number of problems, and of references to one undefined symbol, that a report spells out before it only counts.
-const SHOWN: usize = 20;
+pub(crate) const SHOWN: usize = 20;
 
 /// One problem.
 #[non_exhaustive]
@@ -146,17 +146,6 @@ pub enum Error {
 
 impl Error {
     /// The places that it names.
-    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
-        let (one, other, many): (Option<&Place>, Option<&Place>, &[Place]) = match self {
-            Self::Undefined { references, .. } => (None, None, references),
-            Self::Duplicate { first, second, .. } => (Some(&**first), Some(&**second), &[]),
-            Self::Overflow { place, .. } | Self::Relocation { place, .. } => (Some(&**place), None, &[]),
-            _ => (None, None, &[]),
-        };
-        one.into_iter().chain(other).chain(many)
-    }
-
-    /// As [`places`](Self::places), to add to them.
     pub(crate) fn places_mut(&mut self) -> impl Iterator<Item = &mut Place> {
         let (one, other, many): (Option<&mut Place>, Option<&mut Place>, &mut [Place]) = match self {
             Self::Undefined { references, .. } => (None, None, references),
@@ -250,9 +239,15 @@ impl Errors {
         Err(Self { problems, cut })
     }
 
-    /// The problems, to add to them.
-    pub(crate) fn problems_mut(&mut self) -> &mut [Error] {
-        &mut self.problems
+    /// These problems, and the number of those that are not spelled out.
+    pub(crate) fn capped(problems: Vec<Error>, cut: usize) -> Self {
+        Self { problems, cut }
+    }
+
+    /// The problems as warnings, one string each.
+    pub(crate) fn into_warnings(self) -> impl Iterator<Item = String> {
+        let cut = (self.cut > 0).then(|| format!("{} more problems are not shown", self.cut));
+        self.problems.into_iter().map(|problem| problem.to_string()).chain(cut)
     }
 }
 

@@ -89,7 +89,11 @@ impl Pending {
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
             // File systems without unnamed files answer in several ways; the other way tells what is really wrong.
             if let Ok(file) = rustix::fs::open(directory, flags, Mode::from_raw_mode(0o777)) {
-                return Ok(Self::Unnamed(File::from(file)));
+                let file = File::from(file);
+                // Without /proc, as in some containers, it could never be given a name.
+                if std::fs::symlink_metadata(proc_path(&file)).is_ok() {
+                    return Ok(Self::Unnamed(file));
+                }
             }
         }
         let mut builder = tempfile::Builder::new();
@@ -111,12 +115,18 @@ impl Pending {
     }
 }
 
+/// Where a file without a name can be found as long as it is open.
+#[cfg(target_os = "linux")]
+fn proc_path(file: &File) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
 /// Gives an unnamed file a name. A link cannot replace a file, so where there is one the link gets a name of its own first.
 #[cfg(target_os = "linux")]
 fn name_file(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD, linkat};
-    use std::os::fd::AsRawFd;
-    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let source = proc_path(file);
     let link = |name: &Path| linkat(CWD, source.as_str(), CWD, name, AtFlags::SYMLINK_FOLLOW).map_err(io::Error::from);
     match link(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

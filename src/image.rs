@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::debug;
+use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors, Result};
 use crate::file;
 use crate::link::Link;
@@ -213,7 +213,7 @@ impl<'a> Image<'a> {
     }
 
     /// The sums of a file's chunks without the seal.
-    fn sums_of(&self, plan: Option<&FilePlan>, problems: &mut Vec<Error>) -> Vec<Sum> {
+    fn sums_of(&self, plan: Option<&FilePlan>, problems: &mut Vec<Trouble>) -> Vec<Sum> {
         plan.map(|plan| self.production(plan).produce(&[], &|_, _| Ok(()), problems)).unwrap_or_default()
     }
 
@@ -335,7 +335,7 @@ impl<'p> Sink<'p> {
     }
 
     /// Writes a file; relocations that do not fit are added to `problems` or returned.
-    fn write(&mut self, file: Production<'_, '_>, patches: &[Patch], problems: &mut Vec<Error>) -> Result<Vec<Sum>> {
+    fn write(&mut self, file: Production<'_, '_>, patches: &[Patch], problems: &mut Vec<Trouble>) -> Result<Vec<Sum>> {
         match self {
             Self::File(..) => Ok(file.produce(patches, &|offset, bytes| self.write_at(offset, bytes), problems)),
             Self::InOrder(path, stream) => {

@@ -62,7 +62,6 @@ impl OutputSection<'_> {
 pub(crate) fn place_inputs<'a>(
     objects: &mut [Object<'a>],
     output: &mut OutputSection<'a>,
-    number: u32,
     size: impl Fn(ObjectId, SectionIndex) -> Option<u64>,
 ) -> Result<(), Error> {
     let Content::Inputs(inputs) = &output.content else { return Ok(()) };
@@ -83,7 +82,6 @@ pub(crate) fn place_inputs<'a>(
                 limit: i64::MAX as u64,
             });
         }
-        section.output = number;
         section.offset = start;
     }
     output.size = end;

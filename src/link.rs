@@ -73,11 +73,10 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
 
     // Names that only a linker can define, and blocks for common symbols.
     elf::define_symbols(&mut link)?;
-    let unclear = link.symbols.duplicate_problems(&link.objects);
-    if options.allow_multiple_definition {
-        link.report.warnings.extend(unclear.iter().map(ToString::to_string));
-    } else {
-        debug::check(&link, unclear)?;
+    let (unclear, cut) = link.symbols.duplicate_problems(&link.objects);
+    match debug::explained(&link, unclear, cut) {
+        Err(unclear) if options.allow_multiple_definition => link.report.warnings.extend(unclear.into_warnings()),
+        unclear => unclear?,
     }
 
     // The heap image is 60 to 95 % of a package image; what refers to it must be known before anything is rewritten.
@@ -88,10 +87,11 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     if options.gc_sections {
         crate::gc::collect(&mut link);
     }
-    debug::check(&link, scan::undefined(&link, options.undefined == Undefined::Error))?;
-    if options.undefined == Undefined::Warn {
-        let missing = scan::undefined(&link, true);
-        link.report.warnings.extend(missing.iter().map(ToString::to_string));
+    scan::undefined(&link, options.undefined == Undefined::Error)?;
+    if options.undefined == Undefined::Warn
+        && let Err(missing) = scan::undefined(&link, true)
+    {
+        link.report.warnings.extend(missing.into_warnings());
     }
     // Beyond this point no symbol is added, and no section comes or goes.
 
@@ -137,6 +137,7 @@ fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     let flags = object.sections.get(section as usize)?.flags;
     let bound =
         Flags::EXEC.and(Flags::TLS).and(Flags::MERGE).and(Flags::GROUP).and(Flags::LINK_ORDER).and(Flags::RELRO);
+    let bound = bound.and(Flags::EH_FRAME);
     (flags.has(Flags::ALLOC) && !flags.any(bound)).then_some((id, section))
 }
 

@@ -12,6 +12,9 @@ use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionIndex, Symbol, SymbolIndex, SymbolKind, SymbolSection};
 use crate::symbols::Definition;
 
+/// The most bytes of a symbol's name that are shown: names of a hostile object may overlap.
+const NAME_LIMIT: usize = 1024;
+
 /// The map of a link whose addresses are fixed.
 pub(crate) fn link_map(link: &Link<'_>) -> String {
     let mut map = Map { text: String::new() };
@@ -77,7 +80,8 @@ impl Map {
         let name = format!("{file}:({})", String::from_utf8_lossy(section.name));
         self.line(8, start, size, section.align, name.as_bytes());
         for symbol in symbols {
-            self.line(16, place(symbol.value), symbol.size, 1, link.object(object).symbol_name(symbol));
+            let name = link.object(object).symbol_name_start(symbol, NAME_LIMIT);
+            self.line(16, place(symbol.value), symbol.size, 1, name);
         }
     }
 

@@ -412,6 +412,13 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The first `limit` bytes of the name of a symbol.
+    pub(crate) fn symbol_name_start(&self, symbol: &Symbol, limit: usize) -> &'a [u8] {
+        let rest = self.strings.get(symbol.name as usize..).unwrap_or_default();
+        let rest = rest.get(..limit).unwrap_or(rest);
+        rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
+    }
+
     /// The section that a symbol is defined in, if it is defined in one.
     pub(crate) fn symbol_section(&self, symbol: &Symbol) -> Option<&Section<'a>> {
         match symbol.section() {

@@ -98,11 +98,19 @@ pub struct Limits {
     pub sections: u64,
     /// The decompressed size of compressed input sections, all together, in bytes.
     pub decompressed_size: u64,
+    /// The number of times that a name is looked up in an archive or a library, all together.
+    pub lookups: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { output_size: 64 << 30, symbols: 1 << 28, sections: 1 << 24, decompressed_size: 8 << 30 }
+        Self {
+            output_size: 64 << 30,
+            symbols: 1 << 28,
+            sections: 1 << 24,
+            decompressed_size: 8 << 30,
+            lookups: 1 << 30,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Errors, Result};
 use crate::input::{Inputs, Kind, Opened};
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
-use crate::options::{Options, SymbolValue, Target};
+use crate::options::{Limits, Options, SymbolValue, Target};
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
@@ -47,6 +47,8 @@ pub(crate) struct Lazy<'a> {
     archive: Archive<'a>,
     index: Index<'a>,
     taken: HashSet<MemberId>,
+    /// Bytes of members that are not taken yet.
+    left: u64,
     hide: bool,
 }
 
@@ -113,7 +115,8 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
     let archive = item.archive()?;
     let index = archive.index()?;
     let hide = is_excluded(item.name, &options.exclude_libs);
-    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken: HashSet::new(), hide }))
+    let left = archive.size();
+    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken: HashSet::new(), left, hide }))
 }
 
 /// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
@@ -135,6 +138,13 @@ struct Resolver<'a> {
     providers: Vec<Provider<'a>>,
     /// Names that were undefined when they came up.
     wanted: Vec<GlobalId>,
+    limits: Limits,
+    /// The number of sections of all objects.
+    sections: u64,
+    /// The number of symbols of all objects.
+    symbol_count: u64,
+    /// The number of questions asked of providers.
+    lookups: u64,
     target: Option<(Target, String)>,
 }
 
@@ -154,6 +164,10 @@ pub(crate) fn resolve<'a>(
         libraries: Vec::new(),
         providers: Vec::new(),
         wanted: Vec::new(),
+        limits: options.limits,
+        sections: 0,
+        symbol_count: 0,
+        lookups: 0,
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
     for name in &options.required_symbols {
@@ -178,10 +192,6 @@ pub(crate) fn resolve<'a>(
                 resolver.provider(Provider::Library(number))?;
             }
         }
-        let sections: usize = resolver.objects.iter().map(|object| object.sections.len()).sum();
-        let symbols: usize = resolver.objects.iter().map(|object| object.symbols.len()).sum();
-        over("sections", "the number of sections", sections as u64, options.limits.sections)?;
-        over("symbols", "the number of symbols", symbols as u64, options.limits.symbols)?;
     }
     resolver.mark_needed();
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
@@ -220,20 +230,35 @@ fn define<'a>(symbols: &mut Symbols<'a>, options: &'a Options) -> Result<(), Err
             SymbolValue::Symbol(target, offset) => {
                 let target = symbols.intern(target.as_bytes());
                 symbols.get_mut(target).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
-                // Following the chain from the target must not come back here.
-                let mut next = target;
-                while let Definition::Alias(further, _) = symbols.get(next).definition {
-                    next = further;
-                }
-                if next == id {
-                    return Err(Error::Options(format!("--defsym {name}: defined by itself")));
-                }
                 Definition::Alias(target, *offset)
             }
         };
         let global = symbols.get_mut(id);
         global.definition = definition;
         global.flags.set(GlobalFlags::IN_OBJECT);
+    }
+    for (name, _) in &options.defined_symbols {
+        shorten(symbols, name)?;
+    }
+    Ok(())
+}
+
+/// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains.
+fn shorten(symbols: &mut Symbols<'_>, name: &str) -> Result<(), Error> {
+    let Some((mut next, _)) = symbols.find(name.as_bytes()) else { return Ok(()) };
+    let mut chain = Vec::new();
+    while let Definition::Alias(target, offset) = symbols.get(next).definition {
+        // A chain of as many links as there are symbols goes in a circle.
+        if chain.len() > symbols.len() {
+            return Err(Error::Options(format!("--defsym {name}: defined by itself")));
+        }
+        chain.push((next, offset));
+        next = target;
+    }
+    let mut total = 0_i64;
+    for (id, offset) in chain.into_iter().rev() {
+        total = total.wrapping_add(offset);
+        symbols.get_mut(id).definition = Definition::Alias(next, total);
     }
     Ok(())
 }
@@ -264,6 +289,12 @@ impl<'a> Resolver<'a> {
             }
             let mut wanted = Vec::new();
             let id = ObjectId(self.objects.len() as u32);
+            let (sections, symbols) = (object.sections.len() as u64, object.symbols.len() as u64);
+            (self.sections, self.symbol_count) = (self.sections + sections, self.symbol_count + symbols);
+            over("sections", "the number of sections", self.sections, self.limits.sections)?;
+            // Indices of symbols have 32 bits.
+            let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
+            over("symbols", "the number of symbols", self.symbol_count, limit)?;
             self.symbols.add_object(id, &mut object, &mut wanted);
             self.objects.push(object);
             for symbol in &wanted {
@@ -306,6 +337,8 @@ impl<'a> Resolver<'a> {
         if global.definition != Definition::Undefined {
             return Ok(Answer::Given);
         }
+        self.lookups += 1;
+        over("lookups", "the number of names looked up in archives and libraries", self.lookups, self.limits.lookups)?;
         match &mut self.providers[number] {
             Provider::Archive(lazy) => {
                 // A weak reference does not pull in a member (gABI, Symbol Table).
@@ -317,6 +350,10 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::Given);
                 }
                 let Member { name, bytes, .. } = lazy.archive.member(member)?;
+                // An index may lead into a member, and a member that is taken there reach over others.
+                let left = lazy.left.checked_sub(bytes.len() as u64);
+                lazy.left =
+                    left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
                 let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
                 let mut object = elf::parse::parse(name, bytes)?;
                 object.hide_symbols = lazy.hide;

@@ -4,9 +4,9 @@
 //! only how many relocations it leaves to the loader, so that its part of the dynamic relocation table can be made later,
 //! on its own; which symbols need slots is gathered in the symbols.
 
-use crate::debug;
+use crate::debug::{self, Fault, Trouble};
 use crate::elf::relocs::{self, Action};
-use crate::error::{Error, Errors};
+use crate::error::{Error, Errors, SHOWN};
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolIndex, Traits};
 use crate::reloc::Value;
@@ -63,7 +63,7 @@ struct Found {
     static_tls: bool,
     got_base: bool,
     text_relocations: bool,
-    problems: Vec<Error>,
+    problems: Vec<Trouble>,
 }
 
 /// Scans the relocations of all loaded sections.
@@ -130,25 +130,24 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
     let read_only = !section.flags.has(SectionFlags::WRITE);
     for raw in relocs::decode(&section.relocs, piece.range.0 as usize..piece.range.1 as usize) {
-        let problem = |what: String| problem(link, piece.object, piece.section, &raw, what);
+        let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
         let Some(reloc) = relocs::understand(link.target.arch, raw) else {
-            found.problems.push(problem("no such relocation is allowed in an object file".to_owned()));
+            found.problems.push(trouble(Fault::Because("no such relocation is allowed in an object file")));
             continue;
         };
         let Some(symbol) = object.symbols.get(raw.symbol as usize) else {
-            found.problems.push(problem(format!("symbol {} of {}", raw.symbol, object.symbols.len())));
+            found.problems.push(trouble(Fault::NoSymbol));
             continue;
         };
         let end = raw.offset.checked_add(reloc.field.size());
         if end.is_none_or(|end| end > section.data.len() as u64) {
-            let size = section.data.len();
-            found.problems.push(problem(format!("the field is not in the section's {size} bytes of contents")));
+            found.problems.push(trouble(Fault::Outside));
             continue;
         }
         let action = match relocs::classify(section, &reloc, symbol.traits) {
             Ok(action) => action,
             Err(reason) => {
-                found.problems.push(problem(reason.to_owned()));
+                found.problems.push(trouble(Fault::Because(reason)));
                 continue;
             }
         };
@@ -178,10 +177,9 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
             }
             Action::Relative | Action::Symbolic | Action::Indirect => {
                 if read_only && link.options.elf.text {
-                    found.problems.push(problem(
-                        "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext"
-                            .to_owned(),
-                    ));
+                    found.problems.push(trouble(Fault::Because(
+                        "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext",
+                    )));
                     continue;
                 }
                 found.text_relocations |= read_only;
@@ -206,22 +204,6 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     found
 }
 
-/// A problem with one relocation.
-pub(crate) fn problem(
-    link: &Link<'_>,
-    object: ObjectId,
-    section: SectionIndex,
-    raw: &relocs::RawReloc,
-    what: String,
-) -> Error {
-    Error::Relocation {
-        place: Box::new(debug::place(link, object, section, raw.offset)),
-        relocation: relocs::name(link.target.arch, raw.kind),
-        symbol: symbol_name(link.object(object), raw.symbol),
-        what,
-    }
-}
-
 /// What a message calls a symbol: its name or, for a nameless one, its section's.
 pub(crate) fn symbol_name(object: &Object<'_>, index: SymbolIndex) -> String {
     let Some(symbol) = object.symbols.get(index as usize) else { return format!("symbol {index}") };
@@ -232,21 +214,25 @@ pub(crate) fn symbol_name(object: &Object<'_>, index: SymbolIndex) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// The symbols that nothing defines although something needs them, each with the places that refer to it.
+/// Checks that no symbol is needed and defined by nothing; tells those that are, with the places that refer to them.
 ///
 /// Those with default visibility count only if `all`: else they are left to the loader.
-pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
+///
+/// # Errors
+/// Every such symbol.
+pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     /// References to one symbol that a message spells out.
-    const SHOWN: usize = 3;
+    const PLACES: usize = 3;
     let missing = |id: GlobalId| {
         let global = link.symbols.get(id);
         let left = global.traits.has(Traits::PREEMPTIBLE) && !all;
         global.traits.has(Traits::UNDEFINED) && !global.is_weak_reference() && !left
     };
     if !link.symbols.iter().any(|(id, _)| missing(id)) {
-        return Vec::new();
+        return Ok(());
     }
-    let mut references: indexmap::IndexMap<GlobalId, (Vec<crate::error::Place>, usize)> = indexmap::IndexMap::new();
+    type References = (Vec<(ObjectId, SectionIndex, u64)>, usize);
+    let mut references: indexmap::IndexMap<GlobalId, References> = indexmap::IndexMap::new();
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             if !section.is_live() || !section.flags.has(SectionFlags::ALLOC) {
@@ -256,15 +242,15 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
                 let global = object.symbols.get(raw.symbol as usize).and_then(|symbol| symbol.global.get());
                 let Some(global) = global.filter(|global| missing(*global)) else { continue };
                 let (places, more) = references.entry(global).or_default();
-                if places.len() < SHOWN {
-                    places.push(debug::place(link, id, index as u32, raw.offset));
+                if places.len() < PLACES {
+                    places.push((id, index as u32, raw.offset));
                 } else {
                     *more += 1;
                 }
             }
         }
     }
-    let problem = |(id, (references, more))| {
+    let problem = |(id, (references, more)): (GlobalId, References)| {
         let global = link.symbols.get(id);
         let hidden = !global.traits.has(Traits::PREEMPTIBLE);
         let hint = if hidden {
@@ -276,9 +262,11 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Vec<Error> {
         if let Some(version) = global.version {
             symbol = format!("{symbol}@{}", String::from_utf8_lossy(version));
         }
-        Error::Undefined { symbol, references, more, hint }
+        let place = |(object, section, offset)| debug::place(link, object, section, offset);
+        Error::Undefined { symbol, references: references.into_iter().map(place).collect(), more, hint }
     };
-    references.into_iter().map(problem).collect()
+    let cut = references.len().saturating_sub(SHOWN);
+    debug::explained(link, references.into_iter().take(SHOWN).map(problem).collect(), cut)
 }
 
 /// A defined symbol whose name differs from `name` only in case or leading underscores.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use indexmap::IndexMap;
 
 use crate::elf::library::VersionId;
-use crate::error::{Error, Place};
+use crate::error::{Error, Place, SHOWN};
 use crate::memory;
 use crate::model::{
     Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
@@ -229,6 +229,18 @@ impl<'a> Symbols<'a> {
         (id, offset)
     }
 
+    /// Whether the definition of a symbol, or of what it is an alias of, is in a section that is not part of the image.
+    pub(crate) fn is_left_out(&self, objects: &[Object<'a>], global: &Global<'a>) -> bool {
+        let definition = match global.definition {
+            Definition::Alias(target, offset) => self.get(self.root(target, offset).0).definition,
+            definition => definition,
+        };
+        let Definition::Object(object, index) = definition else { return false };
+        let object = objects.get(object.index());
+        let section = object.and_then(|object| object.symbol_section(object.symbols.get(index as usize)?));
+        section.is_some_and(|section| !section.is_live())
+    }
+
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
         let (index, _, global) = self.map.get_full(name)?;
@@ -331,17 +343,22 @@ impl<'a> Symbols<'a> {
         self.get(id).definition == Definition::Undefined
     }
 
-    /// The problems of symbols defined twice. Two absolute definitions of one value are none.
-    pub(crate) fn duplicate_problems(&self, objects: &[Object<'a>]) -> Vec<Error> {
+    /// The first problems of symbols defined twice, and the number of the others. Two absolute definitions of one value are
+    /// none.
+    pub(crate) fn duplicate_problems(&self, objects: &[Object<'a>]) -> (Vec<Error>, usize) {
         let absolute = |place: Option<(ObjectId, SymbolIndex)>| {
             let (object, symbol) = place?;
             let symbol = objects[object.index()].symbols[symbol as usize];
             (symbol.section() == SymbolSection::Absolute).then_some(symbol.value)
         };
-        let mut problems = Vec::new();
+        let (mut problems, mut cut) = (Vec::new(), 0_usize);
         for duplicate in &self.duplicates {
             let second = absolute(Some(duplicate.second));
             if second.is_some() && absolute(duplicate.first) == second {
+                continue;
+            }
+            if problems.len() == SHOWN {
+                cut = cut.saturating_add(1);
                 continue;
             }
             problems.push(Error::Duplicate {
@@ -350,7 +367,7 @@ impl<'a> Symbols<'a> {
                 second: Box::new(definition_place(objects, duplicate.second)),
             });
         }
-        problems
+        (problems, cut)
     }
 
     /// Gives every common symbol its place in one block, largest alignment first; returns the block's size and

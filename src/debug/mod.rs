@@ -1,8 +1,8 @@
 //! DWARF debug information: unpacking and packing it, and asking it where a message points to in the sources.
 //!
 //! A failing pass may find a problem in every relocation of a large object, and asking symbols and DWARF for the function
-//! and the line takes a walk through them. So [`place`] only notes where a problem is, and [`check`] asks for the few that
-//! will be told.
+//! and the line takes a walk through them. So [`Trouble`] only notes what is wrong and where, and [`check`] asks for the few
+//! that will be told.
 
 pub(crate) mod compress;
 pub(crate) mod source_lines;
@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 
 use gimli::SectionId;
 
-use crate::elf::relocs;
-use crate::error::{Error, Errors, Place};
+use crate::elf::relocs::{self, RawReloc};
+use crate::error::{Error, Errors, Place, SHOWN};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
 use crate::options::Arch;
-use crate::reloc::Value;
+use crate::reloc::{Field, Value};
+use crate::scan;
 use source_lines::{SourceLines, SourcePosition};
 
 /// The most debug information of one object that is copied to ask it, in bytes.
@@ -35,17 +36,106 @@ pub(crate) fn place(link: &Link<'_>, id: ObjectId, section: SectionIndex, offset
     }
 }
 
-/// As [`Errors::check`], with the problems in the order of the inputs, and their places with function and source.
+/// What is wrong with a relocation, as it is found: there may be as many as there are relocations, and what a message says
+/// of one may be long.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// The object.
+    pub(crate) object: ObjectId,
+    /// The section that is relocated.
+    pub(crate) section: SectionIndex,
+    /// The relocation.
+    pub(crate) raw: RawReloc,
+    /// What is wrong with it.
+    pub(crate) fault: Fault,
+}
+
+/// What is wrong with a relocation.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// This, in words.
+    Because(&'static str),
+    /// Its symbol is not in the symbol table.
+    NoSymbol,
+    /// Its field is not in the section's contents.
+    Outside,
+    /// The value does not fit in the field.
+    Overflow {
+        /// What was to be stored.
+        value: i64,
+        /// Where.
+        field: Field,
+    },
+    /// It is no fault of the relocation at all: the output cannot be written.
+    Output(Error),
+}
+
+impl Trouble {
+    /// What cannot be written.
+    pub(crate) fn output(error: Error) -> Self {
+        let raw = RawReloc { offset: 0, symbol: 0, kind: 0, addend: 0 };
+        Self { object: ObjectId(0), section: 0, raw, fault: Fault::Output(error) }
+    }
+
+    fn tell(self, link: &Link<'_>) -> Error {
+        let object = link.object(self.object);
+        let section = object.sections.get(self.section as usize);
+        let size = section.map_or(0, |section| section.data.len());
+        let what = match self.fault {
+            Fault::Because(what) => what.to_owned(),
+            Fault::NoSymbol => format!("symbol {} of {}", self.raw.symbol, object.symbols.len()),
+            Fault::Outside => format!("the field is not in the section's {size} bytes of contents"),
+            Fault::Overflow { value, field } => {
+                let (min, max) = field.range();
+                let hint = "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large";
+                return Error::Overflow {
+                    place: Box::new(place(link, self.object, self.section, self.raw.offset)),
+                    relocation: relocs::name(link.target.arch, self.raw.kind),
+                    symbol: scan::symbol_name(object, self.raw.symbol),
+                    value,
+                    min,
+                    max,
+                    hint: Some(hint.to_owned()),
+                };
+            }
+            Fault::Output(error) => return error,
+        };
+        Error::Relocation {
+            place: Box::new(place(link, self.object, self.section, self.raw.offset)),
+            relocation: relocs::name(link.target.arch, self.raw.kind),
+            symbol: scan::symbol_name(object, self.raw.symbol),
+            what,
+        }
+    }
+}
+
+/// `Ok` if there is no trouble, else the first of it in the order of the inputs, with function and source, and the count of
+/// the rest.
 ///
 /// # Errors
-/// The problems, if there are any.
-pub(crate) fn check(link: &Link<'_>, mut problems: Vec<Error>) -> Result<(), Errors> {
-    // Threads find them in any order.
-    problems.sort_by_key(|problem| problem.places().next().map(|place| (place.origin, place.offset)));
-    Errors::check(problems).map_err(|mut errors| {
-        explain(link, errors.problems_mut());
-        errors
-    })
+/// What is wrong.
+pub(crate) fn check(link: &Link<'_>, mut troubles: Vec<Trouble>) -> Result<(), Errors> {
+    // Threads find them in any order, and one whose bytes are made in two parts is found twice.
+    let place = |trouble: &Trouble| (trouble.object, trouble.section, trouble.raw.offset);
+    let key = |trouble: &Trouble| (place(trouble), trouble.raw.kind, trouble.raw.symbol, trouble.raw.addend);
+    troubles.sort_by_key(key);
+    if troubles.len() > 1 {
+        troubles.dedup_by(|next, kept| key(next) == key(kept) && matches!(next.fault, Fault::Overflow { .. }));
+    }
+    let cut = troubles.len().saturating_sub(SHOWN);
+    explained(link, troubles.into_iter().take(SHOWN).map(|trouble| trouble.tell(link)).collect(), cut)
+}
+
+/// `Ok` if there is no problem; else these, their places with function and source, and the count of others.
+///
+/// # Errors
+/// The problems.
+pub(crate) fn explained(link: &Link<'_>, mut problems: Vec<Error>, cut: usize) -> Result<(), Errors> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    explain(link, &mut problems);
+    Err(Errors::capped(problems, cut))
 }
 
 fn explain(link: &Link<'_>, problems: &mut [Error]) {

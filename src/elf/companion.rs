@@ -13,7 +13,7 @@ use object::elf;
 
 use super::emit::Placed;
 use super::plan::NOT_LOADED;
-use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment, page_size};
+use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment, output_limit, page_size};
 use super::{Table, table_output};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
@@ -65,6 +65,7 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
     // Where nothing is, readers still expect offsets that are congruent to addresses.
     let hollow = |address: u64, align: u64| kept + address.wrapping_sub(kept) % align;
 
+    let fits = |size| over("output_size", "the size of the separate debug file", size, output_limit(link.options));
     let mut end = kept;
     let mut sections = Vec::with_capacity(link.outputs.len());
     for (number, output) in link.outputs.iter().enumerate() {
@@ -75,6 +76,7 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
             _ => {
                 let offset = end.next_multiple_of(output.align);
                 end = offset.saturating_add(output.file_size());
+                fits(end)?;
                 (output.kind, offset)
             }
         };
@@ -93,6 +95,6 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
     let segments = link.elf.segments.iter().map(segment).collect();
     let headers = end.next_multiple_of(8);
     let size = headers.saturating_add(SECTION_HEADER_SIZE * (sections.len() as u64 + 1));
-    over("output_size", "the size of the separate debug file", size, link.options.limits.output_size)?;
+    fits(size)?;
     Ok(Some(Place { segments, sections, headers }))
 }

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 
+use super::parse::ALIGN_LIMIT;
 use super::segments;
 use crate::apply::{self, Stretch};
-use crate::debug;
 use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_alignment};
+use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
@@ -63,7 +64,7 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
                 let section = &mut object.sections[index as usize];
                 section.size = contents.len() as u64;
                 section.data = Cow::Owned(contents);
-                section.align = alignment.unwrap_or(section.align);
+                section.align = alignment.unwrap_or(section.align).min(ALIGN_LIMIT);
                 section.flags = section.flags.without(SectionFlags::COMPRESSED);
                 section.name = plain_name(section.name).unwrap_or(section.name);
             }
@@ -106,9 +107,9 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
     let packed = link.workers.map(&numbers, |number| {
         let output = &link.outputs[*number];
         let contents = contents(link, output)?;
-        Ok::<_, Vec<Error>>((*number, compress(&contents, algorithm, output.align, true)))
+        Ok::<_, Vec<Trouble>>((*number, compress(&contents, algorithm, output.align, true)))
     });
-    let mut problems: Vec<Error> = Vec::new();
+    let mut problems: Vec<Trouble> = Vec::new();
     for result in packed {
         match result {
             Ok((_, None)) => {}
@@ -130,12 +131,13 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
 }
 
 /// The bytes of an output section that is not loaded.
-fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<Error>> {
+fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<Trouble>> {
     let mut contents = Vec::new();
     let size = usize::try_from(output.size).unwrap_or(usize::MAX);
     if contents.try_reserve_exact(size).is_err() {
         let name = String::from_utf8_lossy(&output.name);
-        return Err(vec![Error::Options(format!("there is no memory to compress the {size} bytes of {name}"))]);
+        let what = format!("there is no memory to compress the {size} bytes of {name}");
+        return Err(vec![Trouble::output(Error::Options(what))]);
     }
     contents.resize(size, 0);
     let mut problems = Vec::new();

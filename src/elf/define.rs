@@ -124,16 +124,20 @@ pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, Symb
 /// `__start_NAME` and `__stop_NAME` of sections whose names are C identifiers. Which output section is meant is known
 /// only once the plan is made; until then the anchor stands for itself.
 fn define_section_bounds(link: &mut Link<'_>) {
+    let undefined = |global: &Global<'_>| global.definition == Definition::Undefined;
+    if !link.symbols.iter().any(|(_, global)| undefined(global) && section_bound(global.name).is_some()) {
+        return;
+    }
+    let sections = link.objects.iter().flat_map(|object| &object.sections).filter(|section| section.is_live());
+    let names: HashSet<&[u8]> = sections.map(|section| section.name).collect();
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
         let global = link.symbols.get(id);
-        if global.definition != Definition::Undefined {
+        if !undefined(global) {
             continue;
         }
         let Some((name, start)) = section_bound(global.name) else { continue };
-        let named =
-            |object: &Object<'_>| object.sections.iter().any(|section| section.is_live() && section.name == name);
-        if !link.objects.iter().any(named) {
+        if !names.contains(name) {
             continue;
         }
         let anchor = if start { Anchor::SectionStart(u32::MAX) } else { Anchor::SectionEnd(u32::MAX) };

@@ -23,6 +23,9 @@ pub(crate) const DYNAMIC_ENTRY_SIZE: u64 = 16;
 /// Index in `.gnu.version` of symbols without a version.
 const VER_NDX_GLOBAL: u16 = 1;
 
+/// One more than the highest number of a version: the upper bit of an entry says that it is hidden.
+const VERSION_LIMIT: u64 = 1 << 15;
+
 /// The dynamic symbol table and what belongs to it.
 #[derive(Debug, Default)]
 pub(crate) struct DynamicSymbols {
@@ -89,7 +92,10 @@ impl Strings {
 }
 
 /// Whether a symbol stands in the dynamic symbol table: what the image exports, and what it imports.
-fn is_dynamic(global: &Global<'_>) -> bool {
+fn is_dynamic(link: &Link<'_>, global: &Global<'_>) -> bool {
+    if link.symbols.is_left_out(&link.objects, global) {
+        return false;
+    }
     let imported = !global.is_defined_here() && global.traits.has(Traits::PREEMPTIBLE);
     global.flags.has(GlobalFlags::EXPORTED) || (imported && global.flags.has(GlobalFlags::IN_OBJECT))
 }
@@ -112,7 +118,7 @@ impl DynamicSymbols {
     pub(crate) fn new(link: &mut Link<'_>) -> Result<Self, Error> {
         let mut this = Self::default();
         let (mut imports, mut exports) = (Vec::new(), Vec::new());
-        for (id, global) in link.symbols.iter().filter(|(_, global)| is_dynamic(global)) {
+        for (id, global) in link.symbols.iter().filter(|(_, global)| is_dynamic(link, global)) {
             if global.is_defined_here() {
                 exports.push((gnu_hash(global.name), id));
             } else {
@@ -157,17 +163,23 @@ impl DynamicSymbols {
             let names = this.symbols.iter().map(|(id, _)| link.symbols.get(*id).name);
             this.sysv_hash = sysv_hash_table(names);
         }
-        this.version_tables(link);
+        this.version_tables(link)?;
+        let total = this.strings.bytes.len() as u64;
+        crate::link::over("ELF string table", "the size of the dynamic strings", total, u32::MAX as u64 >> 1)?;
         link.report.needed = needed.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         link.report.exports = exports.iter().map(|(_, id)| link.symbols.get(*id).name.to_vec()).collect();
         Ok(this)
     }
 
     /// `.gnu.version` and `.gnu.version_r`: which version of which library each import wants.
-    fn version_tables(&mut self, link: &Link<'_>) {
+    ///
+    /// # Errors
+    /// More versions than `.gnu.version` can tell apart.
+    fn version_tables(&mut self, link: &Link<'_>) -> Result<(), Error> {
         // Per library, the versions in order of first use, with their number in this image.
         let mut used: Vec<Vec<(VersionId, u16)>> = vec![Vec::new(); link.libraries.len()];
-        let mut next = VER_NDX_GLOBAL + 1;
+        let mut numbers: HashMap<(u32, VersionId), u16> = HashMap::new();
+        let mut next = u32::from(VER_NDX_GLOBAL) + 1;
         let mut versions = vec![0_u16];
         for (id, _) in &self.symbols {
             let Definition::Library(library, Some(version)) = link.symbols.get(*id).definition else {
@@ -175,31 +187,31 @@ impl DynamicSymbols {
                 continue;
             };
             // A library that the image does not ask for cannot be asked for a version.
-            let library = library as usize;
-            if !link.libraries[library].needed {
+            if !link.libraries[library as usize].needed {
                 versions.push(VER_NDX_GLOBAL);
                 continue;
             }
-            let known = used[library].iter().find(|(known, _)| *known == version).map(|(_, number)| *number);
-            versions.push(known.unwrap_or_else(|| {
-                let number = next;
+            let number = *numbers.entry((library, version)).or_insert_with(|| {
+                let number = next as u16;
                 next = next.saturating_add(1);
-                used[library].push((version, number));
+                used[library as usize].push((version, number));
                 number
-            }));
+            });
+            versions.push(number);
         }
         // glibc loads an image with `.relr.dyn` only if the image asks it for this version, of which no symbol is.
         if link.elf.relocations.packed > 0 {
             for (library, versions) in link.libraries.iter().zip(&mut used).filter(|(_, versions)| !versions.is_empty())
             {
                 if let Some(version) = library.shared.version_named(b"GLIBC_ABI_DT_RELR") {
-                    versions.push((version, next));
+                    versions.push((version, next as u16));
                     next = next.saturating_add(1);
                 }
             }
         }
-        if next == VER_NDX_GLOBAL + 1 {
-            return;
+        crate::link::over("ELF symbol versions", "the number of versions", next.into(), VERSION_LIMIT)?;
+        if numbers.is_empty() {
+            return Ok(());
         }
         self.versions = versions;
         let mut table = Vec::new();
@@ -231,6 +243,7 @@ impl DynamicSymbols {
             }
         }
         self.needs = (table, libraries);
+        Ok(())
     }
 
     /// Fixes what the dynamic section says, now that it is known which tables the image has.

@@ -8,7 +8,7 @@ use super::relocs::{self, Action};
 use super::{Table, table_output};
 use crate::arch::{ElfDynamicKinds, x86_64};
 use crate::link::Link;
-use crate::model::Traits;
+use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
 use crate::scan::Piece;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
@@ -17,6 +17,8 @@ use crate::slots::{GotEntry, PltEntry, SymbolRef};
 pub(crate) const RELA_SIZE: u64 = 24;
 /// Size of a GOT slot, in bytes.
 pub(crate) const WORD: u64 = 8;
+/// The number of GOT entries whose relocations are made at once.
+const GOT_PART: usize = 1 << 14;
 /// Words at the start of `.got.plt`: the address of the dynamic section, and two for the loader.
 const GOT_PLT_HEADER: u64 = 3;
 
@@ -34,8 +36,8 @@ pub(crate) enum Class {
 /// What a stretch of `.rela.dyn` is made from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
-    /// The GOT.
-    Got,
+    /// Entries of the GOT, from one to another.
+    Got(u32, u32),
     /// A piece of a section's relocations, by its index.
     Piece(u32),
 }
@@ -84,8 +86,11 @@ impl DynamicRelocations {
     pub(crate) fn new(link: &Link<'_>, pieces: &[Piece]) -> Self {
         let mut parts = Vec::new();
         for class in [Class::Relative, Class::Symbolic, Class::Indirect] {
-            let got = link.slots.got.iter().map(|(_, entry)| got_count(link, *entry, class)).sum();
-            parts.push((class, Source::Got, got));
+            for (number, entries) in link.slots.got.chunks(GOT_PART).enumerate() {
+                let first = number * GOT_PART;
+                let count = entries.iter().map(|(_, entry)| got_count(link, *entry, class)).sum();
+                parts.push((class, Source::Got(first as u32, (first + entries.len()) as u32), count));
+            }
             for (index, piece) in pieces.iter().enumerate() {
                 let count = match class {
                     Class::Relative if link.options.elf.relr => {
@@ -134,8 +139,8 @@ impl DynamicRelocations {
     /// Makes a stretch.
     pub(crate) fn make(&self, link: &Link<'_>, class: Class, source: Source) -> Vec<u8> {
         match source {
-            Source::Got => {
-                let entries = link.slots.got.iter();
+            Source::Got(first, last) => {
+                let entries = link.slots.got.get(first as usize..last as usize).unwrap_or_default().iter();
                 entries.flat_map(|entry| got_relocations(link, *entry, class)).flat_map(|rela| rela.encode()).collect()
             }
             Source::Piece(index) => {
@@ -149,7 +154,10 @@ impl DynamicRelocations {
 
     /// Packs the addresses of relative relocations (gABI, *Relative relocation table*): an even word is an address, an odd
     /// one a bitmap of the 63 words behind the last address.
-    pub(crate) fn pack(&mut self, link: &Link<'_>) {
+    ///
+    /// The table fills the `reserved` words that its section has already. Returns the most words there can ever be: one for
+    /// each address.
+    pub(crate) fn pack(&mut self, link: &Link<'_>, reserved: u64) -> u64 {
         let mut addresses = Vec::new();
         for (at, entry) in &link.slots.got {
             if is_relative(link, *entry) {
@@ -161,6 +169,8 @@ impl DynamicRelocations {
             addresses.extend(packed.map(|rela| rela.address));
         }
         addresses.sort_unstable();
+        // Unlike `.rela.dyn`, this table adds to what is there: a place that stands in it twice would move twice.
+        addresses.dedup();
         let mut words = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((first, after)) = rest.split_first() {
@@ -179,16 +189,18 @@ impl DynamicRelocations {
                 base += bits;
             }
         }
-        // It never shrinks while addresses settle; an empty bitmap says nothing.
-        let reserved = self.relr.len();
-        words.resize(words.len().max(reserved), 1);
+        // It never shrinks while addresses settle; an empty bitmap says nothing, a zero would be an address.
+        words.resize(words.len().max(reserved as usize), 1);
         self.relr = words;
+        addresses.len() as u64
     }
 }
 
 /// Whether `.relr.dyn` takes a relative relocation at `offset` of a piece's section: aligned words only.
 fn is_packable(link: &Link<'_>, piece: &Piece, offset: u64) -> bool {
-    link.section(piece.object, piece.section).align >= WORD && offset.is_multiple_of(WORD)
+    let section = link.section(piece.object, piece.section);
+    // Unwind records follow each other without gaps.
+    section.align >= WORD && offset.is_multiple_of(WORD) && !section.flags.has(SectionFlags::EH_FRAME)
 }
 
 /// A piece's relocations of one class whose offset in the section passes `stays`.

@@ -28,7 +28,7 @@ use object::elf::{
 };
 use object::read::elf::FileHeader;
 
-use self::hash::{GnuHash, NameIndex, SysvHash};
+use self::hash::{GnuHash, NameIndex, SysvHash, TooLong};
 use self::symbols::Entries;
 use self::tables::Tables;
 use crate::bytes;
@@ -40,6 +40,10 @@ const VERSYM_HIDDEN: u16 = 0x8000;
 const VER_NDX_LOCAL: u16 = 0;
 /// The version of symbols without a version.
 const VER_NDX_GLOBAL: u16 = 1;
+/// How many times the string table's size the names of all versions may be, in bytes. Names share bytes in real string
+/// tables, but not many; in a hostile one every name could be nearly the whole table.
+const NAME_BYTES_FACTOR: usize = 16;
+
 /// The size of addresses in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
@@ -59,6 +63,8 @@ pub(crate) struct SharedLibrary<'a> {
     /// Ascending.
     versions: Vec<Version>,
     lookup: Lookup<'a>,
+    /// All definitions by name, where a hash table takes too long.
+    names: OnceLock<NameIndex>,
 }
 
 /// What an image that uses a library must have in common with it.
@@ -110,7 +116,7 @@ enum Lookup<'a> {
     /// `.hash`.
     Sysv(SysvHash<'a>),
     /// None: an index made from the symbol table at the first look-up.
-    Names(OnceLock<NameIndex>),
+    Names,
 }
 
 impl<'a> SharedLibrary<'a> {
@@ -156,7 +162,15 @@ impl<'a> SharedLibrary<'a> {
         let lookup = Lookup::choose(class, &mut tables);
         let lookup = lookup.ok_or_else(|| malformed("it has neither section headers nor a hash table of symbols"))?;
         let (machine, os_abi, flags) = (header.e_machine(LE), header.e_ident().os_abi.0, header.e_flags(LE).0);
-        Ok(Self { name, abi: Abi { class, machine, os_abi, flags }, soname, tables, versions, lookup })
+        let abi = Abi { class, machine, os_abi, flags };
+        let library = Self { name, abi, soname, tables, versions, lookup, names: OnceLock::new() };
+        // Images copy the names of the versions that they need.
+        let mut budget = library.tables.symbols.strings.len().saturating_mul(NAME_BYTES_FACTOR);
+        for version in &library.versions {
+            let left = budget.checked_sub(library.version_name(version.id).len());
+            budget = left.ok_or_else(|| malformed("the names of its versions overlap"))?;
+        }
+        Ok(library)
     }
 
     /// What messages call the library.
@@ -178,13 +192,17 @@ impl<'a> SharedLibrary<'a> {
     /// The library's definition of `symbol` that a reference binds to: one to the version of the name given, or one
     /// without a version, which finds symbols without a version and default versions (`symbol@@VERSION`) only.
     ///
-    /// The cost is a few memory accesses. In a hostile library it is at most linear in the library's size.
+    /// The cost is a few memory accesses, and bounded however the library's tables are made.
     pub(crate) fn lookup(&self, symbol: &[u8], version: Option<&[u8]>) -> Option<Export> {
         let accept = |index| self.export(index, symbol, version);
-        match &self.lookup {
+        let found = match &self.lookup {
             Lookup::Gnu(table) => table.find(symbol, accept),
             Lookup::Sysv(table) => table.find(symbol, accept),
-            Lookup::Names(names) => names.get_or_init(|| NameIndex::new(&self.tables.symbols)).find(symbol, accept),
+            Lookup::Names => Err(TooLong),
+        };
+        match found {
+            Ok(found) => found,
+            Err(TooLong) => self.names.get_or_init(|| NameIndex::new(&self.tables.symbols)).find(symbol, accept),
         }
     }
 
@@ -246,7 +264,7 @@ impl<'a> Lookup<'a> {
         if let Some(table) = sysv {
             return Some(Self::Sysv(table));
         }
-        tables.counted.then(|| Self::Names(OnceLock::new()))
+        tables.counted.then_some(Self::Names)
     }
 }
 

@@ -157,6 +157,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) section_names: (Vec<u8>, Vec<u32>),
     /// The loadable and other segments.
     pub(crate) segments: Vec<segments::Segment>,
+    /// Where kinds of sections end or begin.
+    pub(crate) bounds: Bounds,
     /// Address, size in memory and alignment of the TLS block.
     pub(crate) tls: (u64, u64, u64),
     /// File offset of the section headers.
@@ -222,27 +224,49 @@ pub(crate) fn table_output<'l, 'a>(link: &'l Link<'a>, table: Table) -> Option<&
     link.outputs.get(number as usize)
 }
 
+/// Addresses where kinds of sections end or begin. They are asked for once for each symbol that names them.
+#[derive(Debug, Default)]
+pub(crate) struct Bounds {
+    text_end: u64,
+    data_end: u64,
+    zero_start: u64,
+    image_end: u64,
+}
+
+impl Bounds {
+    /// Of sections that have their addresses.
+    pub(crate) fn new(outputs: &[OutputSection<'_>]) -> Self {
+        // Zero-filled thread-local storage takes no room in the image.
+        let template = SectionFlags::ZERO.and(SectionFlags::TLS);
+        let loaded =
+            || outputs.iter().filter(|output| output.flags.has(SectionFlags::ALLOC) && !output.flags.has(template));
+        let end = |wanted: &dyn Fn(SectionFlags) -> bool| {
+            loaded().filter(|output| wanted(output.flags)).map(OutputSection::end).max().unwrap_or(0)
+        };
+        let image_end = end(&|_| true);
+        let zero = loaded().find(|output| output.flags.has(SectionFlags::ZERO));
+        Self {
+            text_end: end(&|flags| flags.has(SectionFlags::EXEC)),
+            data_end: end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
+            zero_start: zero.map_or(image_end, |output| output.address),
+            image_end,
+        }
+    }
+}
+
 /// The address of a place that layout knows.
 pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
-    let loaded = || link.outputs.iter().filter(|output| output.flags.has(SectionFlags::ALLOC));
-    let end = |wanted: &dyn Fn(SectionFlags) -> bool| {
-        loaded().filter(|output| wanted(output.flags)).map(OutputSection::end).max().unwrap_or(0)
-    };
+    let bounds = &link.elf.bounds;
     match anchor {
         Anchor::ImageStart => 0,
         // On x86-64 offsets count from `.got.plt` (psABI, chapter 5.2).
         Anchor::GotBase => table_output(link, Table::GotPlt).map_or(0, |output| output.address),
         Anchor::Dynamic => table_output(link, Table::Dynamic).map_or(0, |output| output.address),
         Anchor::TlsStart => link.elf.tls.0,
-        Anchor::TextEnd => end(&|flags| flags.has(SectionFlags::EXEC)),
-        Anchor::DataEnd => end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
-        Anchor::ZeroStart => {
-            let zero = |output: &&OutputSection<'_>| {
-                output.flags.has(SectionFlags::ZERO) && !output.flags.has(SectionFlags::TLS)
-            };
-            loaded().find(zero).map_or_else(|| end(&|_| true), |output| output.address)
-        }
-        Anchor::ImageEnd => end(&|_| true),
+        Anchor::TextEnd => bounds.text_end,
+        Anchor::DataEnd => bounds.data_end,
+        Anchor::ZeroStart => bounds.zero_start,
+        Anchor::ImageEnd => bounds.image_end,
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
     }

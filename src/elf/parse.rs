@@ -38,6 +38,8 @@ const SHF_GNU_RETAIN: u64 = 1 << 21;
 const SHF_EXCLUDE: u64 = 1 << 31;
 /// `SHF_X86_64_LARGE`.
 pub(crate) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
+/// The strictest alignment, in bytes: as much as an address space of 2^47 bytes can meaningfully have.
+pub(crate) const ALIGN_LIMIT: u64 = 1 << 32;
 /// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
 const SHN_X86_64_LCOMMON: u16 = 0xff02;
 
@@ -96,6 +98,8 @@ impl<'a> Parser<'_, 'a> {
             );
         }
         let table = self.read(header.sections(LE, self.bytes), "section headers")?;
+        self.check_overlap(&table)?;
+        let mut names = Names::new(table.iter().count(), self.section_names_size(header, &table), "sections");
         let mut info = ObjectInfo {
             machine: header.e_machine(LE).0,
             os_abi: header.e_ident().os_abi.0,
@@ -104,7 +108,9 @@ impl<'a> Parser<'_, 'a> {
         };
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
-            sections.push(self.section(&table, index.0, header, &mut info)?);
+            let section = self.section(&table, index.0, header, &mut info)?;
+            names.add(section.name).map_err(|what| self.malformed(what))?;
+            sections.push(section);
         }
         let (symbols, strings) = self.symbols(&table, sections.len())?;
         let groups = self.groups(&table, &mut sections, &symbols, strings)?;
@@ -112,6 +118,25 @@ impl<'a> Parser<'_, 'a> {
             self.relocations(header, &mut sections)?;
         }
         Ok((sections, symbols, strings, groups, info))
+    }
+
+    /// "Sections in a file may not overlap. No byte in a file resides in more than one section" (gABI, *Sections*). This
+    /// also bounds what can be made of a file: a thousand tables of relocations on the same bytes would be a thousand times
+    /// the work.
+    fn check_overlap(&self, table: &SectionTable<'a, Header>) -> Result<(), Error> {
+        let sizes = table.iter().filter(|header| !matches!(header.sh_type(LE), elf::SHT_NOBITS | elf::SHT_NULL));
+        let total = sizes.fold(0_u64, |total, header| total.saturating_add(header.sh_size(LE)));
+        if total <= self.bytes.len() as u64 {
+            return Ok(());
+        }
+        Err(self
+            .malformed(format!("sections overlap: together they have {total} bytes, the file {}", self.bytes.len())))
+    }
+
+    fn section_names_size(&self, header: &Header, table: &SectionTable<'a, Header>) -> usize {
+        let index = header.shstrndx(LE, self.bytes).ok().map(|index| object::SectionIndex(index as usize));
+        let strings = index.and_then(|index| table.section(index).ok()).and_then(|it| it.data(LE, self.bytes).ok());
+        strings.map_or(0, <[u8]>::len)
     }
 
     fn section(
@@ -126,11 +151,15 @@ impl<'a> Parser<'_, 'a> {
         let kind = header.sh_type(LE).0;
         let align = header.sh_addralign(LE).max(1);
         let what = || format!("section {index} ({})", String::from_utf8_lossy(name));
-        if !align.is_power_of_two() || align > 1 << 32 {
+        if !align.is_power_of_two() || align > ALIGN_LIMIT {
             return Err(self.malformed(format!("{}: alignment {align} is no power of two up to 2^32", what())));
         }
         if raw_flags & elf::SHF_COMPRESSED.0 != 0 && raw_flags & elf::SHF_ALLOC.0 != 0 {
             return Err(self.malformed(format!("{}: compressed and loaded at once", what())));
+        }
+        let executable_tls = elf::SHF_ALLOC.0 | elf::SHF_TLS.0 | elf::SHF_EXECINSTR.0;
+        if raw_flags & executable_tls == executable_tls {
+            return Err(self.malformed(format!("{}: thread-local and executable at once", what())));
         }
         let data = if kind == elf::SHT_NOBITS.0 || kind == elf::SHT_NULL.0 {
             &[]
@@ -179,6 +208,7 @@ impl<'a> Parser<'_, 'a> {
         let strings = self.strings(table, header)?;
         let first_global = header.sh_info(LE);
         let mut symbols = Vec::with_capacity(symtab.len());
+        let mut names = Names::new(symtab.len(), strings.len(), "symbols");
         for (index, raw) in symtab.enumerate() {
             let malformed = |what: String| self.malformed(format!("symbol {index}: {what}", index = index.0));
             let section = match raw.st_shndx(LE) {
@@ -207,8 +237,9 @@ impl<'a> Parser<'_, 'a> {
                 elf::STB_GNU_UNIQUE => Binding::Unique,
                 other => return Err(malformed(format!("unknown binding {}", other.0))),
             };
-            if section == SymbolSection::Common && !symbol.value.max(1).is_power_of_two() {
-                return Err(malformed(format!("common symbol with alignment {}, no power of two", symbol.value)));
+            let align = symbol.value.max(1);
+            if section == SymbolSection::Common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
+                return Err(malformed(format!("common symbol with alignment {align}, no power of two up to 2^32")));
             }
             let local = symbol.binding == Binding::Local;
             if local != (index.0 < first_global as usize) {
@@ -218,6 +249,9 @@ impl<'a> Parser<'_, 'a> {
             }
             if local && matches!(section, SymbolSection::Common) {
                 return Err(malformed("common and local".to_owned()));
+            }
+            if !local {
+                names.add(string(strings, raw.st_name(LE))).map_err(malformed)?;
             }
             symbols.push(symbol);
         }
@@ -240,6 +274,7 @@ impl<'a> Parser<'_, 'a> {
         strings: &'a [u8],
     ) -> Result<Vec<Group<'a>>, Error> {
         let mut groups = Vec::new();
+        let mut names = Names::new(table.iter().count(), strings.len(), "groups");
         for (index, header) in table.enumerate() {
             let Some((flag, members)) = self.read(header.group(LE, self.bytes), "section group")? else { continue };
             let malformed = |what: &str| self.malformed(format!("section group {}: {what}", index.0));
@@ -260,11 +295,9 @@ impl<'a> Parser<'_, 'a> {
                 (SymbolKind::Section, SymbolSection::In(section)) => {
                     sections.get(section as usize).map(|section| section.name).unwrap_or_default()
                 }
-                _ => {
-                    let rest = strings.get(symbol.name as usize..).unwrap_or_default();
-                    rest.split(|byte| *byte == 0).next().unwrap_or_default()
-                }
+                _ => string(strings, symbol.name),
             };
+            names.add(signature).map_err(|what| self.malformed(what))?;
             groups.push(Group { signature, members: list });
         }
         Ok(groups)
@@ -333,6 +366,38 @@ impl<'a> Parser<'_, 'a> {
     }
 }
 
+/// The string that starts at an offset of a string table; it may lack its NUL at the table's end.
+fn string(strings: &[u8], offset: u32) -> &[u8] {
+    let rest = strings.get(offset as usize..).unwrap_or_default();
+    rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
+}
+
+/// Bounds the length of the names of one list, all together. Names share bytes of a string table where one is the end of
+/// another, and many sections may have one name; but a table in which each name is nearly the whole of it is made to cost
+/// time and memory without end.
+struct Names {
+    left: u64,
+    of: &'static str,
+}
+
+impl Names {
+    /// For `count` names in a table of `size` bytes.
+    fn new(count: usize, size: usize, of: &'static str) -> Self {
+        let left = (count as u64).saturating_mul(64).saturating_add((size as u64).saturating_mul(16));
+        Self { left, of }
+    }
+
+    /// # Errors
+    /// The names are too long, in words.
+    fn add(&mut self, name: &[u8]) -> Result<(), String> {
+        match self.left.checked_sub(name.len() as u64) {
+            Some(left) => self.left = left,
+            None => return Err(format!("the names of its {} overlap: they are far longer than their table", self.of)),
+        }
+        Ok(())
+    }
+}
+
 /// What a symbol type stands for.
 pub(crate) fn symbol_kind(kind: elf::SymbolType) -> SymbolKind {
     match kind {
@@ -367,13 +432,15 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
     let alloc = raw & elf::SHF_ALLOC.0 != 0;
     let unwind = name == b".eh_frame" && (kind == elf::SHT_PROGBITS.0 || kind == SHT_X86_64_UNWIND);
     let debug = name.starts_with(b".debug_") || name.starts_with(b".zdebug_") || name.starts_with(b".gnu.debuglto_");
-    let writable = raw & elf::SHF_WRITE.0 != 0;
+    // The template of thread-local storage is relocated and then protected, as all of it that is writable.
+    let tls = alloc && raw & elf::SHF_TLS.0 != 0;
+    let writable = tls || raw & elf::SHF_WRITE.0 != 0;
     let retained = raw & SHF_GNU_RETAIN != 0 || kind == elf::SHT_NOTE.0 || is_start_up(name, kind);
     SectionFlags::default()
         .when(alloc, SectionFlags::ALLOC)
         .when(writable, SectionFlags::WRITE)
         .when(raw & elf::SHF_EXECINSTR.0 != 0, SectionFlags::EXEC)
-        .when(raw & elf::SHF_TLS.0 != 0, SectionFlags::TLS)
+        .when(tls, SectionFlags::TLS)
         .when(raw & elf::SHF_MERGE.0 != 0, SectionFlags::MERGE)
         .when(raw & elf::SHF_STRINGS.0 != 0, SectionFlags::STRINGS)
         .when(kind == elf::SHT_NOBITS.0, SectionFlags::ZERO)

@@ -85,8 +85,11 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
     link.elf.dynamic = DynamicSymbols::new(link)?;
     add_tables(link)?;
-    link.outputs.sort_by_key(|output| output.rank);
-    number(link)?;
+    // Notes of one alignment side by side, so that there is one segment for each alignment.
+    let note_align = |output: &OutputSection<'_>| if output.kind == elf::SHT_NOTE.0 { output.align } else { 0 };
+    measure(link)?;
+    link.outputs.sort_by_key(|output| (output.rank, note_align(output)));
+    number(link);
     define_section_bounds(link);
     // What the dynamic section says depends on the sections there are, its size on what it says.
     fix_dynamic_section(link);
@@ -378,38 +381,52 @@ fn refers_to_got_base(link: &Link<'_>) -> bool {
     named.is_some_and(|(_, global)| global.definition == Definition::Anchor(Anchor::GotBase))
 }
 
-/// Tells every input section its output section, and every table too.
-fn number(link: &mut Link<'_>) -> Result<(), Error> {
-    link.elf.tables = vec![None; TABLES.len()];
-    for number in 0..link.outputs.len() {
-        let output = &mut link.outputs[number];
-        match output.content {
-            Content::Table(table) => link.elf.tables[table as usize] = Some(number as u32),
-            Content::Commons => link.elf.commons = number as u32,
-            Content::Inputs(_) => {
-                let frames = &link.elf.frames;
-                place_inputs(&mut link.objects, output, number as u32, |object, section| frames.size(object, section))?;
-                if output.flags.has(Flags::EH_FRAME) {
-                    output.size += super::frames::terminator().len() as u64;
-                }
-            }
+/// Places the input sections in their output sections, which get size and alignment.
+fn measure(link: &mut Link<'_>) -> Result<(), Error> {
+    let frames = &link.elf.frames;
+    for output in &mut link.outputs {
+        place_inputs(&mut link.objects, output, |object, section| frames.size(object, section))?;
+        if output.flags.has(Flags::EH_FRAME) {
+            output.size += super::frames::terminator().len() as u64;
         }
     }
     Ok(())
 }
 
+/// Tells every input section its output section, and every table too.
+fn number(link: &mut Link<'_>) {
+    link.elf.tables = vec![None; TABLES.len()];
+    for (number, output) in (0_u32..).zip(&link.outputs) {
+        match &output.content {
+            Content::Table(table) => link.elf.tables[*table as usize] = Some(number),
+            Content::Commons => link.elf.commons = number,
+            Content::Inputs(inputs) => {
+                for (object, section) in inputs {
+                    link.objects[object.index()].sections[*section as usize].output = number;
+                }
+            }
+        }
+    }
+}
+
 /// Makes `__start_NAME` and `__stop_NAME` mean output sections.
 fn define_section_bounds(link: &mut Link<'_>) {
+    let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
+    if !link.symbols.iter().any(|(_, global)| pending.contains(&global.definition)) {
+        return;
+    }
+    let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+    for (number, output) in (0_u32..).zip(&link.outputs) {
+        numbers.entry(output.name.to_vec()).or_insert(number);
+    }
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
         let global = link.symbols.get(id);
-        let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
         if !pending.contains(&global.definition) {
             continue;
         }
         let Some((name, start)) = section_bound(global.name) else { continue };
-        let Some(number) = link.outputs.iter().position(|output| *output.name == *name) else { continue };
-        let number = number as u32;
+        let Some(&number) = numbers.get(name) else { continue };
         let anchor = if start { Anchor::SectionStart(number) } else { Anchor::SectionEnd(number) };
         link.symbols.get_mut(id).definition = Definition::Anchor(anchor);
     }

@@ -55,20 +55,29 @@ pub(super) fn page_size(options: &Options) -> u64 {
 /// # Errors
 /// An image beyond the limits of [`Limits`](crate::Limits).
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    let mut rounds = 0;
     loop {
         place(link)?;
+        link.elf.bounds = super::Bounds::new(&link.outputs);
         let Some(number) = link.elf.tables[Table::RelrDyn as usize] else { return Ok(()) };
-        // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends.
+        // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends;
+        // where it does not settle at once, it gets as many words as it can ever need.
         let mut relocations = std::mem::take(&mut link.elf.relocations);
-        relocations.pack(link);
+        let most = relocations.pack(link, link.outputs[number as usize].size / got::WORD);
         let size = got::WORD * relocations.relr.len() as u64;
         link.elf.relocations = relocations;
         let output = &mut link.outputs[number as usize];
         if output.size >= size {
             return Ok(());
         }
-        output.size = size;
+        rounds += 1;
+        output.size = if rounds < 4 { size } else { got::WORD * most };
     }
+}
+
+/// The largest size of a file or of an image in memory: what is asked for, as far as sums with alignments cannot overflow.
+pub(super) fn output_limit(options: &Options) -> u64 {
+    options.limits.output_size.min(i64::MAX as u64 / 4)
 }
 
 /// The region of a rank: what its sections' permissions are.
@@ -102,7 +111,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         wanted: what,
         limit: link.options.limits.output_size,
     };
-    let limit = link.options.limits.output_size.min(i64::MAX as u64 / 4);
+    let limit = output_limit(link.options);
 
     let mut first = 0;
     while first < link.outputs.len() {
@@ -161,7 +170,8 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
                 // Zero-filled thread-local storage takes room in each thread's block, not in the image.
                 output.address = address.max(tls_end).next_multiple_of(output.align);
                 output.offset = offset;
-                tls_end = output.address.saturating_add(output.size);
+                let end = output.address.checked_add(output.size).filter(|end| *end <= limit);
+                tls_end = end.ok_or_else(|| too_large(output.size))?;
                 continue;
             }
             let next = address.next_multiple_of(output.align);

@@ -222,16 +222,10 @@ fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
     }
 }
 
-/// Whether a global symbol stands in `.symtab`: those that an object mentions and that mean something.
+/// Whether a global symbol stands in `.symtab`: those that an object mentions and that mean something. One whose section is
+/// left out means nothing.
 fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
-    let dropped = match global.definition {
-        Definition::Object(id, index) => {
-            let object = link.object(id);
-            object.symbol_section(&object.symbols[index as usize]).is_some_and(|section| !section.is_live())
-        }
-        _ => false,
-    };
-    !dropped && global.flags.has(GlobalFlags::IN_OBJECT)
+    global.flags.has(GlobalFlags::IN_OBJECT) && !link.symbols.is_left_out(&link.objects, global)
 }
 
 fn is_hidden(global: &Global<'_>) -> bool {
@@ -257,7 +251,7 @@ fn info(binding: Binding, kind: SymbolKind) -> u8 {
     elf::SymbolInfo::new(binding, kind).0
 }
 
-/// The section header index of an output section.
+/// The section header index of an output section; `SHN_UNDEF` for none.
 fn header_index(output: u32) -> u16 {
     // The plan has checked that all indices are below SHN_LORESERVE; what is in no section of the image is a number.
     u16::try_from(output).map_or(elf::SHN_ABS.0, |number| number + 1)
@@ -338,6 +332,9 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
 
 /// The section header index that an anchor's symbol counts as part of.
 fn anchor_section(link: &Link<'_>, anchor: Anchor) -> u16 {
+    if let Anchor::SectionStart(number) | Anchor::SectionEnd(number) = anchor {
+        return header_index(number);
+    }
     let address = super::anchor_address(link, anchor);
     let holds = |output: &crate::layout::OutputSection<'_>| {
         output.flags.has(SectionFlags::ALLOC) && output.address <= address && address <= output.end()

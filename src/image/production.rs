@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3;
 
 use crate::apply::{self, Stretch};
-use crate::debug;
+use crate::debug::{self, Trouble};
 use crate::elf::{self, Table};
 use crate::error::{Error, Errors, Result};
 use crate::link::Link;
@@ -172,7 +172,7 @@ impl<'i> Production<'i, '_> {
         &self,
         patches: &[Patch],
         write: &(impl Fn(u64, &[u8]) -> Result<(), Error> + Sync),
-        problems: &mut Vec<Error>,
+        problems: &mut Vec<Trouble>,
     ) -> Vec<Sum> {
         let next = AtomicU64::new(0);
         let failed = AtomicU64::new(0);
@@ -193,7 +193,7 @@ impl<'i> Production<'i, '_> {
                 if problems.is_empty()
                     && let Err(error) = write(start, bytes)
                 {
-                    problems.push(error);
+                    problems.push(Trouble::output(error));
                     failed.store(1, Ordering::Relaxed);
                 }
             }
@@ -253,8 +253,8 @@ impl<'i> Production<'i, '_> {
     }
 
     /// Produces the file in `buffer`, which has its size.
-    pub(super) fn produce_into(&self, patches: &[Patch], buffer: &mut [u8], problems: &mut Vec<Error>) -> Vec<Sum> {
-        type Produced = Option<(Sum, Vec<Error>)>;
+    pub(super) fn produce_into(&self, patches: &[Patch], buffer: &mut [u8], problems: &mut Vec<Trouble>) -> Vec<Sum> {
+        type Produced = Option<(Sum, Vec<Trouble>)>;
         let mut chunks: Vec<(&mut [u8], Produced)> =
             buffer.chunks_mut(CHUNK as usize).map(|chunk| (chunk, None)).collect();
         self.link.workers.for_each_mut(&mut chunks, |number, (chunk, produced)| {
@@ -290,7 +290,7 @@ impl<'i> Production<'i, '_> {
         end: u64,
         patches: &[Patch],
         buffer: &'b mut Vec<u8>,
-        problems: &mut Vec<Error>,
+        problems: &mut Vec<Trouble>,
     ) -> &'b [u8]
     where
         'i: 'b,
@@ -330,7 +330,7 @@ impl<'i> Production<'i, '_> {
     }
 
     /// Makes the file's bytes from `start` on in `out`.
-    fn fill(&self, start: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+    fn fill(&self, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let end = start + out.len() as u64;
         let mut done = start;
         for extent in &self.plan.extents[self.first_extent(start)..] {
@@ -351,7 +351,7 @@ impl<'i> Production<'i, '_> {
     }
 
     /// Makes a source's bytes from its offset `at` on in `out`.
-    fn fill_extent(&self, source: &Source, at: u64, out: &mut [u8], problems: &mut Vec<Error>) {
+    fn fill_extent(&self, source: &Source, at: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         match source {
             Source::Fill(byte) => out.fill(*byte),
             Source::Owned(bytes) => copy(bytes, at, out),

@@ -1,6 +1,6 @@
 //! The hash tables of the dynamic symbol table, as look-ups need them.
 //!
-//! Every look-up ends, whatever the tables hold: it visits each symbol at most once.
+//! Every look-up ends soon, whatever the tables hold: it visits no more than [`STEPS`] symbols.
 
 #![deny(
     clippy::indexing_slicing,
@@ -16,6 +16,13 @@ use object::elf::{gnu_hash, hash};
 use super::Class;
 use super::symbols::Symbols;
 use crate::bytes;
+
+/// How many symbols a look-up visits at most. In tables as linkers make them it is a handful.
+const STEPS: usize = 512;
+
+/// A look-up would have to visit too many symbols: the table is made badly, or to cost time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong;
 
 /// `.gnu.hash`: a Bloom filter that rejects most names that are not in the table, and buckets of symbols. The symbols
 /// of a bucket follow one another in `.dynsym`, from the one that the bucket names up to the one whose hash value in
@@ -66,27 +73,39 @@ impl<'a> GnuHash<'a> {
     }
 
     /// What `accept` makes of the first symbol that it takes, of those that may be called `name`.
-    pub(super) fn find<T>(&self, name: &[u8], mut accept: impl FnMut(u32) -> Option<T>) -> Option<T> {
+    ///
+    /// # Errors
+    /// There are too many before it.
+    pub(super) fn find<T>(&self, name: &[u8], mut accept: impl FnMut(u32) -> Option<T>) -> Result<Option<T>, TooLong> {
         let hash = gnu_hash(name);
+        let Some(mut index) = self.start(hash) else { return Ok(None) };
+        for _ in 0..STEPS {
+            let Some(value) = self.value(index) else { return Ok(None) };
+            if value | 1 == hash | 1
+                && let Some(found) = accept(index)
+            {
+                return Ok(Some(found));
+            }
+            if value & 1 != 0 {
+                return Ok(None);
+            }
+            index = index.saturating_add(1);
+        }
+        Err(TooLong)
+    }
+
+    /// The first symbol of the bucket of a hash value, if the filter lets it pass.
+    fn start(&self, hash: u32) -> Option<u32> {
         if !self.may_contain(hash)? {
             return None;
         }
         let bucket = hash.checked_rem(self.bucket_count)?;
-        let mut index = bytes::u32(self.buckets, u64::from(bucket).checked_mul(4)?)?;
-        loop {
-            // Bucket 0 is empty, and 0 is below the first symbol.
-            let value = u64::from(index.checked_sub(self.first)?).checked_mul(4)?;
-            let value = bytes::u32(self.values, value)?;
-            if value | 1 == hash | 1
-                && let Some(found) = accept(index)
-            {
-                return Some(found);
-            }
-            if value & 1 != 0 {
-                return None;
-            }
-            index = index.checked_add(1)?;
-        }
+        bytes::u32(self.buckets, u64::from(bucket).checked_mul(4)?)
+    }
+
+    /// The hash value of a symbol, with the end mark. Bucket 0 is empty, and 0 is below the first symbol.
+    fn value(&self, index: u32) -> Option<u32> {
+        bytes::u32(self.values, u64::from(index.checked_sub(self.first)?).checked_mul(4)?)
     }
 
     fn may_contain(&self, hash: u32) -> Option<bool> {
@@ -127,20 +146,21 @@ impl<'a> SysvHash<'a> {
     }
 
     /// What `accept` makes of the first symbol that it takes, of those that may be called `name`.
-    pub(super) fn find<T>(&self, name: &[u8], mut accept: impl FnMut(u32) -> Option<T>) -> Option<T> {
-        let bucket = hash(name).checked_rem(self.bucket_count)?;
-        let mut index = bytes::u32(self.buckets, u64::from(bucket).checked_mul(4)?)?;
-        // A chain without end visits a symbol twice.
-        for _ in 0..self.symbol_count {
-            if index == 0 {
-                return None;
-            }
+    ///
+    /// # Errors
+    /// There are too many before it, or the chain has no end.
+    pub(super) fn find<T>(&self, name: &[u8], mut accept: impl FnMut(u32) -> Option<T>) -> Result<Option<T>, TooLong> {
+        let word = |table, index: u32| bytes::u32(table, u64::from(index).checked_mul(4)?);
+        let bucket = hash(name).checked_rem(self.bucket_count);
+        let mut next = bucket.and_then(|bucket| word(self.buckets, bucket));
+        for _ in 0..STEPS {
+            let Some(index) = next.filter(|index| *index != 0) else { return Ok(None) };
             if let Some(found) = accept(index) {
-                return Some(found);
+                return Ok(Some(found));
             }
-            index = bytes::u32(self.next, u64::from(index).checked_mul(4)?)?;
+            next = word(self.next, index);
         }
-        None
+        Err(TooLong)
     }
 }
 
@@ -153,7 +173,7 @@ pub(super) struct NameIndex {
 impl NameIndex {
     /// How much of a name is hashed, in bytes. Names may overlap in a hostile string table, so that hashing the whole
     /// of each could take time without end.
-    const PREFIX: usize = 64;
+    const PREFIX: usize = 256;
 
     /// Indexes all definitions.
     pub(super) fn new(symbols: &Symbols<'_>) -> Self {
@@ -169,11 +189,12 @@ impl NameIndex {
         Self { symbols }
     }
 
-    /// What `accept` makes of the first symbol that it takes, of those that may be called `name`.
+    /// What `accept` makes of the first symbol that it takes, of those that may be called `name`; of more than [`STEPS`]
+    /// that start alike, only the first are looked at.
     pub(super) fn find<T>(&self, name: &[u8], mut accept: impl FnMut(u32) -> Option<T>) -> Option<T> {
         let hash = gnu_hash(name.get(..Self::PREFIX).unwrap_or(name));
         let start = self.symbols.partition_point(|&(it, _)| it < hash);
-        let candidates = self.symbols.get(start..)?.iter().take_while(|&&(it, _)| it == hash);
+        let candidates = self.symbols.get(start..)?.iter().take_while(|&&(it, _)| it == hash).take(STEPS);
         candidates.map(|&(_, index)| index).find_map(&mut accept)
     }
 }

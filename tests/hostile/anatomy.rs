@@ -1,0 +1,188 @@
+//! Where the fields of a good file are: what there is to damage, and where to cut.
+//!
+//! Written apart from the library's own parser, so that a mistake there does not blind the test.
+
+use std::ops::Range;
+
+/// What a field is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// An archive member's header, in ASCII.
+    ArchiveHeader,
+    /// The archive's symbol index.
+    ArchiveIndex,
+    /// The ELF file header.
+    FileHeader,
+    /// A program header.
+    ProgramHeader,
+    /// A section header.
+    SectionHeader,
+    /// A symbol.
+    Symbol,
+    /// A relocation.
+    Relocation,
+    /// A word of a section group.
+    Group,
+    /// A length, id or first bytes of an unwind record.
+    Unwind,
+    /// A word of a note.
+    Note,
+    /// A word of the dynamic section.
+    Dynamic,
+    /// A word of a hash or version table.
+    Lookup,
+    /// A byte of a string table.
+    Strings,
+    /// The first words of any other section.
+    Contents,
+}
+
+/// A number in the file, little-endian (or ASCII digits in an archive header).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) role: Role,
+    pub(crate) offset: usize,
+    pub(crate) size: usize,
+}
+
+/// What is known of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Anatomy {
+    /// The fields by role.
+    pub(crate) fields: Vec<(Role, Vec<Field>)>,
+    /// Tables of records of one size: the whole range, and the size.
+    pub(crate) tables: Vec<(Range<usize>, usize)>,
+    /// Where structures begin or end.
+    pub(crate) bounds: Vec<usize>,
+    /// The members of an archive, headers and padding included, and how many special ones come first.
+    pub(crate) members: Vec<Range<usize>>,
+}
+
+impl Anatomy {
+    /// Looks into a good archive, object or shared library.
+    pub(crate) fn of(file: &[u8]) -> Self {
+        let mut anatomy = Self::default();
+        if file.starts_with(b"!<arch>\n") {
+            anatomy.archive(file);
+        } else {
+            anatomy.elf(file, 0, file.len());
+        }
+        anatomy.bounds.extend([0, file.len()]);
+        anatomy.bounds.sort_unstable();
+        anatomy.bounds.dedup();
+        anatomy.fields.sort_by_key(|(role, _)| *role);
+        anatomy
+    }
+
+    fn field(&mut self, role: Role, offset: usize, size: usize) {
+        let field = Field { role, offset, size };
+        match self.fields.iter_mut().find(|(known, _)| *known == role) {
+            Some((_, fields)) => fields.push(field),
+            None => self.fields.push((role, vec![field])),
+        }
+    }
+
+    /// A table of records whose fields have these sizes.
+    fn records(&mut self, role: Role, range: Range<usize>, sizes: &[usize]) {
+        let size: usize = sizes.iter().sum();
+        let mut at = range.start;
+        while at + size <= range.end {
+            let mut offset = at;
+            for size in sizes {
+                self.field(role, offset, *size);
+                offset += size;
+            }
+            at += size;
+        }
+        self.bounds.extend([range.start, range.start + size.min(range.len()), range.end]);
+        self.tables.push((range, size));
+    }
+
+    fn archive(&mut self, file: &[u8]) {
+        let mut at = 8;
+        while at + 60 <= file.len() {
+            let header = &file[at..at + 60];
+            for (start, size) in [(0, 16), (16, 12), (28, 6), (34, 6), (40, 8), (48, 10), (58, 2)] {
+                self.field(Role::ArchiveHeader, at + start, size);
+            }
+            let size: usize = std::str::from_utf8(&header[48..58]).unwrap().trim().parse().unwrap();
+            let data = at + 60..at + 60 + size;
+            let end = data.end.next_multiple_of(2).min(file.len());
+            self.members.push(at..end);
+            self.bounds.extend([at, data.start, data.end, end]);
+            if header.starts_with(b"/ ") || header.starts_with(b"/SYM64/") {
+                let width = if header[1] == b' ' { 4 } else { 8 };
+                let count = file[data.start..data.start + width].iter().fold(0, |n, b| n << 8 | usize::from(*b));
+                self.records(Role::ArchiveIndex, data.start..data.start + width * (count + 1), &[width]);
+            } else if header.starts_with(b"//") {
+                self.records(Role::Strings, data, &[1]);
+            } else if file[data.clone()].starts_with(b"\x7fELF") {
+                self.elf(file, data.start, data.end);
+            }
+            at = end;
+        }
+    }
+
+    fn elf(&mut self, whole: &[u8], base: usize, end: usize) {
+        let file = &whole[base..end];
+        let number = |at: usize, size: usize| {
+            file[at..at + size].iter().rfold(0_usize, |number, byte| number << 8 | usize::from(*byte))
+        };
+        let header = [4, 1, 1, 1, 1, 8, 2, 2, 4, 8, 8, 8, 4, 2, 2, 2, 2, 2, 2];
+        self.records(Role::FileHeader, base..base + 64, &header);
+        let (program, sections) = (number(32, 8), number(40, 8));
+        let (programs, count) = (number(56, 2), number(60, 2));
+        self.records(Role::ProgramHeader, base + program..base + program + 56 * programs, &[4, 4, 8, 8, 8, 8, 8, 8]);
+        let range = base + sections..base + sections + 64 * count;
+        self.records(Role::SectionHeader, range, &[4, 4, 8, 8, 8, 8, 4, 4, 8, 8]);
+        let names = number(sections + 64 * number(62, 2) + 24, 8);
+        for index in 1..count {
+            let at = sections + 64 * index;
+            let (kind, offset, size) = (number(at + 4, 4), number(at + 24, 8), number(at + 32, 8));
+            if kind == 8 {
+                continue;
+            }
+            let name = &file[names + number(at, 4)..];
+            let name = &name[..name.iter().position(|byte| *byte == 0).unwrap()];
+            let data = base + offset..base + offset + size;
+            match (kind, name) {
+                (2 | 11, _) => self.records(Role::Symbol, data, &[4, 1, 1, 2, 8, 8]),
+                (4, _) => self.records(Role::Relocation, data, &[8, 4, 4, 8]),
+                (3, _) => self.records(Role::Strings, data, &[1]),
+                (6, _) => self.records(Role::Dynamic, data, &[8, 8]),
+                (7, _) => self.records(Role::Note, data, &[4]),
+                (17, _) => self.records(Role::Group, data, &[4]),
+                (5, _) => self.records(Role::Lookup, data, &[4]),
+                (0x6fff_fff6 | 0x6fff_fffd | 0x6fff_fffe, _) => self.records(Role::Lookup, data, &[4]),
+                (0x6fff_ffff, _) => self.records(Role::Lookup, data, &[2]),
+                (_, b".eh_frame") => self.unwind(whole, data),
+                _ => {
+                    self.bounds.extend([data.start, data.end]);
+                    for at in data.step_by(8).take(16) {
+                        if at + 8 <= base + offset + size {
+                            self.field(Role::Contents, at, 8);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn unwind(&mut self, file: &[u8], data: Range<usize>) {
+        let mut at = data.start;
+        while at + 4 <= data.end {
+            let length = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+            self.field(Role::Unwind, at, 4);
+            self.bounds.push(at);
+            if length == 0 {
+                break;
+            }
+            self.field(Role::Unwind, at + 4, 4);
+            for place in at + 8..(at + 4 + length).min(at + 28) {
+                self.field(Role::Unwind, place, 1);
+            }
+            at += 4 + length;
+        }
+        self.bounds.extend([data.start, data.end]);
+    }
+}

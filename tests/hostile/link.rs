@@ -1,0 +1,223 @@
+//! One link of hostile inputs, and what must be true of it.
+
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use pkgld::{Input, Inputs, Mode, Options, Source, Target};
+
+use super::meter;
+use super::mutate::Random;
+
+/// The most bytes a link may hold for each byte of its inputs.
+pub(crate) const FACTOR: u64 = 64;
+/// The most bytes a link may hold beyond that.
+pub(crate) const BASE: u64 = 2 << 20;
+
+/// What came of a link.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The image, or the message.
+    pub(crate) result: Result<Vec<u8>, String>,
+    /// The most bytes held, without twice the image, for each byte of input.
+    pub(crate) factor: u64,
+    /// How long it took.
+    pub(crate) time: Duration,
+}
+
+/// Options for damaged inputs: no threads, so that memory can be counted, and images of at most 64 MiB.
+pub(crate) fn options() -> Options {
+    let mut options = Options::julia(Target::LINUX_X86_64);
+    options.threads = NonZeroUsize::new(1);
+    options.limits.output_size = 64 << 20;
+    options.limits.decompressed_size = 4 << 20;
+    options
+}
+
+/// Options that vary.
+pub(crate) fn any_options(random: &mut Random) -> Options {
+    let mut options = options();
+    let undefined = [pkgld::Undefined::Allow, pkgld::Undefined::Warn];
+    options.undefined = if random.once_in(8) { pkgld::Undefined::Error } else { *random.pick(&undefined) };
+    options.allow_multiple_definition = !random.once_in(4);
+    options.gc_sections = random.once_in(3);
+    options.map = random.once_in(4);
+    options.strip = *random.pick(&[pkgld::Strip::None, pkgld::Strip::None, pkgld::Strip::Debug, pkgld::Strip::All]);
+    options.elf.relr = random.once_in(3);
+    options.elf.now = random.once_in(3);
+    options.elf.relro = !random.once_in(4);
+    options.elf.text = random.once_in(4);
+    options.elf.eh_frame_hdr = !random.once_in(4);
+    options.elf.build_id = random.pick(&[pkgld::BuildId::None, pkgld::BuildId::Fast, pkgld::BuildId::Bytes20]).clone();
+    options.elf.hash_style = *random.pick(&[pkgld::HashStyle::Both, pkgld::HashStyle::Gnu, pkgld::HashStyle::Sysv]);
+    options.elf.symbolic = *random.pick(&[pkgld::Symbolic::None, pkgld::Symbolic::All, pkgld::Symbolic::Functions]);
+    if random.once_in(8) {
+        options.elf.max_page_size = Some(1 << (12 + random.below(10)));
+    }
+    if random.once_in(8) {
+        options.elf.compress_debug =
+            Some(*random.pick(&[pkgld::DebugCompression::Zlib, pkgld::DebugCompression::Zstd]));
+    }
+    if random.once_in(6) {
+        options.elf.separate_debug_file = Some("image.debug".into());
+    }
+    if random.once_in(8) {
+        let value = pkgld::SymbolValue::Symbol("end".into(), 8);
+        options.defined_symbols = vec![("aliased".into(), value)];
+        options.required_symbols = vec!["__start_foo".into(), "etext".into()];
+    }
+    options
+}
+
+/// All members of archives take part.
+pub(crate) fn whole() -> Mode {
+    let mut mode = Mode::default();
+    mode.whole_archive = true;
+    mode
+}
+
+/// Links, and checks what must be true of every link.
+///
+/// # Errors
+/// What is not true.
+pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options) -> Result<Outcome, String> {
+    let size: u64 = inputs.iter().map(|(_, bytes, _)| bytes.len() as u64).sum();
+    let run = || {
+        catch_unwind(AssertUnwindSafe(|| {
+            let inputs = inputs.iter().map(|(name, bytes, mode)| Input {
+                source: Source::Bytes { name: (*name).to_owned(), bytes },
+                mode: *mode,
+            });
+            let inputs = Inputs::open(inputs.collect(), options)?;
+            let image = pkgld::link(&inputs, options)?;
+            let (bytes, report) = image.to_vec()?;
+            if report.size != bytes.len() as u64 {
+                return Ok(Err(format!("{} bytes, and the report says {}", bytes.len(), report.size)));
+            }
+            let mut same = Compare { expected: &bytes, at: 0, same: true };
+            let streamed = image.write_to(&mut same)?;
+            if !same.same || same.at != bytes.len() || streamed.crc32c != report.crc32c {
+                return Ok(Err("the image differs between to_vec and write_to".to_owned()));
+            }
+            if let Some(companion) = image.companion() {
+                companion.write_to(&mut std::io::sink())?;
+            }
+            Ok::<_, pkgld::Errors>(Ok(bytes))
+        }))
+    };
+    let (result, held, time) = meter::measure(name, run);
+    let result = match result {
+        Err(_) => return Err(format!("panic: {}", last_panic())),
+        Ok(Err(errors)) => Err(errors.to_string()),
+        Ok(Ok(bytes)) => Ok(bytes?),
+    };
+    let produced = result.as_ref().map_or(0, |bytes| bytes.len() as u64);
+    let counted = held.saturating_sub(BASE + options.limits.decompressed_size + 2 * produced);
+    let factor = counted / size.max(1);
+    if factor >= FACTOR {
+        return Err(format!("{held} bytes held for {size} bytes of input and an image of {produced}"));
+    }
+    if let Ok(bytes) = &result {
+        match catch_unwind(AssertUnwindSafe(|| check(bytes))) {
+            Ok(checked) => checked?,
+            Err(_) => return Err(format!("panic while checking the image: {}", last_panic())),
+        }
+    }
+    Ok(Outcome { result, factor, time })
+}
+
+/// Compares what is written with what is expected.
+struct Compare<'e> {
+    expected: &'e [u8],
+    at: usize,
+    same: bool,
+}
+
+impl std::io::Write for Compare<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.same &= self.expected.get(self.at..self.at + bytes.len()) == Some(bytes);
+        self.at += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads the image as a tool does, and checks its skeleton: what must hold whatever the inputs were.
+fn check(bytes: &[u8]) -> Result<(), String> {
+    use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
+    use object::{LittleEndian as LE, elf};
+    let text = |error: object::Error| error.to_string();
+    let image = object::read::elf::ElfFile64::<LE>::parse(bytes).map_err(text)?;
+    for section in image.sections() {
+        section.name_bytes().map_err(text)?;
+        section.data().map_err(text)?;
+    }
+    for symbol in image.symbols().chain(image.dynamic_symbols()) {
+        symbol.name_bytes().map_err(text)?;
+    }
+    let dynamic_symbols = image.dynamic_symbols().count() + 1;
+    for (at, relocation) in image.dynamic_relocations().into_iter().flatten() {
+        if let object::RelocationTarget::Symbol(index) = relocation.target()
+            && index.0 >= dynamic_symbols
+        {
+            return Err(format!("the dynamic relocation at {at:#x} refers to symbol {}", index.0));
+        }
+    }
+    let header = image.elf_header();
+    let segments = header.program_headers(LE, bytes).map_err(text)?;
+    let mut end = 0;
+    for segment in segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD) {
+        let (offset, address, align) = (segment.p_offset(LE), segment.p_vaddr(LE), segment.p_align(LE));
+        if segment.p_filesz(LE) > segment.p_memsz(LE) || offset + segment.p_filesz(LE) > bytes.len() as u64 {
+            return Err(format!("segment at {address:#x}: more bytes than memory, or than the file has"));
+        }
+        if !align.is_power_of_two() || address % align != offset % align || address < end {
+            return Err(format!("segment at {address:#x}: not congruent to its offset {offset:#x}, or not ascending"));
+        }
+        end = address + segment.p_memsz(LE);
+    }
+    for section in header.section_headers(LE, bytes).map_err(text)? {
+        if section.sh_flags(LE).0 & elf::SHF_ALLOC.0 == 0 || section.sh_flags(LE).0 & elf::SHF_TLS.0 != 0 {
+            continue;
+        }
+        let (start, size) = (section.sh_addr(LE), section.sh_size(LE));
+        let inside = segments
+            .iter()
+            .filter(|segment| segment.p_type(LE) == elf::PT_LOAD)
+            .any(|segment| start >= segment.p_vaddr(LE) && start + size <= segment.p_vaddr(LE) + segment.p_memsz(LE));
+        // A region without a byte has no segment.
+        if !inside && size > 0 {
+            return Err(format!("the section at {start:#x} of {size} bytes is in no segment"));
+        }
+        if start % section.sh_addralign(LE).max(1) != 0 {
+            return Err(format!("the section at {start:#x} is not aligned to {}", section.sh_addralign(LE)));
+        }
+    }
+    Ok(())
+}
+
+thread_local! {
+    static PANIC: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+fn last_panic() -> String {
+    PANIC.with(|text| text.take())
+}
+
+/// Keeps the message of a panic for the report instead of printing it at once.
+pub(crate) fn quiet_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.location().is_some_and(|place| place.file().contains("tests/hostile")) {
+                return usual(info);
+            }
+            PANIC.with(|text| *text.borrow_mut() = info.to_string());
+        }));
+    });
+}

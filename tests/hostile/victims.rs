@@ -1,0 +1,173 @@
+//! The campaign: every victim, so many times.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pkgld::Mode;
+
+use super::anatomy::Anatomy;
+use super::link::{any_options, link, quiet_panics, whole};
+use super::mutate::{Random, damage};
+use super::objects;
+
+/// A good input that is damaged, and good ones beside it.
+struct Victim {
+    name: String,
+    bytes: Vec<u8>,
+    beside: Vec<(String, Vec<u8>)>,
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not understood")))
+}
+
+/// The stub libraries of one generation, by path.
+fn stubs(generation: &str) -> Vec<(String, Vec<u8>)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/linux-x86_64/stubs").join(generation);
+    let files = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| (file_name(path), read(path))).collect()
+}
+
+/// Links damaged copies of each victim and fails with all that went wrong.
+fn campaign(victims: impl IntoIterator<Item = Victim>) {
+    quiet_panics();
+    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(400);
+    let first: u64 = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
+    let only: Option<String> = variable("PKGLD_HOSTILE_ONLY");
+    let (only, number) = match only.as_deref().map(|only| only.split_once(':').unwrap_or((only, ""))) {
+        Some((name, number)) => (Some(name.to_owned()), number.parse::<u64>().ok()),
+        None => (None, None),
+    };
+    let mut failures = Vec::new();
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut links, mut images, mut factor, mut slowest) =
+        (0_u64, 0_u64, (0, String::new()), (Duration::ZERO, String::new()));
+    let start = Instant::now();
+    for victim in victims {
+        if only.as_ref().is_some_and(|only| *only != victim.name) {
+            continue;
+        }
+        let anatomy = Anatomy::of(&victim.bytes);
+        let numbers = number.map_or(first..first + cases, |number| number..number + 1);
+        for number in numbers {
+            let name = format!("{}:{number}", victim.name);
+            let mut random = Random::new(&victim.name, number);
+            let mut options = any_options(&mut random);
+            // The first link of all is of the good input.
+            let damaged = if number == 0 { victim.bytes.clone() } else { damage(&victim.bytes, &anatomy, &mut random) };
+            let mut inputs = vec![(victim.name.as_str(), damaged.as_slice(), whole())];
+            if random.once_in(8) {
+                inputs[0].2 = Mode::default();
+                // Something has to ask for members.
+                options.required_symbols =
+                    ["jl_system_image_data", "jl_image_pointers", "get", "one", "call"].map(String::from).into();
+            }
+            if random.once_in(16) {
+                inputs.push(("again", damaged.as_slice(), whole()));
+            }
+            if !random.once_in(8) {
+                inputs.extend(victim.beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice(), whole())));
+            }
+            if random.once_in(4) {
+                inputs.reverse();
+            }
+            links += 1;
+            match link(&name, &inputs, &options) {
+                Ok(outcome) => {
+                    if only.is_some() {
+                        let text = outcome.result.as_ref().map(|image| format!("{} bytes", image.len()));
+                        println!("{name}: {}", text.unwrap_or_else(Clone::clone));
+                    }
+                    images += u64::from(outcome.result.is_ok());
+                    if outcome.factor > factor.0 {
+                        factor = (outcome.factor, name.clone());
+                    }
+                    if outcome.time > slowest.0 {
+                        slowest = (outcome.time, name);
+                    }
+                }
+                Err(what) => {
+                    if let Some(directory) = std::env::var_os("PKGLD_HOSTILE_KEEP") {
+                        std::fs::write(Path::new(&directory).join(&name), &damaged).unwrap();
+                    }
+                    // One of each kind is enough to read.
+                    let kind = kinds.entry(what.lines().take(2).collect()).or_default();
+                    *kind += 1;
+                    if *kind <= 3 {
+                        failures.push(format!("{name}: {what}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(only.is_some() || links > 0, "nothing was linked");
+    println!(
+        "{links} links in {:.1?}, {images} images; most memory: {} bytes a byte of input ({}); slowest: {:.1?} ({})",
+        start.elapsed(),
+        factor.0,
+        factor.1,
+        slowest.0,
+        slowest.1
+    );
+    let total: u64 = kinds.values().sum();
+    assert!(failures.is_empty(), "{total} of {links} links:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn archives() {
+    campaign(pkgld_corpus::committed().into_iter().map(|entry| {
+        let generation = file_name(&entry.path);
+        let generation = generation.split('-').nth(1).unwrap();
+        Victim { name: file_name(&entry.path), bytes: read(&entry.path), beside: stubs(generation) }
+    }));
+}
+
+/// Members of archives by themselves: all damage is in the object.
+#[test]
+fn members() {
+    campaign(pkgld_corpus::committed().into_iter().flat_map(|entry| {
+        let name = file_name(&entry.path);
+        let archive = read(&entry.path);
+        let anatomy = Anatomy::of(&archive);
+        let objects = anatomy.members.into_iter().enumerate().filter_map(move |(number, range)| {
+            let bytes = &archive[range.start + 60..range.end];
+            let beside = if number % 2 == 0 { vec![("rest.a".to_owned(), archive.clone())] } else { Vec::new() };
+            let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside };
+            bytes.starts_with(b"\x7fELF").then_some(victim)
+        });
+        objects.collect::<Vec<_>>()
+    }));
+}
+
+#[test]
+fn libraries() {
+    let entries = pkgld_corpus::committed();
+    let archive = read(&entries[0].path);
+    campaign(["1.9", "1.12", "1.14"].into_iter().flat_map(|generation| {
+        let beside = vec![("image.a".to_owned(), archive.clone())];
+        let victims = stubs(generation).into_iter();
+        victims.map(move |(name, bytes)| Victim { name: format!("{generation}-{name}"), bytes, beside: beside.clone() })
+    }));
+}
+
+/// What Julia's archives do not have: COMDAT groups, thread-local storage, indirect functions, common symbols, notes.
+#[test]
+fn compiled_objects() {
+    let objects = objects::compiled();
+    let rest: Vec<(String, Vec<u8>)> = objects.clone();
+    campaign(objects.into_iter().map(|(name, bytes)| {
+        let beside = rest.iter().filter(|(other, _)| *other != name).cloned().collect();
+        Victim { name, bytes, beside }
+    }));
+}
