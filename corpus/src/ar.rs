@@ -82,7 +82,7 @@ fn header(out: &mut impl Write, name: &str, mode: &str, size: u64) -> io::Result
     writeln!(out, "{name:<16}{:<12}{:<6}{:<6}{mode:<8}{size:<10}`", 0, 0, 0)
 }
 
-/// The members of an archive that [`write`] wrote: names without the slash, and contents.
+/// The members of an archive that [`write()`] wrote: names without the slash, and contents.
 pub(crate) fn members(archive: &[u8]) -> Option<Vec<(&str, &[u8])>> {
     let mut rest = archive.strip_prefix(b"!<arch>\n")?;
     let mut members = Vec::new();

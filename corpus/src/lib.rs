@@ -8,7 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`Spec`], [`Shape`] | what to make |
-//! | [`generate`] | makes it, with `llc-N` |
+//! | [`generate()`] | makes it, with `llc-N` |
 //! | [`manifest`] | what the image must compute |
 //! | [`loader`] | finds an image's functions as Julia's loader does, fills its slots, and checks it |
 //! | [`stubs`] | the libraries it is linked to |

@@ -1,7 +1,7 @@
 //! The program's command line, for tools that want to take the same arguments.
 //!
-//! The program stands in for LLD's: it is called with the same arguments and means the same by them. [`run`] is the whole
-//! program within the caller's process. Its steps can be taken one by one: [`expand`] reads response files, [`parse`]
+//! The program stands in for LLD's: it is called with the same arguments and means the same by them. [`run()`] is the whole
+//! program within the caller's process. Its steps can be taken one by one: [`expand`] reads response files, [`parse()`]
 //! turns arguments into a [`Command`], and touches no file.
 //!
 //! Options are data: one documented item each, from which the parser and the help text are made. What was typed (an
