@@ -60,7 +60,7 @@ const CALLS_THROUGH_THE_GOT: Rule = Rule {
 };
 
 /// The differences that pkgld makes on purpose.
-const ALLOWED: [&str; 3] = ["relro-extent", "heap-image-section", "linker-symbols"];
+const ALLOWED: [&str; 2] = ["relro-extent", "heap-image-section"];
 
 fn allowed(variant: &Variant) -> Vec<Rule> {
     let general = rules::ALL.iter().filter(|rule| ALLOWED.contains(&rule.name)).copied();
