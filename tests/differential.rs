@@ -13,7 +13,7 @@ use std::process::Command;
 
 use pkgld::{BuildId, HashStyle, Input, Inputs, Options, Report, Strip, Symbolic};
 use pkgld_corpus::stubs::Stubs;
-use pkgld_corpus::{Entry, committed};
+use pkgld_corpus::{Entry, Manifest, committed, presets};
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
 use pkgld_differ::rules::{self, Check, Rule};
@@ -121,47 +121,58 @@ fn inputs_of<'a>(entry: &Entry, archive: &'a [u8]) -> pkgld_differ::inputs::Inpu
     pkgld_differ::inputs::Inputs::parse(&[(entry.path.display().to_string(), archive)], &[]).unwrap()
 }
 
-/// Compares all archives in all variants with what `linker` makes of them.
-fn compare_all(name: &str, linker: impl Fn() -> Command, skip: impl Fn(&Variant) -> Option<&'static str>) {
+/// Compares archives in all variants with what `linker` makes of them.
+fn compare_all(name: &str, entries: &[Entry], linker: impl Fn() -> Command) {
     let directory = scratch(name);
     let mut used = std::collections::BTreeSet::new();
-    let mut compared = 0;
-    for entry in committed() {
+    for entry in entries {
         let archive = fs::read(&entry.path).unwrap();
-        let inputs = inputs_of(&entry, &archive);
+        let inputs = inputs_of(entry, &archive);
         for variant in &VARIANTS {
-            if skip(variant).is_some() {
-                continue;
-            }
-            let theirs = reference(&mut linker(), &entry, variant, &directory.join("reference.so"));
-            let (ours, _) = link(&entry, &options(&entry, variant.set));
+            let theirs = reference(&mut linker(), entry, variant, &directory.join("reference.so"));
+            let (ours, _) = link(entry, &options(entry, variant.set));
             let (theirs, image) = (Image::parse(&theirs).unwrap(), Image::parse(&ours).unwrap());
             let report = compare(&theirs, &image, Some(&inputs), &allowed(variant));
             assert!(report.is_equal(), "{} ({}):\n{report}", entry.path.display(), variant.name);
             used.extend(report.allowed.keys().copied());
-            compared += 1;
         }
     }
-    assert!(compared > 0, "no archive was compared");
+    assert!(!entries.is_empty(), "no archive was compared");
     let unused: Vec<_> = ALLOWED.iter().filter(|rule| !used.contains(**rule)).collect();
     assert!(unused.is_empty(), "rules that allow nothing: {unused:?}");
 }
 
 #[test]
 fn means_what_rust_lld_means() {
-    compare_all("rust-lld", rust_lld, |_| None);
+    compare_all("rust-lld", &committed(), rust_lld);
 }
 
 #[test]
 #[ignore = "needs the package lld-19"]
 fn means_what_lld_19_means() {
-    compare_all("lld-19", || Command::new("ld.lld-19"), |_| None);
+    compare_all("lld-19", &committed(), || Command::new("ld.lld-19"));
 }
 
 #[test]
 #[ignore = "needs the package lld-16"]
 fn means_what_lld_16_means() {
-    compare_all("lld-16", || Command::new("ld.lld-16"), |_| None);
+    compare_all("lld-16", &committed(), || Command::new("ld.lld-16"));
+}
+
+#[test]
+#[ignore = "needs the packages llvm-16, llvm-19 and llvm-22"]
+fn archives_of_real_sizes_mean_what_rust_lld_means() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sizes");
+    fs::create_dir_all(&directory).unwrap();
+    let made = |name: &&str| {
+        let preset = presets::preset(name).unwrap();
+        let made = presets::cached(name, &directory).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let manifest = Manifest::read(&made.expect).unwrap();
+        let (llvm, julia) = (manifest.llvm, manifest.julia);
+        Entry { path: made.archive, expect: made.expect, target: preset.spec.target, llvm, julia, manifest }
+    };
+    let entries: Vec<Entry> = ["3m", "3m-llvm19", "3m-llvm22"].iter().map(made).collect();
+    compare_all("sizes", &entries, rust_lld);
 }
 
 #[test]

@@ -123,3 +123,62 @@ fn images_beyond_2_gib_load_and_compute() {
         fs::remove_file(made.archive).unwrap();
     }
 }
+
+/// What eu-elflint says of images that are right, each with the reason.
+const LINT_ALLOWED: [(&str, &str); 3] = [
+    ("_GLOBAL_OFFSET_TABLE_ symbol size 0 does not match", "a label, which no linker gives a size"),
+    ("_DYNAMIC symbol size 0 does not match", "a label, which no linker gives a size"),
+    ("contains invalid processor-specific flag(s) 0x10000000", "SHF_X86_64_LARGE, which the tool does not know"),
+];
+
+/// Runs a reader on an image; what it prints.
+fn read(reader: &str, image: &Path, package: &str) -> (String, String) {
+    let mut words = reader.split(' ');
+    let mut command = Command::new(words.next().unwrap());
+    let output = command.args(words).arg(image).output();
+    let output = output.unwrap_or_else(|error| panic!("{reader}: {error}: install the package {package}"));
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+#[ignore = "needs the packages binutils, llvm-22 and elfutils"]
+fn other_readers_find_no_fault() {
+    let mut allowed_used = std::collections::BTreeSet::new();
+    for entry in committed() {
+        let name = format!("read-{}-{}", entry.target.name, entry.path.file_stem().unwrap().display());
+        let image = link(&entry.path, entry.julia, &name);
+        for (reader, package) in [("readelf -aW", "binutils"), ("llvm-readelf-22 -a", "llvm-22")] {
+            let (printed, said) = read(reader, &image, package);
+            let faults: Vec<&str> = printed
+                .lines()
+                .filter(|line| line.to_lowercase().contains("warning:") || line.contains("<corrupt"))
+                .collect();
+            assert!(said.is_empty() && faults.is_empty(), "{reader} {}: {said}{faults:?}", image.display());
+        }
+        let (findings, _) = read("eu-elflint", &image, "elfutils");
+        for finding in findings.lines().filter(|line| *line != "No errors") {
+            let allowed = LINT_ALLOWED.iter().find(|(allowed, _)| finding.contains(allowed));
+            let Some((allowed, _)) = allowed else { panic!("eu-elflint {}: {finding}", image.display()) };
+            allowed_used.insert(*allowed);
+        }
+        if entry.target.name == "linux-x86_64" {
+            // In a process, as Julia loads it: behind Julia's libraries, and with libc, which no image asks for.
+            let stubs = Stubs::committed(entry.julia);
+            let libraries = [&stubs.libjulia, &stubs.libjulia_internal, &image].map(|path| path.display().to_string());
+            let mut command = Command::new("ldd");
+            command.args(["-r", "/bin/true"]).env("LD_PRELOAD", libraries.join(" "));
+            let output = command.output().expect("ldd is part of glibc");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            // A function that is never called need not be there: this archive is about just that.
+            let cold = entry.path.file_stem().unwrap().to_string_lossy().ends_with("-cold");
+            let undefined: Vec<&str> = said
+                .lines()
+                .filter(|line| line.contains("undefined symbol") && !(cold && line.contains("__udivti3")))
+                .collect();
+            assert!(undefined.is_empty(), "ldd -r {}: {undefined:?}", image.display());
+        }
+    }
+    let unused: Vec<_> = LINT_ALLOWED.iter().filter(|(allowed, _)| !allowed_used.contains(allowed)).collect();
+    assert!(unused.is_empty(), "allowances without use: {unused:?}");
+}
