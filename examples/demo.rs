@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use object::{Object, ObjectSymbol};
-use pkgld::{Input, Inputs, Mode, Options, Report, Source, Target};
+use pkgld::{Input, Inputs, Options, Report, Target};
 use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::{Entry, committed};
 
@@ -79,13 +79,10 @@ fn demonstrate(entry: &Entry) -> Outcome<Row> {
 
 /// One link from memory to memory, as Julia asks for it.
 fn link(archive: &[u8], libraries: &[Vec<u8>; 2], options: &Options) -> Outcome<(Vec<u8>, Report)> {
-    let bytes = |name: &str, bytes| Source::Bytes { name: name.to_owned(), bytes };
-    let mut whole = Mode::default();
-    whole.whole_archive = true;
     let inputs = vec![
-        Input { source: bytes("package.a", archive), mode: whole },
-        Input { source: bytes("libjulia.so", &libraries[0]), mode: Mode::default() },
-        Input { source: bytes("libjulia-internal.so", &libraries[1]), mode: Mode::default() },
+        Input::bytes("package.a", archive).whole_archive(),
+        Input::bytes("libjulia.so", &libraries[0]),
+        Input::bytes("libjulia-internal.so", &libraries[1]),
     ];
     let inputs = Inputs::open(inputs, options)?;
     Ok(pkgld::link(&inputs, options)?.to_vec()?)

@@ -169,15 +169,8 @@ pub(crate) fn library_call(arguments: impl Iterator<Item = OsString>) -> Result<
 fn link(archive: &Path, stubs: &Path, output: &Path) -> Result<pkgld::Report> {
     let mut options = pkgld::Options::julia(pkgld::Target::LINUX_X86_64);
     options.search_paths.push(stubs.to_owned());
-    let mut whole = pkgld::Mode::default();
-    whole.whole_archive = true;
-    let library =
-        |name: &str| pkgld::Input { source: pkgld::Source::Library(name.to_owned()), mode: pkgld::Mode::default() };
-    let inputs = vec![
-        pkgld::Input { source: pkgld::Source::Path(archive.to_owned()), mode: whole },
-        library("julia"),
-        library("julia-internal"),
-    ];
+    let archive = pkgld::Input::path(archive).whole_archive();
+    let inputs = vec![archive, pkgld::Input::library("julia"), pkgld::Input::library("julia-internal")];
     let inputs = pkgld::Inputs::open(inputs, &options)?;
     let image = pkgld::link(&inputs, &options)?;
     Ok(image.write_file(output)?)

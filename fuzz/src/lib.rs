@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use object::read::elf::{ElfFile64, FileHeader};
 use object::{Object as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Mode, Options, Report, Source, Target, cli};
+use pkgld::{Input, Inputs, Options, Report, Target, cli};
 
 pub use seeds::{Target as FuzzTarget, seeds};
 
@@ -21,21 +21,22 @@ pub type Outcome = Result<(), String>;
 
 /// An archive, all members linked.
 pub fn archive(data: &[u8]) -> Outcome {
-    link_all(&[(data, whole())], &options())
+    link_all(vec![Input::bytes("archive", data).whole_archive()], &options())
 }
 
 /// One object.
 pub fn elf_object(data: &[u8]) -> Outcome {
-    link_all(&[(data, Mode::default())], &options())
+    link_all(vec![Input::bytes("object", data)], &options())
 }
 
 /// A shared library that a good object refers to.
 pub fn elf_library(data: &[u8]) -> Outcome {
+    let inputs = vec![Input::bytes("object", referring_object()), Input::bytes("library", data)];
     let mut options = options();
     options.undefined = pkgld::Undefined::Error;
-    let _ = link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options);
+    let _ = link_all(inputs.clone(), &options);
     options.undefined = pkgld::Undefined::Allow;
-    link_all(&[(referring_object(), Mode::default()), (data, Mode::default())], &options)
+    link_all(inputs, &options)
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.
@@ -48,8 +49,7 @@ pub fn script(data: &[u8]) -> Outcome {
     // An absolute path in the script leads into an empty directory first.
     options.sysroot = Some(directory.path().to_owned());
     options.read_inputs = true;
-    let input = Input { source: Source::Path(path), mode: Mode::default() };
-    let inputs = Inputs::open(vec![input], &options).map_err(message)?;
+    let inputs = Inputs::open(vec![Input::path(path)], &options).map_err(message)?;
     pkgld::link(&inputs, &options).map(drop).map_err(message)
 }
 
@@ -81,8 +81,9 @@ pub fn link(data: &[u8]) -> Outcome {
     options.elf.symbolic = if switch(second, 6) { pkgld::Symbolic::All } else { pkgld::Symbolic::default() };
     let size = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
     let (one, other) = rest.split_at(size.min(rest.len()));
-    let mode = if switch(second, 7) { whole() } else { Mode::default() };
-    link_all(&[(one, whole()), (other, mode)], &options)
+    let one = Input::bytes("first", one).whole_archive();
+    let other = Input::bytes("second", other);
+    link_all(vec![one, if switch(second, 7) { other.whole_archive() } else { other }], &options)
 }
 
 /// A response file of the program: a first byte that chooses how it is quoted, then its contents. The arguments are read
@@ -106,8 +107,8 @@ pub fn command_line(data: &[u8]) -> Outcome {
 }
 
 /// Links, and reads what came out.
-fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> Outcome {
-    let (bytes, report) = image(parts, options).map_err(message)?;
+fn link_all(inputs: Vec<Input<'_>>, options: &Options) -> Outcome {
+    let (bytes, report) = image(inputs, options).map_err(message)?;
     assert_eq!(bytes.len() as u64, report.size, "the report's size");
     let image = ElfFile64::<object::Endianness>::parse(&*bytes).expect("an image can be read");
     assert!(image.elf_header().is_little_endian());
@@ -120,12 +121,8 @@ fn link_all(parts: &[(&[u8], Mode)], options: &Options) -> Outcome {
     Ok(())
 }
 
-fn image(parts: &[(&[u8], Mode)], options: &Options) -> pkgld::Result<(Vec<u8>, Report)> {
-    let inputs = parts
-        .iter()
-        .enumerate()
-        .map(|(index, &(bytes, mode))| Input { source: Source::Bytes { name: format!("input{index}"), bytes }, mode });
-    let inputs = Inputs::open(inputs.collect(), options)?;
+fn image(inputs: Vec<Input<'_>>, options: &Options) -> pkgld::Result<(Vec<u8>, Report)> {
+    let inputs = Inputs::open(inputs, options)?;
     let image = pkgld::link(&inputs, options)?;
     image.to_vec()
 }
@@ -146,12 +143,6 @@ fn options() -> Options {
     options.limits.sections = 1 << 18;
     options.limits.decompressed_size = 16 << 20;
     options
-}
-
-fn whole() -> Mode {
-    let mut mode = Mode::default();
-    mode.whole_archive = true;
-    mode
 }
 
 /// An object that refers to functions and data which a library may define.
