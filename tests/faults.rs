@@ -230,6 +230,57 @@ fn full_disk() {
     place.assert_untouched();
 }
 
+/// A container need not have /proc, and without it a file without a name could never get one.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_proc() {
+    let place = Place::new();
+    let script = "mount -t tmpfs tmpfs /proc || exit 77; \"$@\"; echo \"status $?\"";
+    let inner = link(&archive(), &place.output());
+    let mut command = Command::new("unshare");
+    command.arg("--mount").args((!is_root()).then_some("--map-root-user")).args(["sh", "-c", script, "sh"]);
+    let result = command.arg(inner.get_program()).args(inner.get_args()).output().expect("unshare, of util-linux");
+    let message = String::from_utf8_lossy(&result.stderr);
+    if !result.status.success() {
+        return skip("no_proc", &format!("this system lets nobody hide /proc: {}", message.trim()));
+    }
+    assert_eq!(String::from_utf8_lossy(&result.stdout).trim(), "status 0", "{message}");
+    place.assert_alone();
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
+/// The input is mapped while the output takes its place.
+#[test]
+fn output_is_an_input() {
+    let place = Place::new();
+    fs::copy(archive(), place.output()).expect("a copy of the archive");
+    assert_links(&mut link(&place.output(), &place.output()));
+    place.assert_alone();
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
+/// What a symbolic link leads to is not ours to change: the link is replaced, as any other file.
+#[test]
+#[cfg(unix)]
+fn output_is_a_symbolic_link() {
+    let (place, elsewhere) = (Place::new(), Place::new());
+    fs::remove_file(place.output()).expect("the former output goes");
+    std::os::unix::fs::symlink(elsewhere.output(), place.output()).expect("a symbolic link");
+    assert_links(&mut link(&archive(), &place.output()));
+    place.assert_alone();
+    elsewhere.assert_untouched();
+    assert!(fs::symlink_metadata(place.output()).expect("the image").is_file(), "still a link");
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
+/// As many threads as anybody may ask for.
+#[test]
+fn many_threads() {
+    let place = Place::new();
+    assert_links(link(&archive(), &place.output()).arg("--threads=256"));
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
 #[test]
 fn full_device() {
     if Path::new("/dev/full").exists() {
