@@ -4,7 +4,8 @@
 //! stretch is carried out on a small window around the end, and only the bytes inside are taken over; so
 //! stretches can be made independently of each other and join without a seam.
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
+#![deny(clippy::panic)]
 
 use std::ops::Range;
 

@@ -4,6 +4,8 @@
 //! name in the output's directory, and gets the output's name by a rename when it is complete. The file is opened with
 //! mode 0777, so that the kernel applies the umask, as it does for other linkers.
 
+#![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! relocations refer to is reached. Unwind records do not keep a function, but a function keeps what its record refers
 //! to (language-specific data, the personality routine). Sections that are not loaded stay and keep nothing.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use crate::elf::relocs;
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, ObjectId, SectionFlags, SectionIndex, SymbolSection};

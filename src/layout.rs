@@ -1,5 +1,7 @@
 //! Output sections: what goes into each, in which order, at which offset.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use std::borrow::Cow;
 
 use crate::error::Error;

@@ -3,6 +3,8 @@
 //! [`link`] is the list of passes, in order, each with a line of why. What a pass needs of the former ones stands in
 //! [`Link`]; what only ELF has is in `elf`. Comments mark the barriers: from there on something is fixed.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use std::time::Instant;
 
 use crate::debug;

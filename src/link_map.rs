@@ -4,6 +4,8 @@
 //! LLD's maps have: address twice (virtual and load address, which are the same), size, both in hexadecimal bytes, and
 //! alignment; then the name, indented by what it names. Sections that are not loaded have address 0.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::collections::HashMap;
 use std::fmt::Write;
 

@@ -6,6 +6,7 @@
 //! name, or before the linker starts, so that neither happens in a build; where it may, as in a service that links
 //! files of strangers, [`Options::read_inputs`](crate::Options::read_inputs) makes a private copy instead.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 #![allow(unsafe_code)]
 
 use std::fs::File;

@@ -8,7 +8,8 @@
 //! Source: System V Application Binary Interface, AMD64 Architecture Processor Supplement, version 1.0 and later:
 //! chapter 4.4 *Relocation* (table 4.9 and 4.10), 5.2 *Dynamic linking* (PLT), B.2 *Optimize GOTPCRELX Relocations*.
 
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
+#![deny(clippy::panic)]
 
 use object::elf;
 

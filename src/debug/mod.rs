@@ -4,6 +4,8 @@
 //! and the line takes a walk through them. So [`Trouble`] only notes what is wrong and where, and [`check`] asks for the few
 //! that will be told.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 pub(crate) mod compress;
 pub(crate) mod source_lines;
 

@@ -1,5 +1,7 @@
 //! Symbols that only the linker can define, and what relocations need to know of every symbol.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 use std::collections::HashSet;
 
 use super::dynamic;

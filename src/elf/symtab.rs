@@ -251,7 +251,7 @@ fn info(binding: Binding, kind: SymbolKind) -> u8 {
     elf::SymbolInfo::new(binding, kind).0
 }
 
-/// The section header index of an output section; `SHN_UNDEF` for none.
+/// The section header index of an output section; `SHN_ABS` for none.
 fn header_index(output: u32) -> u16 {
     // The plan has checked that all indices are below SHN_LORESERVE; what is in no section of the image is a number.
     u16::try_from(output).map_or(elf::SHN_ABS.0, |number| number + 1)
