@@ -84,7 +84,8 @@ pub(super) fn keyword(reading: &mut Reading, given: &Given) -> Result<(), Proble
     };
     let Some(flag) = flags::keywords().find(|flag| flag.names.contains(&name)) else {
         // GNU ld and LLD warn of keywords they do not know, for the sake of keywords to come.
-        let nearest = suggest::name(name, flags::keywords());
+        let few = reading.show.remarks.len() < SUGGESTED;
+        let nearest = few.then(|| suggest::name(name, flags::keywords())).flatten();
         let nearest = nearest.map(|nearest| format!("; did you mean '-z {nearest}'?")).unwrap_or_default();
         reading.show.remarks.push(format!("unknown keyword '-z {text}' is ignored{nearest}"));
         return Ok(());
@@ -122,10 +123,26 @@ fn words(mut arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Probl
         }
         match option(argument, &mut arguments) {
             Ok((flag, given)) => words.push(Word::Option(flag, given)),
-            Err(problem) => problems.push(problem),
+            Err(mut problem) => {
+                if problems.len() < SUGGESTED {
+                    suggest_option(&mut problem);
+                }
+                problems.push(problem);
+            }
         }
     }
     (words, problems)
+}
+
+/// The number of mistakes for which the option that was probably meant is looked for: a response file may hold millions,
+/// and nobody reads on.
+const SUGGESTED: usize = 20;
+
+fn suggest_option(problem: &mut Problem) {
+    if let Problem::Unknown { argument, nearest } = problem {
+        let typed = os::bytes(argument).split(|byte| *byte == b'=').next().unwrap_or_default();
+        *nearest = suggest::nearest(String::from_utf8_lossy(typed).trim_start_matches('-'), flags::all());
+    }
 }
 
 /// The option that `argument` is, and its value, which may be the next of `arguments`.
@@ -134,10 +151,7 @@ fn option(
     arguments: &mut impl Iterator<Item = OsString>,
 ) -> Result<(&'static Flag, Given), Problem> {
     let Some(Match { flag, option, joined }) = find(&argument) else {
-        let typed = os::bytes(&argument).split(|byte| *byte == b'=').next().unwrap_or_default();
-        let typed = String::from_utf8_lossy(typed);
-        let nearest = suggest::nearest(typed.trim_start_matches('-'), flags::all());
-        return Err(Problem::Unknown { argument, nearest });
+        return Err(Problem::Unknown { argument, nearest: None });
     };
     let value = match (flag.takes, joined) {
         (Takes::Nothing, Some(value)) => return Err(Problem::NeedlessValue { option, value }),

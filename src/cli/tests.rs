@@ -397,3 +397,14 @@ fn every_option_is_found_in_every_form() {
         }
     }
 }
+
+/// A response file may hold millions of mistakes, and looking for what was meant takes a while.
+#[test]
+fn the_first_mistakes_get_suggestions() {
+    let mut problems = parse((0..100).map(|_| "--shraed".into())).unwrap_err();
+    problems.retain(|problem| matches!(problem, Problem::Unknown { .. }));
+    let suggested = |problem: &Problem| matches!(problem, Problem::Unknown { nearest: Some(_), .. });
+    assert_eq!(problems.len(), 100);
+    assert!(problems[..20].iter().all(suggested), "{:?}", problems[0]);
+    assert!(!problems[20..].iter().any(suggested));
+}
