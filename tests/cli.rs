@@ -23,7 +23,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (archive, libraries) = corpus();
-        Self { directory: tempfile::tempdir().unwrap(), archive, libraries }
+        Self { directory: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(), archive, libraries }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -109,7 +109,8 @@ fn the_name_chooses_the_dialect() {
     let bench = Bench::new();
     let called = |name: &str| {
         let program = bench.path(&format!("{name}{}", std::env::consts::EXE_SUFFIX));
-        fs::copy(env!("CARGO_BIN_EXE_pkgld"), &program).unwrap();
+        // A link, not a copy: while another test starts a program, a file that was just written may not be run.
+        fs::hard_link(env!("CARGO_BIN_EXE_pkgld"), &program).unwrap();
         Command::new(&program).args(["--version", "-x"]).output().unwrap()
     };
     for name in ["ld.lld", "ld", "lld"] {

@@ -18,10 +18,12 @@ use pkgld_corpus::{Julia, Manifest, committed};
 
 use common::{run, scratch};
 
-/// A copy of the program under the name and in the place where Julia looks for LLD.
+/// The program under the name and in the place where Julia looks for LLD.
 static LLD: LazyLock<PathBuf> = LazyLock::new(|| {
     let place = scratch("libexec").join("lld");
-    fs::copy(env!("CARGO_BIN_EXE_pkgld"), &place).unwrap();
+    let _ = fs::remove_file(&place);
+    // A link, not a copy: while another test starts a program, a file that was just written may not be run.
+    fs::hard_link(env!("CARGO_BIN_EXE_pkgld"), &place).unwrap();
     place
 });
 
