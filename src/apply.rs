@@ -11,11 +11,10 @@ use std::ops::Range;
 
 use crate::arch::x86_64;
 use crate::debug::{Fault, Trouble};
-use crate::elf::relocs::{self, Action, RawReloc};
 use crate::elf::{self, got};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::reloc::{Field, Reloc, Value};
+use crate::reloc::{self, Action, Field, RawReloc, Reloc, What};
 use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
 
@@ -56,9 +55,9 @@ pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: 
     }
     let whole = stretch.start == 0 && end == section.data.len() as u64;
     let from = stretch.start.saturating_sub(FIELD);
-    let range = relocs::find(&section.relocs, from..end.saturating_add(BEFORE));
+    let range = reloc::find(section, from..end.saturating_add(BEFORE));
     let mut crossing = Vec::new();
-    for raw in relocs::decode(&section.relocs, range) {
+    for raw in reloc::decode(section, range) {
         let first = raw.offset.saturating_sub(BEFORE);
         let last = raw.offset.saturating_add(FIELD);
         if whole || (first >= stretch.start && last <= end) {
@@ -99,7 +98,7 @@ impl<'l, 'a> Context<'l, 'a> {
             object,
             section,
             base: stretch.address.wrapping_sub(stretch.start),
-            addresses: link.elf.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
+            addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded: section.flags.has(SectionFlags::ALLOC),
         }
     }
@@ -150,10 +149,12 @@ impl<'l, 'a> Context<'l, 'a> {
 
     fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
-        let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else { return Ok(()) };
+        let Some(reloc) = reloc::understand(self.link.target, *raw) else { return Ok(()) };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
-        let Ok(action) = relocs::classify(self.section, &reloc, symbol.traits) else { return Ok(()) };
-        if reloc.field == Field::Nothing || matches!(action, Action::Symbolic | Action::Indirect) {
+        let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
+        // What the loader fills keeps what it holds: the addend, where the loader's tables have none.
+        let left = action == Action::Symbolic || (action == Action::Indirect && elf::machine(self.link).rela);
+        if reloc.field == Field::Nothing || left {
             return Ok(());
         }
         let place = self.base.wrapping_add(raw.offset);
@@ -173,47 +174,43 @@ impl<'l, 'a> Context<'l, 'a> {
 
     /// The number that a relocation of a loaded section stores.
     fn value(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> i64 {
-        let got_base = || elf::anchor_address(self.link, Anchor::GotBase);
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
-        let number = match action {
-            Action::Plt => {
-                let entry = slots().plt.map_or(0, |entry| got::plt_address(self.link, entry));
-                match reloc.value {
-                    Value::PltOffset | Value::GotBaseOffset => entry.wrapping_sub(got_base()),
-                    _ => entry.wrapping_sub(place),
-                }
-            }
+        let what = match action {
+            Action::Plt => slots().plt.map_or(0, |entry| got::plt_address(self.link, entry)),
             Action::Got(_) | Action::GotTlsModule => {
                 let SymbolSlots { got, tls_pair, tls_offset, tls_descriptor, .. } = slots();
-                let word = match reloc.value {
-                    Value::TlsGeneralDynamic => tls_pair,
-                    Value::TlsLocalDynamic => self.link.slots.tls_module,
-                    Value::TlsInitialExec => tls_offset,
-                    Value::TlsDescriptor => tls_descriptor,
+                let word = match reloc.value.what {
+                    What::TlsPair => tls_pair,
+                    What::TlsModule => self.link.slots.tls_module,
+                    What::TlsOffset => tls_offset,
+                    What::TlsDescriptor => tls_descriptor,
                     _ => got,
                 };
-                let slot = got::got_address(self.link, word.unwrap_or(0));
-                match reloc.value {
-                    Value::GotOffset => slot.wrapping_sub(got_base()),
-                    _ => slot.wrapping_sub(place),
-                }
+                got::got_address(self.link, word.unwrap_or(0))
             }
-            _ => match reloc.value {
-                Value::Relative | Value::PltRelative => self.address(raw.symbol).wrapping_sub(place),
-                Value::GotBaseOffset | Value::PltOffset => self.address(raw.symbol).wrapping_sub(got_base()),
-                Value::GotBaseRelative => got_base().wrapping_sub(place),
-                Value::Size => elf::symtab::symbol_size(self.link, symbol),
-                Value::TlsBlockOffset => self.address(raw.symbol).wrapping_sub(self.link.elf.tls.0),
+            _ => match reloc.value.what {
+                What::GotBase => self.got_base(),
+                What::Size => elf::symtab::symbol_size(self.link, symbol),
+                What::TlsBlock => elf::tls_block_offset(self.link, self.address(raw.symbol)),
                 _ => self.address(raw.symbol),
             },
         };
-        (number as i64).wrapping_add(raw.addend)
+        self.count(reloc, what.wrapping_add_signed(raw.addend), place)
+    }
+
+    /// `number`, the addend added, counted from where the relocation says.
+    fn count(&self, reloc: &Reloc, number: u64, place: u64) -> i64 {
+        reloc.value.from.count(number, place, || self.got_base()).cast_signed()
+    }
+
+    fn got_base(&self) -> u64 {
+        elf::anchor_address(self.link, Anchor::GotBase)
     }
 
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
     /// something that is not in the image says so by a value that no code has.
     fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
-        let Some(reloc) = relocs::understand(self.link.target.arch, *raw) else {
+        let Some(reloc) = reloc::understand(self.link.target, *raw) else {
             return Err(Fault::Because("no such relocation is allowed in an object file"));
         };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {
@@ -223,16 +220,15 @@ impl<'l, 'a> Context<'l, 'a> {
             return self.store(&reloc, at, out, self.tombstone());
         }
         let address = self.address(raw.symbol);
-        let number = match reloc.value {
-            Value::None => return Ok(()),
-            Value::Absolute => address,
-            Value::Relative | Value::PltRelative => address.wrapping_sub(self.base.wrapping_add(raw.offset)),
-            Value::Size => elf::symtab::symbol_size(self.link, symbol),
-            Value::TlsBlockOffset => address.wrapping_sub(self.link.elf.tls.0),
-            Value::GotBaseOffset => address.wrapping_sub(elf::anchor_address(self.link, Anchor::GotBase)),
+        let number = match reloc.value.what {
+            What::Nothing => return Ok(()),
+            What::Symbol | What::Plt => address,
+            What::Size => elf::symtab::symbol_size(self.link, symbol),
+            What::TlsBlock => elf::tls_block_offset(self.link, address),
             _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
-        let value = (number as i64).wrapping_add(raw.addend);
+        let place = self.base.wrapping_add(raw.offset);
+        let value = self.count(&reloc, number.wrapping_add_signed(raw.addend), place);
         self.check(&reloc, value)?;
         self.store(&reloc, at, out, value)
     }
@@ -249,7 +245,13 @@ impl<'l, 'a> Context<'l, 'a> {
 
     fn check(&self, reloc: &Reloc, value: i64) -> Result<(), Fault> {
         let (min, max) = reloc.field.range();
-        if (min..=max).contains(&value) { Ok(()) } else { Err(Fault::Overflow { value, field: reloc.field }) }
+        if !(min..=max).contains(&value) {
+            return Err(Fault::Overflow { value, field: reloc.field });
+        }
+        if value & reloc.field.step().wrapping_sub(1) != 0 {
+            return Err(Fault::Misaligned { value, field: reloc.field });
+        }
+        Ok(())
     }
 
     fn store(&self, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Fault> {

@@ -6,9 +6,9 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-use crate::elf::relocs;
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::reloc;
 use crate::symbols::{Definition, GlobalFlags};
 
 /// Marks every loaded section that no root reaches as [`Fate::Unreferenced`].
@@ -42,7 +42,7 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     let followers = followers(link);
     while let Some((id, index)) = marks.queue.pop() {
         let section = link.section(id, index);
-        for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
+        for raw in reloc::decode(section, 0..section.relocs.len()) {
             marks.symbol(link, id, raw.symbol);
         }
         for other in followers.get(&(id, index)).into_iter().flatten() {
@@ -85,8 +85,8 @@ fn followers(link: &Link<'_>) -> std::collections::HashMap<(ObjectId, SectionInd
                 continue;
             }
             for record in records(&section.data).map_while(Result::ok) {
-                let range = relocs::find(&section.relocs, record.offset..record.end());
-                let mut relocations = relocs::decode(&section.relocs, range);
+                let range = reloc::find(section, record.offset..record.end());
+                let mut relocations = reloc::decode(section, range);
                 let function = match record.kind {
                     // Of a CIE the personality routine is referred to; it belongs to all its functions.
                     Kind::Cie | Kind::Terminator => None,

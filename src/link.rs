@@ -44,8 +44,10 @@ pub(crate) struct Link<'a> {
     pub(crate) slots: Slots,
     /// The sections of the image, in order.
     pub(crate) outputs: Vec<OutputSection<'a>>,
+    /// The addresses of every object's symbols, once they are fixed.
+    pub(crate) addresses: Vec<Vec<u64>>,
     /// What only ELF images have.
-    pub(crate) elf: elf::Plan<'a>,
+    pub(crate) elf: elf::Plan,
     /// What has been done.
     pub(crate) report: Report,
 }
@@ -171,7 +173,7 @@ impl<'a> Link<'a> {
     pub(crate) fn address_in(&self, object: ObjectId, index: SectionIndex, offset: u64) -> Option<u64> {
         let section = self.section(object, index);
         let output = self.outputs.get(section.output as usize)?;
-        let offset = self.elf.moved_offset(object, index, offset);
+        let offset = elf::moved_offset(self, object, index, offset);
         Some(output.address.wrapping_add(section.offset).wrapping_add(offset))
     }
 

@@ -39,7 +39,8 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
         Content::Commons | Content::Table(_) => 0,
     });
     let outputs = of_vec(&link.outputs) + inputs.sum::<u64>();
-    objects + outputs + link.symbols.held() + link.slots.held() + of_plan(&link.elf) + of_report(link)
+    let addresses = of_vec(&link.addresses) + link.addresses.iter().map(of_vec).sum::<u64>();
+    objects + outputs + addresses + link.symbols.held() + link.slots.held() + of_plan(&link.elf) + of_report(link)
 }
 
 fn of_object(object: &Object<'_>) -> u64 {
@@ -52,11 +53,10 @@ fn of_object(object: &Object<'_>) -> u64 {
         + groups.sum::<u64>()
 }
 
-fn of_plan(plan: &crate::elf::Plan<'_>) -> u64 {
+fn of_plan(plan: &crate::elf::Plan) -> u64 {
     let joined = plan.frames.sections.values().map(|joined| of_vec(&joined.pieces) + of_vec(&joined.patches));
     let packed = plan.packed.values().map(of_vec);
     let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes));
-    let addresses = plan.addresses.iter().map(of_vec);
     let tables = [
         of_vec(&plan.found.pieces),
         of_vec(&plan.found.locals),
@@ -71,9 +71,8 @@ fn of_plan(plan: &crate::elf::Plan<'_>) -> u64 {
         of_vec(&plan.properties),
         plan.frame_table.as_ref().map_or(0, eh_frame_hdr::Table::held),
         of_vec(&plan.made),
-        of_vec(&plan.addresses),
     ];
-    let parts = joined.chain(packed).chain(made).chain(addresses);
+    let parts = joined.chain(packed).chain(made);
     tables.into_iter().sum::<u64>() + parts.sum::<u64>()
 }
 

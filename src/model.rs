@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::options::Arch;
+
 /// Index of an object among those that take part, in link order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ObjectId(pub(crate) u32);
@@ -204,9 +206,13 @@ impl Section<'_> {
 /// How a table of relocations is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum RelocEncoding {
-    /// `Elf64_Rela`, little-endian: 24 bytes each.
+    /// `Elf64_Rela`, little-endian.
     #[default]
     Rela64,
+    /// `Elf32_Rela`, little-endian.
+    Rela32,
+    /// `Elf32_Rel`, little-endian: the fields hold the addends, as the CPU's table says.
+    Rel32(Arch),
 }
 
 impl RelocEncoding {
@@ -214,6 +220,8 @@ impl RelocEncoding {
     pub(crate) fn size(self) -> usize {
         match self {
             Self::Rela64 => 24,
+            Self::Rela32 => 12,
+            Self::Rel32(_) => 8,
         }
     }
 }

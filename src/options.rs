@@ -5,6 +5,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use crate::arch::ElfMachine;
 use crate::error::{Error, Result};
 
 /// The container of the image.
@@ -13,6 +14,10 @@ use crate::error::{Error, Result};
 pub enum Format {
     /// Executable and Linkable Format: Linux and FreeBSD.
     Elf,
+    /// Mach object: macOS.
+    MachO,
+    /// Portable Executable: Windows.
+    Pe,
 }
 
 /// The instruction set of the image.
@@ -21,6 +26,16 @@ pub enum Format {
 pub enum Arch {
     /// AMD64, 64-bit little-endian.
     X86_64,
+    /// IA-32: i386 to i686, 32-bit little-endian.
+    X86,
+    /// AArch64 (Arm, 64-bit), little-endian.
+    Aarch64,
+    /// Arm, 32-bit little-endian: ARM and Thumb-2 code of ARMv7, EABI version 5.
+    Arm,
+    /// RISC-V, 64-bit little-endian.
+    Riscv64,
+    /// POWER, 64-bit little-endian, ELFv2 ABI.
+    Ppc64,
 }
 
 /// The operating system that loads the image.
@@ -31,6 +46,10 @@ pub enum Os {
     Linux,
     /// FreeBSD; ELF OSABI 9.
     FreeBsd,
+    /// macOS.
+    MacOs,
+    /// Windows.
+    Windows,
 }
 
 /// What the image is for.
@@ -46,9 +65,35 @@ pub struct Target {
 
 impl Target {
     /// 64-bit x86 Linux.
-    pub const LINUX_X86_64: Self = Self { format: Format::Elf, arch: Arch::X86_64, os: Os::Linux };
+    pub const LINUX_X86_64: Self = Self::elf(Arch::X86_64, Os::Linux);
+    /// 32-bit x86 Linux.
+    pub const LINUX_X86: Self = Self::elf(Arch::X86, Os::Linux);
+    /// 64-bit Arm Linux.
+    pub const LINUX_AARCH64: Self = Self::elf(Arch::Aarch64, Os::Linux);
+    /// 32-bit Arm Linux.
+    pub const LINUX_ARM: Self = Self::elf(Arch::Arm, Os::Linux);
+    /// 64-bit RISC-V Linux.
+    pub const LINUX_RISCV64: Self = Self::elf(Arch::Riscv64, Os::Linux);
+    /// 64-bit little-endian POWER Linux.
+    pub const LINUX_PPC64: Self = Self::elf(Arch::Ppc64, Os::Linux);
     /// 64-bit x86 FreeBSD.
-    pub const FREEBSD_X86_64: Self = Self { format: Format::Elf, arch: Arch::X86_64, os: Os::FreeBsd };
+    pub const FREEBSD_X86_64: Self = Self::elf(Arch::X86_64, Os::FreeBsd);
+    /// 64-bit Arm FreeBSD.
+    pub const FREEBSD_AARCH64: Self = Self::elf(Arch::Aarch64, Os::FreeBsd);
+    /// 64-bit Arm macOS.
+    pub const MACOS_AARCH64: Self = Self { format: Format::MachO, arch: Arch::Aarch64, os: Os::MacOs };
+    /// 64-bit x86 macOS.
+    pub const MACOS_X86_64: Self = Self { format: Format::MachO, arch: Arch::X86_64, os: Os::MacOs };
+    /// 64-bit x86 Windows.
+    pub const WINDOWS_X86_64: Self = Self { format: Format::Pe, arch: Arch::X86_64, os: Os::Windows };
+    /// 32-bit x86 Windows.
+    pub const WINDOWS_X86: Self = Self { format: Format::Pe, arch: Arch::X86, os: Os::Windows };
+    /// 64-bit Arm Windows.
+    pub const WINDOWS_AARCH64: Self = Self { format: Format::Pe, arch: Arch::Aarch64, os: Os::Windows };
+
+    const fn elf(arch: Arch, os: Os) -> Self {
+        Self { format: Format::Elf, arch, os }
+    }
 }
 
 /// What to do about a symbol that nothing defines.
@@ -311,6 +356,12 @@ impl Options {
     /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes; a
     /// companion without a file name, or with nothing in it because all was to be left out.
     pub fn validate(&self) -> Result<()> {
+        if let Some(target) = self.target
+            && (target.format != Format::Elf || ElfMachine::of(target.arch).is_none())
+        {
+            let what = format!("no images can be made for {:?} on {:?}", target.arch, target.os);
+            return Err(Error::Options(what).into());
+        }
         if let Some(size) = self.elf.max_page_size
             && (!size.is_power_of_two() || !(4096..=1 << 30).contains(&size))
         {

@@ -1,13 +1,22 @@
 //! What a relocation asks for: *which number* goes into *which bits*.
 //!
-//! A format and CPU's table turns each relocation kind into a [`Reloc`]; scanning looks at [`Value`] to learn what the
-//! image must provide, applying computes the value and stores it through [`Field`].
+//! Relocations stay in the inputs; [`decode`] reads them whenever they are needed. A format and CPU's table turns each
+//! kind into a [`Reloc`]; scanning looks at its [`Value`] to learn what the image must provide, applying computes the value
+//! and stores it through its [`Field`].
 //!
 //! Letters in the formulas are those of the psABIs: S the symbol's address, A the addend, P the address of the field,
 //! G the offset of the symbol's GOT slot from the GOT base, GOT the GOT base, L the address of the symbol's PLT entry,
-//! Z the symbol's size.
+//! Z the symbol's size, B the address of the image's first byte. X is whatever a [`What`] stands for, with A added.
 
-use crate::model::SymbolIndex;
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::ops::Range;
+
+use crate::arch::x86_64::GotLoad;
+use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
+use crate::options::{Format, Target};
+use crate::symbols::Needs;
+use crate::{arch, elf};
 
 /// One decoded relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,43 +35,106 @@ pub(crate) struct Reloc {
     pub(crate) addend: i64,
 }
 
-/// Which number a relocation stores.
+/// Which number a relocation stores: *what*, counted *from where*, plus the addend A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) struct Value {
+    /// What it tells.
+    pub(crate) what: What,
+    /// Where it counts from.
+    pub(crate) from: Origin,
+}
+
+impl Value {
+    /// Whether it can be told only in an image that has a GOT base.
+    pub(crate) fn needs_got_base(self) -> bool {
+        self.what == What::GotBase || matches!(self.from, Origin::GotBase | Origin::GotPage)
+    }
+}
+
+/// What the number that a relocation stores tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
     /// Nothing: the relocation only marks a place or a dependence.
-    None,
-    /// S + A.
-    Absolute,
-    /// S + A − P.
-    Relative,
-    /// L + A − P, or S + A − P for what the image itself defines for good.
-    PltRelative,
-    /// L + A − GOT, or S + A − GOT.
-    PltOffset,
-    /// G + A.
-    GotOffset,
-    /// G + GOT + A − P.
-    GotRelative,
-    /// As [`GotRelative`](Self::GotRelative), in an instruction that may be rewritten to use S + A − P.
+    Nothing,
+    /// S.
+    Symbol,
+    /// L, or S for what the image itself defines for good.
+    Plt,
+    /// The address of the GOT slot that holds S.
+    Got,
+    /// As [`Got`](Self::Got), in an instruction that may be rewritten to use S.
     GotRelaxable,
-    /// S + A − GOT.
-    GotBaseOffset,
-    /// GOT + A − P.
-    GotBaseRelative,
-    /// Z + A.
+    /// GOT.
+    GotBase,
+    /// Z.
     Size,
-    /// Address of the GOT pair (module, offset) of a thread-local symbol, + A − P.
-    TlsGeneralDynamic,
-    /// Address of the GOT pair (module, 0) of the image, + A − P.
-    TlsLocalDynamic,
-    /// Offset of a thread-local symbol in its module's block, + A.
-    TlsBlockOffset,
-    /// Address of the GOT slot with a thread-local symbol's offset from the thread pointer, + A − P.
-    TlsInitialExec,
-    /// Offset of a thread-local symbol from the thread pointer, + A.
-    TlsLocalExec,
-    /// Address of the GOT pair that is a thread-local symbol's descriptor, + A − P.
+    /// The address of the GOT pair (module, offset) of a thread-local symbol.
+    TlsPair,
+    /// The address of the GOT pair (module, 0) of the image.
+    TlsModule,
+    /// The address of the GOT slot with a thread-local symbol's offset from the thread pointer.
+    TlsOffset,
+    /// The address of the GOT pair that is a thread-local symbol's descriptor.
     TlsDescriptor,
+    /// The offset of a thread-local symbol in its module's block.
+    TlsBlock,
+    /// The offset of a thread-local symbol from the thread pointer.
+    TlsStatic,
+}
+
+impl What {
+    /// This, counted from `origin`.
+    pub(crate) const fn from(self, origin: Origin) -> Value {
+        Value { what: self, from: origin }
+    }
+
+    /// Whether it is asked of thread-local symbols only.
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(
+            self,
+            Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor | Self::TlsBlock | Self::TlsStatic
+        )
+    }
+}
+
+/// Where the number X that a relocation stores counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Zero: X itself, which moves with the image if X does.
+    Zero,
+    /// The place: X − P.
+    Place,
+    /// The page of the place: Page(X) − Page(P), with pages of 4 KiB.
+    Page,
+    /// X's page: X mod 4 KiB.
+    PageOffset,
+    /// X − GOT.
+    GotBase,
+    /// The page of the GOT base: X − Page(GOT).
+    GotPage,
+    /// The start of the image: X − B.
+    Image,
+    /// The start of the output section that holds X.
+    Section,
+}
+
+impl Origin {
+    /// The bytes of a [`Page`](Self::Page).
+    const PAGE: u64 = 4096;
+
+    /// Counts `number`, which stands or is meant at `place`, from here; `got` is the GOT base. The image starts at address
+    /// 0; offsets in sections are the caller's to know.
+    pub(crate) fn count(self, number: u64, place: u64, got: impl FnOnce() -> u64) -> u64 {
+        let page = |address: u64| address & !(Self::PAGE - 1);
+        match self {
+            Self::Zero | Self::Image | Self::Section => number,
+            Self::Place => number.wrapping_sub(place),
+            Self::Page => page(number).wrapping_sub(page(place)),
+            Self::PageOffset => number & (Self::PAGE - 1),
+            Self::GotBase => number.wrapping_sub(got()),
+            Self::GotPage => number.wrapping_sub(page(got())),
+        }
+    }
 }
 
 /// Which bits a relocation changes, and which numbers they hold.
@@ -82,7 +154,9 @@ pub(crate) enum Field {
     U32,
     /// 32 bits, signed.
     I32,
-    /// 64 bits.
+    /// 32 bits of an address space of 32 bits: numbers wrap.
+    Word32,
+    /// 64 bits of an address space of 64 bits: numbers wrap.
     U64,
 }
 
@@ -93,15 +167,15 @@ impl Field {
             Self::Nothing => 0,
             Self::Any8 | Self::I8 => 1,
             Self::Any16 | Self::I16 => 2,
-            Self::U32 | Self::I32 => 4,
+            Self::U32 | Self::I32 | Self::Word32 => 4,
             Self::U64 => 8,
         }
     }
 
-    /// The smallest and the largest value that fits, each inclusive; 64-bit fields wrap and hold every value.
+    /// The smallest and the largest value that fits, each inclusive; fields that wrap hold every value.
     pub(crate) fn range(self) -> (i64, i64) {
         match self {
-            Self::Nothing | Self::U64 => (i64::MIN, i64::MAX),
+            Self::Nothing | Self::Word32 | Self::U64 => (i64::MIN, i64::MAX),
             Self::Any8 => (i8::MIN as i64, u8::MAX as i64),
             Self::I8 => (i8::MIN as i64, i8::MAX as i64),
             Self::Any16 => (i16::MIN as i64, u16::MAX as i64),
@@ -111,6 +185,16 @@ impl Field {
         }
     }
 
+    /// What every value must be a multiple of: a power of two.
+    pub(crate) fn step(self) -> i64 {
+        1
+    }
+
+    /// Whether it holds any address: what the loader's relocations are for.
+    pub(crate) fn is_word(self) -> bool {
+        matches!(self, Self::Word32 | Self::U64)
+    }
+
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
@@ -118,5 +202,139 @@ impl Field {
         let width = self.size() as usize;
         bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
         Some(())
+    }
+
+    /// The number that the start of `bytes` holds before it is relocated, sign-extended: the addend, where a table of
+    /// relocations has none. `None` if the bytes are too few.
+    pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
+        Some(match self.size() {
+            0 => 0,
+            1 => i8::from_le_bytes(*bytes.first_chunk()?).into(),
+            2 => i16::from_le_bytes(*bytes.first_chunk()?).into(),
+            4 => i32::from_le_bytes(*bytes.first_chunk()?).into(),
+            _ => i64::from_le_bytes(*bytes.first_chunk()?),
+        })
+    }
+}
+
+/// A relocation as it stands in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawReloc {
+    /// Offset of the field in the section, in bytes.
+    pub(crate) offset: u64,
+    /// The symbol, in its object's table.
+    pub(crate) symbol: SymbolIndex,
+    /// The format's number of the kind.
+    pub(crate) kind: u32,
+    /// The constant to add: from the table or, where that has none, from the field.
+    pub(crate) addend: i64,
+}
+
+/// The relocations of a section with indices in `range`, in order.
+pub(crate) fn decode<'r>(section: &'r Section<'_>, range: Range<usize>) -> Decoder<'r> {
+    let relocs = &section.relocs;
+    let size = relocs.encoding.size();
+    let bytes = relocs.bytes.get(range.start.saturating_mul(size)..range.end.saturating_mul(size));
+    Decoder { entries: bytes.unwrap_or_default(), encoding: relocs.encoding, contents: &section.data }
+}
+
+/// Decodes relocations one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder<'r> {
+    /// Those that are left.
+    entries: &'r [u8],
+    encoding: RelocEncoding,
+    /// The bytes of the section before they are relocated.
+    contents: &'r [u8],
+}
+
+impl Iterator for Decoder<'_> {
+    type Item = RawReloc;
+
+    #[inline]
+    fn next(&mut self) -> Option<RawReloc> {
+        match self.encoding {
+            RelocEncoding::Rela64 => {
+                let (entry, rest) = self.entries.split_first_chunk()?;
+                self.entries = rest;
+                Some(elf::relocs::rela64(entry))
+            }
+            RelocEncoding::Rela32 => {
+                let (entry, rest) = self.entries.split_first_chunk()?;
+                self.entries = rest;
+                Some(elf::relocs::rela32(entry))
+            }
+            RelocEncoding::Rel32(arch) => {
+                let (entry, rest) = self.entries.split_first_chunk()?;
+                self.entries = rest;
+                Some(elf::relocs::rel32(entry, arch, self.contents))
+            }
+        }
+    }
+}
+
+/// The indices of the relocations of a section whose offsets are in `range`.
+pub(crate) fn find(section: &Section<'_>, range: Range<u64>) -> Range<usize> {
+    let before = |limit: u64| {
+        let relocs = &section.relocs;
+        match relocs.encoding {
+            RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
+            RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
+            RelocEncoding::Rel32(_) => elf::relocs::count_before::<8, 4>(&relocs.bytes, limit),
+        }
+    };
+    before(range.start)..before(range.end)
+}
+
+/// What the CPU's table says of a relocation, or `None` if its kind is unknown.
+pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
+    let (value, field) = match target.format {
+        Format::Elf => arch::elf_reloc(target.arch, raw.kind)?,
+        Format::MachO | Format::Pe => return None,
+    };
+    Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
+}
+
+/// What becomes of a relocation of a loaded section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The value is computed now, from the symbol's own address.
+    Link,
+    /// The value is computed now, from the address of the symbol's PLT entry.
+    Plt,
+    /// The value is computed now, from the address of what the GOT holds for the symbol.
+    Got(Needs),
+    /// The GOT pair of the image's own TLS module.
+    GotTlsModule,
+    /// The instruction is rewritten to do without the GOT.
+    Relax(GotLoad),
+    /// The loader adds the image's base (`R_*_RELATIVE`).
+    Relative,
+    /// The loader stores the symbol's address or size.
+    Symbolic,
+    /// The loader stores what the image's own resolver function returns (`R_*_IRELATIVE`).
+    Indirect,
+}
+
+/// Why a relocation cannot stand in a shared library.
+pub(crate) type Reason = &'static str;
+
+/// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
+///
+/// # Errors
+/// Why it cannot be resolved, for a person.
+#[inline]
+pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
+    match target.format {
+        Format::Elf => elf::relocs::classify(section, reloc, traits),
+        Format::MachO | Format::Pe => Err("images of this format cannot be linked"),
+    }
+}
+
+/// The ABI's name of a relocation kind.
+pub(crate) fn name(target: Target, kind: u32) -> String {
+    match target.format {
+        Format::Elf => arch::elf_reloc_name(target.arch, kind),
+        Format::MachO | Format::Pe => format!("number {kind}"),
     }
 }

@@ -216,6 +216,7 @@ pub(crate) fn resolve<'a>(
         heap_image: None,
         slots: Default::default(),
         outputs: Vec::new(),
+        addresses: Vec::new(),
         elf: Default::default(),
         report,
     })

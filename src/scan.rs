@@ -5,11 +5,10 @@
 //! on its own; which symbols need slots is gathered in the symbols.
 
 use crate::debug::{self, Fault, Trouble};
-use crate::elf::relocs::{self, Action};
 use crate::error::{Error, Errors, SHOWN};
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolIndex, Traits};
-use crate::reloc::Value;
+use crate::reloc::{self, Action, What};
 use crate::symbols::Needs;
 
 /// The number of relocations in a piece.
@@ -129,9 +128,9 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let object = link.object(piece.object);
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
     let read_only = !section.flags.has(SectionFlags::WRITE);
-    for raw in relocs::decode(&section.relocs, piece.range.0 as usize..piece.range.1 as usize) {
+    for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
         let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
-        let Some(reloc) = relocs::understand(link.target.arch, raw) else {
+        let Some(reloc) = reloc::understand(link.target, raw) else {
             found.problems.push(trouble(Fault::Because("no such relocation is allowed in an object file")));
             continue;
         };
@@ -144,7 +143,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
             found.problems.push(trouble(Fault::Outside));
             continue;
         }
-        let action = match relocs::classify(section, &reloc, symbol.traits) {
+        let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
             Ok(action) => action,
             Err(reason) => {
                 found.problems.push(trouble(Fault::Because(reason)));
@@ -153,25 +152,23 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
         };
         let needs = match action {
             Action::Link | Action::Relax(_) => {
-                found.got_base |=
-                    matches!(reloc.value, Value::GotBaseOffset | Value::GotBaseRelative | Value::PltOffset);
+                found.got_base |= reloc.value.needs_got_base();
                 continue;
             }
             Action::Plt => {
-                found.got_base |= matches!(reloc.value, Value::PltOffset | Value::GotBaseOffset);
-                if matches!(reloc.value, Value::Relative | Value::GotBaseOffset)
-                    && found.direct_ifuncs.last() != Some(&(piece.object, raw.symbol))
-                {
+                found.got_base |= reloc.value.needs_got_base();
+                if reloc.value.what == What::Symbol && found.direct_ifuncs.last() != Some(&(piece.object, raw.symbol)) {
                     found.direct_ifuncs.push((piece.object, raw.symbol));
                 }
                 Needs::PLT
             }
             Action::Got(needs) => {
                 found.static_tls |= needs == Needs::TLS_IE;
-                found.got_base |= reloc.value == Value::GotOffset;
+                found.got_base |= reloc.value.needs_got_base();
                 needs
             }
             Action::GotTlsModule => {
+                found.got_base |= reloc.value.needs_got_base();
                 found.tls_module = true;
                 continue;
             }
@@ -238,7 +235,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
             if !section.is_live() || !section.flags.has(SectionFlags::ALLOC) {
                 continue;
             }
-            for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
+            for raw in reloc::decode(section, 0..section.relocs.len()) {
                 let global = object.symbols.get(raw.symbol as usize).and_then(|symbol| symbol.global.get());
                 let Some(global) = global.filter(|global| missing(*global)) else { continue };
                 let (places, more) = references.entry(global).or_default();

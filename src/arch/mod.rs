@@ -1,12 +1,91 @@
 //! What is known of each CPU: relocation kinds, instruction encodings, stub templates.
+//!
+//! Each CPU has a module with functions of the same names; the matches on [`Arch`] that choose among them stand here and
+//! in the format rooms that call them.
 
+pub(crate) mod x86;
 pub(crate) mod x86_64;
+
+use object::elf;
+
+use crate::options::Arch;
+use crate::reloc::{Field, Value};
+
+/// The width of addresses in an ELF file: its class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bits {
+    /// `ELFCLASS32`.
+    B32,
+    /// `ELFCLASS64`.
+    B64,
+}
+
+impl Bits {
+    /// This for a file of 32 bits, that for one of 64.
+    pub(crate) const fn choose(self, narrow: u64, wide: u64) -> u64 {
+        match self {
+            Self::B32 => narrow,
+            Self::B64 => wide,
+        }
+    }
+
+    /// Size of an address, in bytes.
+    pub(crate) const fn word(self) -> u64 {
+        self.choose(4, 8)
+    }
+}
+
+/// What offsets from the GOT count from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GotBase {
+    /// The start of `.got.plt`.
+    GotPlt,
+    /// This many bytes into `.got`.
+    Got(u64),
+}
+
+/// What an ELF image for a CPU looks like.
+#[derive(Debug)]
+pub(crate) struct ElfMachine {
+    /// `e_machine`.
+    pub(crate) machine: elf::Machine,
+    /// What people call it.
+    pub(crate) name: &'static str,
+    /// How BFD's names of its file formats start, which linker scripts use.
+    pub(crate) bfd_name: &'static str,
+    /// Its class.
+    pub(crate) bits: Bits,
+    /// The loader's relocations hold their addends (`DT_RELA`); else the fields do (`DT_REL`).
+    pub(crate) rela: bool,
+    /// The largest page size of its systems, in bytes.
+    pub(crate) page: u64,
+    /// The relocation kinds that its loader resolves.
+    pub(crate) dynamic: ElfDynamicKinds,
+    /// Words at the start of `.got` that are no symbol's.
+    pub(crate) got_header: u32,
+    /// Words at the start of `.got.plt` that are no symbol's. Of three, the first holds the address of the dynamic section.
+    pub(crate) got_plt_header: u32,
+    /// What `_GLOBAL_OFFSET_TABLE_` is, and offsets from the GOT count from.
+    pub(crate) got_base: GotBase,
+    /// Subtracted from offsets in a module's TLS block, so that signed displacements reach more of it.
+    pub(crate) tls_bias: u64,
+    /// Size of the PLT's first entry, in bytes.
+    pub(crate) plt_header_size: u64,
+    /// Size of each further entry of the PLT, and of each that jumps through the GOT, in bytes.
+    pub(crate) plt_entry_size: u64,
+    /// A filler for gaps in code: an instruction that traps, so that running into one is noticed.
+    pub(crate) trap: &'static [u8],
+    /// A filler for gaps in code that runs through them: an instruction that does nothing.
+    pub(crate) nop: &'static [u8],
+}
 
 /// The numbers of the relocation kinds that an ELF loader resolves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ElfDynamicKinds {
     /// Image base + A.
     pub(crate) relative: u32,
+    /// S + A, in a word of data.
+    pub(crate) absolute: u32,
     /// S, in a GOT slot.
     pub(crate) got: u32,
     /// S, in a slot of a PLT entry, which may wait for the first call.
@@ -21,4 +100,64 @@ pub(crate) struct ElfDynamicKinds {
     pub(crate) tls_static: u32,
     /// The TLS descriptor of S, two words.
     pub(crate) tls_descriptor: u32,
+}
+
+/// The CPUs that ELF images can be made for.
+const ELF_CPUS: [Arch; 2] = [Arch::X86_64, Arch::X86];
+
+impl ElfMachine {
+    /// Of a CPU, if ELF images can be made for it.
+    pub(crate) fn of(arch: Arch) -> Option<&'static Self> {
+        match arch {
+            Arch::X86_64 => Some(&x86_64::ELF),
+            Arch::X86 => Some(&x86::ELF),
+            _ => None,
+        }
+    }
+
+    /// The CPU with an `e_machine`, in files of a class.
+    pub(crate) fn find(machine: elf::Machine, bits: Bits) -> Option<Arch> {
+        let is = |arch: &Arch| Self::of(*arch).is_some_and(|of| of.machine == machine && of.bits == bits);
+        ELF_CPUS.into_iter().find(is)
+    }
+}
+
+/// What a CPU's table says of a relocation kind of ELF objects; `None` if no object file may hold it or it is unknown.
+pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
+    match arch {
+        Arch::X86_64 => x86_64::elf_reloc(kind),
+        Arch::X86 => x86::elf_reloc(kind),
+        _ => None,
+    }
+}
+
+/// The psABI's name of a relocation kind, for messages.
+pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
+    match arch {
+        Arch::X86_64 => x86_64::elf_reloc_name(kind),
+        Arch::X86 => x86::elf_reloc_name(kind),
+        _ => format!("number {kind}"),
+    }
+}
+
+/// Where the tables of calls and slots of an image stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PltPlace {
+    /// The address of `.plt`.
+    pub(crate) plt: u64,
+    /// The address of `.got.plt`.
+    pub(crate) got_plt: u64,
+    /// The GOT base.
+    pub(crate) got: u64,
+}
+
+/// A PLT entry that is bound at its first call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LazyEntry {
+    /// The address of the entry.
+    pub(crate) address: u64,
+    /// The address of its slot in `.got.plt`.
+    pub(crate) slot: u64,
+    /// The index of the slot's relocation among those of the PLT.
+    pub(crate) index: u32,
 }

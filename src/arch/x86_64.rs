@@ -13,56 +13,61 @@
 
 use object::elf;
 
-use crate::reloc::{Field, Value};
+use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, LazyEntry, PltPlace};
+use crate::reloc::{Field, Origin, Value, What};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
     use Field::{Any8, Any16, I8, I16, I32, Nothing, U32, U64};
+    use Origin::{GotBase, Place, Zero};
+    use What::{
+        Got, GotRelaxable, Plt, Size, Symbol, TlsBlock, TlsDescriptor, TlsModule, TlsOffset, TlsPair, TlsStatic,
+    };
     Some(match elf::RelocationType(kind) {
-        elf::R_X86_64_NONE => (Value::None, Nothing),
-        elf::R_X86_64_64 => (Value::Absolute, U64),
-        elf::R_X86_64_32 => (Value::Absolute, U32),
-        elf::R_X86_64_32S => (Value::Absolute, I32),
-        elf::R_X86_64_16 => (Value::Absolute, Any16),
-        elf::R_X86_64_8 => (Value::Absolute, Any8),
-        elf::R_X86_64_PC64 => (Value::Relative, U64),
+        elf::R_X86_64_NONE => (What::Nothing.from(Zero), Nothing),
+        elf::R_X86_64_64 => (Symbol.from(Zero), U64),
+        elf::R_X86_64_32 => (Symbol.from(Zero), U32),
+        elf::R_X86_64_32S => (Symbol.from(Zero), I32),
+        elf::R_X86_64_16 => (Symbol.from(Zero), Any16),
+        elf::R_X86_64_8 => (Symbol.from(Zero), Any8),
+        elf::R_X86_64_PC64 => (Symbol.from(Place), U64),
         // The _BND kinds of the withdrawn MPX extension differ only in what a PLT entry had to preserve.
-        elf::R_X86_64_PC32 | PC32_BND => (Value::Relative, I32),
-        elf::R_X86_64_PC16 => (Value::Relative, I16),
-        elf::R_X86_64_PC8 => (Value::Relative, I8),
-        elf::R_X86_64_PLT32 | PLT32_BND => (Value::PltRelative, I32),
-        elf::R_X86_64_PLTOFF64 => (Value::PltOffset, U64),
-        elf::R_X86_64_GOT32 => (Value::GotOffset, I32),
+        elf::R_X86_64_PC32 | PC32_BND => (Symbol.from(Place), I32),
+        elf::R_X86_64_PC16 => (Symbol.from(Place), I16),
+        elf::R_X86_64_PC8 => (Symbol.from(Place), I8),
+        elf::R_X86_64_PLT32 | PLT32_BND => (Plt.from(Place), I32),
+        elf::R_X86_64_PLTOFF64 => (Plt.from(GotBase), U64),
+        elf::R_X86_64_GOT32 => (Got.from(GotBase), I32),
         // GOTPLT64 asked for a slot shared with the PLT; the psABI has made it a synonym.
-        elf::R_X86_64_GOT64 | elf::R_X86_64_GOTPLT64 => (Value::GotOffset, U64),
-        elf::R_X86_64_GOTPCREL => (Value::GotRelative, I32),
-        elf::R_X86_64_GOTPCREL64 => (Value::GotRelative, U64),
-        elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => (Value::GotRelaxable, I32),
+        elf::R_X86_64_GOT64 | elf::R_X86_64_GOTPLT64 => (Got.from(GotBase), U64),
+        elf::R_X86_64_GOTPCREL => (Got.from(Place), I32),
+        elf::R_X86_64_GOTPCREL64 => (Got.from(Place), U64),
+        elf::R_X86_64_GOTPCRELX | elf::R_X86_64_REX_GOTPCRELX => (GotRelaxable.from(Place), I32),
         // With the REX2 and EVEX prefixes of APX the rewriting is optional, and is not done here.
         elf::R_X86_64_CODE_4_GOTPCRELX | elf::R_X86_64_CODE_5_GOTPCRELX | elf::R_X86_64_CODE_6_GOTPCRELX => {
-            (Value::GotRelative, I32)
+            (Got.from(Place), I32)
         }
-        elf::R_X86_64_GOTOFF64 => (Value::GotBaseOffset, U64),
-        elf::R_X86_64_GOTPC32 => (Value::GotBaseRelative, I32),
-        elf::R_X86_64_GOTPC64 => (Value::GotBaseRelative, U64),
-        elf::R_X86_64_SIZE32 => (Value::Size, U32),
-        elf::R_X86_64_SIZE64 => (Value::Size, U64),
-        elf::R_X86_64_TLSGD => (Value::TlsGeneralDynamic, I32),
-        elf::R_X86_64_TLSLD => (Value::TlsLocalDynamic, I32),
-        elf::R_X86_64_DTPOFF32 => (Value::TlsBlockOffset, I32),
-        elf::R_X86_64_DTPOFF64 => (Value::TlsBlockOffset, U64),
+        elf::R_X86_64_GOTOFF64 => (Symbol.from(GotBase), U64),
+        elf::R_X86_64_GOTPC32 => (What::GotBase.from(Place), I32),
+        elf::R_X86_64_GOTPC64 => (What::GotBase.from(Place), U64),
+        elf::R_X86_64_SIZE32 => (Size.from(Zero), U32),
+        elf::R_X86_64_SIZE64 => (Size.from(Zero), U64),
+        elf::R_X86_64_TLSGD => (TlsPair.from(Place), I32),
+        elf::R_X86_64_TLSLD => (TlsModule.from(Place), I32),
+        elf::R_X86_64_DTPOFF32 => (TlsBlock.from(Zero), I32),
+        elf::R_X86_64_DTPOFF64 => (TlsBlock.from(Zero), U64),
         elf::R_X86_64_GOTTPOFF
         | elf::R_X86_64_CODE_4_GOTTPOFF
         | elf::R_X86_64_CODE_5_GOTTPOFF
-        | elf::R_X86_64_CODE_6_GOTTPOFF => (Value::TlsInitialExec, I32),
-        elf::R_X86_64_TPOFF32 => (Value::TlsLocalExec, I32),
-        elf::R_X86_64_TPOFF64 => (Value::TlsLocalExec, U64),
+        | elf::R_X86_64_CODE_6_GOTTPOFF => (TlsOffset.from(Place), I32),
+        elf::R_X86_64_TPOFF32 => (TlsStatic.from(Zero), I32),
+        elf::R_X86_64_TPOFF64 => (TlsStatic.from(Zero), U64),
         elf::R_X86_64_GOTPC32_TLSDESC
         | elf::R_X86_64_CODE_4_GOTPC32_TLSDESC
         | elf::R_X86_64_CODE_5_GOTPC32_TLSDESC
-        | elf::R_X86_64_CODE_6_GOTPC32_TLSDESC => (Value::TlsDescriptor, I32),
+        | elf::R_X86_64_CODE_6_GOTPC32_TLSDESC => (TlsDescriptor.from(Place), I32),
         // Marks the call through a descriptor, for linkers that rewrite it.
-        elf::R_X86_64_TLSDESC_CALL => (Value::None, Nothing),
+        elf::R_X86_64_TLSDESC_CALL => (What::Nothing.from(Zero), Nothing),
         _ => return None,
     })
 }
@@ -132,16 +137,33 @@ pub(crate) fn elf_reloc_name(kind: u32) -> String {
     }
 }
 
-/// The relocation kinds that a loader resolves.
-pub(crate) const ELF_DYNAMIC: super::ElfDynamicKinds = super::ElfDynamicKinds {
-    relative: elf::R_X86_64_RELATIVE.0,
-    got: elf::R_X86_64_GLOB_DAT.0,
-    plt: elf::R_X86_64_JUMP_SLOT.0,
-    indirect: elf::R_X86_64_IRELATIVE.0,
-    tls_module: elf::R_X86_64_DTPMOD64.0,
-    tls_offset: elf::R_X86_64_DTPOFF64.0,
-    tls_static: elf::R_X86_64_TPOFF64.0,
-    tls_descriptor: elf::R_X86_64_TLSDESC.0,
+/// ELF images for this CPU.
+pub(crate) const ELF: ElfMachine = ElfMachine {
+    machine: elf::EM_X86_64,
+    name: "x86-64",
+    bfd_name: "elf64-x86-64",
+    bits: Bits::B64,
+    rela: true,
+    page: 4096,
+    dynamic: ElfDynamicKinds {
+        relative: elf::R_X86_64_RELATIVE.0,
+        absolute: elf::R_X86_64_64.0,
+        got: elf::R_X86_64_GLOB_DAT.0,
+        plt: elf::R_X86_64_JUMP_SLOT.0,
+        indirect: elf::R_X86_64_IRELATIVE.0,
+        tls_module: elf::R_X86_64_DTPMOD64.0,
+        tls_offset: elf::R_X86_64_DTPOFF64.0,
+        tls_static: elf::R_X86_64_TPOFF64.0,
+        tls_descriptor: elf::R_X86_64_TLSDESC.0,
+    },
+    got_header: 0,
+    got_plt_header: 3,
+    got_base: Base::GotPlt,
+    tls_bias: 0,
+    plt_header_size: 16,
+    plt_entry_size: 16,
+    trap: &[0xcc], // int3
+    nop: &[0x90],
 };
 
 /// A GOT load that can do without the GOT.
@@ -195,17 +217,9 @@ pub(crate) fn relax_got_load(form: GotLoad, bytes: &mut [u8], displacement: i32)
     Some(())
 }
 
-/// Size of the PLT's first entry and of each further one, in bytes.
-pub(crate) const PLT_ENTRY_SIZE: u64 = 16;
-
-/// A filler for gaps in code: `int3`, so that running into one is noticed.
-pub(crate) const CODE_FILL: u8 = 0xcc;
-
-/// A filler for gaps in code that runs through them: `nop`.
-pub(crate) const NOP: u8 = 0x90;
-
 /// The PLT's first entry, which hands over to the loader's resolver.
-pub(crate) fn plt_header(plt: u64, got_plt: u64) -> [u8; 16] {
+pub(crate) fn plt_header(place: &PltPlace) -> [u8; 16] {
+    let PltPlace { plt, got_plt, .. } = *place;
     let mut code = [
         0xff, 0x35, 0, 0, 0, 0, // push GOT+8(%rip): the link map
         0xff, 0x25, 0, 0, 0, 0, // jmp *GOT+16(%rip): the resolver
@@ -216,10 +230,9 @@ pub(crate) fn plt_header(plt: u64, got_plt: u64) -> [u8; 16] {
     code
 }
 
-/// A lazily bound PLT entry: jumps through `slot`, which at first leads to the entry's second instruction.
-///
-/// `index` is that of the entry's relocation in `.rela.plt`.
-pub(crate) fn plt_entry(plt: u64, entry: u64, slot: u64, index: u32) -> [u8; 16] {
+/// A lazily bound PLT entry: jumps through its slot, which at first leads to the entry's second instruction.
+pub(crate) fn plt_entry(place: &PltPlace, entry: &LazyEntry) -> [u8; 16] {
+    let (plt, LazyEntry { address: entry, slot, index }) = (place.plt, *entry);
     let mut code = [
         0xff, 0x25, 0, 0, 0, 0, // jmp *slot(%rip)
         0x68, 0, 0, 0, 0, // push index
@@ -246,7 +259,8 @@ pub(crate) fn plt_got_entry(entry: u64, slot: u64) -> [u8; 16] {
 
 /// With `-z ibtplt`-style control-flow protection (psABI, *Program property*): every indirect branch target starts with
 /// `endbr64`, so the lazy half of an entry stands in `.plt` and the half that is called in `.plt.sec`.
-pub(crate) fn plt_ibt_entry(plt: u64, entry: u64, index: u32) -> [u8; 16] {
+pub(crate) fn plt_ibt_entry(place: &PltPlace, entry: &LazyEntry) -> [u8; 16] {
+    let (plt, LazyEntry { address: entry, index, .. }) = (place.plt, *entry);
     let mut code = [
         0xf3, 0x0f, 0x1e, 0xfa, // endbr64
         0x68, 0, 0, 0, 0, // push index

@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 
 use gimli::SectionId;
 
-use crate::elf::relocs::{self, RawReloc};
 use crate::error::{Error, Errors, Place, SHOWN};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
-use crate::options::Arch;
-use crate::reloc::{Field, Value};
+use crate::options::Target;
+use crate::reloc::{self, RawReloc};
+use crate::reloc::{Field, Origin, What};
 use crate::scan;
 use source_lines::{SourceLines, SourcePosition};
 
@@ -68,6 +68,13 @@ pub(crate) enum Fault {
         /// Where.
         field: Field,
     },
+    /// The value is no multiple of the field's [`step`](Field::step).
+    Misaligned {
+        /// What was to be stored.
+        value: i64,
+        /// Where.
+        field: Field,
+    },
     /// It is no fault of the relocation at all: the output cannot be written.
     Output(Error),
 }
@@ -92,7 +99,7 @@ impl Trouble {
                 let hint = "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large";
                 return Error::Overflow {
                     place: Box::new(place(link, self.object, self.section, self.raw.offset)),
-                    relocation: relocs::name(link.target.arch, self.raw.kind),
+                    relocation: reloc::name(link.target, self.raw.kind),
                     symbol: scan::symbol_name(object, self.raw.symbol),
                     value,
                     min,
@@ -100,11 +107,17 @@ impl Trouble {
                     hint: Some(hint.to_owned()),
                 };
             }
+            Fault::Misaligned { value, field } => {
+                format!(
+                    "the value {value} (0x{value:x}) is no multiple of {}, as the instruction needs it",
+                    field.step()
+                )
+            }
             Fault::Output(error) => return error,
         };
         Error::Relocation {
             place: Box::new(place(link, self.object, self.section, self.raw.offset)),
-            relocation: relocs::name(link.target.arch, self.raw.kind),
+            relocation: reloc::name(link.target, self.raw.kind),
             symbol: scan::symbol_name(object, self.raw.symbol),
             what,
         }
@@ -149,7 +162,7 @@ fn explain(link: &Link<'_>, problems: &mut [Error]) {
     }
     for (id, places) in by_object {
         let object = link.object(id);
-        let sections = relocated(object, link.target.arch);
+        let sections = relocated(object, link.target);
         let mut lines = SourceLines::new(|id| sections.get(id.name()).map_or(&[], Vec::as_slice));
         for (section, place) in places {
             let address = base(section).and_then(|base| base.checked_add(place.offset));
@@ -170,7 +183,7 @@ fn base(section: SectionIndex) -> Option<u64> {
 }
 
 /// Copies of an object's debug sections, with loaded sections at their [`base`] and others at 0.
-fn relocated(object: &Object<'_>, arch: Arch) -> BTreeMap<&'static str, Vec<u8>> {
+fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<u8>> {
     const READ: [SectionId; 9] = [
         SectionId::DebugAbbrev,
         SectionId::DebugAddr,
@@ -189,8 +202,10 @@ fn relocated(object: &Object<'_>, arch: Arch) -> BTreeMap<&'static str, Vec<u8>>
         let Some(rest) = left.checked_sub(section.data.len()) else { return BTreeMap::new() };
         left = rest;
         let mut copy = section.data.to_vec();
-        for raw in relocs::decode(&section.relocs, 0..section.relocs.len()) {
-            let Some(reloc) = relocs::understand(arch, raw).filter(|reloc| reloc.value == Value::Absolute) else {
+        for raw in reloc::decode(section, 0..section.relocs.len()) {
+            let Some(reloc) =
+                reloc::understand(target, raw).filter(|reloc| reloc.value == What::Symbol.from(Origin::Zero))
+            else {
                 continue;
             };
             let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };

@@ -13,8 +13,8 @@ use object::elf;
 
 use super::emit::Placed;
 use super::plan::NOT_LOADED;
-use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment, output_limit, page_size};
-use super::{Table, table_output};
+use super::segments::{Segment, output_limit, page_size};
+use super::{Table, machine, table_output};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
@@ -57,22 +57,23 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
     if table_output(link, Table::DebugLink).is_none() {
         return Ok(None);
     }
+    let bits = machine(link).bits;
     // Notes come first in the image, and stay where they are.
     let is_note = |output: &OutputSection<'_>| output.kind == elf::SHT_NOTE.0 && output.flags.has(Flags::ALLOC);
     let notes = link.outputs.iter().take_while(|output| is_note(output)).count();
-    let headers = FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * link.elf.segments.len() as u64;
+    let headers = bits.file_header_size() + bits.program_header_size() * link.elf.segments.len() as u64;
     let kept = link.outputs[..notes].last().map_or(headers, |last| last.offset + last.file_size());
     // Where nothing is, readers still expect offsets that are congruent to addresses.
     let hollow = |address: u64, align: u64| kept + address.wrapping_sub(kept) % align;
 
-    let fits = |size| over("output_size", "the size of the separate debug file", size, output_limit(link.options));
+    let fits = |size| over("output_size", "the size of the separate debug file", size, output_limit(link));
     let mut end = kept;
     let mut sections = Vec::with_capacity(link.outputs.len());
     for (number, output) in link.outputs.iter().enumerate() {
         let (kind, offset) = match output.content {
             Content::Table(table) if table == Table::DebugLink as u16 => continue,
             _ if number < notes => (output.kind, output.offset),
-            _ if output.rank < NOT_LOADED => (elf::SHT_NOBITS.0, hollow(output.address, page_size(link.options))),
+            _ if output.rank < NOT_LOADED => (elf::SHT_NOBITS.0, hollow(output.address, page_size(link))),
             _ => {
                 let offset = end.next_multiple_of(output.align);
                 end = offset.saturating_add(output.file_size());
@@ -89,12 +90,12 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
         if segment.address < kept {
             return Segment { file_size: kept - segment.address, ..*segment };
         }
-        let align = if segment.kind == elf::PT_LOAD { segment.align } else { page_size(link.options) };
+        let align = if segment.kind == elf::PT_LOAD { segment.align } else { page_size(link) };
         Segment { offset: hollow(segment.address, align), file_size: 0, ..*segment }
     };
     let segments = link.elf.segments.iter().map(segment).collect();
     let headers = end.next_multiple_of(8);
-    let size = headers.saturating_add(SECTION_HEADER_SIZE * (sections.len() as u64 + 1));
+    let size = headers.saturating_add(bits.section_header_size() * (sections.len() as u64 + 1));
     fits(size)?;
     Ok(Some(Place { segments, sections, headers }))
 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use object::elf;
 
-use super::Table;
+use super::class::Writer;
+use super::{Table, got, machine};
+use crate::arch::Bits;
 use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::link::Link;
@@ -16,10 +18,6 @@ use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
 use crate::options::{HashStyle, Symbolic};
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
-/// Size of an `Elf64_Sym`, in bytes.
-const SYMBOL_SIZE: u64 = 24;
-/// Size of an `Elf64_Dyn`, in bytes.
-pub(crate) const DYNAMIC_ENTRY_SIZE: u64 = 16;
 /// Index in `.gnu.version` of symbols without a version.
 const VER_NDX_GLOBAL: u16 = 1;
 
@@ -157,7 +155,7 @@ impl DynamicSymbols {
         }
         if matches!(options.hash_style, HashStyle::Gnu | HashStyle::Both) {
             let hashes: Vec<u32> = exports.iter().map(|(hash, _)| *hash).collect();
-            this.gnu_hash = gnu_hash_table(first_export as u32, buckets, &hashes);
+            this.gnu_hash = gnu_hash_table(machine(link).bits, first_export as u32, buckets, &hashes);
         }
         if matches!(options.hash_style, HashStyle::Sysv | HashStyle::Both) {
             let names = this.symbols.iter().map(|(id, _)| link.symbols.get(*id).name);
@@ -260,27 +258,32 @@ impl DynamicSymbols {
         if facts.text_relocations {
             add(elf::DT_TEXTREL, Entry::Number(0));
         }
+        let machine = machine(link);
+        let (table, size, entry, count) = match machine.rela {
+            true => (elf::DT_RELA, elf::DT_RELASZ, elf::DT_RELAENT, elf::DT_RELACOUNT),
+            false => (elf::DT_REL, elf::DT_RELSZ, elf::DT_RELENT, elf::DT_RELCOUNT),
+        };
         if facts.has(Table::RelaDyn) {
-            add(elf::DT_RELA, Entry::Start(Table::RelaDyn));
-            add(elf::DT_RELASZ, Entry::Size(Table::RelaDyn));
-            add(elf::DT_RELAENT, Entry::Number(24));
+            add(table, Entry::Start(Table::RelaDyn));
+            add(size, Entry::Size(Table::RelaDyn));
+            add(entry, Entry::Number(got::reloc_size(machine)));
             if facts.relative > 0 {
-                add(elf::DT_RELACOUNT, Entry::Number(facts.relative));
+                add(count, Entry::Number(facts.relative));
             }
         }
         if facts.has(Table::RelrDyn) {
             add(elf::DT_RELR, Entry::Start(Table::RelrDyn));
             add(elf::DT_RELRSZ, Entry::Size(Table::RelrDyn));
-            add(elf::DT_RELRENT, Entry::Number(8));
+            add(elf::DT_RELRENT, Entry::Number(machine.bits.word()));
         }
         if facts.has(Table::RelaPlt) {
             add(elf::DT_JMPREL, Entry::Start(Table::RelaPlt));
             add(elf::DT_PLTRELSZ, Entry::Size(Table::RelaPlt));
-            add(elf::DT_PLTGOT, Entry::Anchor(Anchor::GotBase));
-            add(elf::DT_PLTREL, Entry::Number(elf::DT_RELA.0 as u64));
+            add(elf::DT_PLTGOT, Entry::Start(Table::GotPlt));
+            add(elf::DT_PLTREL, Entry::Number(table.0 as u64));
         }
         add(elf::DT_SYMTAB, Entry::Start(Table::Dynsym));
-        add(elf::DT_SYMENT, Entry::Number(SYMBOL_SIZE));
+        add(elf::DT_SYMENT, Entry::Number(machine.bits.symbol_size()));
         add(elf::DT_STRTAB, Entry::Start(Table::Dynstr));
         add(elf::DT_STRSZ, Entry::Size(Table::Dynstr));
         if facts.has(Table::GnuHash) {
@@ -314,15 +317,15 @@ impl DynamicSymbols {
     }
 
     /// The size of one of the tables, in bytes; 0 where the image does without it.
-    pub(crate) fn size(&self, table: Table) -> u64 {
+    pub(crate) fn size(&self, bits: Bits, table: Table) -> u64 {
         match table {
-            Table::Dynsym => (self.symbols.len() as u64 + 1) * SYMBOL_SIZE,
+            Table::Dynsym => (self.symbols.len() as u64 + 1) * bits.symbol_size(),
             Table::Dynstr => self.strings.bytes.len() as u64,
             Table::Versym => 2 * self.versions.len() as u64,
             Table::Verneed => self.needs.0.len() as u64,
             Table::GnuHash => self.gnu_hash.len() as u64,
             Table::Hash => self.sysv_hash.len() as u64,
-            Table::Dynamic => self.entries.len() as u64 * DYNAMIC_ENTRY_SIZE,
+            Table::Dynamic => self.entries.len() as u64 * bits.dynamic_size(),
             _ => 0,
         }
     }
@@ -347,17 +350,17 @@ impl DynamicSymbols {
     }
 
     fn symbol_table(&self, link: &Link<'_>) -> Vec<u8> {
-        let mut bytes = vec![0; SYMBOL_SIZE as usize];
+        let bits = machine(link).bits;
+        let mut bytes = vec![0; bits.symbol_size() as usize];
         for (id, name) in &self.symbols {
-            let symbol = super::symtab::global_symbol(link, *id);
-            bytes.extend(symbol.encode(*name));
+            super::symtab::global_symbol(link, *id).encode(bits, *name, &mut bytes);
         }
         bytes
     }
 
     fn dynamic_section(&self, link: &Link<'_>) -> Vec<u8> {
         let anchor = |anchor| super::anchor_address(link, anchor);
-        let mut bytes = Vec::new();
+        let mut bytes = Writer::new(machine(link).bits);
         for (tag, entry) in &self.entries {
             let value = match entry {
                 Entry::Number(number) => *number,
@@ -367,10 +370,10 @@ impl DynamicSymbols {
                 Entry::Distance(from, to) => anchor(*to).wrapping_sub(anchor(*from)),
                 Entry::Symbol(id) => link.global_address(*id),
             };
-            bytes.extend(tag.0.to_le_bytes());
-            bytes.extend(value.to_le_bytes());
+            bytes.word(tag.0 as u64);
+            bytes.word(value);
         }
-        bytes
+        bytes.bytes
     }
 }
 
@@ -435,33 +438,34 @@ fn gnu_hash(name: &[u8]) -> u32 {
 }
 
 /// `.gnu.hash` for exports with these hashes, in order, the first of which has index `base`.
-fn gnu_hash_table(base: u32, buckets: u32, hashes: &[u32]) -> Vec<u8> {
+fn gnu_hash_table(bits: Bits, base: u32, buckets: u32, hashes: &[u32]) -> Vec<u8> {
     /// The second hash bit of the Bloom filter is the hash shifted by this.
     const SHIFT: u32 = 26;
     /// Bits of the Bloom filter for each symbol: about one unknown name in fifty passes.
     const BITS_PER_SYMBOL: usize = 12;
-    let words = (hashes.len() * BITS_PER_SYMBOL / 64).next_power_of_two().max(1);
+    let width = 8 * bits.word() as u32;
+    let words = (hashes.len() * BITS_PER_SYMBOL / width as usize).next_power_of_two().max(1);
     let mut bloom = vec![0_u64; words];
     let mut starts = vec![0_u32; buckets as usize];
     for (index, hash) in hashes.iter().enumerate() {
-        bloom[(hash / 64) as usize % words] |= 1 << (hash % 64) | 1 << ((hash >> SHIFT) % 64);
+        bloom[(hash / width) as usize % words] |= 1 << (hash % width) | 1 << ((hash >> SHIFT) % width);
         let start = &mut starts[(hash % buckets) as usize];
         if *start == 0 {
             *start = base + index as u32;
         }
     }
-    let mut table = Vec::new();
+    let mut table = Writer::new(bits);
     for word in [buckets, base, words as u32, SHIFT] {
-        table.extend(word.to_le_bytes());
+        table.u32(word);
     }
-    table.extend(bloom.iter().flat_map(|word| word.to_le_bytes()));
-    table.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
+    bloom.iter().for_each(|word| table.word(*word));
+    starts.iter().for_each(|start| table.u32(*start));
     for (index, hash) in hashes.iter().enumerate() {
         // The lowest bit marks the last symbol of a bucket.
         let last = hashes.get(index + 1).is_none_or(|next| next % buckets != hash % buckets);
-        table.extend((hash & !1 | u32::from(last)).to_le_bytes());
+        table.u32(hash & !1 | u32::from(last));
     }
-    table
+    table.bytes
 }
 
 /// `.hash` for the symbols from index 1 on.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use object::elf;
 
+use super::class::Writer;
 use super::companion::{self, CHECKSUM_SIZE};
 use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
-use super::segments::{FILE_HEADER_SIZE, PROGRAM_HEADER_SIZE, SECTION_HEADER_SIZE, Segment};
-use super::{Table, frames, got, table_output};
-use crate::arch::x86_64;
+use super::segments::Segment;
+use super::{Table, frames, got, machine, table_output};
+use crate::arch::Bits;
 use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
@@ -31,7 +32,7 @@ const BUILD_ID_START: u64 = 16;
 /// # Errors
 /// If `.eh_frame` is out of reach of its table, or debug sections cannot be compressed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
-    link.elf.addresses = symbol_addresses(&link);
+    link.addresses = symbol_addresses(&link);
     super::compressed::pack(&mut link)?;
     link.elf.frame_table = frames::table(&link)?;
     // The entries are gathered in lists, one for each section, and joined.
@@ -122,7 +123,8 @@ fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
         for (base, section) in bases.iter_mut().zip(&object.sections) {
             // Symbols of `.eh_frame` move with the records, those of `.ctors` with the words; there are few, and they go
             // the long way.
-            let moves = section.flags.has(Flags::EH_FRAME) || super::constructors(object, section).is_some();
+            let moves = section.flags.has(Flags::EH_FRAME)
+                || super::constructors(machine(link).bits.word(), object, section).is_some();
             if section.is_live() && !moves {
                 *base =
                     link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
@@ -154,7 +156,7 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::Symtab | Table::Strtab | Table::RelaDyn | Table::EhFrameHdr => return None,
         Table::Property => link.elf.properties.clone(),
         Table::BuildId => build_id(&link.options.elf.build_id),
-        Table::RelrDyn => link.elf.relocations.relr.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        Table::RelrDyn => got::encode_words(link, link.elf.relocations.relr.iter().copied()),
         Table::Shstrtab => link.elf.section_names.0.clone(),
         Table::DebugLink => companion::debug_link(link.options)?,
         Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
@@ -182,8 +184,9 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, ex
     if output.flags.has(Flags::ZERO) {
         return;
     }
+    let machine = machine(link);
     // The pieces of `.init` and `.fini` are one function each: what runs on from one to the next must reach it.
-    let fill = if matches!(&*output.name, b".init" | b".fini") { x86_64::NOP } else { x86_64::CODE_FILL };
+    let fill = if matches!(&*output.name, b".init" | b".fini") { machine.nop } else { machine.trap };
     let code = output.flags.has(Flags::EXEC);
     match &output.content {
         Content::Commons => {}
@@ -198,7 +201,7 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, ex
                 let section = link.section(*object, *index);
                 let start = offset + section.offset;
                 if code && start > end {
-                    extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill) });
+                    extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill, end) });
                 }
                 let piece = |at: u64, from: u64, size: u64| Extent {
                     offset: start + at,
@@ -213,8 +216,9 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, ex
                 let reversed = link.elf.reversed.contains_key(&(*object, *index));
                 match link.elf.frames.sections.get(&(*object, *index)) {
                     _ if reversed => {
-                        let words = section.data.len() as u64 / got::WORD;
-                        let at = |word: u64| piece(got::WORD * word, got::WORD * (words - 1 - word), got::WORD);
+                        let size = machine.bits.word();
+                        let words = section.data.len() as u64 / size;
+                        let at = |word: u64| piece(size * word, size * (words - 1 - word), size);
                         extents.extend((0..words).map(at));
                         end = start + section.size;
                     }
@@ -245,7 +249,7 @@ fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mu
         Table::Symtab => {
             let parts = link.elf.symtab.iter().flat_map(|table| &table.parts).enumerate();
             for (number, (_, count)) in parts {
-                push(super::symtab::SYMBOL_SIZE * u64::from(*count), Source::Table(table, number as u32));
+                push(machine(link).bits.symbol_size() * u64::from(*count), Source::Table(table, number as u32));
             }
         }
         Table::Strtab => {
@@ -260,7 +264,7 @@ fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mu
         }
         Table::RelaDyn => {
             for (number, (.., count)) in link.elf.relocations.parts_of(table) {
-                push(got::RELA_SIZE * u64::from(*count), Source::Table(table, number as u32));
+                push(got::reloc_size(machine(link)) * u64::from(*count), Source::Table(table, number as u32));
             }
         }
         _ => push(size, Source::Table(table, 0)),
@@ -306,34 +310,43 @@ pub(crate) fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
 fn headers(link: &Link<'_>, place: &FilePlace<'_>) -> Vec<u8> {
     let os_abi = match link.target.os {
         Os::FreeBsd => elf::ELFOSABI_FREEBSD.0,
-        Os::Linux => link.objects.iter().map(|object| object.elf.os_abi).find(|abi| *abi != 0).unwrap_or(0),
+        _ => link.objects.iter().map(|object| object.elf.os_abi).find(|abi| *abi != 0).unwrap_or(0),
     };
-    let mut bytes = Writer(Vec::new());
-    bytes.0.extend([0x7f, b'E', b'L', b'F', elf::ELFCLASS64.0, elf::ELFDATA2LSB.0, elf::EV_CURRENT.0, os_abi]);
-    bytes.0.resize(16, 0);
+    let machine = machine(link);
+    let bits = machine.bits;
+    let class = if bits == Bits::B64 { elf::ELFCLASS64 } else { elf::ELFCLASS32 };
+    let mut bytes = Writer::new(bits);
+    bytes.bytes.extend([0x7f, b'E', b'L', b'F', class.0, elf::ELFDATA2LSB.0, elf::EV_CURRENT.0, os_abi]);
+    bytes.bytes.resize(16, 0);
     bytes.u16(elf::ET_DYN.0);
-    bytes.u16(elf::EM_X86_64.0);
+    bytes.u16(machine.machine.0);
     bytes.u32(1);
     let entry = link.options.entry.as_ref().and_then(|name| link.symbols.find(name.as_bytes()));
-    bytes.u64(entry.map_or(0, |(id, _)| link.global_address(id)));
-    bytes.u64(FILE_HEADER_SIZE);
-    bytes.u64(place.headers);
-    bytes.u32(0);
-    bytes.u16(FILE_HEADER_SIZE as u16);
-    bytes.u16(PROGRAM_HEADER_SIZE as u16);
+    bytes.word(entry.map_or(0, |(id, _)| link.global_address(id)));
+    bytes.word(bits.file_header_size());
+    bytes.word(place.headers);
+    bytes.u32(link.elf.flags);
+    bytes.u16(bits.file_header_size() as u16);
+    bytes.u16(bits.program_header_size() as u16);
     bytes.u16(place.segments.len() as u16);
-    bytes.u16(SECTION_HEADER_SIZE as u16);
+    bytes.u16(bits.section_header_size() as u16);
     bytes.u16(place.sections.len() as u16 + 1);
     bytes.u16(header_index(link, place.sections, Table::Shstrtab) as u16);
     for segment in place.segments {
+        // The flags stand where they need no padding.
         bytes.u32(segment.kind.0);
-        bytes.u32(segment.flags.0);
-        for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size, segment.align]
-        {
-            bytes.u64(field);
+        if bits == Bits::B64 {
+            bytes.u32(segment.flags.0);
         }
+        for field in [segment.offset, segment.address, segment.address, segment.file_size, segment.size] {
+            bytes.word(field);
+        }
+        if bits == Bits::B32 {
+            bytes.u32(segment.flags.0);
+        }
+        bytes.word(segment.align);
     }
-    bytes.0
+    bytes.bytes
 }
 
 /// The section header index of a table in a file with these sections; 0 where it is not there.
@@ -345,7 +358,9 @@ fn header_index(link: &Link<'_>, sections: &[Placed], table: Table) -> u32 {
 
 /// The section headers.
 fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
-    let mut bytes = Writer(vec![0; SECTION_HEADER_SIZE as usize]);
+    let bits = machine(link).bits;
+    let mut bytes = Writer::new(bits);
+    bytes.bytes.resize(bits.section_header_size() as usize, 0);
     let index = |table: Table| header_index(link, sections, table);
     for &Placed { number, kind, offset } in sections {
         let output = &link.outputs[number];
@@ -371,16 +386,16 @@ fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
         bytes.u32(link.elf.section_names.1[number]);
         bytes.u32(kind);
         let flags = header_flags(output, table);
-        bytes.u64(if info == 0 { flags & !elf::SHF_INFO_LINK.0 } else { flags });
-        bytes.u64(output.address);
-        bytes.u64(offset);
-        bytes.u64(output.size);
+        bytes.word(if info == 0 { flags & !elf::SHF_INFO_LINK.0 } else { flags });
+        bytes.word(output.address);
+        bytes.word(offset);
+        bytes.word(output.size);
         bytes.u32(related);
         bytes.u32(info);
-        bytes.u64(output.align);
-        bytes.u64(output.entry_size);
+        bytes.word(output.align);
+        bytes.word(output.entry_size);
     }
-    bytes.0
+    bytes.bytes
 }
 
 /// `sh_flags`.
@@ -400,22 +415,5 @@ fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
         Some(Table::RelaPlt) => flags | elf::SHF_INFO_LINK.0,
         _ if output.rank >= NOT_LOADED && output.kind == elf::SHT_STRTAB.0 => 0,
         _ => flags,
-    }
-}
-
-/// Little-endian numbers, one after the other.
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u16(&mut self, value: u16) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend(value.to_le_bytes());
     }
 }

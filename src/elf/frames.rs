@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Table, relocs};
+use super::Table;
 use crate::error::{Error, Errors};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection, Traits};
+use crate::reloc;
 use crate::unwind::eh_frame::{self, Kind, TERMINATOR};
 use crate::unwind::eh_frame_hdr;
 use crate::unwind::join::{Joined, join};
@@ -72,7 +73,7 @@ pub(crate) fn terminator() -> &'static [u8] {
 fn join_section(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Result<(Joined, u64), Error> {
     let object = link.object(id);
     let section = &object.sections[index as usize];
-    let mut cursor = relocs::decode(&section.relocs, 0..section.relocs.len()).peekable();
+    let mut cursor = reloc::decode(section, 0..section.relocs.len()).peekable();
     let mut count = 0;
     let joined = join(&section.data, |record| {
         let Kind::Fde { pc_begin_offset, .. } = record.kind else { return true };
@@ -127,7 +128,7 @@ fn entries(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Vec<eh_frame_h
     let Some(base) = link.outputs.get(section.output as usize).map(|output| output.address + section.offset) else {
         return Vec::new();
     };
-    let mut cursor = relocs::decode(&section.relocs, 0..section.relocs.len()).peekable();
+    let mut cursor = reloc::decode(section, 0..section.relocs.len()).peekable();
     let mut entries = Vec::new();
     // A record that does not parse further than joining looked is kept and left out of the table.
     for description in eh_frame::descriptions(&section.data, 8).map_while(Result::ok) {
@@ -135,7 +136,7 @@ fn entries(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Vec<eh_frame_h
         while cursor.next_if(|raw| raw.offset < field).is_some() {}
         let Some(raw) = cursor.peek().filter(|raw| raw.offset == field) else { continue };
         let Some(place) = joined.output_offset(description.record.offset) else { continue };
-        let Some(symbol) = link.elf.addresses[id.index()].get(raw.symbol as usize) else { continue };
+        let Some(symbol) = link.addresses[id.index()].get(raw.symbol as usize) else { continue };
         entries.push(eh_frame_hdr::Entry {
             function: symbol.wrapping_add_signed(raw.addend),
             length: description.pc_range,

@@ -4,23 +4,18 @@
 //! name symbols, then those that call resolvers, which may rely on all others. Within each class those of the GOT stand
 //! first, then those of the sections in link order. The table is made in parts when it is written.
 
-use super::relocs::{self, Action};
-use super::{Table, table_output};
-use crate::arch::{ElfDynamicKinds, x86_64};
+use super::{Table, machine, table_output};
+use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, x86, x86_64};
 use crate::link::Link;
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
+use crate::reloc::{self, Action, What};
 use crate::scan::Piece;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
+use crate::symbols::Anchor;
 
-/// Size of an `Elf64_Rela`, in bytes.
-pub(crate) const RELA_SIZE: u64 = 24;
-/// Size of a GOT slot, in bytes.
-pub(crate) const WORD: u64 = 8;
 /// The number of GOT entries whose relocations are made at once.
 const GOT_PART: usize = 1 << 14;
-/// Words at the start of `.got.plt`: the address of the dynamic section, and two for the loader.
-const GOT_PLT_HEADER: u64 = 3;
 
 /// A class of dynamic relocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +61,31 @@ struct Rela {
 }
 
 impl Rela {
-    fn encode(&self) -> [u8; RELA_SIZE as usize] {
-        let mut bytes = [0; RELA_SIZE as usize];
-        bytes[..8].copy_from_slice(&self.address.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.kind.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.symbol.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.addend.to_le_bytes());
-        bytes
+    /// Appends it to a table for a CPU. Where its tables hold no addends, the addend is in the field.
+    fn encode(&self, machine: &ElfMachine, table: &mut Vec<u8>) {
+        match machine.bits {
+            Bits::B64 => {
+                table.extend(self.address.to_le_bytes());
+                table.extend(self.kind.to_le_bytes());
+                table.extend(self.symbol.to_le_bytes());
+                if machine.rela {
+                    table.extend(self.addend.to_le_bytes());
+                }
+            }
+            Bits::B32 => {
+                table.extend((self.address as u32).to_le_bytes());
+                table.extend((self.symbol << 8 | self.kind).to_le_bytes());
+                if machine.rela {
+                    table.extend((self.addend as i32).to_le_bytes());
+                }
+            }
+        }
     }
 }
 
-fn kinds(link: &Link<'_>) -> ElfDynamicKinds {
-    let Arch::X86_64 = link.target.arch;
-    x86_64::ELF_DYNAMIC
+/// Size of a relocation of the loader's tables, in bytes.
+pub(crate) fn reloc_size(machine: &ElfMachine) -> u64 {
+    machine.bits.word() * if machine.rela { 3 } else { 2 }
 }
 
 impl DynamicRelocations {
@@ -141,19 +148,19 @@ impl DynamicRelocations {
         match source {
             Source::Got(first, last) => {
                 let entries = link.slots.got.get(first as usize..last as usize).unwrap_or_default().iter();
-                entries.flat_map(|entry| got_relocations(link, *entry, class)).flat_map(|rela| rela.encode()).collect()
+                encode(link, entries.flat_map(|entry| got_relocations(link, *entry, class)))
             }
             Source::Piece(index) => {
                 let piece = &link.elf.found.pieces[index as usize];
                 let packed = class == Class::Relative && link.options.elf.relr;
                 let stays = |at| !(packed && is_packable(link, piece, at));
-                piece_relocations(link, piece, class, stays).flat_map(|rela| rela.encode()).collect()
+                encode(link, piece_relocations(link, piece, class, stays))
             }
         }
     }
 
     /// Packs the addresses of relative relocations (gABI, *Relative relocation table*): an even word is an address, an odd
-    /// one a bitmap of the 63 words behind the last address.
+    /// one a bitmap of the 63 words (31 where words have 32 bits) behind the last address.
     ///
     /// The table fills the `reserved` words that its section has already. Returns the most words there can ever be: one for
     /// each address.
@@ -171,20 +178,21 @@ impl DynamicRelocations {
         addresses.sort_unstable();
         // Unlike `.rela.dyn`, this table adds to what is there: a place that stands in it twice would move twice.
         addresses.dedup();
+        let word = machine(link).bits.word();
         let mut words = Vec::new();
         let mut rest = addresses.as_slice();
         while let Some((first, after)) = rest.split_first() {
             words.push(*first);
-            let mut base = first + WORD;
+            let mut base = first + word;
             rest = after;
             loop {
-                let bits = 63 * WORD;
+                let bits = (8 * word - 1) * word;
                 let covered = rest.iter().take_while(|address| **address >= base && **address - base < bits).count();
                 if covered == 0 {
                     break;
                 }
                 let (here, after) = rest.split_at(covered);
-                words.push(here.iter().fold(1, |map, address| map | 2 << ((address - base) / WORD)));
+                words.push(here.iter().fold(1, |map, address| map | 2 << ((address - base) / word)));
                 rest = after;
                 base += bits;
             }
@@ -196,11 +204,19 @@ impl DynamicRelocations {
     }
 }
 
+fn encode(link: &Link<'_>, relocations: impl Iterator<Item = Rela>) -> Vec<u8> {
+    let machine = machine(link);
+    let mut table = Vec::new();
+    relocations.for_each(|rela| rela.encode(machine, &mut table));
+    table
+}
+
 /// Whether `.relr.dyn` takes a relative relocation at `offset` of a piece's section: aligned words only.
 fn is_packable(link: &Link<'_>, piece: &Piece, offset: u64) -> bool {
     let section = link.section(piece.object, piece.section);
     // Unwind records follow each other without gaps.
-    section.align >= WORD && offset.is_multiple_of(WORD) && !section.flags.has(SectionFlags::EH_FRAME)
+    let word = machine(link).bits.word();
+    section.align >= word && offset.is_multiple_of(word) && !section.flags.has(SectionFlags::EH_FRAME)
 }
 
 /// A piece's relocations of one class whose offset in the section passes `stays`.
@@ -210,18 +226,19 @@ fn piece_relocations<'l>(
     class: Class,
     stays: impl Fn(u64) -> bool + 'l,
 ) -> impl Iterator<Item = Rela> + 'l {
-    let kinds = kinds(link);
+    let kinds = &machine(link).dynamic;
     let object_id = piece.object;
     let object = link.object(object_id);
     let section = &object.sections[piece.section as usize];
     let address = link.outputs.get(section.output as usize).map_or(0, |output| output.address + section.offset);
-    let addresses = link.elf.addresses.get(object_id.index());
+    let addresses = link.addresses.get(object_id.index());
     let reversed = link.elf.reversed.get(&(object_id, piece.section)).copied();
+    let word = machine(link).bits.word();
     let range = piece.range.0 as usize..piece.range.1 as usize;
-    relocs::decode(&section.relocs, range).filter_map(move |raw| {
-        let reloc = relocs::understand(link.target.arch, raw)?;
+    reloc::decode(section, range).filter_map(move |raw| {
+        let reloc = reloc::understand(link.target, raw)?;
         let symbol = object.symbols.get(raw.symbol as usize)?;
-        let action = relocs::classify(section, &reloc, symbol.traits).ok()?;
+        let action = reloc::classify(link.target, section, &reloc, symbol.traits).ok()?;
         let target = || addresses.and_then(|all| all.get(raw.symbol as usize)).copied().unwrap_or(0);
         let linked = |kind| (kind, 0, (target() as i64).wrapping_add(raw.addend));
         let (kind, symbol, addend) = match (action, class) {
@@ -229,11 +246,13 @@ fn piece_relocations<'l>(
             (Action::Indirect, Class::Indirect) => linked(kinds.indirect),
             (Action::Symbolic, Class::Symbolic) => {
                 let global = symbol.global.get()?;
-                (raw.kind, link.symbols.get(global).dynamic_index, raw.addend)
+                // Whatever the object calls a word with an address in it.
+                let kind = if reloc.value.what == What::Symbol { kinds.absolute } else { raw.kind };
+                (kind, link.symbols.get(global).dynamic_index, raw.addend)
             }
             _ => return None,
         };
-        let offset = reversed.map_or(raw.offset, |size| super::reversed_offset(size, raw.offset));
+        let offset = reversed.map_or(raw.offset, |size| super::reversed_offset(word, size, raw.offset));
         stays(raw.offset).then_some(Rela { address: address.wrapping_add(offset), symbol, kind, addend })
     })
 }
@@ -294,8 +313,9 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
     if got_count(link, entry, class) == 0 {
         return Vec::new();
     }
-    let kinds = kinds(link);
+    let kinds = &machine(link).dynamic;
     let at = got_address(link, at);
+    let word = machine(link).bits.word();
     let rela = |address, kind, symbol, addend| Rela { address, symbol, kind, addend };
     match entry {
         GotEntry::Address(symbol) => {
@@ -311,7 +331,7 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
             let (traits, index, _) = target(link, symbol);
             let mut both = vec![rela(at, kinds.tls_module, index, 0)];
             if traits.has(Traits::PREEMPTIBLE) {
-                both.push(rela(at + WORD, kinds.tls_offset, index, 0));
+                both.push(rela(at + word, kinds.tls_offset, index, 0));
             }
             both
         }
@@ -329,12 +349,22 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
 
 /// The address of a GOT word.
 pub(crate) fn got_address(link: &Link<'_>, word: u32) -> u64 {
-    table_output(link, Table::Got).map_or(0, |got| got.address) + WORD * u64::from(word)
+    start(link, Table::Got) + machine(link).bits.word() * u64::from(word)
 }
 
-/// The address of the slot of a lazily bound PLT entry.
-fn lazy_slot(link: &Link<'_>, index: u32) -> u64 {
-    table_output(link, Table::GotPlt).map_or(0, |got| got.address) + WORD * (GOT_PLT_HEADER + u64::from(index))
+fn start(link: &Link<'_>, table: Table) -> u64 {
+    table_output(link, table).map_or(0, |output| output.address)
+}
+
+/// A lazily bound PLT entry.
+fn lazy_entry(link: &Link<'_>, index: u32) -> LazyEntry {
+    let machine = machine(link);
+    let slot = machine.bits.word() * (u64::from(machine.got_plt_header) + u64::from(index));
+    LazyEntry {
+        address: start(link, Table::Plt) + machine.plt_header_size + machine.plt_entry_size * u64::from(index),
+        slot: start(link, Table::GotPlt) + slot,
+        index,
+    }
 }
 
 /// The address that calls of a symbol through its PLT entry go to; 0 if it has none.
@@ -344,72 +374,72 @@ pub(crate) fn entry_address(link: &Link<'_>, symbol: SymbolRef) -> u64 {
 
 /// The address that calls through a PLT entry go to.
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
-    let start = |table| table_output(link, table).map_or(0, |output| output.address);
-    let size = x86_64::PLT_ENTRY_SIZE;
+    let size = machine(link).plt_entry_size;
     match entry {
-        PltEntry::Lazy(index) if link.elf.ibt => start(Table::PltSec) + size * u64::from(index),
-        PltEntry::Lazy(index) => start(Table::Plt) + size * (1 + u64::from(index)),
-        PltEntry::ThroughGot(index) => start(Table::PltGot) + size * u64::from(index),
+        PltEntry::Lazy(index) if link.elf.ibt => start(link, Table::PltSec) + size * u64::from(index),
+        PltEntry::Lazy(index) => lazy_entry(link, index).address,
+        PltEntry::ThroughGot(index) => start(link, Table::PltGot) + size * u64::from(index),
     }
 }
 
 /// The size of one of the tables of slots, in bytes; 0 where the image does without it.
 pub(crate) fn size(link: &Link<'_>, table: Table, got_base: bool) -> u64 {
     let lazy = link.slots.lazy.len() as u64;
+    let machine = machine(link);
+    let word = machine.bits.word();
+    let in_got = matches!(machine.got_base, GotBase::Got(_));
     match table {
-        Table::Got => WORD * u64::from(link.slots.got_words),
-        Table::GotPlt if lazy > 0 || got_base => WORD * (GOT_PLT_HEADER + lazy),
-        Table::Plt if lazy > 0 => x86_64::PLT_ENTRY_SIZE * (1 + lazy),
-        Table::PltSec if link.elf.ibt => x86_64::PLT_ENTRY_SIZE * lazy,
-        Table::PltGot => x86_64::PLT_ENTRY_SIZE * link.slots.through_got.len() as u64,
-        Table::RelaPlt => RELA_SIZE * (lazy + link.elf.relocations.count_of(Table::RelaPlt)),
+        Table::Got if link.slots.got.is_empty() && !(got_base && in_got) => 0,
+        Table::Got => word * u64::from(link.slots.got_words),
+        Table::GotPlt if lazy > 0 || (got_base && !in_got) => word * (u64::from(machine.got_plt_header) + lazy),
+        Table::Plt if lazy > 0 => machine.plt_header_size + machine.plt_entry_size * lazy,
+        Table::PltSec if link.elf.ibt => machine.plt_entry_size * lazy,
+        Table::PltGot => machine.plt_entry_size * link.slots.through_got.len() as u64,
+        Table::RelaPlt => reloc_size(machine) * (lazy + link.elf.relocations.count_of(Table::RelaPlt)),
         _ => 0,
     }
 }
 
 /// The bytes of one of the tables of slots.
 pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
-    let start = |table| table_output(link, table).map_or(0, |output| output.address);
-    let lazy = || (0..link.slots.lazy.len() as u32).map(|index| (index, lazy_slot(link, index)));
-    let (plt, size) = (start(Table::Plt), x86_64::PLT_ENTRY_SIZE);
-    let entry = |index: u32| plt + size * (1 + u64::from(index));
+    let entries = || (0..link.slots.lazy.len() as u32).map(|index| lazy_entry(link, index));
+    let place = PltPlace {
+        plt: start(link, Table::Plt),
+        got_plt: start(link, Table::GotPlt),
+        got: super::anchor_address(link, Anchor::GotBase),
+    };
     match table {
         Table::Got => got_bytes(link),
         Table::GotPlt => {
-            let unbound = if link.elf.ibt { 0 } else { x86_64::PLT_LAZY_OFFSET };
-            let header = [start(Table::Dynamic), 0, 0].into_iter();
-            header.chain(lazy().map(|(index, _)| entry(index) + unbound)).flat_map(u64::to_le_bytes).collect()
+            let mut words = vec![0; machine(link).got_plt_header as usize];
+            if let [first, _, _] = words.as_mut_slice() {
+                *first = start(link, Table::Dynamic);
+            }
+            words.extend(entries().map(|entry| unbound(link, &entry)));
+            encode_words(link, words)
         }
-        Table::Plt => {
-            let mut code = x86_64::plt_header(plt, start(Table::GotPlt)).to_vec();
-            for (index, slot) in lazy() {
-                code.extend(match link.elf.ibt {
-                    true => x86_64::plt_ibt_entry(plt, entry(index), index),
-                    false => x86_64::plt_entry(plt, entry(index), slot, index),
-                });
+        Table::Plt => plt_bytes(link, &place, entries()),
+        Table::PltSec => {
+            let called =
+                |entry: LazyEntry| x86_64::plt_sec_entry(plt_address(link, PltEntry::Lazy(entry.index)), entry.slot);
+            entries().flat_map(called).collect()
+        }
+        Table::PltGot => {
+            let mut code = Vec::new();
+            for (index, symbol) in (0..).zip(&link.slots.through_got) {
+                let slot = got_address(link, link.slots.of(*symbol).plt_target.unwrap_or(0));
+                let address = plt_address(link, PltEntry::ThroughGot(index));
+                code.extend(plt_got_entry(link, &place, address, slot));
             }
             code
         }
-        Table::PltSec => {
-            let address = |index: u32| start(table) + size * u64::from(index);
-            lazy().flat_map(|(index, slot)| x86_64::plt_sec_entry(address(index), slot)).collect()
-        }
-        Table::PltGot => {
-            let entries = link.slots.through_got.iter().enumerate();
-            let code = entries.flat_map(|(index, symbol)| {
-                let slot = got_address(link, link.slots.of(*symbol).plt_target.unwrap_or(0));
-                let address = start(table) + size * index as u64;
-                if link.elf.ibt { x86_64::plt_sec_entry(address, slot) } else { x86_64::plt_got_entry(address, slot) }
-            });
-            code.collect()
-        }
         Table::RelaPlt => {
-            let kind = kinds(link).plt;
-            let relocations = link.slots.lazy.iter().zip(lazy()).map(|(symbol, (_, address))| {
+            let kind = machine(link).dynamic.plt;
+            let relocations = link.slots.lazy.iter().zip(entries()).map(|(symbol, entry)| {
                 let (_, symbol, _) = target(link, *symbol);
-                Rela { address, symbol, kind, addend: 0 }
+                Rela { address: entry.slot, symbol, kind, addend: 0 }
             });
-            let mut table: Vec<u8> = relocations.flat_map(|rela| rela.encode()).collect();
+            let mut table = encode(link, relocations);
             for (_, (class, source, _)) in link.elf.relocations.parts_of(Table::RelaPlt) {
                 table.extend(link.elf.relocations.make(link, *class, *source));
             }
@@ -419,26 +449,92 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
     }
 }
 
+/// Where the slot of a lazily bound entry leads before it is bound.
+fn unbound(link: &Link<'_>, entry: &LazyEntry) -> u64 {
+    match link.target.arch {
+        Arch::X86_64 if link.elf.ibt => entry.address,
+        Arch::X86_64 => entry.address + x86_64::PLT_LAZY_OFFSET,
+        Arch::X86 => entry.address + x86::PLT_LAZY_OFFSET,
+        // The resolver finds out by itself which entry was called.
+        _ => start(link, Table::Plt),
+    }
+}
+
+fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = LazyEntry>) -> Vec<u8> {
+    let mut code = Vec::new();
+    match link.target.arch {
+        Arch::X86_64 => {
+            code.extend(x86_64::plt_header(place));
+            for entry in entries {
+                code.extend(match link.elf.ibt {
+                    true => x86_64::plt_ibt_entry(place, &entry),
+                    false => x86_64::plt_entry(place, &entry),
+                });
+            }
+        }
+        Arch::X86 => {
+            code.extend(x86::plt_header());
+            entries.for_each(|entry| code.extend(x86::plt_entry(place, &entry)));
+        }
+        _ => {}
+    }
+    code
+}
+
+/// The PLT entry at `address` that jumps through a slot of the GOT.
+fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> Vec<u8> {
+    match link.target.arch {
+        Arch::X86_64 if link.elf.ibt => x86_64::plt_sec_entry(address, slot).to_vec(),
+        Arch::X86_64 => x86_64::plt_got_entry(address, slot).to_vec(),
+        Arch::X86 => x86::plt_got_entry(place, slot).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 /// What the GOT holds before the loader touches it.
 fn got_bytes(link: &Link<'_>) -> Vec<u8> {
+    let machine = machine(link);
     let mut words = vec![0_u64; link.slots.got_words as usize];
+    let mut put = |at: u32, value: u64| {
+        if let Some(word) = words.get_mut(at as usize) {
+            *word = value;
+        }
+    };
+    if machine.got_header > 0 {
+        put(0, start(link, Table::Dynamic));
+    }
+    // Where the loader's tables hold no addends, the slots do.
+    let addends = !machine.rela;
     for (at, entry) in &link.slots.got {
         match entry {
             GotEntry::Address(symbol) => {
                 let (traits, _, address) = target(link, *symbol);
-                if !traits.any(Traits::PREEMPTIBLE.and(Traits::IFUNC)) {
-                    words[*at as usize] = address;
+                if !traits.has(Traits::PREEMPTIBLE) && (addends || !traits.has(Traits::IFUNC)) {
+                    put(*at, address);
                 }
             }
-            GotEntry::PltAddress(symbol) => words[*at as usize] = entry_address(link, *symbol),
+            GotEntry::PltAddress(symbol) => put(*at, entry_address(link, *symbol)),
             GotEntry::TlsPair(symbol) => {
                 let (traits, _, address) = target(link, *symbol);
                 if !traits.has(Traits::PREEMPTIBLE) {
-                    words[*at as usize + 1] = address.wrapping_sub(link.elf.tls.0);
+                    put(*at + 1, super::tls_block_offset(link, address));
+                }
+            }
+            GotEntry::TlsOffset(symbol) | GotEntry::TlsDescriptor(symbol) if addends => {
+                let (traits, _, address) = target(link, *symbol);
+                if !traits.has(Traits::PREEMPTIBLE) {
+                    let second = u32::from(matches!(entry, GotEntry::TlsDescriptor(_)));
+                    put(*at + second, address.wrapping_sub(link.elf.tls.0));
                 }
             }
             GotEntry::TlsModule | GotEntry::TlsOffset(_) | GotEntry::TlsDescriptor(_) => {}
         }
     }
-    words.into_iter().flat_map(u64::to_le_bytes).collect()
+    encode_words(link, words)
+}
+
+/// Words as wide as addresses are.
+pub(crate) fn encode_words(link: &Link<'_>, words: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    let size = machine(link).bits.word() as usize;
+    words.into_iter().flat_map(|word| word.to_le_bytes().into_iter().take(size)).collect()
 }

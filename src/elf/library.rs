@@ -31,6 +31,7 @@ use object::read::elf::FileHeader;
 use self::hash::{GnuHash, NameIndex, SysvHash, TooLong};
 use self::symbols::Entries;
 use self::tables::Tables;
+use crate::arch::Bits;
 use crate::bytes;
 use crate::error::Error;
 
@@ -43,15 +44,6 @@ const VER_NDX_GLOBAL: u16 = 1;
 /// How many times the string table's size the names of all versions may be, in bytes. Names share bytes in real string
 /// tables, but not many; in a hostile one every name could be nearly the whole table.
 const NAME_BYTES_FACTOR: usize = 16;
-
-/// The size of addresses in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Class {
-    /// `ELFCLASS32`.
-    Elf32,
-    /// `ELFCLASS64`.
-    Elf64,
-}
 
 /// A shared library, ready to be asked for symbols.
 #[derive(Debug)]
@@ -71,7 +63,7 @@ pub(crate) struct SharedLibrary<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Abi {
     /// The size of addresses.
-    pub(crate) class: Class,
+    pub(crate) bits: Bits,
     /// `e_machine`.
     pub(crate) machine: Machine,
     /// `EI_OSABI`.
@@ -129,10 +121,10 @@ impl<'a> SharedLibrary<'a> {
     pub(crate) fn parse(name: &'a str, default_soname: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
         let header = FileHeader64::<LE>::parse(bytes);
         if let Ok(header) = header {
-            return Self::parse_class(name, default_soname, bytes, Class::Elf64, header, Entries::Elf64);
+            return Self::parse_class(name, default_soname, bytes, Bits::B64, header, Entries::Elf64);
         }
         match FileHeader32::<LE>::parse(bytes) {
-            Ok(header) => Self::parse_class(name, default_soname, bytes, Class::Elf32, header, Entries::Elf32),
+            Ok(header) => Self::parse_class(name, default_soname, bytes, Bits::B32, header, Entries::Elf32),
             Err(error) => Err(Error::malformed(name, format!("not an ELF shared library: {error}"))),
         }
     }
@@ -141,7 +133,7 @@ impl<'a> SharedLibrary<'a> {
         name: &'a str,
         default_soname: &'a str,
         bytes: &'a [u8],
-        class: Class,
+        bits: Bits,
         header: &'a Elf,
         entries: fn(&'a [Elf::Sym]) -> Entries<'a>,
     ) -> Result<Self, Error> {
@@ -159,10 +151,10 @@ impl<'a> SharedLibrary<'a> {
             None => default_soname.as_bytes(),
         };
         let versions = tables.versions().ok_or_else(|| malformed("its version definitions exceed their table"))?;
-        let lookup = Lookup::choose(class, &mut tables);
+        let lookup = Lookup::choose(bits, &mut tables);
         let lookup = lookup.ok_or_else(|| malformed("it has neither section headers nor a hash table of symbols"))?;
         let (machine, os_abi, flags) = (header.e_machine(LE), header.e_ident().os_abi.0, header.e_flags(LE).0);
-        let abi = Abi { class, machine, os_abi, flags };
+        let abi = Abi { bits, machine, os_abi, flags };
         let library = Self { name, abi, soname, tables, versions, lookup, names: OnceLock::new() };
         // Images copy the names of the versions that they need.
         let mut budget = library.tables.symbols.strings.len().saturating_mul(NAME_BYTES_FACTOR);
@@ -252,13 +244,13 @@ impl<'a> SharedLibrary<'a> {
 
 impl<'a> Lookup<'a> {
     /// The best way there is; `None` if there is none at all. A hash table that is malformed counts as absent.
-    fn choose(class: Class, tables: &mut Tables<'a>) -> Option<Self> {
+    fn choose(bits: Bits, tables: &mut Tables<'a>) -> Option<Self> {
         let sysv = tables.hash.and_then(SysvHash::parse);
         if let Some(table) = sysv.filter(|_| !tables.counted) {
             tables.symbols.truncate(table.symbol_count());
             tables.counted = true;
         }
-        if let Some(table) = tables.gnu_hash.and_then(|table| GnuHash::parse(class, table)) {
+        if let Some(table) = tables.gnu_hash.and_then(|table| GnuHash::parse(bits, table)) {
             return Some(Self::Gnu(table));
         }
         if let Some(table) = sysv {

@@ -1,6 +1,7 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod class;
 pub(crate) mod companion;
 pub(crate) mod compressed;
 pub(crate) mod define;
@@ -21,11 +22,12 @@ use std::collections::HashMap;
 
 use object::elf;
 
+use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
-use crate::options::{Arch, Format, Os, Target};
+use crate::options::{Format, Os, Target};
 use crate::symbols::Anchor;
 
 pub(crate) use define::{define_symbols, fix_traits, give_plt_addresses};
@@ -38,6 +40,10 @@ pub(crate) use segments::assign_addresses;
 pub(crate) struct ObjectInfo {
     /// `e_machine`.
     pub(crate) machine: u16,
+    /// The width of its addresses: `e_ident[EI_CLASS]`.
+    pub(crate) bits: Bits,
+    /// `e_flags`.
+    pub(crate) flags: u32,
     /// `e_ident[EI_OSABI]`.
     pub(crate) os_abi: u8,
     /// Whether its code needs an executable stack (`.note.GNU-stack` with SHF_EXECINSTR).
@@ -136,7 +142,7 @@ impl Table {
 
 /// What is decided about an ELF image.
 #[derive(Debug, Default)]
-pub(crate) struct Plan<'a> {
+pub(crate) struct Plan {
     /// What scanning found.
     pub(crate) found: crate::scan::Scan,
     /// The dynamic symbols and what belongs to them.
@@ -173,40 +179,38 @@ pub(crate) struct Plan<'a> {
     pub(crate) packed: std::collections::BTreeMap<usize, Vec<u8>>,
     /// Small tables, made once addresses are fixed.
     pub(crate) made: Vec<(Table, Vec<u8>)>,
-    /// The addresses of every object's symbols.
-    pub(crate) addresses: Vec<Vec<u64>>,
-    /// Sections that are in the input no more than once although several objects bring them (`.comment`).
-    pub(crate) marker: std::marker::PhantomData<&'a ()>,
+    /// `e_flags`.
+    pub(crate) flags: u32,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.
-fn reversed_offset(size: u64, offset: u64) -> u64 {
-    let within = offset % got::WORD;
+fn reversed_offset(word: u64, size: u64, offset: u64) -> u64 {
+    let within = offset % word;
     // The end of the list, which a label may mean, stays.
-    let end = (offset - within).saturating_add(got::WORD);
+    let end = (offset - within).saturating_add(word);
     size.checked_sub(end).map_or(offset, |start| start + within)
 }
 
-impl Plan<'_> {
-    /// Where an offset of an input section has gone in its contribution.
-    pub(crate) fn moved_offset(&self, object: ObjectId, section: SectionIndex, offset: u64) -> u64 {
-        if let Some(size) = self.reversed.get(&(object, section)) {
-            return reversed_offset(*size, offset);
-        }
-        self.frames.moved_offset(object, section, offset)
-    }
-
+impl Plan {
     /// The address of the block of common symbols.
     pub(crate) fn commons_address(&self, link: &Link<'_>) -> u64 {
         link.outputs.get(self.commons as usize).map_or(0, |output| output.address)
     }
 }
 
+/// Where an offset of an input section has gone in its contribution.
+pub(crate) fn moved_offset(link: &Link<'_>, object: ObjectId, section: SectionIndex, offset: u64) -> u64 {
+    if let Some(size) = link.elf.reversed.get(&(object, section)) {
+        return reversed_offset(machine(link).bits.word(), *size, offset);
+    }
+    link.elf.frames.moved_offset(object, section, offset)
+}
+
 /// The array that a `.ctors` or `.dtors` section joins, if it does.
 ///
 /// Start files of GCC no longer go through these lists, so their addresses move to `.init_array` and `.fini_array`, last one
 /// first: the lists ran from their end. What the start files themselves bring are the lists' ends, and stays.
-pub(crate) fn constructors(object: &Object<'_>, section: &Section<'_>) -> Option<&'static [u8]> {
+pub(crate) fn constructors(word: u64, object: &Object<'_>, section: &Section<'_>) -> Option<&'static [u8]> {
     let array: &[u8] = match () {
         () if parse::is_or_starts(section.name, b".ctors") => b".init_array",
         () if parse::is_or_starts(section.name, b".dtors") => b".fini_array",
@@ -214,8 +218,20 @@ pub(crate) fn constructors(object: &Object<'_>, section: &Section<'_>) -> Option
     };
     let file = object.name.file.rsplit(['/', '\\']).next().unwrap_or_default();
     let start_file = file.starts_with("crtbegin") || file.starts_with("crtend");
-    let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE)) && section.data.len().is_multiple_of(8);
+    let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE))
+        && (section.data.len() as u64).is_multiple_of(word);
     (words && !start_file).then_some(array)
+}
+
+/// What is known of the link's CPU.
+pub(crate) fn machine(link: &Link<'_>) -> &'static ElfMachine {
+    // Resolution has refused targets for which there is none.
+    ElfMachine::of(link.target.arch).unwrap_or(&crate::arch::x86_64::ELF)
+}
+
+/// The offset in the image's TLS block that stands for an address in the template, as code adds it to the block's address.
+pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
+    address.wrapping_sub(link.elf.tls.0).wrapping_sub(machine(link).tls_bias)
 }
 
 /// The output section of a table.
@@ -259,8 +275,13 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     let bounds = &link.elf.bounds;
     match anchor {
         Anchor::ImageStart => 0,
-        // On x86-64 offsets count from `.got.plt` (psABI, chapter 5.2).
-        Anchor::GotBase => table_output(link, Table::GotPlt).map_or(0, |output| output.address),
+        Anchor::GotBase => {
+            let (table, offset) = match machine(link).got_base {
+                GotBase::GotPlt => (Table::GotPlt, 0),
+                GotBase::Got(offset) => (Table::Got, offset),
+            };
+            table_output(link, table).map_or(0, |output| output.address.wrapping_add(offset))
+        }
         Anchor::Dynamic => table_output(link, Table::Dynamic).map_or(0, |output| output.address),
         Anchor::TlsStart => link.elf.tls.0,
         Anchor::TextEnd => bounds.text_end,
@@ -277,12 +298,13 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
 /// # Errors
 /// [`Error::Unsupported`] for a machine that this linker does not know.
 pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
-    if object.elf.machine != elf::EM_X86_64.0 {
-        let what = format!("{} objects cannot be linked", machine_name(object.elf.machine));
+    let ObjectInfo { machine, bits, os_abi, .. } = object.elf;
+    let Some(arch) = ElfMachine::find(elf::Machine(machine), bits) else {
+        let what = format!("{} objects cannot be linked", machine_name(machine, bits));
         return Err(Error::unsupported(&object.name, what));
-    }
-    let os = if object.elf.os_abi == elf::ELFOSABI_FREEBSD.0 { Os::FreeBsd } else { Os::Linux };
-    Ok(Target { format: Format::Elf, arch: Arch::X86_64, os })
+    };
+    let os = if os_abi == elf::ELFOSABI_FREEBSD.0 { Os::FreeBsd } else { Os::Linux };
+    Ok(Target { format: Format::Elf, arch, os })
 }
 
 /// Checks that an object is for the machine of the others.
@@ -290,7 +312,7 @@ pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) -> Result<(), Error> {
-    check_machine(&object.name.to_string(), object.elf.machine, target, source)
+    check_machine(&object.name.to_string(), (object.elf.machine, object.elf.bits), target, source)
 }
 
 /// Checks that a shared library is for the machine of the objects.
@@ -298,31 +320,37 @@ pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) ->
 /// # Errors
 /// [`Error::Incompatible`].
 pub(crate) fn check_library(library: &library::SharedLibrary<'_>, target: Target) -> Result<(), Error> {
-    check_machine(library.name(), library.abi().machine.0, target, "the image")
+    let abi = library.abi();
+    check_machine(library.name(), (abi.machine.0, abi.bits), target, "the image")
 }
 
-fn check_machine(file: &str, machine: u16, target: Target, source: &str) -> Result<(), Error> {
-    let Arch::X86_64 = target.arch;
-    if machine == elf::EM_X86_64.0 {
+fn check_machine(file: &str, (machine, bits): (u16, Bits), target: Target, source: &str) -> Result<(), Error> {
+    if ElfMachine::find(elf::Machine(machine), bits) == Some(target.arch) {
         return Ok(());
     }
+    let wanted = ElfMachine::of(target.arch).map_or("another format", |machine| machine.name);
     Err(Error::Incompatible {
         file: file.to_owned(),
-        what: format!("is for {}", machine_name(machine)),
+        what: format!("is for {}", machine_name(machine, bits)),
         other: source.to_owned(),
-        other_what: format!("is for {}", machine_name(elf::EM_X86_64.0)),
+        other_what: format!("is for {wanted}"),
     })
 }
 
-/// What people call an `e_machine`.
-fn machine_name(machine: u16) -> String {
-    match elf::Machine(machine) {
-        elf::EM_X86_64 => "x86-64".to_owned(),
-        elf::EM_386 => "i386".to_owned(),
-        elf::EM_AARCH64 => "AArch64".to_owned(),
-        elf::EM_ARM => "Arm".to_owned(),
-        elf::EM_RISCV => "RISC-V".to_owned(),
-        elf::EM_PPC64 => "PowerPC64".to_owned(),
-        other => format!("machine {}", other.0),
+/// What people call an `e_machine` in files of a class.
+fn machine_name(machine: u16, bits: Bits) -> String {
+    if let Some(known) = ElfMachine::find(elf::Machine(machine), bits).and_then(ElfMachine::of) {
+        return known.name.to_owned();
+    }
+    match (elf::Machine(machine), bits) {
+        (elf::EM_X86_64, Bits::B32) => "x32".to_owned(),
+        (elf::EM_AARCH64, Bits::B64) => "AArch64".to_owned(),
+        (elf::EM_AARCH64, Bits::B32) => "AArch64 ILP32".to_owned(),
+        (elf::EM_ARM, _) => "Arm".to_owned(),
+        (elf::EM_RISCV, Bits::B32) => "RISC-V with 32 bits".to_owned(),
+        (elf::EM_RISCV, Bits::B64) => "RISC-V".to_owned(),
+        (elf::EM_PPC, _) => "PowerPC with 32 bits".to_owned(),
+        (elf::EM_PPC64, _) => "PowerPC64".to_owned(),
+        (other, _) => format!("machine {}", other.0),
     }
 }

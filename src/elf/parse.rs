@@ -15,18 +15,18 @@ use std::borrow::Cow;
 
 use object::LittleEndian as LE;
 use object::elf;
-use object::read::elf::{CrelIterator, FileHeader, SectionHeader, SectionTable, Sym};
+use object::read::elf::{CrelIterator, FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym};
 
 use super::ObjectInfo;
+use super::class::Writer;
 use super::property::Properties;
+use crate::arch::{Bits, ElfMachine};
 use crate::error::Error;
 use crate::model::{
     Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
     SymbolSection,
 };
-
-type Header = elf::FileHeader64<LE>;
-type SectionHeader64 = elf::SectionHeader64<LE>;
+use crate::options::Arch;
 
 /// `SHT_X86_64_UNWIND`, the psABI's own type for `.eh_frame`.
 const SHT_X86_64_UNWIND: u32 = 0x7000_0001;
@@ -48,25 +48,44 @@ const SHN_X86_64_LCOMMON: u16 = 0xff02;
 /// # Errors
 /// [`Error::Malformed`] and [`Error::Unsupported`], naming the file and the section or symbol.
 pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
-    Parser { file: &name, bytes }.object().map(|(sections, symbols, strings, groups, elf)| Object {
-        name: name.clone(),
-        sections,
-        symbols,
-        strings,
-        groups,
-        hide_symbols: false,
-        elf,
-    })
+    let parts = match bytes.get(4) {
+        Some(class) if *class == elf::ELFCLASS32.0 => {
+            Parser::<elf::FileHeader32<LE>>::new(&name, bytes).and_then(Parser::object)
+        }
+        _ => Parser::<elf::FileHeader64<LE>>::new(&name, bytes).and_then(Parser::object),
+    };
+    let (sections, symbols, strings, groups, elf) = parts?;
+    Ok(Object { name, sections, symbols, strings, groups, hide_symbols: false, elf })
 }
 
 type Parts<'a> = (Vec<Section<'a>>, Vec<Symbol>, &'a [u8], Vec<Group<'a>>, ObjectInfo);
 
-struct Parser<'n, 'a> {
+/// Reads a file of one class: `H` is the class's file header.
+struct Parser<'n, 'a, H> {
     file: &'n InputName<'a>,
     bytes: &'a [u8],
+    header: &'a H,
+    bits: Bits,
+    /// The CPU, which says where addends stand that its tables of relocations do not hold.
+    arch: Option<Arch>,
 }
 
-impl<'a> Parser<'_, 'a> {
+impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
+    /// Checks the file header.
+    fn new(file: &'n InputName<'a>, bytes: &'a [u8]) -> Result<Self, Error> {
+        let header = H::parse(bytes).map_err(|error| Error::malformed(file, format!("not an ELF file: {error}")))?;
+        if !header.is_little_endian() {
+            return Err(Error::unsupported(file, "big-endian ELF objects cannot be linked"));
+        }
+        if header.e_type(LE) != elf::ET_REL {
+            let what = format!("ELF type {} where a relocatable object (1) is needed", header.e_type(LE).0);
+            return Err(Error::malformed(file, what));
+        }
+        let bits = if header.is_type_64() { Bits::B64 } else { Bits::B32 };
+        let arch = ElfMachine::find(header.e_machine(LE), bits);
+        Ok(Self { file, bytes, header, bits, arch })
+    }
+
     fn malformed(&self, what: impl Into<String>) -> Error {
         Error::malformed(self.file, what)
     }
@@ -80,28 +99,15 @@ impl<'a> Parser<'_, 'a> {
         result.map_err(|error| self.malformed(format!("{what}: {error}")))
     }
 
-    fn object(&self) -> Result<Parts<'a>, Error> {
-        if let [0x7f, b'E', b'L', b'F', 1, data, ..] = self.bytes
-            && let Some(&[low, high]) = self.bytes.get(18..20)
-        {
-            let machine = if *data == 1 { u16::from_le_bytes([low, high]) } else { u16::from_be_bytes([low, high]) };
-            let machine = super::machine_name(machine);
-            return Err(self.unsupported(format!("a 32-bit object for {machine}: such objects cannot be linked")));
-        }
-        let header = self.read(Header::parse(self.bytes), "not a 64-bit ELF file")?;
-        if !header.is_little_endian() {
-            return Err(self.unsupported("big-endian ELF objects cannot be linked"));
-        }
-        if header.e_type(LE) != elf::ET_REL {
-            return Err(
-                self.malformed(format!("ELF type {} where a relocatable object (1) is needed", header.e_type(LE).0))
-            );
-        }
+    fn object(self) -> Result<Parts<'a>, Error> {
+        let header = self.header;
         let table = self.read(header.sections(LE, self.bytes), "section headers")?;
         self.check_overlap(&table)?;
-        let mut names = Names::new(table.iter().count(), self.section_names_size(header, &table), "sections");
+        let mut names = Names::new(table.iter().count(), self.section_names_size(&table), "sections");
         let mut info = ObjectInfo {
             machine: header.e_machine(LE).0,
+            bits: self.bits,
+            flags: header.e_flags(LE).0,
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
             properties: Properties::absent(),
@@ -123,9 +129,9 @@ impl<'a> Parser<'_, 'a> {
     /// "Sections in a file may not overlap. No byte in a file resides in more than one section" (gABI, *Sections*). This
     /// also bounds what can be made of a file: a thousand tables of relocations on the same bytes would be a thousand times
     /// the work.
-    fn check_overlap(&self, table: &SectionTable<'a, Header>) -> Result<(), Error> {
+    fn check_overlap(&self, table: &SectionTable<'a, H>) -> Result<(), Error> {
         let sizes = table.iter().filter(|header| !matches!(header.sh_type(LE), elf::SHT_NOBITS | elf::SHT_NULL));
-        let total = sizes.fold(0_u64, |total, header| total.saturating_add(header.sh_size(LE)));
+        let total = sizes.fold(0_u64, |total, header| total.saturating_add(header.sh_size(LE).into()));
         if total <= self.bytes.len() as u64 {
             return Ok(());
         }
@@ -133,23 +139,23 @@ impl<'a> Parser<'_, 'a> {
             .malformed(format!("sections overlap: together they have {total} bytes, the file {}", self.bytes.len())))
     }
 
-    fn section_names_size(&self, header: &Header, table: &SectionTable<'a, Header>) -> usize {
-        let index = header.shstrndx(LE, self.bytes).ok().map(|index| object::SectionIndex(index as usize));
+    fn section_names_size(&self, table: &SectionTable<'a, H>) -> usize {
+        let index = self.header.shstrndx(LE, self.bytes).ok().map(|index| object::SectionIndex(index as usize));
         let strings = index.and_then(|index| table.section(index).ok()).and_then(|it| it.data(LE, self.bytes).ok());
         strings.map_or(0, <[u8]>::len)
     }
 
     fn section(
         &self,
-        table: &SectionTable<'a, Header>,
+        table: &SectionTable<'a, H>,
         index: usize,
-        header: &'a SectionHeader64,
+        header: &'a H::SectionHeader,
         info: &mut ObjectInfo,
     ) -> Result<Section<'a>, Error> {
         let name = self.read(table.section_name(LE, header), &format!("name of section {index}"))?;
         let raw_flags = header.sh_flags(LE).0;
         let kind = header.sh_type(LE).0;
-        let align = header.sh_addralign(LE).max(1);
+        let align = header.sh_addralign(LE).into().max(1);
         let what = || format!("section {index} ({})", String::from_utf8_lossy(name));
         if !align.is_power_of_two() || align > ALIGN_LIMIT {
             return Err(self.malformed(format!("{}: alignment {align} is no power of two up to 2^32", what())));
@@ -171,7 +177,7 @@ impl<'a> Parser<'_, 'a> {
             info.exec_stack = true;
         }
         if name == b".note.gnu.property" && kind == elf::SHT_NOTE.0 {
-            let properties = Properties::parse(data, true, elf::Machine(info.machine));
+            let properties = Properties::parse(data, self.bits == Bits::B64, elf::Machine(info.machine));
             let properties = properties.map_err(|error| {
                 self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what))
             })?;
@@ -182,12 +188,12 @@ impl<'a> Parser<'_, 'a> {
         }
         Ok(Section {
             name,
-            size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE) },
+            size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },
             data: Cow::Borrowed(data),
             align,
             flags: flags(name, kind, raw_flags),
             kind,
-            entry_size: header.sh_entsize(LE),
+            entry_size: header.sh_entsize(LE).into(),
             linked: header.sh_link(LE),
             relocs: Relocs::default(),
             fate,
@@ -196,11 +202,7 @@ impl<'a> Parser<'_, 'a> {
         })
     }
 
-    fn symbols(
-        &self,
-        table: &SectionTable<'a, Header>,
-        section_count: usize,
-    ) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
+    fn symbols(&self, table: &SectionTable<'a, H>, section_count: usize) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
         let symtab = self.read(table.symbols(LE, self.bytes, elf::SHT_SYMTAB), "symbol table")?;
         let Some((_, header)) = table.enumerate().find(|(_, header)| header.sh_type(LE) == elf::SHT_SYMTAB) else {
             return Ok((Vec::new(), &[]));
@@ -226,8 +228,8 @@ impl<'a> Parser<'_, 'a> {
             if raw.st_name(LE) as usize > strings.len() {
                 return Err(malformed(format!("name at {} of {} bytes of names", raw.st_name(LE), strings.len())));
             }
-            let mut symbol = Symbol::new(raw.st_name(LE), section, raw.st_value(LE));
-            symbol.size = raw.st_size(LE);
+            let mut symbol = Symbol::new(raw.st_name(LE), section, raw.st_value(LE).into());
+            symbol.size = raw.st_size(LE).into();
             symbol.other = raw.st_other().0;
             symbol.kind = symbol_kind(raw.st_type());
             symbol.binding = match raw.st_bind() {
@@ -259,7 +261,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// The string table of the symbol table: as raw bytes, since it is passed on as a whole.
-    fn strings(&self, table: &SectionTable<'a, Header>, symtab: &SectionHeader64) -> Result<&'a [u8], Error> {
+    fn strings(&self, table: &SectionTable<'a, H>, symtab: &H::SectionHeader) -> Result<&'a [u8], Error> {
         let index = object::SectionIndex(symtab.sh_link(LE) as usize);
         let header = self.read(table.section(index), "string table of the symbol table")?;
         self.read(header.data(LE, self.bytes), "string table of the symbol table")
@@ -268,7 +270,7 @@ impl<'a> Parser<'_, 'a> {
     /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays.
     fn groups(
         &self,
-        table: &SectionTable<'a, Header>,
+        table: &SectionTable<'a, H>,
         sections: &mut [Section<'a>],
         symbols: &[Symbol],
         strings: &'a [u8],
@@ -303,7 +305,7 @@ impl<'a> Parser<'_, 'a> {
         Ok(groups)
     }
 
-    fn relocations(&self, header: &'a SectionHeader64, sections: &mut [Section<'a>]) -> Result<(), Error> {
+    fn relocations(&self, header: &'a H::SectionHeader, sections: &mut [Section<'a>]) -> Result<(), Error> {
         let kind = header.sh_type(LE);
         if !matches!(kind, elf::SHT_RELA | elf::SHT_REL | elf::SHT_CREL) {
             return Ok(());
@@ -312,23 +314,28 @@ impl<'a> Parser<'_, 'a> {
             return Err(self.malformed(format!("relocations for section {}, which does not exist", header.sh_info(LE))));
         };
         let what = format!("relocations of {}", String::from_utf8_lossy(section.name));
-        let bytes = match kind {
+        let rela = match self.bits {
+            Bits::B32 => RelocEncoding::Rela32,
+            Bits::B64 => RelocEncoding::Rela64,
+        };
+        let (bytes, encoding) = match kind {
             elf::SHT_RELA => {
                 let Some((table, _)) = self.read(header.rela(LE, self.bytes), &what)? else { return Ok(()) };
-                if table.is_sorted_by_key(|rela| rela.r_offset.get(LE)) {
-                    Cow::Borrowed(object::pod::bytes_of_slice(table))
-                } else {
-                    let mut table = table.to_vec();
-                    table.sort_by_key(|rela| rela.r_offset.get(LE));
-                    Cow::Owned(object::pod::bytes_of_slice(&table).to_vec())
-                }
+                let key = |rela: &H::Rela| rela.r_offset(LE).into();
+                (sorted(table, key), rela)
             }
             elf::SHT_CREL => {
                 let data = self.read(header.data(LE, self.bytes), &what)?;
-                Cow::Owned(self.crel(data, &what)?)
+                (Cow::Owned(self.crel(data, &what)?), rela)
             }
-            _ if header.sh_size(LE) == 0 => return Ok(()),
-            _ => return Err(self.unsupported(format!("{what}: REL, where this machine's psABI has RELA"))),
+            _ if header.sh_size(LE).into() == 0 => return Ok(()),
+            _ => {
+                let Some((table, _)) = self.read(header.rel(LE, self.bytes), &what)? else { return Ok(()) };
+                let (Some(arch), Bits::B32) = (self.arch, self.bits) else {
+                    return Err(self.unsupported(format!("{what}: REL, where this machine's psABI has RELA")));
+                };
+                (sorted(table, |rel: &H::Rel| rel.r_offset(LE).into()), RelocEncoding::Rel32(arch))
+            }
         };
         if bytes.is_empty() {
             return Ok(());
@@ -336,7 +343,7 @@ impl<'a> Parser<'_, 'a> {
         if !section.relocs.is_empty() {
             return Err(self.unsupported(format!("{what}: more than one table")));
         }
-        section.relocs = Relocs { bytes, encoding: RelocEncoding::Rela64 };
+        section.relocs = Relocs { bytes, encoding };
         Ok(())
     }
 
@@ -350,20 +357,35 @@ impl<'a> Parser<'_, 'a> {
         if iterator.len() > data.len() {
             return Err(self.malformed(format!("{what}: {} relocations in {} bytes", iterator.len(), data.len())));
         }
-        let mut table = Vec::with_capacity(iterator.len());
+        let mut entries = Vec::with_capacity(iterator.len());
         for entry in iterator {
-            let entry = self.read(entry, what)?;
-            let mut rela = elf::Rela64::<LE> {
-                r_offset: object::U64::new(LE, entry.r_offset),
-                r_info: object::U64::default(),
-                r_addend: object::I64::new(LE, entry.r_addend),
-            };
-            rela.set_r_info(LE, false, entry.r_sym, entry.r_type);
-            table.push(rela);
+            entries.push(self.read(entry, what)?);
         }
-        table.sort_by_key(|rela| rela.r_offset.get(LE));
-        Ok(object::pod::bytes_of_slice(&table).to_vec())
+        entries.sort_by_key(|entry| entry.r_offset);
+        let mut table = Writer::new(self.bits);
+        for entry in entries {
+            table.word(entry.r_offset);
+            match self.bits {
+                Bits::B32 => table.u32(entry.r_sym << 8 | entry.r_type.0 & 0xff),
+                Bits::B64 => {
+                    table.u32(entry.r_type.0);
+                    table.u32(entry.r_sym);
+                }
+            }
+            table.word(entry.r_addend.cast_unsigned());
+        }
+        Ok(table.bytes)
     }
+}
+
+/// The bytes of a table in ascending order of a key: as they are, if they are so already.
+fn sorted<'a, T: object::pod::Pod>(table: &'a [T], key: impl Fn(&T) -> u64) -> Cow<'a, [u8]> {
+    if table.is_sorted_by_key(&key) {
+        return Cow::Borrowed(object::pod::bytes_of_slice(table));
+    }
+    let mut table = table.to_vec();
+    table.sort_by_key(key);
+    Cow::Owned(object::pod::bytes_of_slice(&table).to_vec())
 }
 
 /// The string that starts at an offset of a string table; it may lack its NUL at the table's end.

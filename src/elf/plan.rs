@@ -18,7 +18,8 @@ use super::got::{self, Class, DynamicRelocations};
 use super::parse::is_or_starts;
 use super::property::{Properties, X86_FEATURE_1_IBT};
 use super::symtab::SymbolTable;
-use super::{TABLES, Table};
+use super::{TABLES, Table, machine};
+use crate::arch::Bits;
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
@@ -121,6 +122,7 @@ fn collect(link: &mut Link<'_>) {
     let moves = link.options.elf.separate_debug_file.is_some();
     let mut priorities: HashMap<(ObjectId, SectionIndex), u32> = HashMap::new();
     let mut reversed = HashMap::default();
+    let word = machine(link).bits.word();
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
@@ -139,7 +141,7 @@ fn collect(link: &mut Link<'_>) {
                 continue;
             }
             let heap = link.heap_image == Some((id, index));
-            let constructors = super::constructors(object, section);
+            let constructors = super::constructors(word, object, section);
             let family = constructors.unwrap_or_else(|| family(section.name));
             let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
             let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
@@ -312,26 +314,31 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
     let strings = Flags::default();
     // Without lazily bound slots nothing writes to `.got.plt` after loading.
     let got_plt = if link.slots.lazy.is_empty() { RELRO + 31 } else { WRITABLE };
+    let machine = machine(link);
+    let word = machine.bits.word();
+    let relocation = got::reloc_size(machine);
     let (name, kind, flags, rank, align, entry_size): (&'static [u8], _, _, _, _, _) = match table {
-        Table::Property => (b".note.gnu.property", elf::SHT_NOTE, read, 10, 8, 0),
+        Table::Property => (b".note.gnu.property", elf::SHT_NOTE, read, 10, word, 0),
         Table::BuildId => (b".note.gnu.build-id", elf::SHT_NOTE, read, 11, 4, 0),
-        Table::Dynsym => (b".dynsym", elf::SHT_DYNSYM, read, 20, 8, 24),
+        Table::Dynsym => (b".dynsym", elf::SHT_DYNSYM, read, 20, word, machine.bits.symbol_size()),
         Table::Versym => (b".gnu.version", elf::SHT_GNU_VERSYM, read, 21, 2, 2),
         Table::Verneed => (b".gnu.version_r", elf::SHT_GNU_VERNEED, read, 22, 4, 0),
-        Table::GnuHash => (b".gnu.hash", elf::SHT_GNU_HASH, read, 23, 8, 0),
+        Table::GnuHash => (b".gnu.hash", elf::SHT_GNU_HASH, read, 23, word, 0),
         Table::Hash => (b".hash", elf::SHT_HASH, read, 24, 4, 4),
         Table::Dynstr => (b".dynstr", elf::SHT_STRTAB, read, 25, 1, 0),
-        Table::RelaDyn => (b".rela.dyn", elf::SHT_RELA, read, 26, 8, got::RELA_SIZE),
-        Table::RelrDyn => (b".relr.dyn", elf::SHT_RELR, read, 27, 8, got::WORD),
-        Table::RelaPlt => (b".rela.plt", elf::SHT_RELA, read, 28, 8, got::RELA_SIZE),
+        Table::RelaDyn if machine.rela => (b".rela.dyn", elf::SHT_RELA, read, 26, word, relocation),
+        Table::RelaDyn => (b".rel.dyn", elf::SHT_REL, read, 26, word, relocation),
+        Table::RelrDyn => (b".relr.dyn", elf::SHT_RELR, read, 27, word, word),
+        Table::RelaPlt if machine.rela => (b".rela.plt", elf::SHT_RELA, read, 28, word, relocation),
+        Table::RelaPlt => (b".rel.plt", elf::SHT_REL, read, 28, word, relocation),
         Table::EhFrameHdr => (b".eh_frame_hdr", elf::SHT_PROGBITS, read, 50, eh_frame_hdr::ALIGNMENT, 0),
-        Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, 16),
-        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, 16),
-        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, 16),
-        Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, 8, 16),
-        Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, 8, got::WORD),
-        Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, 8, got::WORD),
-        Table::Symtab => (b".symtab", elf::SHT_SYMTAB, strings, NOT_LOADED + 100, 8, 24),
+        Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, machine.plt_entry_size),
+        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, machine.plt_entry_size),
+        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, machine.plt_entry_size),
+        Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, word, machine.bits.dynamic_size()),
+        Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, word, word),
+        Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, word, word),
+        Table::Symtab => (b".symtab", elf::SHT_SYMTAB, strings, NOT_LOADED + 100, word, machine.bits.symbol_size()),
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
         Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NAMES, 1, 0),
         Table::DebugLink => (b".gnu_debuglink", elf::SHT_PROGBITS, strings, NAMES + 1, 4, 0),
@@ -347,9 +354,9 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
         let size = match table {
             Table::Property => link.elf.properties.len() as u64,
             Table::BuildId => build_id_size(&link.options.elf.build_id),
-            Table::RelaDyn => got::RELA_SIZE * link.elf.relocations.count_of(table),
+            Table::RelaDyn => got::reloc_size(machine(link)) * link.elf.relocations.count_of(table),
             // Sizes of these follow; that they are there is known.
-            Table::RelrDyn => u64::from(link.elf.relocations.packed > 0) * got::WORD,
+            Table::RelrDyn => u64::from(link.elf.relocations.packed > 0) * machine(link).bits.word(),
             Table::Dynamic | Table::Shstrtab => 1,
             Table::EhFrameHdr if link.options.elf.eh_frame_hdr && has_frames(link) => {
                 eh_frame_hdr::size(link.elf.frames.count)
@@ -361,7 +368,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
             Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
                 got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))
             }
-            _ => link.elf.dynamic.size(table),
+            _ => link.elf.dynamic.size(machine(link).bits, table),
         };
         if size > 0 {
             let output = table_section(link, table);
@@ -442,7 +449,7 @@ fn fix_dynamic_section(link: &mut Link<'_>) {
     let mut dynamic = std::mem::take(&mut link.elf.dynamic);
     dynamic.fix_entries(link, &facts);
     if let Some(number) = link.elf.tables[Table::Dynamic as usize] {
-        link.outputs[number as usize].size = dynamic.size(Table::Dynamic);
+        link.outputs[number as usize].size = dynamic.size(machine(link).bits, Table::Dynamic);
     }
     link.elf.dynamic = dynamic;
 }
@@ -482,7 +489,7 @@ fn merge_properties(link: &mut Link<'_>) {
         merged.merge(&object.elf.properties);
     }
     link.elf.ibt = merged.x86_features() & X86_FEATURE_1_IBT != 0;
-    link.elf.properties = merged.write(true);
+    link.elf.properties = merged.write(machine(link).bits == Bits::B64);
 }
 
 fn count(link: &mut Link<'_>) {

@@ -12,35 +12,16 @@
     clippy::cast_possible_truncation
 )]
 
-use std::ops::Range;
-
-use crate::arch::x86_64::{self, GotLoad};
-use crate::model::{RelocEncoding, Relocs, Section, SectionFlags, SymbolIndex, Traits};
+use crate::arch;
+use crate::arch::x86_64;
+use crate::model::{Section, SectionFlags, Traits};
 use crate::options::Arch;
-use crate::reloc::{Field, Reloc, Value};
+use crate::reloc::{Action, Origin, RawReloc, Reason, Reloc, Value, What};
 use crate::symbols::Needs;
 
-/// A relocation as it stands in the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RawReloc {
-    /// `r_offset`: offset in the section, in bytes.
-    pub(crate) offset: u64,
-    /// Symbol part of `r_info`.
-    pub(crate) symbol: SymbolIndex,
-    /// Type part of `r_info`.
-    pub(crate) kind: u32,
-    /// `r_addend`.
-    pub(crate) addend: i64,
-}
-
-/// The relocations of a table with indices in `range`, in order.
-pub(crate) fn decode<'r>(relocs: &'r Relocs<'_>, range: Range<usize>) -> impl Iterator<Item = RawReloc> + use<'r> {
-    let RelocEncoding::Rela64 = relocs.encoding;
-    let (entries, _) = relocs.bytes.as_chunks::<24>();
-    entries.get(range).unwrap_or_default().iter().map(rela64)
-}
-
-fn rela64(entry: &[u8; 24]) -> RawReloc {
+/// Decodes an `Elf64_Rela`.
+#[inline]
+pub(crate) fn rela64(entry: &[u8; 24]) -> RawReloc {
     let [o0, o1, o2, o3, o4, o5, o6, o7, k0, k1, k2, k3, s0, s1, s2, s3, addend @ ..] = *entry;
     RawReloc {
         offset: u64::from_le_bytes([o0, o1, o2, o3, o4, o5, o6, o7]),
@@ -50,50 +31,43 @@ fn rela64(entry: &[u8; 24]) -> RawReloc {
     }
 }
 
-/// The indices of the relocations whose offsets are in `range`.
-pub(crate) fn find(relocs: &Relocs<'_>, range: Range<u64>) -> Range<usize> {
-    let RelocEncoding::Rela64 = relocs.encoding;
-    let (entries, _) = relocs.bytes.as_chunks::<24>();
-    let before = |limit: u64| entries.partition_point(|entry| rela64(entry).offset < limit);
-    before(range.start)..before(range.end)
+/// Decodes an `Elf32_Rela`.
+pub(crate) fn rela32(entry: &[u8; 12]) -> RawReloc {
+    let [o0, o1, o2, o3, kind, s0, s1, s2, addend @ ..] = *entry;
+    RawReloc {
+        offset: u32::from_le_bytes([o0, o1, o2, o3]).into(),
+        kind: kind.into(),
+        symbol: u32::from_le_bytes([s0, s1, s2, 0]),
+        addend: i32::from_le_bytes(addend).into(),
+    }
 }
 
-/// What the CPU's table says of a relocation, or `None` if its kind is unknown.
-pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<Reloc> {
-    let Arch::X86_64 = arch;
-    let (value, field) = x86_64::elf_reloc(raw.kind)?;
-    Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
+/// Decodes an `Elf32_Rel`, whose addend is what its field holds in `contents`.
+pub(crate) fn rel32(entry: &[u8; 8], arch: Arch, contents: &[u8]) -> RawReloc {
+    let [o0, o1, o2, o3, kind, s0, s1, s2] = *entry;
+    let offset = u32::from_le_bytes([o0, o1, o2, o3]);
+    let field = arch::elf_reloc(arch, kind.into()).map(|(_, field)| field);
+    let bytes = contents.get(offset as usize..);
+    RawReloc {
+        offset: offset.into(),
+        kind: kind.into(),
+        symbol: u32::from_le_bytes([s0, s1, s2, 0]),
+        // What lies outside is refused when it is scanned or applied.
+        addend: field.zip(bytes).and_then(|(field, bytes)| field.load(bytes)).unwrap_or(0),
+    }
 }
 
-/// The psABI's name of a relocation kind.
-pub(crate) fn name(arch: Arch, kind: u32) -> String {
-    let Arch::X86_64 = arch;
-    x86_64::elf_reloc_name(kind)
+/// The number of entries, of `SIZE` bytes each and with an offset of `WORD` bytes in front, whose offsets are below `limit`.
+/// The offsets ascend.
+pub(crate) fn count_before<const SIZE: usize, const WORD: usize>(table: &[u8], limit: u64) -> usize {
+    let offset = |entry: &[u8; SIZE]| {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(entry.iter().take(WORD)).for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(bytes)
+    };
+    let (entries, _) = table.as_chunks::<SIZE>();
+    entries.partition_point(|entry| offset(entry) < limit)
 }
-
-/// What becomes of a relocation of a loaded section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// The value is computed now, from the symbol's own address.
-    Link,
-    /// The value is computed now, from the address of the symbol's PLT entry.
-    Plt,
-    /// The value is computed now, from the address of what the GOT holds for the symbol.
-    Got(Needs),
-    /// The GOT pair of the image's own TLS module.
-    GotTlsModule,
-    /// The instruction is rewritten to do without the GOT.
-    Relax(GotLoad),
-    /// The loader adds the image's base (`R_*_RELATIVE`).
-    Relative,
-    /// The loader stores the symbol's address or size.
-    Symbolic,
-    /// The loader stores what the image's own resolver function returns (`R_*_IRELATIVE`).
-    Indirect,
-}
-
-/// Why a relocation cannot stand in a shared library.
-pub(crate) type Reason = &'static str;
 
 const RECOMPILE: Reason = "the image is loaded at an address that is not known now; recompile with -fPIC";
 const PREEMPTIBLE: Reason =
@@ -107,74 +81,63 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
     let preemptible = traits.has(Traits::PREEMPTIBLE);
     let ifunc = traits.has(Traits::IFUNC);
     let absolute = traits.has(Traits::ABSOLUTE);
+    let Value { what, from } = reloc.value;
     if traits.has(Traits::DISCARDED) && !section.flags.has(SectionFlags::EH_FRAME) {
         return Err(
             "the symbol's section is not part of the image: another copy of its group was taken, and only that may be referred to",
         );
     }
-    if traits.has(Traits::TLS) != is_tls(reloc.value) && !matches!(reloc.value, Value::None | Value::Size) {
+    if traits.has(Traits::TLS) != what.is_tls() && !matches!(what, What::Nothing | What::Size) {
         // A reference from assembly to an undefined symbol has no type; only a definition can contradict.
         if traits.has(Traits::TLS) {
             return Err("the symbol is thread-local, the relocation is not for such symbols");
         }
-        if !preemptible && !matches!(reloc.value, Value::TlsLocalDynamic) && !traits.has(Traits::UNDEFINED) {
+        if !preemptible && what != What::TlsModule && !traits.has(Traits::UNDEFINED) {
             return Err("the symbol is not thread-local, the relocation is for such symbols only");
         }
     }
-    Ok(match reloc.value {
-        Value::None => Action::Link,
-        Value::Absolute => match () {
-            () if preemptible && reloc.field == Field::U64 => Action::Symbolic,
-            () if traits.has(Traits::PLT_ADDRESS) && reloc.field == Field::U64 => Action::Relative,
-            () if ifunc && reloc.field == Field::U64 => Action::Indirect,
+    Ok(match what {
+        What::Nothing => Action::Link,
+        What::Symbol if from == Origin::Zero => match () {
+            () if preemptible && reloc.field.is_word() => Action::Symbolic,
+            () if traits.has(Traits::PLT_ADDRESS) && reloc.field.is_word() => Action::Relative,
+            () if ifunc && reloc.field.is_word() => Action::Indirect,
             () if absolute && !preemptible => Action::Link,
-            () if reloc.field == Field::U64 => Action::Relative,
+            () if reloc.field.is_word() => Action::Relative,
             () => return Err(RECOMPILE),
         },
-        Value::Relative | Value::GotBaseOffset => match () {
+        What::Symbol => match () {
             () if preemptible => return Err(PREEMPTIBLE),
             () if ifunc => Action::Plt,
             () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
             () => Action::Link,
         },
-        Value::PltRelative | Value::PltOffset => match () {
+        What::Plt => match () {
             () if preemptible || ifunc => Action::Plt,
             () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
             () => Action::Link,
         },
-        Value::GotOffset | Value::GotRelative => Action::Got(Needs::GOT),
-        Value::GotRelaxable => {
+        What::Got => Action::Got(Needs::GOT),
+        What::GotRelaxable => {
             let stays = preemptible || ifunc || absolute || traits.has(Traits::FAR);
             match x86_64::got_load(&section.data, reloc.offset, reloc.addend) {
                 Some(form) if !stays => Action::Relax(form),
                 _ => Action::Got(Needs::GOT),
             }
         }
-        Value::GotBaseRelative => Action::Link,
-        Value::Size if preemptible => Action::Symbolic,
-        Value::Size => Action::Link,
-        Value::TlsGeneralDynamic => Action::Got(Needs::TLS_GD),
-        Value::TlsInitialExec => Action::Got(Needs::TLS_IE),
-        Value::TlsDescriptor => Action::Got(Needs::TLS_DESC),
-        Value::TlsLocalDynamic => Action::GotTlsModule,
-        Value::TlsBlockOffset if preemptible => {
+        What::GotBase => Action::Link,
+        What::Size if preemptible => Action::Symbolic,
+        What::Size => Action::Link,
+        What::TlsPair => Action::Got(Needs::TLS_GD),
+        What::TlsOffset => Action::Got(Needs::TLS_IE),
+        What::TlsDescriptor => Action::Got(Needs::TLS_DESC),
+        What::TlsModule => Action::GotTlsModule,
+        What::TlsBlock if preemptible => {
             return Err("the symbol may lie in another library's thread-local storage; recompile with -fPIC");
         }
-        Value::TlsBlockOffset => Action::Link,
-        Value::TlsLocalExec => {
+        What::TlsBlock => Action::Link,
+        What::TlsStatic => {
             return Err("local-exec thread-local storage is for executables only; recompile with -fPIC");
         }
     })
-}
-
-fn is_tls(value: Value) -> bool {
-    matches!(
-        value,
-        Value::TlsGeneralDynamic
-            | Value::TlsLocalDynamic
-            | Value::TlsBlockOffset
-            | Value::TlsInitialExec
-            | Value::TlsLocalExec
-            | Value::TlsDescriptor
-    )
 }

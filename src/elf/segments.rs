@@ -10,21 +10,11 @@
 use object::elf;
 
 use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE, is_moved};
-use super::{Table, got};
+use super::{Table, machine};
 use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
-use crate::options::Options;
-
-/// Size of an `Elf64_Ehdr`, in bytes.
-pub(crate) const FILE_HEADER_SIZE: u64 = 64;
-/// Size of an `Elf64_Phdr`, in bytes.
-pub(crate) const PROGRAM_HEADER_SIZE: u64 = 56;
-/// Size of an `Elf64_Shdr`, in bytes.
-pub(crate) const SECTION_HEADER_SIZE: u64 = 64;
-/// The largest page size of the x86-64 psABI's systems, in bytes.
-const PAGE: u64 = 4096;
 
 /// A program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +36,8 @@ pub(crate) struct Segment {
 }
 
 /// The largest page size that the image can be loaded with, in bytes.
-pub(super) fn page_size(options: &Options) -> u64 {
-    options.elf.max_page_size.unwrap_or(PAGE)
+pub(super) fn page_size(link: &Link<'_>) -> u64 {
+    link.options.elf.max_page_size.unwrap_or(machine(link).page)
 }
 
 /// Gives every section its address and file offset.
@@ -56,6 +46,7 @@ pub(super) fn page_size(options: &Options) -> u64 {
 /// An image beyond the limits of [`Limits`](crate::Limits).
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     let mut rounds = 0;
+    let word = machine(link).bits.word();
     loop {
         place(link)?;
         link.elf.bounds = super::Bounds::new(&link.outputs);
@@ -63,21 +54,23 @@ pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
         // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends;
         // where it does not settle at once, it gets as many words as it can ever need.
         let mut relocations = std::mem::take(&mut link.elf.relocations);
-        let most = relocations.pack(link, link.outputs[number as usize].size / got::WORD);
-        let size = got::WORD * relocations.relr.len() as u64;
+        let most = relocations.pack(link, link.outputs[number as usize].size / word);
+        let size = word * relocations.relr.len() as u64;
         link.elf.relocations = relocations;
         let output = &mut link.outputs[number as usize];
         if output.size >= size {
             return Ok(());
         }
         rounds += 1;
-        output.size = if rounds < 4 { size } else { got::WORD * most };
+        output.size = if rounds < 4 { size } else { word * most };
     }
 }
 
-/// The largest size of a file or of an image in memory: what is asked for, as far as sums with alignments cannot overflow.
-pub(super) fn output_limit(options: &Options) -> u64 {
-    options.limits.output_size.min(i64::MAX as u64 / 4)
+/// The largest size of a file or of an image in memory: what is asked for, as far as the class has addresses and sums
+/// with alignments cannot overflow.
+pub(super) fn output_limit(link: &Link<'_>) -> u64 {
+    let addresses = machine(link).bits.choose(u32::MAX.into(), i64::MAX as u64 / 4);
+    link.options.limits.output_size.min(addresses)
 }
 
 /// The region of a rank: what its sections' permissions are.
@@ -100,19 +93,15 @@ const UNLOADED_REGION: u32 = 5;
 pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     let options = link.options;
     let relro = options.elf.relro;
-    let page = page_size(options);
+    let page = page_size(link);
+    let bits = machine(link).bits;
     let headers = segment_count(link, relro);
     let mut segments = Vec::with_capacity(headers);
     let (mut address, mut offset) = (0_u64, 0_u64);
-    let headers_size = FILE_HEADER_SIZE + PROGRAM_HEADER_SIZE * headers as u64;
-    let too_large = |what: u64| Error::Limit {
-        name: "output_size",
-        what: "the image's size".to_owned(),
-        wanted: what,
-        limit: link.options.limits.output_size,
-    };
-    let limit = output_limit(link.options);
-
+    let headers_size = bits.file_header_size() + bits.program_header_size() * headers as u64;
+    let limit = output_limit(link);
+    let too_large =
+        |what: u64| Error::Limit { name: "output_size", what: "the image's size".to_owned(), wanted: what, limit };
     let mut first = 0;
     while first < link.outputs.len() {
         let of = |rank| region(rank, relro);
@@ -207,7 +196,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     }
     link.elf.section_headers = offset.next_multiple_of(8);
     let sections = link.outputs.iter().filter(|output| !is_moved(options, output.rank)).count();
-    let size = link.elf.section_headers + SECTION_HEADER_SIZE * (sections as u64 + 1);
+    let size = link.elf.section_headers + bits.section_header_size() * (sections as u64 + 1);
     over("output_size", "the image's size", size.max(address), limit)?;
     link.report.size = size;
     link.elf.segments = finish_segments(link, segments, headers_size);
@@ -273,14 +262,15 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
             align,
         }
     };
+    let start = machine(link).bits.file_header_size();
     let headers = Segment {
         kind: elf::PT_PHDR,
         flags: elf::PF_R,
-        offset: FILE_HEADER_SIZE,
-        address: FILE_HEADER_SIZE,
-        file_size: headers_size - FILE_HEADER_SIZE,
-        size: headers_size - FILE_HEADER_SIZE,
-        align: 8,
+        offset: start,
+        address: start,
+        file_size: headers_size - start,
+        size: headers_size - start,
+        align: machine(link).bits.word(),
     };
     // PT_PHDR must precede the loadable segments (gABI).
     let mut segments = vec![headers];

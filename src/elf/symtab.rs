@@ -6,7 +6,8 @@
 
 use object::elf;
 
-use super::{Table, dynamic, got};
+use super::{Table, dynamic, got, machine};
+use crate::arch::Bits;
 use crate::error::Error;
 use crate::link::{Link, over};
 use crate::memory::of_vec;
@@ -18,8 +19,6 @@ use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// The number of input symbols that a part is made from, at most.
 const PART: usize = 1 << 14;
-/// Size of an `Elf64_Sym`, in bytes.
-pub(crate) const SYMBOL_SIZE: u64 = 24;
 
 /// A symbol table's entry without its name.
 #[derive(Debug, Clone, Copy)]
@@ -37,21 +36,30 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The `Elf64_Sym` with a name at `name` of the string table.
-    pub(crate) fn encode(&self, name: u32) -> [u8; SYMBOL_SIZE as usize] {
-        let mut bytes = [0; SYMBOL_SIZE as usize];
-        bytes[..4].copy_from_slice(&name.to_le_bytes());
-        (bytes[4], bytes[5]) = (self.info, self.other);
-        bytes[6..8].copy_from_slice(&self.section.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.value.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.size.to_le_bytes());
-        bytes
+    /// Appends the symbol, with a name at `name` of the string table, to a table of a class.
+    pub(crate) fn encode(&self, bits: Bits, name: u32, table: &mut Vec<u8>) {
+        table.extend(name.to_le_bytes());
+        let place = [self.section.to_le_bytes(), [self.info, self.other]];
+        match bits {
+            Bits::B64 => {
+                table.extend([place[1], place[0]].as_flattened());
+                table.extend(self.value.to_le_bytes());
+                table.extend(self.size.to_le_bytes());
+            }
+            Bits::B32 => {
+                table.extend((self.value as u32).to_le_bytes());
+                table.extend((self.size as u32).to_le_bytes());
+                table.extend([place[1], place[0]].as_flattened());
+            }
+        }
     }
 }
 
 /// The plan of `.symtab` and `.strtab`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SymbolTable {
+    /// The width of the symbols' values.
+    bits: Bits,
     /// The parts, in order, with the number of symbols each gives.
     pub(crate) parts: Vec<(Part, u32)>,
     /// Index of the first symbol that is not local: `sh_info`.
@@ -81,7 +89,9 @@ impl SymbolTable {
     /// # Errors
     /// If the strings take more than 4 GiB.
     pub(crate) fn new(link: &Link<'_>) -> Result<Self, Error> {
-        let mut table = Self::default();
+        let bits = machine(link).bits;
+        let mut table =
+            Self { bits, parts: Vec::new(), first_global: 0, bases: Vec::new(), extra: (0, Vec::new(), Vec::new()) };
         let mut end = 1_u64;
         for (_, object) in link.objects() {
             table.bases.push(u32::try_from(end).unwrap_or(u32::MAX));
@@ -127,7 +137,7 @@ impl SymbolTable {
 
     /// Size of `.symtab`, in bytes.
     pub(crate) fn size(&self) -> u64 {
-        SYMBOL_SIZE * self.parts.iter().map(|(_, count)| u64::from(*count)).sum::<u64>()
+        self.bits.symbol_size() * self.parts.iter().map(|(_, count)| u64::from(*count)).sum::<u64>()
     }
 
     /// Size of `.strtab`, in bytes.
@@ -149,14 +159,14 @@ impl SymbolTable {
     pub(crate) fn make(&self, link: &Link<'_>, part: &Part) -> Vec<u8> {
         let mut bytes = Vec::new();
         match part {
-            Part::Null => bytes.extend([0; SYMBOL_SIZE as usize]),
+            Part::Null => bytes.resize(self.bits.symbol_size() as usize, 0),
             Part::Locals(id, first, last) => {
                 let object = link.object(*id);
                 let base = self.bases[id.index()];
                 for symbol in &object.symbols[*first as usize..*last as usize] {
                     if is_kept_local(object, symbol) {
                         let entry = local_symbol(link, *id, symbol);
-                        bytes.extend(entry.encode(base.wrapping_add(symbol.name)));
+                        entry.encode(self.bits, base.wrapping_add(symbol.name), &mut bytes);
                     }
                 }
             }
@@ -165,7 +175,7 @@ impl SymbolTable {
                 for id in (*first..*last).map(GlobalId) {
                     let global = link.symbols.get(id);
                     if in_table(link, global) && is_hidden(global) == hidden {
-                        bytes.extend(global_symbol(link, id).encode(self.name(link, id)));
+                        global_symbol(link, id).encode(self.bits, self.name(link, id), &mut bytes);
                     }
                 }
             }

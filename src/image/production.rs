@@ -39,8 +39,8 @@ pub(crate) struct Extent {
 /// Where bytes come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// One byte over and over.
-    Fill(u8),
+    /// These bytes over and over; the first byte is that at an offset of endless ones.
+    Fill(&'static [u8], u64),
     /// These bytes.
     Owned(Vec<u8>),
     /// An input section, relocated.
@@ -325,7 +325,7 @@ impl<'i> Production<'i, '_> {
                 let plain = section.relocs.is_empty() && !section.flags.has(SectionFlags::EH_FRAME);
                 plain.then(|| section.data.get(stretch.start as usize..)).flatten()
             }
-            Source::Fill(_) | Source::Table(..) => None,
+            Source::Fill(..) | Source::Table(..) => None,
         }
     }
 
@@ -353,7 +353,10 @@ impl<'i> Production<'i, '_> {
     /// Makes a source's bytes from its offset `at` on in `out`.
     fn fill_extent(&self, source: &Source, at: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         match source {
-            Source::Fill(byte) => out.fill(*byte),
+            Source::Fill(pattern, phase) => {
+                let start = (phase.wrapping_add(at) % pattern.len().max(1) as u64) as usize;
+                out.iter_mut().zip(pattern.iter().cycle().skip(start)).for_each(|(to, from)| *to = *from);
+            }
             Source::Owned(bytes) => copy(bytes, at, out),
             Source::Strings(object) => copy(self.link.object(*object).strings, at, out),
             Source::Section(stretch) => {

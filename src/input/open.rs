@@ -13,16 +13,17 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use object::elf::{ELFCLASS64, ELFMAG, EM_X86_64};
+use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
 
 use super::content::Content;
 use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage};
+use crate::arch::{Bits, ElfMachine};
 use crate::archive::{self, Archive};
 use crate::bytes;
 use crate::elf::script::{Script, ScriptFile};
 use crate::error::{Error, Errors, Result};
 use crate::map::{Contents, Identity};
-use crate::options::{Arch, Options, Target};
+use crate::options::{Options, Target};
 
 /// How deep linker scripts may nest.
 const SCRIPT_DEPTH: usize = 16;
@@ -363,18 +364,15 @@ fn is_inside(path: &Path, root: &Path) -> bool {
 
 /// Whether an ELF file is for the target's machine.
 fn is_for(file: &[u8], target: Target) -> bool {
-    let (class, machine) = match target.arch {
-        Arch::X86_64 => (ELFCLASS64, EM_X86_64),
-    };
-    file.get(4) == Some(&class.0) && bytes::u16(file, 18) == Some(machine.0)
+    let Some(machine) = ElfMachine::of(target.arch) else { return false };
+    let class = if machine.bits == Bits::B64 { ELFCLASS64 } else { ELFCLASS32 };
+    file.get(4) == Some(&class.0) && bytes::u16(file, 18) == Some(machine.machine.0)
 }
 
 /// Whether an output format, by BFD's name, is for the target's machine.
 fn is_format_for(format: &str, target: Target) -> bool {
-    match target.arch {
-        // FreeBSD and Solaris have names of their own, which start with this one.
-        Arch::X86_64 => format.starts_with("elf64-x86-64"),
-    }
+    // FreeBSD and Solaris have names of their own, which start with the general one.
+    ElfMachine::of(target.arch).is_some_and(|machine| format.starts_with(machine.bfd_name))
 }
 
 #[cfg(unix)]

@@ -132,7 +132,6 @@ const OTHER_ELF: &[&str] = &[
     "elf64lriscv",
     "elf64ppc",
     "elf_amd64",
-    "elf_i386",
     "elf_i386_fbsd",
     "elf_iamcu",
     "elf_s390",
@@ -140,15 +139,23 @@ const OTHER_ELF: &[&str] = &[
 /// Emulations of PE images.
 const PE: &[&str] = &["arm64pe", "arm64ecpe", "arm64xpe", "i386pe", "i386pep", "thumb2pe"];
 
+/// Emulations, by the name that GNU ld gave them, and what they are for.
+const EMULATIONS: &[(&str, Target)] = &[
+    ("elf_x86_64", Target::LINUX_X86_64),
+    ("elf_x86_64_fbsd", Target::FREEBSD_X86_64),
+    ("elf_i386", Target::LINUX_X86),
+];
+
 fn target(given: &Given) -> Result<Target, Problem> {
-    match given.text()? {
-        "elf_x86_64" => Ok(Target::LINUX_X86_64),
-        "elf_x86_64_fbsd" => Ok(Target::FREEBSD_X86_64),
-        other if OTHER_ELF.contains(&other) => {
-            Err(Problem::Format { option: format!("-m {other}"), what: "this machine".to_owned() })
-        }
-        _ => Err(given.bad("one of elf_x86_64, elf_x86_64_fbsd")),
+    let name = given.text()?;
+    if let Some((_, target)) = EMULATIONS.iter().find(|(known, _)| *known == name) {
+        return Ok(*target);
     }
+    if OTHER_ELF.contains(&name) {
+        return Err(Problem::Format { option: format!("-m {name}"), what: "this machine".to_owned() });
+    }
+    let known: Vec<&str> = EMULATIONS.iter().map(|(known, _)| *known).collect();
+    Err(given.bad(format!("one of {}", known.join(", "))))
 }
 
 /// The error for an emulation of a format that is not linked for yet.

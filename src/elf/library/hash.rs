@@ -13,8 +13,8 @@
 
 use object::elf::{gnu_hash, hash};
 
-use super::Class;
 use super::symbols::Symbols;
+use crate::arch::Bits;
 use crate::bytes;
 
 /// How many symbols a look-up visits at most. In tables as linkers make them it is a handful.
@@ -47,10 +47,10 @@ pub(super) struct GnuHash<'a> {
 
 impl<'a> GnuHash<'a> {
     /// Parses the table; `None` if it is malformed. What follows it is ignored.
-    pub(super) fn parse(class: Class, table: &'a [u8]) -> Option<Self> {
-        let word_bits = match class {
-            Class::Elf32 => 32,
-            Class::Elf64 => 64,
+    pub(super) fn parse(bits: Bits, table: &'a [u8]) -> Option<Self> {
+        let word_bits = match bits {
+            Bits::B32 => 32,
+            Bits::B64 => 64,
         };
         let [bucket_count, first, words, shift] = [0, 4, 8, 12].map(|at| bytes::u32(table, at));
         let (bucket_count, words) = (bucket_count?, words?);

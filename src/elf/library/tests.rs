@@ -16,7 +16,7 @@ use super::*;
 /// How a test library is made.
 #[derive(Debug, Clone, Copy)]
 struct Form {
-    class: Class,
+    class: Bits,
     gnu_hash: bool,
     sysv_hash: bool,
     section_headers: bool,
@@ -27,7 +27,7 @@ impl Form {
     fn all() -> impl Iterator<Item = Self> {
         (0..16)
             .map(|bits| Self {
-                class: if bits & 1 == 0 { Class::Elf32 } else { Class::Elf64 },
+                class: if bits & 1 == 0 { Bits::B32 } else { Bits::B64 },
                 gnu_hash: bits & 2 != 0,
                 sysv_hash: bits & 4 != 0,
                 section_headers: bits & 8 != 0,
@@ -71,7 +71,7 @@ impl TestSymbol {
 
 /// Bytes under construction, with numbers of the class's size.
 struct Writer {
-    class: Class,
+    class: Bits,
     bytes: Vec<u8>,
 }
 
@@ -94,8 +94,8 @@ impl Writer {
 
     fn word(&mut self, value: u64) {
         match self.class {
-            Class::Elf32 => self.u32(value as u32),
-            Class::Elf64 => self.bytes.extend_from_slice(&value.to_le_bytes()),
+            Bits::B32 => self.u32(value as u32),
+            Bits::B64 => self.bytes.extend_from_slice(&value.to_le_bytes()),
         }
     }
 
@@ -129,7 +129,7 @@ const BASE: u64 = 0x10_0000;
 
 /// Writes a shared library `libtest.so.1` that needs `libother.so`.
 fn write(form: Form, symbols: &[TestSymbol]) -> Vec<u8> {
-    let wide = form.class == Class::Elf64;
+    let wide = form.class == Bits::B64;
     let bucket_count = (symbols.len() as u32 / 2).max(1);
     let mut symbols: Vec<_> = symbols.iter().zip(1_u64..).collect();
     // `.gnu.hash` wants the undefined symbols first and the others by bucket.
@@ -392,14 +392,14 @@ fn headers_tell_the_names_and_the_abi() {
         let library = SharedLibrary::parse("dir/libtest.so", "unused", &bytes).unwrap();
         assert_eq!(library.name(), "dir/libtest.so");
         assert_eq!(library.soname(), b"libtest.so.1");
-        let machine = Machine(if form.class == Class::Elf64 { 62 } else { 3 });
-        assert_eq!(library.abi(), Abi { class: form.class, machine, os_abi: 0, flags: 0 });
+        let machine = Machine(if form.class == Bits::B64 { 62 } else { 3 });
+        assert_eq!(library.abi(), Abi { bits: form.class, machine, os_abi: 0, flags: 0 });
     }
 }
 
 #[test]
 fn without_a_soname_the_default_counts() {
-    let form = Form { class: Class::Elf64, gnu_hash: true, sysv_hash: true, section_headers: true };
+    let form = Form { class: Bits::B64, gnu_hash: true, sysv_hash: true, section_headers: true };
     let mut bytes = write(form, &samples());
     let soname = [14_u64.to_le_bytes(), 13_u64.to_le_bytes()];
     let entry = soname[0];
@@ -411,7 +411,7 @@ fn without_a_soname_the_default_counts() {
 
 #[test]
 fn other_files_are_refused_by_name() {
-    let form = Form { class: Class::Elf64, gnu_hash: true, sysv_hash: true, section_headers: true };
+    let form = Form { class: Bits::B64, gnu_hash: true, sysv_hash: true, section_headers: true };
     let bytes = write(form, &samples());
     let parse = |bytes: &[u8]| message(SharedLibrary::parse("lib.so", "", bytes));
     assert!(parse(b"").starts_with("lib.so: not an ELF shared library"));
@@ -427,7 +427,7 @@ fn other_files_are_refused_by_name() {
 
 #[test]
 fn chains_without_end_are_left() {
-    let form = Form { class: Class::Elf64, gnu_hash: false, sysv_hash: true, section_headers: true };
+    let form = Form { class: Bits::B64, gnu_hash: false, sysv_hash: true, section_headers: true };
     let bytes = write(form, &samples());
     let library = SharedLibrary::parse("test", "", &bytes).unwrap();
     let table = library.tables.hash.unwrap();
@@ -447,7 +447,7 @@ fn chains_without_end_are_left() {
 
 #[test]
 fn a_malformed_hash_table_counts_as_none() {
-    let form = Form { class: Class::Elf64, gnu_hash: true, sysv_hash: false, section_headers: true };
+    let form = Form { class: Bits::B64, gnu_hash: true, sysv_hash: false, section_headers: true };
     let bytes = write(form, &samples());
     let library = SharedLibrary::parse("test", "", &bytes).unwrap();
     let at = library.tables.gnu_hash.unwrap().as_ptr() as usize - bytes.as_ptr() as usize;
@@ -489,7 +489,7 @@ fn real_libraries_answer_as_their_symbol_tables_do() {
             let mut library = SharedLibrary::parse(name, "", &bytes).unwrap();
             let counted = library.tables.counted;
             let mut ways = vec![];
-            ways.extend(library.tables.gnu_hash.and_then(|table| GnuHash::parse(Class::Elf64, table)).map(Lookup::Gnu));
+            ways.extend(library.tables.gnu_hash.and_then(|table| GnuHash::parse(Bits::B64, table)).map(Lookup::Gnu));
             ways.extend(library.tables.hash.and_then(SysvHash::parse).map(Lookup::Sysv));
             ways.extend(counted.then_some(Lookup::Names));
             assert!(matches!(ways[0], Lookup::Gnu(_)), "{name}");
