@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use crate::arch::x86_64;
 use crate::debug::{Fault, Trouble};
-use crate::elf::{self, got};
+use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::reloc::{self, Action, Field, RawReloc, Reloc, What};
@@ -153,7 +153,7 @@ impl<'l, 'a> Context<'l, 'a> {
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
         let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
         // What the loader fills keeps what it holds: the addend, where the loader's tables have none.
-        let left = action == Action::Symbolic || (action == Action::Indirect && elf::machine(self.link).rela);
+        let left = action == Action::Symbolic || (action == Action::Indirect && format::leaves_indirect(self.link));
         if reloc.field == Field::Nothing || left {
             return Ok(());
         }
@@ -176,7 +176,7 @@ impl<'l, 'a> Context<'l, 'a> {
     fn value(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> i64 {
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
-            Action::Plt => slots().plt.map_or(0, |entry| got::plt_address(self.link, entry)),
+            Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
             Action::Got(_) | Action::GotTlsModule => {
                 let SymbolSlots { got, tls_pair, tls_offset, tls_descriptor, .. } = slots();
                 let word = match reloc.value.what {
@@ -186,12 +186,12 @@ impl<'l, 'a> Context<'l, 'a> {
                     What::TlsDescriptor => tls_descriptor,
                     _ => got,
                 };
-                got::got_address(self.link, word.unwrap_or(0))
+                format::got_address(self.link, word.unwrap_or(0))
             }
             _ => match reloc.value.what {
                 What::GotBase => self.got_base(),
-                What::Size => elf::symtab::symbol_size(self.link, symbol),
-                What::TlsBlock => elf::tls_block_offset(self.link, self.address(raw.symbol)),
+                What::Size => format::symbol_size(self.link, symbol),
+                What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
                 _ => self.address(raw.symbol),
             },
         };
@@ -204,7 +204,7 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     fn got_base(&self) -> u64 {
-        elf::anchor_address(self.link, Anchor::GotBase)
+        format::anchor_address(self.link, Anchor::GotBase)
     }
 
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
@@ -223,8 +223,8 @@ impl<'l, 'a> Context<'l, 'a> {
         let number = match reloc.value.what {
             What::Nothing => return Ok(()),
             What::Symbol | What::Plt => address,
-            What::Size => elf::symtab::symbol_size(self.link, symbol),
-            What::TlsBlock => elf::tls_block_offset(self.link, address),
+            What::Size => format::symbol_size(self.link, symbol),
+            What::TlsBlock => format::tls_block_offset(self.link, address),
             _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
         let place = self.base.wrapping_add(raw.offset);

@@ -61,7 +61,7 @@ pub(crate) fn collect(link: &mut Link<'_>) {
         }
     }
     // What was known of symbols' sections has changed.
-    crate::elf::fix_traits(link);
+    crate::format::fix_traits(link);
 }
 
 /// What a section takes along.

@@ -25,7 +25,7 @@ use crate::link::Link;
 use crate::memory;
 use crate::report::{DebugFile, Report};
 
-pub(crate) use production::{Checksum, Extent, FilePlan, Source};
+pub(crate) use production::{Checksum, Extent, FilePlan, Source, copy};
 use production::{Patch, Production, Sum, identity};
 
 /// A linked image, ready to be written.

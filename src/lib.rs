@@ -55,6 +55,7 @@ mod debug;
 mod elf;
 mod error;
 mod file;
+mod format;
 mod gc;
 mod image;
 mod input;

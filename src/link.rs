@@ -1,7 +1,7 @@
 //! The link, on one page.
 //!
 //! [`link`] is the list of passes, in order, each with a line of why. What a pass needs of the former ones stands in
-//! [`Link`]; what only ELF has is in `elf`. Comments mark the barriers: from there on something is fixed.
+//! [`Link`]; what only one format has is behind the doors of [`format`](crate::format). Comments mark the barriers: from there on something is fixed.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::debug;
 use crate::elf;
 use crate::error::{Error, Result};
+use crate::format;
 use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
@@ -76,7 +77,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     elf::compressed::decompress(&mut link)?;
 
     // Names that only a linker can define, and blocks for common symbols.
-    elf::define_symbols(&mut link)?;
+    format::define_symbols(&mut link)?;
     let (unclear, cut) = link.symbols.duplicate_problems(&link.objects);
     match debug::explained(&link, unclear, cut) {
         Err(unclear) if options.allow_multiple_definition => link.report.warnings.extend(unclear.into_warnings()),
@@ -87,7 +88,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     link.heap_image = find_heap_image(&link);
 
     // Who may preempt what, and what is far: all that relocations need to know of symbols.
-    elf::fix_traits(&mut link);
+    format::fix_traits(&mut link);
     if options.gc_sections {
         crate::gc::collect(&mut link);
     }
@@ -103,23 +104,29 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     let mut found = scan::scan(&link)?;
     if !found.direct_ifuncs.is_empty() {
         // An indirect function has one address, whoever takes it: decided by the first look, counted by the second.
-        elf::give_plt_addresses(&mut link, &found.direct_ifuncs);
+        format::give_plt_addresses(&mut link, &found.direct_ifuncs);
         found = scan::scan(&link)?;
     }
     clock.lap("scan");
-    link.slots = Slots::assign(&link.symbols, &found.locals, found.tls_module, options.elf.now);
+    link.slots = Slots::assign(
+        &link.symbols,
+        &found.locals,
+        found.tls_module,
+        format::binds_now(&link),
+        format::got_header(&link),
+    );
 
     // Which output sections there are, what goes where in them, and the tables that do not depend on addresses.
-    elf::plan(&mut link, found)?;
+    format::plan(&mut link, found)?;
     clock.lap("plan");
 
     // Addresses and file offsets.
-    elf::assign_addresses(&mut link)?;
+    format::assign_addresses(&mut link)?;
     // Addresses are fixed from here.
     clock.lap("layout");
 
     // Addresses of all symbols, and the tables that need them.
-    let mut image = elf::emit(link)?;
+    let mut image = format::emit(link)?;
     clock.lap("emit");
     if options.map {
         image.link.report.map = Some(link_map(&image.link));
@@ -173,7 +180,7 @@ impl<'a> Link<'a> {
     pub(crate) fn address_in(&self, object: ObjectId, index: SectionIndex, offset: u64) -> Option<u64> {
         let section = self.section(object, index);
         let output = self.outputs.get(section.output as usize)?;
-        let offset = elf::moved_offset(self, object, index, offset);
+        let offset = format::moved_offset(self, object, index, offset);
         Some(output.address.wrapping_add(section.offset).wrapping_add(offset))
     }
 
@@ -205,9 +212,9 @@ impl<'a> Link<'a> {
                     _ => symbol.value,
                 }
             }
-            Definition::Allotted(offset) => self.elf.commons_address(self).wrapping_add(offset),
+            Definition::Allotted(offset) => format::commons_address(self).wrapping_add(offset),
             Definition::Absolute(value) => value,
-            Definition::Anchor(anchor) => elf::anchor_address(self, anchor),
+            Definition::Anchor(anchor) => format::anchor_address(self, anchor),
             Definition::Alias(target, offset) => {
                 let (target, offset) = self.symbols.root(target, offset);
                 self.global_address(target).wrapping_add_signed(offset)

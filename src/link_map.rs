@@ -73,7 +73,7 @@ impl Map {
     ) {
         let section = link.section(object, index);
         let place = |offset: u64| {
-            let offset = section.offset.saturating_add(crate::elf::moved_offset(link, object, index, offset));
+            let offset = section.offset.saturating_add(crate::format::moved_offset(link, object, index, offset));
             output.address.saturating_add(offset)
         };
         let start = output.address.saturating_add(section.offset);

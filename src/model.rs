@@ -406,8 +406,15 @@ pub(crate) struct Object<'a> {
     pub(crate) groups: Vec<Group<'a>>,
     /// Its symbols are not exported, whatever their visibility (`--exclude-libs`).
     pub(crate) hide_symbols: bool,
-    /// What only ELF objects have.
-    pub(crate) elf: crate::elf::ObjectInfo,
+    /// What only objects of its format have.
+    pub(crate) info: ObjectInfo,
+}
+
+/// What only objects of one format have.
+#[derive(Debug)]
+pub(crate) enum ObjectInfo {
+    /// Of ELF.
+    Elf(crate::elf::ObjectInfo),
 }
 
 impl<'a> Object<'a> {

@@ -12,6 +12,7 @@ use crate::archive::{Archive, Index, Member, MemberId};
 use crate::elf;
 use crate::elf::library::SharedLibrary;
 use crate::error::{Error, Errors, Result};
+use crate::format;
 use crate::input::{Inputs, Kind, Opened};
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
@@ -75,7 +76,7 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
-        Task::Object(name, bytes) => elf::parse::parse(name.clone(), bytes).map(|object| Parsed::Objects(vec![object])),
+        Task::Object(name, bytes) => format::parse(name.clone(), bytes).map(|object| Parsed::Objects(vec![object])),
         Task::Other(item) => other(item, options),
     });
     let mut parsed: Vec<Parsed<'a>> = Vec::new();
@@ -285,8 +286,8 @@ impl<'a> Resolver<'a> {
     fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
         while let Some(mut object) = queue.pop_front() {
             match &self.target {
-                None => self.target = Some((elf::target_of(&object)?, object.name.to_string())),
-                Some((target, source)) => elf::check_object(&object, *target, source)?,
+                None => self.target = Some((format::target_of(&object)?, object.name.to_string())),
+                Some((target, source)) => format::check_object(&object, *target, source)?,
             }
             let mut wanted = Vec::new();
             let id = ObjectId(self.objects.len() as u32);
@@ -356,7 +357,7 @@ impl<'a> Resolver<'a> {
                 lazy.left =
                     left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
                 let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-                let mut object = elf::parse::parse(name, bytes)?;
+                let mut object = format::parse(name, bytes)?;
                 object.hide_symbols = lazy.hide;
                 Ok(Answer::Member(Box::new(object)))
             }

@@ -101,14 +101,15 @@ impl Slots {
     /// Numbers what is needed: by global symbols as [`Symbols`] holds it, by local ones as listed (each once, in
     /// ascending order, with its traits).
     ///
-    /// Calls bind lazily unless `now`; they share the GOT slot of a symbol that has one.
+    /// The first `header` words of the GOT are left alone. Calls bind lazily unless `now`; they share the GOT slot of a symbol that has one.
     pub(crate) fn assign(
         symbols: &Symbols<'_>,
         locals: &[(ObjectId, SymbolIndex, Needs, Traits)],
         tls_module: bool,
         now: bool,
+        header: u32,
     ) -> Self {
-        let mut all = Self { globals: vec![NO_SLOTS; symbols.len()], ..Self::default() };
+        let mut all = Self { globals: vec![NO_SLOTS; symbols.len()], got_words: header, ..Self::default() };
         for (id, global) in symbols.iter() {
             let needs = global.needs().without(Needs::DYNAMIC);
             if needs != Needs::default() {

@@ -13,11 +13,11 @@ use super::segments::Segment;
 use super::{Table, frames, got, machine, table_output};
 use crate::arch::Bits;
 use crate::error::Result;
-use crate::image::{Checksum, Extent, FilePlan, Image, Source};
+use crate::image::{Checksum, Extent, FilePlan, Image, Source, copy};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::memory;
-use crate::model::{SectionFlags as Flags, SymbolSection, Traits};
+use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex, SymbolSection, Traits};
 use crate::options::{BuildId, Os};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
@@ -249,7 +249,7 @@ fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mu
         Table::Symtab => {
             let parts = link.elf.symtab.iter().flat_map(|table| &table.parts).enumerate();
             for (number, (_, count)) in parts {
-                push(machine(link).bits.symbol_size() * u64::from(*count), Source::Table(table, number as u32));
+                push(machine(link).bits.symbol_size() * u64::from(*count), Source::Table(table as u16, number as u32));
             }
         }
         Table::Strtab => {
@@ -264,15 +264,15 @@ fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mu
         }
         Table::RelaDyn => {
             for (number, (.., count)) in link.elf.relocations.parts_of(table) {
-                push(got::reloc_size(machine(link)) * u64::from(*count), Source::Table(table, number as u32));
+                push(got::reloc_size(machine(link)) * u64::from(*count), Source::Table(table as u16, number as u32));
             }
         }
-        _ => push(size, Source::Table(table, 0)),
+        _ => push(size, Source::Table(table as u16, 0)),
     }
 }
 
 /// Makes a part of a table that is not held.
-pub(crate) fn make_part<'l>(link: &'l Link<'_>, table: Table, part: u32) -> Cow<'l, [u8]> {
+fn make_part<'l>(link: &'l Link<'_>, table: Table, part: u32) -> Cow<'l, [u8]> {
     match table {
         Table::Symtab => {
             let Some(symtab) = &link.elf.symtab else { return Cow::Borrowed(&[]) };
@@ -290,9 +290,25 @@ pub(crate) fn make_part<'l>(link: &'l Link<'_>, table: Table, part: u32) -> Cow<
     }
 }
 
+/// Makes the bytes of a part of a table from its offset `at` on in `out`.
+pub(crate) fn fill_table(link: &Link<'_>, table: u16, part: u32, at: u64, out: &mut [u8]) {
+    match (Table::from_number(table), &link.elf.frame_table) {
+        (Some(Table::EhFrameHdr), Some(frames)) => frames.write_at(at, out),
+        (Some(table), _) => copy(&make_part(link, table, part), at, out),
+        (None, _) => out.fill(0),
+    }
+}
+
+/// Corrects the unwind records in a stretch that starts at `start` of a section and is in `out`.
+pub(crate) fn patch_section(link: &Link<'_>, object: ObjectId, section: SectionIndex, start: u64, out: &mut [u8]) {
+    if let Some(joined) = link.elf.frames.sections.get(&(object, section)) {
+        patch_frames(joined, start, out);
+    }
+}
+
 /// Corrects the distances of unwind records that have moved to their CIEs, in a stretch that starts at `start` of a
 /// section and is in `out`.
-pub(crate) fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
+fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
     let Some(first) = joined.output_offset(start) else { return };
     let last = first + out.len() as u64;
     let from = joined.patches.partition_point(|patch| patch.output_offset + 4 <= first);
@@ -310,7 +326,7 @@ pub(crate) fn patch_frames(joined: &Joined, start: u64, out: &mut [u8]) {
 fn headers(link: &Link<'_>, place: &FilePlace<'_>) -> Vec<u8> {
     let os_abi = match link.target.os {
         Os::FreeBsd => elf::ELFOSABI_FREEBSD.0,
-        _ => link.objects.iter().map(|object| object.elf.os_abi).find(|abi| *abi != 0).unwrap_or(0),
+        _ => super::infos(link).map(|info| info.os_abi).find(|abi| *abi != 0).unwrap_or(0),
     };
     let machine = machine(link);
     let bits = machine.bits;

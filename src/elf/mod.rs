@@ -26,7 +26,7 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex};
+use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex};
 use crate::options::{Format, Os, Target};
 use crate::symbols::Anchor;
 
@@ -50,6 +50,14 @@ pub(crate) struct ObjectInfo {
     pub(crate) exec_stack: bool,
     /// What its `.note.gnu.property` says.
     pub(crate) properties: property::Properties,
+}
+
+/// What is known of the objects of a link, each of which is ELF.
+pub(crate) fn infos<'l>(link: &'l Link<'_>) -> impl Iterator<Item = &'l ObjectInfo> {
+    link.objects.iter().map(|object| {
+        let model::ObjectInfo::Elf(info) = &object.info;
+        info
+    })
 }
 
 /// The sections of an ELF image that the linker makes.
@@ -297,11 +305,11 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a machine that this linker does not know.
-pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
-    let ObjectInfo { machine, bits, os_abi, .. } = object.elf;
+pub(crate) fn target_of(name: &InputName<'_>, info: &ObjectInfo) -> Result<Target, Error> {
+    let ObjectInfo { machine, bits, os_abi, .. } = *info;
     let Some(arch) = ElfMachine::find(elf::Machine(machine), bits) else {
         let what = format!("{} objects cannot be linked", machine_name(machine, bits));
-        return Err(Error::unsupported(&object.name, what));
+        return Err(Error::unsupported(name, what));
     };
     let os = if os_abi == elf::ELFOSABI_FREEBSD.0 { Os::FreeBsd } else { Os::Linux };
     Ok(Target { format: Format::Elf, arch, os })
@@ -311,8 +319,8 @@ pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
 ///
 /// # Errors
 /// [`Error::Incompatible`], naming both.
-pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) -> Result<(), Error> {
-    check_machine(&object.name.to_string(), (object.elf.machine, object.elf.bits), target, source)
+pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
+    check_machine(&name.to_string(), (info.machine, info.bits), target, source)
 }
 
 /// Checks that a shared library is for the machine of the objects.

@@ -23,7 +23,7 @@ use super::property::Properties;
 use crate::arch::{Bits, ElfMachine};
 use crate::error::Error;
 use crate::model::{
-    Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
+    self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
     SymbolSection,
 };
 use crate::options::Arch;
@@ -54,8 +54,8 @@ pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'
         }
         _ => Parser::<elf::FileHeader64<LE>>::new(&name, bytes).and_then(Parser::object),
     };
-    let (sections, symbols, strings, groups, elf) = parts?;
-    Ok(Object { name, sections, symbols, strings, groups, hide_symbols: false, elf })
+    let (sections, symbols, strings, groups, info) = parts?;
+    Ok(Object { name, sections, symbols, strings, groups, hide_symbols: false, info: model::ObjectInfo::Elf(info) })
 }
 
 type Parts<'a> = (Vec<Section<'a>>, Vec<Symbol>, &'a [u8], Vec<Group<'a>>, ObjectInfo);

@@ -482,11 +482,11 @@ pub(crate) fn build_id_size(id: &BuildId) -> u64 {
 }
 
 fn merge_properties(link: &mut Link<'_>) {
-    let mut objects = link.objects.iter();
-    let Some(first) = objects.next() else { return };
-    let mut merged: Properties = first.elf.properties.clone();
-    for object in objects {
-        merged.merge(&object.elf.properties);
+    let mut infos = super::infos(link);
+    let Some(first) = infos.next() else { return };
+    let mut merged: Properties = first.properties.clone();
+    for info in infos {
+        merged.merge(&info.properties);
     }
     link.elf.ibt = merged.x86_features() & X86_FEATURE_1_IBT != 0;
     link.elf.properties = merged.write(machine(link).bits == Bits::B64);

@@ -284,7 +284,7 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
     for (kind, first, last) in others(link) {
         segments.push(cover(kind, elf::PF_R, first, last));
     }
-    let wanted = || link.objects.iter().any(|object| object.elf.exec_stack);
+    let wanted = || super::infos(link).any(|info| info.exec_stack);
     let executable = link.options.elf.exec_stack.unwrap_or_else(wanted);
     let flags = if executable { elf::PF_R | elf::PF_W | elf::PF_X } else { elf::PF_R | elf::PF_W };
     let (offset, address, file_size, size) = (0, 0, 0, 0);

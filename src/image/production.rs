@@ -15,8 +15,8 @@ use xxhash_rust::xxh3;
 
 use crate::apply::{self, Stretch};
 use crate::debug::{self, Trouble};
-use crate::elf::{self, Table};
 use crate::error::{Error, Errors, Result};
+use crate::format;
 use crate::link::Link;
 use crate::memory::of_vec;
 use crate::model::{ObjectId, SectionFlags};
@@ -47,8 +47,8 @@ pub(crate) enum Source {
     Section(Stretch),
     /// The symbol names of an object.
     Strings(ObjectId),
-    /// A part of a table.
-    Table(Table, u32),
+    /// A part of a table of the format's, by the number of each.
+    Table(u16, u32),
 }
 
 /// The plan of one file.
@@ -363,15 +363,9 @@ impl<'i> Production<'i, '_> {
                 let stretch =
                     Stretch { start: stretch.start + at, address: stretch.address.wrapping_add(at), ..*stretch };
                 apply::fill(self.link, stretch, out, problems);
-                if let Some(joined) = self.link.elf.frames.sections.get(&(stretch.object, stretch.section)) {
-                    elf::emit::patch_frames(joined, stretch.start, out);
-                }
+                format::patch_section(self.link, stretch.object, stretch.section, stretch.start, out);
             }
-            Source::Table(Table::EhFrameHdr, _) => match &self.link.elf.frame_table {
-                Some(table) => table.write_at(at, out),
-                None => out.fill(0),
-            },
-            Source::Table(table, part) => copy(&elf::emit::make_part(self.link, *table, *part), at, out),
+            Source::Table(table, part) => format::fill_table(self.link, *table, *part, at, out),
         }
     }
 
@@ -425,7 +419,7 @@ fn put(patches: &[Patch], start: u64, chunk: &mut [u8]) {
 }
 
 /// Copies `bytes` from `at` on to `out`; what is missing is zero.
-fn copy(bytes: &[u8], at: u64, out: &mut [u8]) {
+pub(crate) fn copy(bytes: &[u8], at: u64, out: &mut [u8]) {
     let source = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
     let size = source.len().min(out.len());
     let (head, tail) = out.split_at_mut(size);
