@@ -9,8 +9,8 @@ mod open;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, MemberId};
-use crate::elf::library::SharedLibrary;
 use crate::error::{Error, Result};
+use crate::library::SharedLibrary;
 use crate::map::Contents;
 use crate::options::Options;
 

@@ -60,6 +60,7 @@ mod gc;
 mod image;
 mod input;
 mod layout;
+mod library;
 mod link;
 mod link_map;
 mod map;

@@ -9,11 +9,10 @@ use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 use crate::archive::{Archive, Index, Member, MemberId};
-use crate::elf;
-use crate::elf::library::SharedLibrary;
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::input::{Inputs, Kind, Opened};
+use crate::library::SharedLibrary;
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Limits, Options, SymbolValue, Target};
@@ -199,7 +198,7 @@ pub(crate) fn resolve<'a>(
         return Err(Error::NoInput.into());
     };
     for library in &resolver.libraries {
-        elf::check_library(&library.shared, target)?;
+        library.shared.check(target)?;
     }
     let report = Report {
         inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
@@ -372,9 +371,8 @@ impl<'a> Resolver<'a> {
                 };
                 let global = self.symbols.get_mut(id);
                 global.definition = Definition::Library(library, export.version);
-                let kind = elf::parse::symbol_kind(export.kind);
-                if kind != SymbolKind::None {
-                    global.kind = kind;
+                if export.kind != SymbolKind::None {
+                    global.kind = export.kind;
                 }
                 Ok(Answer::Given)
             }

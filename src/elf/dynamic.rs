@@ -201,7 +201,7 @@ impl DynamicSymbols {
         if link.elf.relocations.packed > 0 {
             for (library, versions) in link.libraries.iter().zip(&mut used).filter(|(_, versions)| !versions.is_empty())
             {
-                if let Some(version) = library.shared.version_named(b"GLIBC_ABI_DT_RELR") {
+                if let Some(version) = library.shared.elf().and_then(|of| of.version_named(b"GLIBC_ABI_DT_RELR")) {
                     versions.push((version, next as u16));
                     next = next.saturating_add(1);
                 }
@@ -216,11 +216,9 @@ impl DynamicSymbols {
         let mut libraries = 0;
         let last = used.iter().rposition(|versions| !versions.is_empty());
         for (number, (library, versions)) in link.libraries.iter().zip(&used).enumerate() {
-            if versions.is_empty() {
-                continue;
-            }
+            let Some(library) = library.shared.elf().filter(|_| !versions.is_empty()) else { continue };
             libraries += 1;
-            let file = self.strings.add(library.shared.soname());
+            let file = self.strings.add(library.soname());
             let size = 16 + 16 * versions.len() as u32;
             // Elf64_Verneed: version, count, file name, offset of the first version, offset of the next library.
             table.extend(1_u16.to_le_bytes());
@@ -229,7 +227,7 @@ impl DynamicSymbols {
             table.extend(16_u32.to_le_bytes());
             table.extend(if Some(number) == last { 0 } else { size }.to_le_bytes());
             for (index, (version, number)) in versions.iter().enumerate() {
-                let name = library.shared.version_name(*version);
+                let name = library.version_name(*version);
                 let offset = self.strings.add(name);
                 let next = if index + 1 == versions.len() { 0_u32 } else { 16 };
                 // Elf64_Vernaux: hash, flags, number in `.gnu.version`, name, offset of the next version.
@@ -423,8 +421,9 @@ fn dynamic_flags(link: &Link<'_>, facts: &Facts) -> (u64, u64) {
 /// The sonames that the image asks for, each once.
 fn needed_names(link: &Link<'_>) -> Vec<Vec<u8>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
-    for library in link.libraries.iter().filter(|library| library.needed) {
-        let name = library.shared.soname();
+    let needed = link.libraries.iter().filter(|library| library.needed);
+    for library in needed.filter_map(|library| library.shared.elf()) {
+        let name = library.soname();
         if !names.iter().any(|known| known == name) {
             names.push(name.to_vec());
         }

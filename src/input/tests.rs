@@ -380,10 +380,10 @@ fn the_libraries_of_this_system_are_found() {
     assert!(named("libgcc.a").archive().unwrap().index().unwrap().definer(b"__udivti3").is_some());
     let libc = named("libc.so.6");
     assert!(!libc.mode.as_needed);
-    assert_eq!(libc.library().unwrap().soname(), b"libc.so.6");
+    assert_eq!(libc.library().unwrap().elf().unwrap().soname(), b"libc.so.6");
     assert!(named("libc_nonshared.a").archive().unwrap().index().unwrap().definer(b"atexit").is_some());
     assert!(named("ld-linux-x86-64.so.2").mode.as_needed);
     assert!(named("libgcc_s.so.1").mode.as_needed);
     let malloc = libc.library().unwrap().lookup(b"malloc", None).unwrap();
-    assert_eq!(malloc.kind, object::elf::STT_FUNC);
+    assert_eq!(malloc.kind, crate::model::SymbolKind::Function);
 }

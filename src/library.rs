@@ -1,0 +1,69 @@
+//! Shared libraries of any format: what the middle of the link asks of them.
+
+use crate::elf;
+use crate::elf::library::VersionId;
+use crate::error::Error;
+use crate::model::SymbolKind;
+use crate::options::Target;
+
+/// A shared library, ready to be asked for symbols.
+#[derive(Debug)]
+pub(crate) enum SharedLibrary<'a> {
+    /// Of ELF.
+    Elf(elf::library::SharedLibrary<'a>),
+}
+
+/// A symbol that a library defines for others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Export {
+    /// What it stands for.
+    pub(crate) kind: SymbolKind,
+    /// Its version; none if it has none.
+    pub(crate) version: Option<VersionId>,
+}
+
+impl<'a> SharedLibrary<'a> {
+    /// Reads a library, of whatever format its first bytes say.
+    ///
+    /// Where it does not say what it is called, that is `default_name`.
+    ///
+    /// # Errors
+    /// Bytes that contradict their format.
+    pub(crate) fn parse(name: &'a str, default_name: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
+        elf::library::SharedLibrary::parse(name, default_name, bytes).map(Self::Elf)
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn name(&self) -> &'a str {
+        match self {
+            Self::Elf(library) => library.name(),
+        }
+    }
+
+    /// Checks that it is for a target.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`].
+    pub(crate) fn check(&self, target: Target) -> Result<(), Error> {
+        match self {
+            Self::Elf(library) => elf::check_library(library, target),
+        }
+    }
+
+    /// What it defines under a name, in a version if one is given.
+    pub(crate) fn lookup(&self, symbol: &[u8], version: Option<&[u8]>) -> Option<Export> {
+        match self {
+            Self::Elf(library) => {
+                let export = library.lookup(symbol, version)?;
+                Some(Export { kind: elf::parse::symbol_kind(export.kind), version: export.version })
+            }
+        }
+    }
+
+    /// It, if it is of ELF.
+    pub(crate) fn elf(&self) -> Option<&elf::library::SharedLibrary<'a>> {
+        match self {
+            Self::Elf(library) => Some(library),
+        }
+    }
+}
