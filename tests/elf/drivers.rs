@@ -1,7 +1,6 @@
 //! The command lines of compiler drivers, of Julia 1.13, and what each option does to an image that runs.
 
-use crate::support::{Bench, succeeds, text};
-use crate::symbols::LIBC;
+use crate::support::{Bench, LIBC, succeeds, text};
 
 const SOURCE: &str = "#include <stdio.h>
     #include <stdlib.h>

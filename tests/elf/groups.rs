@@ -1,6 +1,6 @@
 //! Section groups: C++ inline functions and templates that several objects bring, of which one copy stays.
 
-use crate::support::Bench;
+use crate::support::{Bench, Cpu};
 
 const SHARED_CODE: &str = "
 #include <stdexcept>
@@ -44,17 +44,21 @@ fn objects(bench: &Bench, compiler: &str, flags: &str) -> String {
     parts.map(|(name, source)| bench.compile(&format!("{compiler} {flags}"), name, source)).join(" ")
 }
 
-pub(crate) const STANDARD: &str = "-L/usr/lib/gcc/x86_64-linux-gnu/12 -L/lib/x86_64-linux-gnu -lstdc++ -lgcc_s -lc";
 const PRINTED: &str = "unwound\nunwound\nunwound\nprobe 0\nend\n";
 
 #[test]
 fn copies_of_groups_go_and_exceptions_pass_through() {
-    for compiler in ["g++", "clang++-19"] {
+    on(Cpu::X86_64, &["g++", "clang++-19"]);
+}
+
+pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
+    let standard = cpu.standard();
+    for compiler in compilers {
         for flags in ["-O0 -g", "-O1 -g", "-O2 -ffunction-sections -fdata-sections -g -gdwarf-4"] {
-            let bench = Bench::new();
+            let bench = Bench::of(cpu);
             let objects = objects(&bench, compiler, flags);
             for options in ["", "--gc-sections", "-z now -Bsymbolic-functions"] {
-                let pair = bench.link("lib.so", &format!("{options} {objects} {STANDARD}"));
+                let pair = bench.link("lib.so", &format!("{options} {objects} {standard}"));
                 if options.contains("symbolic") {
                     pair.means_the_same(&[pkgld_differ::rules::BOUND_AT_LINK_TIME]);
                     pair.reads_clean();

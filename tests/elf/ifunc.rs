@@ -2,8 +2,7 @@
 
 use pkgld_differ::rules::{self, Check, Rule};
 
-use crate::support::Bench;
-use crate::symbols::LIBC;
+use crate::support::{Bench, Cpu};
 
 const SOURCE: &str = "
     static int one(void) { return 1; }
@@ -54,12 +53,17 @@ const EXPORTED_ENTRY: Rule = Rule {
 
 #[test]
 fn indirect_functions_are_called_and_have_one_address() {
-    for compiler in ["gcc -O0", "gcc -O2", "clang-19 -O1", "gcc -O1 -fno-plt", "gcc -O1 -fcf-protection=full"] {
-        let bench = Bench::new();
+    on(Cpu::X86_64, &["gcc -O0", "gcc -O2", "clang-19 -O1", "gcc -O1 -fno-plt", "gcc -O1 -fcf-protection=full"]);
+}
+
+pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
+    for compiler in compilers {
+        let bench = Bench::of(cpu);
+        let libc = cpu.libc();
         let objects =
             [("user.c", SOURCE), ("elsewhere.c", ELSEWHERE)].map(|(name, text)| bench.compile(compiler, name, text));
         for options in ["", "-z now", "-Bsymbolic", "-z norelro", "-z pack-relative-relocs"] {
-            let pair = bench.link("ifunc.so", &format!("{options} {} {LIBC}", objects.join(" ")));
+            let pair = bench.link("ifunc.so", &format!("{options} {} {libc}", objects.join(" ")));
             pair.means_the_same(&[rules::INDIRECT_FUNCTION_ENTRY, EXPORTED_ENTRY]);
             pair.reads_clean();
             // A resolver of ours calls through the PLT, of which some images of the reference linker die.

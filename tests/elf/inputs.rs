@@ -1,7 +1,6 @@
 //! Forms of inputs: archives, linker scripts, many sections, compact relocations, compressed debug information, notes.
 
-use crate::support::{Bench, reads_clean, succeeds, text};
-use crate::symbols::LIBC;
+use crate::support::{Bench, LIBC, reads_clean, succeeds, text};
 
 const MAIN: &str = "extern int first(void); int probe(void) { CHECK(first() == 3); return 0; }";
 const CHAIN: [(&str, &str); 4] = [

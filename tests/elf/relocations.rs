@@ -1,8 +1,7 @@
 //! Every relocation kind of the psABI's table that an object for a shared library may hold, each read back by code; and
 //! those that are refused.
 
-use crate::support::{Bench, reads_clean, succeeds};
-use crate::symbols::LIBC;
+use crate::support::{Bench, LIBC, reads_clean, succeeds};
 
 /// Ends every assembly fixture.
 const NOTE: &str = "\n.section .note.GNU-stack,\"\",@progbits\n";

@@ -1,6 +1,6 @@
 //! What runs by itself: `.init_array`, `.fini_array`, `.ctors`, `.dtors`, `.init`, `.fini`, and their order.
 
-use crate::support::Bench;
+use crate::support::{Bench, Cpu};
 
 const ORDERED: &str = "
     extern void tell(const char *);
@@ -19,8 +19,12 @@ const PLAIN: &str = "
 
 #[test]
 fn priorities_order_constructors_and_destructors() {
-    for compiler in ["gcc -O1", "clang-19 -O1", "gcc -O1 -ffunction-sections"] {
-        let bench = Bench::new();
+    on(Cpu::X86_64, &["gcc -O1", "clang-19 -O1", "gcc -O1 -ffunction-sections"]);
+}
+
+pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
+    for compiler in compilers {
+        let bench = Bench::of(cpu);
         let one = format!("AT(200, a) AT(1000, b) AT(65535, c) {}", PLAIN.replace("NAME", "one"));
         let two = format!("AT(101, d) AT(1000, e) AT(30000, f) {}", PLAIN.replace("NAME", "two"));
         let one = object(&bench, compiler, "one", &one);

@@ -1,9 +1,10 @@
 //! A bench: a directory in which sources are compiled, linked by the program and by a reference linker, compared and run.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
@@ -46,6 +47,73 @@ const LINT_ALLOWED: &[(&str, &str)] = &[
     ),
 ];
 
+/// A CPU that images are made for and run on: natively, or by an emulator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Cpu {
+    X86_64,
+    X86,
+}
+
+/// Where this machine's C library is, of whose functions fixtures call some.
+pub(crate) const LIBC: &str = Cpu::X86_64.libc();
+
+impl Cpu {
+    /// What is in front of the names of GCC's programs.
+    fn gcc_prefix(self) -> &'static str {
+        match self {
+            Self::X86_64 => "",
+            Self::X86 => "i686-linux-gnu-",
+        }
+    }
+
+    /// Clang's flags.
+    fn clang_flags(self) -> &'static str {
+        match self {
+            Self::X86_64 => "",
+            Self::X86 => "--target=i686-linux-gnu -I/usr/i686-linux-gnu/include",
+        }
+    }
+
+    /// Where the C library is.
+    pub(crate) const fn libc(self) -> &'static str {
+        match self {
+            Self::X86_64 => "-L/lib/x86_64-linux-gnu -lc",
+            Self::X86 => "-L/usr/i686-linux-gnu/lib -lc",
+        }
+    }
+
+    /// Where GCC's own libraries and start files are.
+    fn gcc_directory(self) -> &'static str {
+        match self {
+            Self::X86_64 => "/usr/lib/gcc/x86_64-linux-gnu/12",
+            Self::X86 => "/usr/lib/gcc-cross/i686-linux-gnu/12",
+        }
+    }
+
+    /// The libraries of C++.
+    pub(crate) fn standard(self) -> String {
+        format!("-L{} {} -lstdc++ -lgcc_s -lc", self.gcc_directory(), self.libc())
+    }
+
+    /// What runs a program of a C library of this CPU, if it is not this machine's.
+    fn runner(self) -> &'static str {
+        match self {
+            Self::X86_64 => "",
+            // The loader by its path, since the program's own is not where it is looked for.
+            Self::X86 => "qemu-i386-static -L /usr/i686-linux-gnu",
+        }
+    }
+
+    /// A compiler's command, said for this machine, for this CPU.
+    pub(crate) fn compiler(self, line: &str) -> String {
+        let (program, flags) = line.split_once(' ').unwrap_or((line, ""));
+        match program {
+            "gcc" | "g++" => format!("{}{program} {flags}", self.gcc_prefix()),
+            _ => format!("{program} {} {flags}", self.clang_flags()),
+        }
+    }
+}
+
 /// The reference linker: part of every Rust toolchain.
 pub(crate) fn reference_linker() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
@@ -56,17 +124,19 @@ pub(crate) fn reference_linker() -> &'static Path {
     })
 }
 
-/// The program that loads libraries and calls their probes.
-fn driver() -> &'static Path {
-    static DRIVER: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = DRIVER.get_or_init(|| {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("driver");
+/// The program that loads libraries and calls their probes, for a CPU.
+fn driver(cpu: Cpu) -> PathBuf {
+    static DRIVERS: Mutex<Option<(tempfile::TempDir, HashSet<Cpu>)>> = Mutex::new(None);
+    let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let (directory, built) = drivers.get_or_insert_with(|| (tempfile::tempdir().unwrap(), HashSet::new()));
+    let path = directory.path().join(format!("driver-{cpu:?}"));
+    if built.insert(cpu) {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/elf/fixtures/driver.c");
-        let built = Command::new("gcc").args(["-O1", "-rdynamic", "-o"]).args([&path, &source]).arg("-ldl").output();
-        succeeds(&built.expect("gcc (Debian package gcc)"));
-        (directory, path)
-    });
+        let compiler = format!("{}gcc", cpu.gcc_prefix());
+        let built =
+            Command::new(&compiler).args(["-O1", "-rdynamic", "-o"]).args([&path, &source]).arg("-ldl").output();
+        succeeds(&built.unwrap_or_else(|error| panic!("{compiler}: {error}; tests/install installs it")));
+    }
     path
 }
 
@@ -84,14 +154,21 @@ pub(crate) fn succeeds(output: &Output) {
 /// A directory to work in.
 pub(crate) struct Bench {
     directory: tempfile::TempDir,
+    cpu: Cpu,
 }
 
 impl Bench {
+    /// For this machine.
     pub(crate) fn new() -> Self {
+        Self::of(Cpu::X86_64)
+    }
+
+    /// For a CPU: what says `gcc`, `g++` or `clang` means its compilers.
+    pub(crate) fn of(cpu: Cpu) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("ours")).unwrap();
         fs::create_dir(directory.path().join("lld")).unwrap();
-        Self { directory }
+        Self { directory, cpu }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -131,7 +208,7 @@ impl Bench {
         let check = if name.ends_with(".s") || name.ends_with(".S") { "" } else { CHECK };
         self.file(name, format!("{check}#line 1\n{source}").trim_start_matches("#line 1\n"));
         let object = format!("{}.o", name.split_once('.').map_or(name, |(stem, _)| stem));
-        self.must(&format!("{compiler} -fPIC -c -o {object} {name}"));
+        self.must(&format!("{} -fPIC -c -o {object} {name}", self.cpu.compiler(compiler)));
         object
     }
 
@@ -139,7 +216,10 @@ impl Bench {
     #[track_caller]
     pub(crate) fn library(&self, name: &str, flags: &str, source: &str) {
         let object = self.compile("gcc -O1", &format!("{name}.c"), source);
-        self.must(&format!("gcc -shared -o lib{name}.so -Wl,-soname,lib{name}.so {object} {flags}"));
+        self.must(&format!(
+            "{}gcc -shared -o lib{name}.so -Wl,-soname,lib{name}.so {object} {flags}",
+            self.cpu.gcc_prefix()
+        ));
     }
 
     /// Runs the program.
@@ -172,7 +252,7 @@ impl Bench {
     /// Loads libraries and calls their probes; what the driver prints. Arguments as in `fixtures/driver.c`.
     #[track_caller]
     pub(crate) fn load(&self, arguments: &str) -> String {
-        let output = self.run(&format!("{} {arguments}", driver().display()));
+        let output = self.run(&format!("{} {} {arguments}", self.cpu.runner(), driver(self.cpu).display()));
         assert!(
             output.status.code().is_some(),
             "{arguments}: killed: {:?}\n{}{}",
@@ -209,6 +289,10 @@ impl Pair<'_> {
     /// Checks that both mean the same, apart from what the rules allow.
     #[track_caller]
     pub(crate) fn means_the_same(&self, more: &[Rule]) {
+        // The comparison decodes instructions of this machine only.
+        if self.bench.cpu != Cpu::X86_64 {
+            return;
+        }
         let ours = self.bench.bytes(&self.ours());
         let lld = self.bench.bytes(&format!("lld/{}", self.name));
         let (lld, ours) = (Image::parse(&lld).unwrap(), Image::parse(&ours).unwrap());
@@ -243,6 +327,9 @@ pub(crate) fn reads_clean(bench: &Bench, library: &str) {
         let printed = text(&output.stdout);
         let faults: Vec<&str> = printed.lines().filter(complains).collect();
         assert!(output.status.success() && said.is_empty() && faults.is_empty(), "{reader}: {said}{faults:?}");
+    }
+    if bench.cpu != Cpu::X86_64 {
+        return;
     }
     let bytes = bench.bytes(library);
     let image = Image::parse(&bytes).unwrap();

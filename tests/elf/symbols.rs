@@ -2,14 +2,15 @@
 
 use pkgld_differ::rules;
 
-use crate::support::{Bench, text};
-
-/// The C library, of whose functions fixtures call some.
-pub(crate) const LIBC: &str = "-L/lib/x86_64-linux-gnu -lc";
+use crate::support::{Bench, Cpu, LIBC, text};
 
 #[test]
 fn common_symbols_share_the_largest_block_at_the_strictest_alignment() {
-    let bench = Bench::new();
+    commons_on(Cpu::X86_64, &["gcc -fcommon -O0", "clang-19 -fcommon -O1"]);
+}
+
+pub(crate) fn commons_on(cpu: Cpu, compilers: &[&str]) {
+    let bench = Bench::of(cpu);
     let one = "char block[10]; int counted; int given; char aligned[3] __attribute__((aligned(8)));
         char *block_here(void) { return block; }
         char *aligned_here(void) { return aligned; }";
@@ -23,7 +24,7 @@ fn common_symbols_share_the_largest_block_at_the_strictest_alignment() {
             CHECK(aligned[0] == 0 && aligned[2] == 0);
             return 0;
         }";
-    for compiler in ["gcc -fcommon -O0", "clang-19 -fcommon -O1"] {
+    for compiler in compilers {
         let (one, two) = (bench.compile(compiler, "one.c", one), bench.compile(compiler, "two.c", two));
         bench.link("a.so", &format!("{one} {two}")).is_right("probe 0\nend\n");
         bench.link("b.so", &format!("{two} {one}")).is_right("probe 0\nend\n");
@@ -32,7 +33,11 @@ fn common_symbols_share_the_largest_block_at_the_strictest_alignment() {
 
 #[test]
 fn weak_symbols_give_way_and_undefined_ones_are_null() {
-    let bench = Bench::new();
+    weak_on(Cpu::X86_64, &["gcc -O1", "clang-19 -O0"]);
+}
+
+pub(crate) fn weak_on(cpu: Cpu, compilers: &[&str]) {
+    let bench = Bench::of(cpu);
     let one = "__attribute__((weak)) int answer(void) { return 1; }
         __attribute__((weak)) int value = 1;
         int other(void) { return answer() + value; }";
@@ -48,7 +53,7 @@ fn weak_symbols_give_way_and_undefined_ones_are_null() {
             for (int i = 0; i < 4; i++) CHECK(!table[i]);
             return 0;
         }";
-    for compiler in ["gcc -O1", "clang-19 -O0"] {
+    for compiler in compilers {
         let objects = [("one.c", one), ("two.c", two), ("probe.c", probe)]
             .map(|(name, source)| bench.compile(compiler, name, source));
         let [one, two, probe] = &objects;
@@ -88,11 +93,15 @@ const OTHER: &str = "
 
 #[test]
 fn visibility_decides_who_may_be_preempted() {
-    let bench = Bench::new();
+    let clang = "clang-19 -O1 -fno-inline -fsemantic-interposition";
+    visibility_on(Cpu::X86_64, &["gcc -O1 -fno-inline", clang, "gcc -O0 -fno-plt -fno-inline"]);
+}
+
+pub(crate) fn visibility_on(cpu: Cpu, compilers: &[&str]) {
+    let bench = Bench::of(cpu);
+    let libc = cpu.libc();
     bench.library("other", "", OTHER);
-    for compiler in
-        ["gcc -O1 -fno-inline", "clang-19 -O1 -fno-inline -fsemantic-interposition", "gcc -O0 -fno-plt -fno-inline"]
-    {
+    for compiler in compilers {
         let who = bench.compile(compiler, "who.c", WHO);
         let alone = "1111\n".replace('\n', "1111111\nprobe 0\nend\n");
         for (options, preempted) in [
@@ -101,7 +110,7 @@ fn visibility_decides_who_may_be_preempted() {
             ("-Bsymbolic", "11111111111"),
             ("-Bsymbolic-functions", "11111111221"),
         ] {
-            let pair = bench.link("who.so", &format!("{options} {who} {LIBC}"));
+            let pair = bench.link("who.so", &format!("{options} {who} {libc}"));
             let bound = if options.contains("functions") { &[rules::BOUND_AT_LINK_TIME][..] } else { &[] };
             pair.means_the_same(bound);
             pair.reads_clean();

@@ -1,7 +1,6 @@
 //! Thread-local storage: every model, local and global, in the image and in another library.
 
-use crate::support::Bench;
-use crate::symbols::LIBC;
+use crate::support::{Bench, Cpu};
 
 const OTHER: &str = "
     __thread int foreign = 5; __thread char padding[3]; __thread long foreign_zero;
@@ -65,13 +64,18 @@ const ELSEWHERE: &str = "__thread int elsewhere __attribute__((visibility(\"hidd
     int *elsewhere_here(void) { return &elsewhere; }";
 
 fn check(compiler: &str) {
-    let bench = Bench::new();
+    on(Cpu::X86_64, compiler);
+}
+
+pub(crate) fn on(cpu: Cpu, compiler: &str) {
+    let bench = Bench::of(cpu);
+    let libc = cpu.libc();
     bench.library("other", "", OTHER);
     let user = bench.compile(compiler, "user.c", &format!("{VARIABLES}{PROBE}"));
     let elsewhere = bench.compile(compiler, "elsewhere.c", ELSEWHERE);
     for options in ["", "-z now", "-Bsymbolic", "--gc-sections", "-z pack-relative-relocs"] {
         for objects in [format!("{user} {elsewhere}"), format!("{elsewhere} {user}")] {
-            let pair = bench.link("tls.so", &format!("{options} {objects} -L. -lother {LIBC}"));
+            let pair = bench.link("tls.so", &format!("{options} {objects} -L. -lother {libc}"));
             pair.is_right("probe 0\nend\n");
             pair.prints("-l", "probe 0\nend\n");
         }

@@ -1,0 +1,95 @@
+//! What holds on every CPU: the same sources, compiled, linked and run for each by its emulator.
+
+use crate::support::{Bench, Cpu, succeeds};
+use crate::{groups, ifunc, startup, symbols, tls};
+
+/// A module of tests for a CPU. `ifunc`: whether its C library has indirect functions; `descriptors`: GCC's flag for
+/// thread-local storage by descriptors, if it has one.
+macro_rules! on {
+    ($module:ident, $cpu:expr, descriptors: $descriptors:expr) => {
+        mod $module {
+            use super::*;
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn thread_local_storage() {
+                for compiler in ["gcc -O1", "gcc -O0", "clang-19 -O1", "gcc -O2 -fno-plt"] {
+                    tls::on($cpu, compiler);
+                }
+                let descriptors: &[&str] = $descriptors;
+                for compiler in descriptors {
+                    tls::on($cpu, compiler);
+                }
+                tls::on($cpu, "gcc -O1 -ftls-model=initial-exec -DSTRICT=16");
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn indirect_functions() {
+                ifunc::on($cpu, &["gcc -O0", "gcc -O2", "clang-19 -O1"]);
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn groups_and_exceptions() {
+                groups::on($cpu, &["g++"]);
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn constructors() {
+                startup::on($cpu, &["gcc -O1", "clang-19 -O1"]);
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn common_and_weak_symbols() {
+                symbols::commons_on($cpu, &["gcc -fcommon -O0", "clang-19 -fcommon -O1"]);
+                symbols::weak_on($cpu, &["gcc -O1", "clang-19 -O0"]);
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn visibility() {
+                let clang = "clang-19 -O1 -fno-inline -fsemantic-interposition";
+                symbols::visibility_on($cpu, &["gcc -O1 -fno-inline", clang]);
+            }
+
+            #[test]
+            #[ignore = "needs a cross compiler and qemu-user-static"]
+            fn driver() {
+                super::driver($cpu);
+            }
+        }
+    };
+}
+
+on!(x86, Cpu::X86, descriptors: &["gcc -O1 -mtls-dialect=gnu2"]);
+
+/// GCC's driver, with its start files and libraries, calls the program as its linker.
+fn driver(cpu: Cpu) {
+    let bench = Bench::of(cpu);
+    std::fs::create_dir(bench.path("bin")).unwrap();
+    std::fs::hard_link(env!("CARGO_BIN_EXE_pkgld"), bench.path("bin/ld"))
+        .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_pkgld"), bench.path("bin/ld")).map(drop))
+        .unwrap();
+    let source = "#include <stdio.h>\n#include <stdlib.h>
+        static int order(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+        static long long divide(long long a, long long b) { return a / b; }
+        int probe(void) {
+            int numbers[] = { 5, 3, 9, 1 };
+            qsort(numbers, 4, sizeof *numbers, order);
+            char text[64];
+            snprintf(text, sizeof text, \"%d %d %d %d %lld %.2f\", numbers[0], numbers[1], numbers[2], numbers[3],
+                     divide(1LL << 40, 3), (double)numbers[3] / 4);
+            const char *wanted = \"1 3 5 9 366503875925 2.25\";
+            for (int i = 0; i < 26; i++) CHECK(text[i] == wanted[i]);
+            return 0;
+        }";
+    for flags in ["-O0", "-O2", "-Os"] {
+        let object = bench.compile(&format!("gcc {flags} -g"), "probe.c", source);
+        let gcc = cpu.compiler("gcc");
+        succeeds(&bench.run(&format!("{gcc} -B bin -shared -o ours/driver.so {object} -lm")));
+        assert_eq!(bench.load("ours/driver.so"), "probe 0\nend\n", "{flags}");
+    }
+}
