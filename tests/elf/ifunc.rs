@@ -77,7 +77,11 @@ pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
 /// Functions of other libraries that happen to be indirect are ordinary imports.
 #[test]
 fn imported_indirect_functions_are_imports() {
-    let bench = Bench::new();
+    imported_on(Cpu::X86_64);
+}
+
+pub(crate) fn imported_on(cpu: Cpu) {
+    let bench = Bench::of(cpu);
     bench.library("chosen", "", "static int f(void) { return 4; } static void *r(void) { return f; } int chosen(void) __attribute__((ifunc(\"r\")));");
     let source = "extern int chosen(void); int (*pointer)(void) = chosen;
         int probe(void) { CHECK(chosen() == 4 && pointer() == 4 && pointer == chosen); return 0; }";

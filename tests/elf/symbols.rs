@@ -72,17 +72,17 @@ const WHO: &str = "
     __attribute__((visibility(\"hidden\"))) int hidden_value = 1;
     int (*table[])(void) = { plain, kept, hidden, internal };
     int *values[] = { &plain_value, &hidden_value };
-    long answers(void) {
-        long all = 0;
+    long long answers(void) {
+        long long all = 0;
         for (int i = 0; i < 4; i++) all = all * 10 + table[i]();
-        return all * 10000000L + (plain() * 10 + kept()) * 100000 + (hidden() * 10 + internal()) * 1000
+        return all * 10000000LL + (plain() * 10 + kept()) * 100000 + (hidden() * 10 + internal()) * 1000
             + plain_value * 100 + *values[0] * 10 + *values[1];
     }
     extern void tell(const char *);
-    extern int snprintf(char *, unsigned long, const char *, ...);
+    extern int snprintf(char *, __SIZE_TYPE__, const char *, ...);
     int probe(void) {
         char line[32];
-        snprintf(line, 32, \"%ld\", answers());
+        snprintf(line, 32, \"%lld\", answers());
         tell(line);
         return 0;
     }";
