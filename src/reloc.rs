@@ -326,7 +326,7 @@ pub(crate) type Reason = &'static str;
 #[inline]
 pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     match target.format {
-        Format::Elf => elf::relocs::classify(section, reloc, traits),
+        Format::Elf => elf::relocs::classify(target.arch, section, reloc, traits),
         Format::MachO | Format::Pe => Err("images of this format cannot be linked"),
     }
 }

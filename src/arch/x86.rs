@@ -18,7 +18,7 @@
 use object::elf;
 
 use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, LazyEntry, PltPlace};
-use crate::reloc::{Field, Origin, Value, What};
+use crate::reloc::{Field, Origin, Reloc, Value, What};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
@@ -52,6 +52,18 @@ pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
         elf::R_386_TLS_DESC_CALL => (What::Nothing.from(Zero), Nothing),
         _ => return None,
     })
+}
+
+/// Whether a slot is asked for by an instruction without a base register: `mov sym@GOT, %eax`. What stands there then is not
+/// the slot's offset from the GOT base but its address (psABI 4.4, R_386_GOT32).
+pub(crate) fn is_without_base(reloc: &Reloc, contents: &[u8]) -> bool {
+    let kind = elf::RelocationType(reloc.kind);
+    if kind != elf::R_386_GOT32 && kind != elf::R_386_GOT32X {
+        return false;
+    }
+    // The ModRM byte in front of the displacement: mod 00 and r/m 101 stand for a displacement alone.
+    let modrm = usize::try_from(reloc.offset).ok().and_then(|offset| contents.get(offset.checked_sub(1)?));
+    modrm.is_some_and(|modrm| modrm & 0xc7 == 0x05)
 }
 
 /// The name of a relocation kind, for messages.
@@ -184,5 +196,76 @@ fn distance(to: u64, from: u64) -> u32 {
 fn put(code: &mut [u8; 16], at: usize, value: u32) {
     if let Some(field) = code.get_mut(at..at.saturating_add(4)) {
         field.copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each kind of the psABI's table 4.9 and of the TLS document's tables that an object may hold: its number, its formula
+    /// in the letters of `crate::reloc`, its field.
+    #[test]
+    fn kinds_have_the_formulas_of_the_psabi() {
+        let table = [
+            (0, "Nothing Zero Nothing"),
+            (1, "Symbol Zero Word32"),        // S + A
+            (2, "Symbol Place Word32"),       // S + A - P
+            (3, "Got GotBase Word32"),        // G + A
+            (4, "Plt Place Word32"),          // L + A - P
+            (9, "Symbol GotBase Word32"),     // S + A - GOT
+            (10, "GotBase Place Word32"),     // GOT + A - P
+            (15, "TlsOffset Zero Word32"),    // @indntpoff
+            (16, "TlsOffset GotBase Word32"), // @gotntpoff
+            (17, "TlsStatic Zero Word32"),    // @ntpoff
+            (18, "TlsPair GotBase Word32"),   // @tlsgd
+            (19, "TlsModule GotBase Word32"), // @tlsldm
+            (20, "Symbol Zero Any16"),
+            (21, "Symbol Place Any16"),
+            (22, "Symbol Zero Any8"),
+            (23, "Symbol Place I8"),
+            (32, "TlsBlock Zero Word32"), // @dtpoff
+            (34, "TlsStatic Zero Word32"),
+            (38, "Size Zero Word32"),             // Z + A
+            (39, "TlsDescriptor GotBase Word32"), // @tlsdesc
+            (40, "Nothing Zero Nothing"),         // @tlscall
+            (43, "Got GotBase Word32"),
+        ];
+        for kind in 0..64 {
+            let known = elf_reloc(kind).map(|(value, field)| format!("{:?} {:?} {field:?}", value.what, value.from));
+            let expected = table.iter().find(|(number, _)| *number == kind).map(|(_, formula)| (*formula).to_owned());
+            assert_eq!(known, expected, "{}", elf_reloc_name(kind));
+        }
+    }
+
+    #[test]
+    fn names_are_the_psabis() {
+        assert_eq!(elf_reloc_name(4), "R_386_PLT32");
+        assert_eq!(elf_reloc_name(43), "R_386_GOT32X");
+        assert_eq!(elf_reloc_name(12), "number 12");
+        assert_eq!(elf_reloc_name(44), "number 44");
+    }
+
+    #[test]
+    fn slots_without_a_base_register_are_noticed() {
+        let reloc = |offset, kind| {
+            let (value, field) = elf_reloc(kind).unwrap();
+            Reloc { offset, symbol: 1, kind, value, field, addend: 0 }
+        };
+        let based = [0x8b, 0x83, 0, 0, 0, 0]; // mov sym@GOT(%ebx), %eax
+        let plain = [0x8b, 0x05, 0, 0, 0, 0]; // mov sym@GOT, %eax
+        assert!(!is_without_base(&reloc(2, 3), &based) && !is_without_base(&reloc(2, 43), &based));
+        assert!(is_without_base(&reloc(2, 3), &plain) && is_without_base(&reloc(2, 43), &plain));
+        assert!(!is_without_base(&reloc(2, 9), &plain));
+        assert!(!is_without_base(&reloc(0, 3), &plain) && !is_without_base(&reloc(9, 3), &plain));
+    }
+
+    #[test]
+    fn entries_lead_where_they_should() {
+        let place = PltPlace { plt: 0x1000, got_plt: 0x3000, got: 0x3000 };
+        let entry = plt_entry(&place, &LazyEntry { address: 0x1020, slot: 0x3010, index: 1 });
+        assert_eq!(entry, [0xff, 0xa3, 0x10, 0, 0, 0, 0x68, 8, 0, 0, 0, 0xe9, 0xd0, 0xff, 0xff, 0xff]);
+        // A slot of the GOT proper stands before the base.
+        assert_eq!(plt_got_entry(&place, 0x2ffc)[..6], [0xff, 0xa3, 0xfc, 0xff, 0xff, 0xff]);
     }
 }

@@ -12,8 +12,7 @@
     clippy::cast_possible_truncation
 )]
 
-use crate::arch;
-use crate::arch::x86_64;
+use crate::arch::{self, x86, x86_64};
 use crate::model::{Section, SectionFlags, Traits};
 use crate::options::Arch;
 use crate::reloc::{Action, Origin, RawReloc, Reason, Reloc, Value, What};
@@ -77,7 +76,7 @@ const PREEMPTIBLE: Reason =
 ///
 /// # Errors
 /// Why it cannot be resolved, for a person.
-pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
+pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     let preemptible = traits.has(Traits::PREEMPTIBLE);
     let ifunc = traits.has(Traits::IFUNC);
     let absolute = traits.has(Traits::ABSOLUTE);
@@ -95,6 +94,20 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
         if !preemptible && what != What::TlsModule && !traits.has(Traits::UNDEFINED) {
             return Err("the symbol is not thread-local, the relocation is for such symbols only");
         }
+    }
+    // The address of a slot is not known before the image is loaded, and no loader's relocation tells it.
+    let slot = matches!(
+        what,
+        What::Got
+            | What::GotRelaxable
+            | What::GotBase
+            | What::TlsPair
+            | What::TlsModule
+            | What::TlsOffset
+            | What::TlsDescriptor
+    );
+    if slot && from == Origin::Zero {
+        return Err(RECOMPILE);
     }
     Ok(match what {
         What::Nothing => Action::Link,
@@ -117,6 +130,7 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
             () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
             () => Action::Link,
         },
+        What::Got if arch == Arch::X86 && x86::is_without_base(reloc, &section.data) => return Err(RECOMPILE),
         What::Got => Action::Got(Needs::GOT),
         What::GotRelaxable => {
             let stays = preemptible || ifunc || absolute || traits.has(Traits::FAR);
