@@ -60,6 +60,8 @@ pub(crate) enum Op {
     Slot(usize),
     /// Reads the first word of an initialised variable, writes and reads the second.
     Data(usize),
+    /// Reads a byte of one initialised variable, 16 bits of another and 32 of a third.
+    Narrow([usize; 3]),
     /// Through half precision and back, by way of single precision.
     Half,
     /// Through half precision and back, by way of double precision.
@@ -141,6 +143,8 @@ pub(crate) struct Program {
     pub(crate) shards: usize,
     /// CPU targets: 1, or 2 with clones.
     pub(crate) targets: u32,
+    /// The bits of a number that fit into a variable of a pointer's size.
+    pub(crate) word_mask: u64,
     pub(crate) functions: Vec<Function>,
     /// Slots that the loader fills, by global index. The value is a runtime function whose address is wanted, if any.
     pub(crate) gvars: Vec<Variable<Option<usize>>>,
