@@ -6,11 +6,13 @@
 
 mod common;
 
+use std::path::Path;
+
 use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::target::{self, Target};
-use pkgld_corpus::{committed_for, run};
+use pkgld_corpus::{Manifest, committed_for, run};
 
-use common::link;
+use common::{link, scratch};
 
 fn every_archive_computes_what_its_manifest_says(target: Target) {
     let entries = committed_for(target);
@@ -53,4 +55,33 @@ fn riscv64() {
 #[ignore = "needs the packages gcc-powerpc64le-linux-gnu and qemu-user-static"]
 fn ppc64le() {
     every_archive_computes_what_its_manifest_says(target::LINUX_PPC64LE);
+}
+
+/// The running finds what is wrong with an image, and says it.
+#[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu and qemu-user-static"]
+fn a_wrong_image_is_found() {
+    let target = target::LINUX_AARCH64;
+    let entry = committed_for(target).pop().unwrap();
+    let stubs = Stubs::committed_for(target, entry.julia);
+    let check = |image: &Path, manifest: &Manifest| run::check(target, image, manifest, &stubs);
+    // Another test links the archive too.
+    let linked = |name: &str, more: &[&str]| {
+        let copy = scratch("wrong").join(target.name).join(format!("{name}.a"));
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(&entry.path, &copy).unwrap();
+        link(&copy, entry.julia, more)
+    };
+    let image = linked("good", &["--eh-frame-hdr"]);
+
+    let mut manifest = entry.manifest.clone();
+    manifest.probes[0].result ^= 1;
+    assert!(check(&image, &manifest).unwrap_err().contains(&manifest.probes[0].what));
+    let mut manifest = entry.manifest.clone();
+    manifest.unwind[0].frames += 1;
+    assert!(check(&image, &manifest).unwrap_err().contains("frames of the image"));
+    // Without the header the unwinder finds nothing: the backtrace ends at the first frame of the image.
+    let blind = linked("blind", &[]);
+    assert!(check(&blind, &entry.manifest).unwrap_err().contains("frames of the image"));
+    assert!(check(Path::new("nowhere"), &entry.manifest).unwrap_err().contains("nowhere"));
 }
