@@ -258,12 +258,19 @@ impl Builder<'_> {
         let entry = self.function(name, mix);
         self.program.exports.push(("pkgld_entry".to_owned(), entry));
 
-        let down = self.native("descend", Vec::new());
-        let again = self.native("descend_again", Vec::new());
-        self.program.functions[down].kind = Kind::Descend(again);
-        self.program.functions[again].kind = Kind::Descend(down);
+        self.pair(["descend", "descend_again"], Kind::Descend);
+        if self.spec.guards {
+            self.pair(["guarded", "guarded_again"], Kind::Guarded);
+        }
+    }
+
+    /// Two functions that call each other, for stacks to unwind.
+    fn pair(&mut self, names: [&str; 2], kind: fn(FnId) -> Kind) {
+        let [down, again] = names.map(|name| self.native(name, Vec::new()));
+        self.program.functions[down].kind = kind(again);
+        self.program.functions[again].kind = kind(down);
         self.elsewhere(again, down);
-        self.program.unwind = Some(down);
+        self.program.unwind.push(down);
     }
 
     fn runtime(&mut self) {

@@ -34,7 +34,7 @@ impl Program {
             Kind::Native => v,
             Kind::Boxed(native) => self.eval(native, v, target),
             // Without a hook the stub's backtrace is zero, and comes back unchanged.
-            Kind::Descend(_) => 0,
+            Kind::Descend(_) | Kind::Guarded(_) => 0,
             Kind::Plt(plt) => FOREIGN[self.plts[plt].value.1.foreign].1(v),
         };
         if function.cloned && target > 0 { v.wrapping_add(CLONE_MARK) } else { v }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::julia::Tables;
 use crate::manifest::{Call, Export, Manifest, Unwind};
-use crate::program::{Probe, Program};
+use crate::program::{Kind, Probe, Program};
 use crate::sysimg::Sysimg;
 use crate::target::Cpu;
 use crate::{Spec, ar, build, elf, ir, llc, names};
@@ -240,7 +240,11 @@ fn manifest(spec: &Spec, program: &Program) -> Manifest {
             })
             .collect(),
         unwind: (program.unwind.iter())
-            .map(|&id| Unwind { fvar: index_of[id], arg: DEPTH, frames: DEPTH + 1 })
+            .map(|&id| {
+                let guarded = matches!(program.functions[id].kind, Kind::Guarded(_));
+                let frames = DEPTH + 1;
+                Unwind { fvar: index_of[id], arg: DEPTH, frames, cleanups: if guarded { frames } else { 0 } }
+            })
             .collect(),
         probes: probes.iter().map(|probe| call(probe, top)).collect(),
     }

@@ -202,6 +202,10 @@ pub fn presets() -> Vec<Preset> {
         }
         add(variant(target, Julia::V1_12, "-shards2", &shards(2)), true, "two shards");
         add(variant(target, Julia::V1_14, "", &|_| {}), true, "one shard");
+        if target.osabi == 0 {
+            let guards = |spec: &mut Spec| (spec.guards, spec.debug, spec.shape) = (true, 0, Shape::default());
+            add(variant(target, Julia::V1_12, "-guards", &guards), true, "frames with a personality; the probes alone");
+        }
     }
 
     for counted in &COUNTED {

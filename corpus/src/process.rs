@@ -149,7 +149,8 @@ unsafe fn unwind(
     report: &mut Report,
 ) -> Result<(), String> {
     let set = runtime("pkgld_set_backtrace_hook").ok_or("pkgld_set_backtrace_hook: not found")?;
-    // SAFETY: the stub's function of that name has that signature, and those of `unwind` lines the native one.
+    let calls = runtime("pkgld_stub_calls").ok_or("pkgld_stub_calls: not found")?.cast::<u64>();
+    // SAFETY: the stub's function and counter of those names have that signature and type, and those of `unwind` lines the native one.
     unsafe {
         let set: extern "C" fn(Option<Hook>) = std::mem::transmute(set);
         for unwind in &manifest.unwind {
@@ -162,11 +163,17 @@ unsafe fn unwind(
                 return Err(format!("{frames} frames of the image on the stack, not {}", unwind.frames));
             }
             set(Some(throw));
+            let before = *calls;
             match std::panic::catch_unwind(|| function(unwind.arg)) {
                 Err(thrown) if thrown.downcast_ref() == Some(&Thrown) => {}
                 other => return Err(format!("an exception thrown through the image became {other:?}")),
             }
             set(None);
+            // The stub that calls the hook does not count itself.
+            let cleanups = *calls - before;
+            if cleanups != unwind.cleanups {
+                return Err(format!("an exception ran {cleanups} cleanups of the image, not {}", unwind.cleanups));
+            }
             report.frames += frames as usize;
         }
     }

@@ -89,6 +89,8 @@ pub(crate) enum Kind {
     Boxed(FnId),
     /// Calls `next` with one less, or at zero the runtime's backtrace; returns what came back.
     Descend(FnId),
+    /// The same, with a personality: a cleanup that calls the runtime is run if the call is left by an exception.
+    Guarded(FnId),
     /// Resolves a foreign function, stores it into the slot it was reached through, and calls it.
     Plt(usize),
 }
@@ -161,8 +163,8 @@ pub(crate) struct Program {
     pub(crate) probes: Vec<Probe>,
     /// Boxed functions that the manifest tells of.
     pub(crate) boxed_probes: Vec<Probe>,
-    /// Where the unwinding probe starts.
-    pub(crate) unwind: Option<FnId>,
+    /// Where the unwinding probes start.
+    pub(crate) unwind: Vec<FnId>,
     /// `@ccallable` functions: the exported alias and the function.
     pub(crate) exports: Vec<(String, FnId)>,
 }

@@ -34,6 +34,8 @@ pub struct Spec {
     pub sym64: bool,
     /// With a call, never reached, of `__udivti3`, which no library of the link defines.
     pub cold_libcall: bool,
+    /// With frames that have a personality, which Julia's have on Windows only.
+    pub guards: bool,
     /// How much there is beside the probes.
     pub shape: Shape,
 }
@@ -90,6 +92,7 @@ impl Spec {
             seed: splitmix64(julia.llvm().into()),
             sym64: false,
             cold_libcall: false,
+            guards: false,
             shape: Shape {
                 natives: 24 / less,
                 boxed: 8 / less,

@@ -161,6 +161,17 @@ fn other_processors_have_the_kinds_that_llvm_emits() {
     for &target in ALL.iter().filter(|target| target.cpu != Cpu::X86_64) {
         for entry in committed_for(target) {
             let counts = count(&entry.path, "text");
+            if entry.path.to_str().unwrap().ends_with("guards.a") {
+                // Tables of the handlers, and where they name the personality: Arm's by itself, the others' by a
+                // variable of its own in a group.
+                let (table, personality) = match target.cpu {
+                    Cpu::Arm => (".ARM.extab", ".ARM.extab"),
+                    _ => (".gcc_except_table", ".data.DW.ref.__gcc_personality_v0"),
+                };
+                assert!(counts.sections.contains_key(table), "{}", entry.path.display());
+                assert_eq!(counts.kinds[personality].len(), 1, "{}", entry.path.display());
+                continue;
+            }
             let expected: BTreeMap<&str, Vec<&str>> = ELSEWHERE
                 .iter()
                 .filter(|(cpu, versions, ..)| *cpu == target.cpu && versions.contains(&entry.llvm))

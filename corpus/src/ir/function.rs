@@ -30,7 +30,13 @@ pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
     }
     let debug = lines.as_ref().map_or(String::new(), |lines| format!(" !dbg !{}", lines.subprogram));
     let linkage = shard.linkage();
-    let head = format!("define {linkage} {result} @\"{name}\"({parameters}) {attributes}{debug} {{");
+    let personality = if matches!(function.kind, Kind::Guarded(_)) {
+        shard.module.runtime("i32", "__gcc_personality_v0", "...");
+        " personality ptr @__gcc_personality_v0"
+    } else {
+        ""
+    };
+    let head = format!("define {linkage} {result} @\"{name}\"({parameters}) {attributes}{personality}{debug} {{");
 
     let mut body = Body {
         shard,
@@ -115,7 +121,8 @@ impl Body<'_, '_> {
                 self.line(&format!("ret ptr {boxed}"));
                 return;
             }
-            Kind::Descend(next) => self.descend(next),
+            Kind::Descend(next) => self.descend(next, false),
+            Kind::Guarded(next) => self.descend(next, true),
             Kind::Plt(plt) => self.resolve_plt(plt),
         }
         if self.target > 0 {
@@ -352,22 +359,38 @@ impl Body<'_, '_> {
         self.value = self.set(&format!("tail call i64 {found}(i64 {})", self.value));
     }
 
-    fn descend(&mut self, next: FnId) {
+    fn descend(&mut self, next: FnId, guarded: bool) {
         let v = self.value.clone();
-        let (bottom, deeper, end) = (self.label(), self.label(), self.label());
+        let [bottom, deeper, end, pad] = std::array::from_fn(|_| self.label());
         let last = self.set(&format!("icmp eq i64 {v}, 0"));
         self.line(&format!("br i1 {last}, label %{bottom}, label %{deeper}"));
         self.start(&bottom);
         self.shard.module.runtime("i64", "ijl_backtrace_from_here", "");
-        let here = self.set("notail call i64 @ijl_backtrace_from_here()");
-        self.line(&format!("br label %{end}"));
+        let here = self.call_below("@ijl_backtrace_from_here()", &end, guarded.then_some(&pad));
         self.start(&deeper);
         let less = self.set(&format!("sub i64 {v}, 1"));
         let next = self.shard.function(next, "", "i64", "i64");
-        let below = self.set(&format!("notail call i64 {next}(i64 {less})"));
-        self.line(&format!("br label %{end}"));
+        let below = self.call_below(&format!("{next}(i64 {less})"), &end, guarded.then_some(&pad));
+        if guarded {
+            self.start(&pad);
+            let exception = self.set("landingpad { ptr, i32 } cleanup");
+            let cleanup = names::FUNCTIONS[0];
+            self.shard.module.runtime("i64", cleanup, "i64");
+            self.line(&format!("call i64 @{cleanup}(i64 {v})"));
+            self.line(&format!("resume {{ ptr, i32 }} {exception}"));
+        }
         self.start(&end);
         self.value = self.set(&format!("phi i64 [ {here}, %{bottom} ], [ {below}, %{deeper} ]"));
+    }
+
+    /// A call that keeps the frame, and goes on at `end`, or at `pad` if there is one and an exception comes.
+    fn call_below(&mut self, callee: &str, end: &str, pad: Option<&String>) -> String {
+        if let Some(pad) = pad {
+            return self.set(&format!("invoke i64 {callee} to label %{end} unwind label %{pad}"));
+        }
+        let result = self.set(&format!("notail call i64 {callee}"));
+        self.line(&format!("br label %{end}"));
+        result
     }
 
     pub(super) fn half(&mut self, by: &str) {
