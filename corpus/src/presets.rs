@@ -218,6 +218,13 @@ pub fn presets() -> Vec<Preset> {
             add(spec, false, counted.of);
         }
     }
+    for target in [LINUX_I686, LINUX_AARCH64, LINUX_ARMV7, LINUX_RISCV64, LINUX_PPC64LE] {
+        for counted in &COUNTED[..3] {
+            let (mut spec, processor) = (counted.spec(Julia::V1_12), target.name.trim_start_matches("linux-"));
+            (spec.name, spec.target) = (format!("{}-{processor}", counted.preset), target);
+            add(spec, false, "the same functions for another processor");
+        }
+    }
     let mut sharded = COUNTED[1].spec(Julia::V1_11);
     (sharded.name, sharded.shards) = ("16m-shards4".to_owned(), 4);
     add(sharded, false, "the same, JULIA_IMAGE_THREADS=4");
