@@ -6,13 +6,19 @@ use crate::julia::Julia;
 use crate::mix::{Rng, fnv1a, splitmix64};
 use crate::names;
 use crate::program::{FOREIGN, FnId, Function, Kind, Lazy, Op, Probe, Program, Variable};
+use crate::target::Cpu;
 
 /// Plans the image that `spec` describes.
 pub(crate) fn program(spec: &Spec) -> Program {
     let mut builder = Builder {
         spec,
         rng: Rng::new(spec.seed),
-        program: Program { shards: spec.shards, targets: spec.targets, ..Program::default() },
+        program: Program {
+            shards: spec.shards,
+            targets: spec.targets,
+            word_mask: spec.target.cpu.word_mask(),
+            ..Program::default()
+        },
         number: 0,
     };
     builder.data();
@@ -161,11 +167,17 @@ impl Builder<'_> {
         self.probe("lanes", "constant pool of vectors", vec![Op::Lanes(lanes)]);
         let seed = self.rng.word();
         self.probe("switch", "jump tables", vec![Op::Switch { seed, cases: 8 }, Op::Switch { seed: !seed, cases: 16 }]);
+        if self.spec.target.cpu != Cpu::X86_64 {
+            self.probe("narrow", "loads of 8, 16 and 32 bits", vec![Op::Narrow([0, 1, 2])]);
+        }
         self.calls();
         self.runtime();
         self.foreign();
         self.memory();
-        self.probe("half", "the member's own half-precision helpers", vec![Op::Half, Op::HalfFromDouble]);
+        // On 32-bit Arm LLVM calls helpers that Julia does not bring, or brings with another calling convention.
+        if self.spec.target.cpu != Cpu::Arm {
+            self.probe("half", "the member's own half-precision helpers", vec![Op::Half, Op::HalfFromDouble]);
+        }
         if self.spec.julia >= Julia::V1_10 {
             self.probe(
                 "small_typeof",
@@ -182,7 +194,8 @@ impl Builder<'_> {
         if self.spec.target.sigsetjmp {
             self.probe("catch", "an exception thrown and caught", vec![Op::Catch]);
         }
-        if self.spec.julia >= Julia::V1_14 {
+        let thunks = matches!(self.spec.target.cpu, Cpu::X86_64 | Cpu::Aarch64 | Cpu::Riscv64);
+        if self.spec.julia >= Julia::V1_14 && thunks {
             let name = format!("jlpkg_got_other_{}", self.number());
             let slot = self.variable(name, Some(0));
             self.program.gvars.push(slot);
@@ -245,12 +258,19 @@ impl Builder<'_> {
         let entry = self.function(name, mix);
         self.program.exports.push(("pkgld_entry".to_owned(), entry));
 
-        let down = self.native("descend", Vec::new());
-        let again = self.native("descend_again", Vec::new());
-        self.program.functions[down].kind = Kind::Descend(again);
-        self.program.functions[again].kind = Kind::Descend(down);
+        self.pair(["descend", "descend_again"], Kind::Descend);
+        if self.spec.guards {
+            self.pair(["guarded", "guarded_again"], Kind::Guarded);
+        }
+    }
+
+    /// Two functions that call each other, for stacks to unwind.
+    fn pair(&mut self, names: [&str; 2], kind: fn(FnId) -> Kind) {
+        let [down, again] = names.map(|name| self.native(name, Vec::new()));
+        self.program.functions[down].kind = kind(again);
+        self.program.functions[again].kind = kind(down);
         self.elsewhere(again, down);
-        self.program.unwind = Some(down);
+        self.program.unwind.push(down);
     }
 
     fn runtime(&mut self) {

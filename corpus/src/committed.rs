@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::julia::Julia;
 use crate::manifest::Manifest;
-use crate::target::{self, Target};
+use crate::target::{self, Cpu, Target};
 
 /// A committed archive.
 #[derive(Clone, Debug)]
@@ -24,25 +24,31 @@ pub struct Entry {
     pub manifest: Manifest,
 }
 
-/// All committed archives, by platform and name.
+/// All committed archives of x86-64, by platform and name: those whose images run on the processor that the tests are
+/// made for.
 ///
 /// # Panics
-/// Where the source tree lacks the folder of a platform, or a manifest is missing or broken: nothing can be tested then.
+/// As of [`committed_for`].
 pub fn committed() -> Vec<Entry> {
-    let mut entries = Vec::new();
-    for &target in target::ALL {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(target.name);
-        let files = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
-        let mut archives: Vec<PathBuf> = files
-            .map(|file| file.unwrap_or_else(|error| panic!("{}: {error}", dir.display())).path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "a"))
-            .collect();
-        archives.sort();
-        for path in archives {
-            let expect = path.with_extension("expect");
-            let manifest = Manifest::read(&expect).unwrap_or_else(|error| panic!("{}: {error}", expect.display()));
-            entries.push(Entry { path, expect, target, llvm: manifest.llvm, julia: manifest.julia, manifest });
-        }
-    }
-    entries
+    target::ALL.iter().filter(|target| target.cpu == Cpu::X86_64).flat_map(|&target| committed_for(target)).collect()
+}
+
+/// The committed archives of a platform, by name.
+///
+/// # Panics
+/// Where the source tree lacks the folder of the platform, or a manifest is missing or broken: nothing can be tested then.
+pub fn committed_for(target: Target) -> Vec<Entry> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(target.name);
+    let files = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut archives: Vec<PathBuf> = files
+        .map(|file| file.unwrap_or_else(|error| panic!("{}: {error}", dir.display())).path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "a"))
+        .collect();
+    archives.sort();
+    let entry = |path: PathBuf| {
+        let expect = path.with_extension("expect");
+        let manifest = Manifest::read(&expect).unwrap_or_else(|error| panic!("{}: {error}", expect.display()));
+        Entry { path, expect, target, llvm: manifest.llvm, julia: manifest.julia, manifest }
+    };
+    archives.into_iter().map(entry).collect()
 }

@@ -34,7 +34,7 @@ impl Program {
             Kind::Native => v,
             Kind::Boxed(native) => self.eval(native, v, target),
             // Without a hook the stub's backtrace is zero, and comes back unchanged.
-            Kind::Descend(_) => 0,
+            Kind::Descend(_) | Kind::Guarded(_) => 0,
             Kind::Plt(plt) => FOREIGN[self.plts[plt].value.1.foreign].1(v),
         };
         if function.cloned && target > 0 { v.wrapping_add(CLONE_MARK) } else { v }
@@ -46,7 +46,7 @@ impl Program {
                 let y = (v ^ xor).wrapping_mul(mul);
                 y ^ (y >> 29)
             }
-            Op::Gvar(gvar) => v.rotate_left(7) ^ gvar_value(gvar as u32),
+            Op::Gvar(gvar) => v.rotate_left(7) ^ gvar_value(gvar as u32) & self.word_mask,
             Op::Const(id) => {
                 let table = &self.consts[id].value;
                 v.wrapping_add(table[v as usize & (table.len() - 1)])
@@ -56,7 +56,7 @@ impl Program {
                 v.rotate_left(3).wrapping_add(u64::from(bytes[v as usize & text_mask(bytes.len())]))
             }
             Op::Object(object) => v ^ object_word(names::OBJECTS[object]),
-            Op::World => v.wrapping_add(WORLD_COUNTER),
+            Op::World => v.wrapping_add(WORLD_COUNTER & self.word_mask),
             Op::BoxedByte => v ^ splitmix64(v & 255),
             Op::Pool { mul, add } => v ^ ((v & 0xffff) as f64 * mul + add) as i64 as u64,
             Op::Lanes(lanes) => v ^ v.wrapping_add(lanes[v as usize & 1]),
@@ -92,9 +92,17 @@ impl Program {
             Op::Lazy(lazy) => FOREIGN[self.lazies[lazy].value.foreign].1(v),
             Op::Slot(_) => v.rotate_left(9),
             Op::Data(data) => v.wrapping_add(self.datas[data].value),
+            Op::Narrow(datas) => {
+                let [byte, half, word] = datas.map(|data| self.datas[data].value);
+                [byte >> 8 & 0xff, half >> 16 & 0xffff, word >> 32]
+                    .into_iter()
+                    .fold(v, |v, number| v.rotate_left(11).wrapping_add(number))
+            }
             Op::Half | Op::HalfFromDouble => v.wrapping_mul(3).wrapping_add(half_rounded(v & 4095)),
-            Op::SmallTypeof(index) => v ^ small_typeof_value(index),
-            Op::Pgcstack => (v ^ PGCSTACK_WORD).wrapping_add(PGCSTACK_KEY).wrapping_add(TLS_OFFSET),
+            Op::SmallTypeof(index) => v ^ small_typeof_value(index) & self.word_mask,
+            Op::Pgcstack => [PGCSTACK_KEY, TLS_OFFSET]
+                .into_iter()
+                .fold(v ^ PGCSTACK_WORD, |v, word| v.wrapping_add(word & self.word_mask)),
             Op::Throw { .. } | Op::Cold { .. } => v,
             Op::Catch => v.wrapping_add(CAUGHT),
         }

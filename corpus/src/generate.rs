@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::julia::Tables;
 use crate::manifest::{Call, Export, Manifest, Unwind};
-use crate::program::{Probe, Program};
+use crate::program::{Kind, Probe, Program};
 use crate::sysimg::Sysimg;
+use crate::target::Cpu;
 use crate::{Spec, ar, build, elf, ir, llc, names};
 
 /// Calls that a manifest lists of the mass of functions; the probes are all listed.
@@ -44,8 +45,9 @@ pub fn generate(spec: &Spec, dir: &Path) -> io::Result<Generated> {
     let scratch = dir.join(unique(spec));
     fs::create_dir_all(&scratch)?;
     let members = compile_members(spec, &program, &scratch);
+    let sysimg = plan_sysimg(spec, &scratch);
     fs::remove_dir_all(&scratch)?;
-    pack(spec, members?, &manifest(spec, &program), dir)
+    pack(spec, members?, sysimg?, &manifest(spec, &program), dir)
 }
 
 /// The archive of `spec` in `dir`, if it is there and its manifest is what [`generate`] would write.
@@ -74,8 +76,14 @@ pub fn generate_from(archive: &Path, spec: &Spec, dir: &Path) -> io::Result<Gene
     let bytes = fs::read(archive)?;
     let members = ar::members(&bytes).ok_or_else(|| io::Error::other(format!("{}: broken", archive.display())))?;
     let image = image_member(spec);
-    let code = members.iter().filter(|(name, _)| *name != image);
-    pack(spec, code.map(|(name, bytes)| (name.to_string(), bytes.to_vec())).collect(), &manifest, dir)
+    let (image, code): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| *name == image);
+    let sysimg = match spec.target.cpu {
+        Cpu::X86_64 => Some(Sysimg::new(spec)),
+        _ => image.first().and_then(|(_, small)| Sysimg::grown(small, spec)),
+    };
+    let sysimg = sysimg.ok_or_else(|| io::Error::other(format!("{}: no heap image", archive.display())))?;
+    let code = code.into_iter().map(|(name, bytes)| (name.to_string(), bytes.to_vec())).collect();
+    pack(spec, code, sysimg, &manifest, dir)
 }
 
 /// The member with the heap image as `llc` compiles it: what [`written_sysimg`] must equal. For small heap images.
@@ -88,10 +96,24 @@ pub fn reference_sysimg(spec: &Spec, dir: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// The member with the heap image as the generator writes it.
-pub fn written_sysimg(spec: &Spec) -> Vec<u8> {
+///
+/// # Errors
+/// As of [`generate`].
+pub fn written_sysimg(spec: &Spec, dir: &Path) -> io::Result<Vec<u8>> {
+    fs::create_dir_all(dir)?;
     let mut out = io::Cursor::new(Vec::new());
-    Sysimg::new(spec).write(&mut out).expect("writing to memory does not fail");
-    out.into_inner()
+    plan_sysimg(spec, dir)?.write(&mut out)?;
+    Ok(out.into_inner())
+}
+
+/// Plans the member with the heap image, for which the compiler is needed except on x86-64.
+fn plan_sysimg(spec: &Spec, dir: &Path) -> io::Result<Sysimg> {
+    if spec.target.cpu == Cpu::X86_64 {
+        return Ok(Sysimg::new(spec));
+    }
+    let small = Spec { heap: 16, ..spec.clone() };
+    let small = llc::compile(&small, dir, image_member(spec), &ir::sysimg(&small))?;
+    Sysimg::grown(&small, spec).ok_or_else(|| io::Error::other("llc wrote another kind of object than it used to"))
 }
 
 /// The name of the member with the heap image.
@@ -106,17 +128,22 @@ fn unique(spec: &Spec) -> String {
 }
 
 /// Writes the archive of compiled members and the heap image, and the manifest.
-fn pack(spec: &Spec, code: Vec<(String, Vec<u8>)>, manifest: &Manifest, dir: &Path) -> io::Result<Generated> {
+fn pack(
+    spec: &Spec,
+    code: Vec<(String, Vec<u8>)>,
+    sysimg: Sysimg,
+    manifest: &Manifest,
+    dir: &Path,
+) -> io::Result<Generated> {
     let places = Generated::places(dir, &spec.name);
     let mut members: Vec<ar::Member> = code
         .into_iter()
         .map(|(name, bytes)| ar::Member {
             name,
-            symbols: elf::defined_globals(&bytes).expect("llc writes objects of 64-bit ELF"),
+            symbols: elf::defined_globals(&bytes).expect("llc writes objects of little-endian ELF"),
             contents: ar::Contents::Bytes(bytes),
         })
         .collect();
-    let sysimg = Sysimg::new(spec);
     members.push(ar::Member {
         name: image_member(spec).to_owned(),
         symbols: sysimg.symbols.clone(),
@@ -213,7 +240,11 @@ fn manifest(spec: &Spec, program: &Program) -> Manifest {
             })
             .collect(),
         unwind: (program.unwind.iter())
-            .map(|&id| Unwind { fvar: index_of[id], arg: DEPTH, frames: DEPTH + 1 })
+            .map(|&id| {
+                let guarded = matches!(program.functions[id].kind, Kind::Guarded(_));
+                let frames = DEPTH + 1;
+                Unwind { fvar: index_of[id], arg: DEPTH, frames, cleanups: if guarded { frames } else { 0 } }
+            })
             .collect(),
         probes: probes.iter().map(|probe| call(probe, top)).collect(),
     }

@@ -11,6 +11,7 @@
 //! | [`generate()`] | makes it, with `llc-N` |
 //! | [`manifest`] | what the image must compute |
 //! | [`loader`] | finds an image's functions as Julia's loader does, fills its slots, and checks it |
+//! | [`run`] | runs an image, on processors that the machine is not too |
 //! | [`stubs`] | the libraries it is linked to |
 //! | [`committed()`] | the archives that are part of the source tree |
 
@@ -32,10 +33,11 @@ pub mod julia;
 pub mod loader;
 pub mod manifest;
 pub mod mix;
+pub mod run;
 pub mod stubs;
 pub mod target;
 
-pub use committed::{Entry, committed};
+pub use committed::{Entry, committed, committed_for};
 pub use generate::{Generated, generate, generate_from, reference_sysimg, written_sysimg};
 pub use julia::Julia;
 pub use manifest::Manifest;

@@ -18,7 +18,7 @@ pub(crate) fn compile(spec: &Spec, dir: &Path, member: &str, assembly: &str) -> 
     let mut command = Command::new(&program);
     command.args(["-filetype=obj", "-relocation-model=pic", "-O3"]);
     command.arg(format!("-code-model={}", spec.target.code_model(spec.julia)));
-    command.arg(format!("-mcpu={}", spec.target.cpu));
+    command.args(spec.target.cpu.llc_arguments());
     if spec.llvm < 15 {
         command.arg("-opaque-pointers");
     }

@@ -42,9 +42,10 @@
 //!
 //! Variable `i` gets [`gvar_value`]`(i)`, or a runtime function's address where the manifest says so; `jl_small_typeof`
 //! word `i` gets [`small_typeof_value`]`(i)`; the function slot the address of the stub's `jl_get_pgcstack`; the key and
-//! the offset slot two constants. Then every call of the manifest must return what it says.
+//! the offset slot two constants, all cut to a pointer's size. Then every call of the manifest must return what it says.
 
 use std::ffi::c_void;
+use std::fmt;
 
 use crate::eval::{PGCSTACK_KEY, TLS_OFFSET};
 use crate::julia::{Julia, Tables};
@@ -74,6 +75,15 @@ pub struct Report {
     pub words: usize,
     /// Slots of variables that were filled.
     pub gvars: usize,
+    /// Frames of the image that were unwound; by [`run::check`](crate::run::check) only.
+    pub frames: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { calls, words, gvars, frames } = self;
+        write!(f, "{calls} calls, {words} words of the heap image, {gvars} variables, {frames} frames")
+    }
 }
 
 /// One module's tables, in the form of the newest generation.
@@ -162,7 +172,7 @@ impl Image {
                 // Julia keeps the distance in 32 bits.
                 i32::try_from((variable as isize).wrapping_sub(base as isize))
                     .map_err(|_| format!("variable {index} is more than 2 GiB away from the header"))?;
-                *variable.cast_mut().cast::<u64>() = gvar_value(index as u32);
+                *variable.cast_mut().cast::<usize>() = gvar_value(index as u32) as usize;
             }
             for (index, function) in &manifest.function_gvars {
                 *variables[*index as usize].cast_mut().cast::<*const u8>() = required(runtime, function)?;
@@ -258,8 +268,8 @@ unsafe fn identity(manifest: &Manifest, image: Lookup<'_>, runtime: Lookup<'_>) 
         }
     }
     // SAFETY: pointer-sized in every image.
-    let size = unsafe { *required(image, "jl_system_image_size")?.cast::<u64>() };
-    if size != manifest.heap {
+    let size = unsafe { *required(image, "jl_system_image_size")?.cast::<usize>() };
+    if size as u64 != manifest.heap {
         return Err(format!("jl_system_image_size is {size}, not {}", manifest.heap));
     }
     Ok(())
@@ -351,20 +361,20 @@ unsafe fn tls_and_targets(manifest: &Manifest, image: Lookup<'_>, runtime: Looku
     // SAFETY: the slots are pointer-sized and writable, `jl_small_typeof` has 128 words.
     unsafe {
         let (slots, ids) = if manifest.julia.tables() == Tables::Sysimg {
-            let slot = |name| required(image, name).map(|slot| slot.cast_mut().cast::<u64>());
+            let slot = |name| required(image, name).map(|slot| slot.cast_mut().cast::<usize>());
             let slots = [slot("jl_pgcstack_func_slot")?, slot("jl_pgcstack_key_slot")?, slot("jl_tls_offset_image")?];
             (slots, required(image, "jl_dispatch_target_ids")?)
         } else {
             let pointers = required(image, "jl_image_pointers")?.cast::<*const u8>();
-            let small_typeof = (*pointers.add(3)).cast_mut().cast::<u64>();
+            let small_typeof = (*pointers.add(3)).cast_mut().cast::<usize>();
             for index in 0..128 {
-                *small_typeof.add(index) = small_typeof_value(index as u32);
+                *small_typeof.add(index) = small_typeof_value(index as u32) as usize;
             }
-            ((*pointers.add(2)).cast::<[*mut u64; 3]>().read(), *pointers.add(4))
+            ((*pointers.add(2)).cast::<[*mut usize; 3]>().read(), *pointers.add(4))
         };
-        *slots[0] = required(runtime, "jl_get_pgcstack")? as u64;
-        *slots[1] = PGCSTACK_KEY;
-        *slots[2] = TLS_OFFSET;
+        *slots[0] = required(runtime, "jl_get_pgcstack")? as usize;
+        *slots[1] = PGCSTACK_KEY as usize;
+        *slots[2] = TLS_OFFSET as usize;
         let targets = ids.cast::<u32>().read_unaligned();
         if targets != manifest.targets {
             return Err(format!("the image says it has {targets} CPU targets, not {}", manifest.targets));

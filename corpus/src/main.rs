@@ -1,12 +1,15 @@
 //! The generator's program: `cargo run -p pkgld-corpus`.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod process;
+
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use pkgld_corpus::presets::{Preset, preset, presets};
+use pkgld_corpus::presets::{Preset, committed_stubs, preset, presets};
 use pkgld_corpus::stubs::{Stubs, build_stubs};
-use pkgld_corpus::{Julia, generate};
+use pkgld_corpus::{Julia, Target, generate};
 
 const USAGE: &str = "\
 Makes object archives shaped like Julia's package images.
@@ -15,8 +18,12 @@ usage: pkgld-corpus list
            the presets: name, target, Julia, LLVM, shards, bytes of heap image, what for
        pkgld-corpus make NAME... [--dir DIR] [--heap BYTES]
            makes presets in DIR (default target/corpus); --heap changes the size of the heap image
-       pkgld-corpus stubs VERSION DIR [--cc COMPILER]
-           builds libjulia.so and libjulia-internal.so of that Julia (1.9 ... 1.14) into DIR
+       pkgld-corpus stubs TARGET VERSION DIR [--cc COMPILER]
+           builds libjulia.so and libjulia-internal.so of that Julia (1.9 ... 1.14) for a target such as
+           linux-aarch64 into DIR
+       pkgld-corpus run IMAGE EXPECT STUBS
+           loads an image with the stub libraries in the directory STUBS, and makes the checks of its manifest; what this
+           program was built for must be what the image runs on
        pkgld-corpus committed
            makes all that is committed, in place: archives, manifests, stubs
 
@@ -29,8 +36,12 @@ fn main() -> ExitCode {
     let done = match *words {
         ["list"] => list(),
         ["make", ref rest @ ..] if !rest.is_empty() => make(rest),
-        ["stubs", version, dir] => stubs(version, dir, "cc"),
-        ["stubs", version, dir, "--cc", cc] => stubs(version, dir, cc),
+        ["stubs", target, version, dir] => stubs(target, version, dir, None),
+        ["stubs", target, version, dir, "--cc", cc] => stubs(target, version, dir, Some(cc)),
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        ["run", image, expect, stubs] => process::run(image, expect, stubs),
+        #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+        ["run", ..] => Err(io::Error::new(io::ErrorKind::Unsupported, "images are run on Linux with glibc")),
         ["committed"] => committed(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
@@ -61,7 +72,7 @@ fn list() -> io::Result<()> {
         let committed = if committed { "committed" } else { "" };
         writeln!(
             out,
-            "{:26} {target:14} {julia:4} {llvm:2} {:2} {:11} {committed:9} {about}",
+            "{:26} {target:15} {julia:4} {llvm:2} {:2} {:11} {committed:9} {about}",
             spec.name, spec.shards, spec.heap
         )?;
     }
@@ -88,10 +99,12 @@ fn make(words: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-fn stubs(version: &str, dir: &str, cc: &str) -> io::Result<()> {
+fn stubs(target: &str, version: &str, dir: &str, cc: Option<&str>) -> io::Result<()> {
+    let target =
+        Target::by_name(target).ok_or_else(|| wrong(format!("{target}: no target that the generator knows")))?;
     let julia =
         Julia::by_name(version).ok_or_else(|| wrong(format!("{version}: no Julia that the generator knows")))?;
-    let Stubs { libjulia, libjulia_internal, .. } = build_stubs(Path::new(dir), julia, cc)?;
+    let Stubs { libjulia, libjulia_internal, .. } = build_stubs(Path::new(dir), target, julia, cc)?;
     println!("{}\n{}", libjulia.display(), libjulia_internal.display());
     Ok(())
 }
@@ -101,8 +114,8 @@ fn committed() -> io::Result<()> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(spec.target.name);
         println!("{}", generate(&spec, &dir)?.archive.display());
     }
-    for julia in Julia::ALL {
-        println!("{}", build_stubs(&Stubs::committed(julia).dir, julia, "cc")?.dir.display());
+    for (target, julia) in committed_stubs() {
+        println!("{}", build_stubs(&Stubs::committed_for(target, julia).dir, target, julia, None)?.dir.display());
     }
     Ok(())
 }

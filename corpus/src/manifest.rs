@@ -20,6 +20,7 @@
 //! export pkgld_entry 0x5 0x1           a function found by dlsym
 //! unwind 33 9 10                       function 33, called with 9, has 10 frames of the image below the
 //!                                      backtrace hook
+//! unwind 35 9 10 10                    the same; an exception through them makes 10 calls of the runtime
 //! ```
 
 use std::fmt::{self, Write as _};
@@ -63,6 +64,8 @@ pub struct Unwind {
     pub arg: u64,
     /// Frames of the image on the stack when the backtrace hook is called.
     pub frames: u64,
+    /// Calls of the runtime by the frames' cleanups when an exception takes them off the stack.
+    pub cleanups: u64,
 }
 
 /// A parsed manifest.
@@ -212,7 +215,9 @@ impl Manifest {
                 result: words.number()?,
             }),
             "unwind" => {
-                self.unwind.push(Unwind { fvar: words.small()?, arg: words.number()?, frames: words.number()? })
+                let (fvar, arg, frames) = (words.small()?, words.number()?, words.number()?);
+                let cleanups = if words.0.is_empty() { 0 } else { words.number()? };
+                self.unwind.push(Unwind { fvar, arg, frames, cleanups });
             }
             _ => return Err("unknown kind of line"),
         }
@@ -266,8 +271,9 @@ impl fmt::Display for Manifest {
         for Export { symbol, arg, result } in &self.exports {
             let _ = writeln!(out, "export {symbol} {arg:#x} {result:#x}");
         }
-        for Unwind { fvar, arg, frames } in &self.unwind {
-            let _ = writeln!(out, "unwind {fvar} {arg} {frames}");
+        for Unwind { fvar, arg, frames, cleanups } in &self.unwind {
+            let cleanups = if *cleanups == 0 { String::new() } else { format!(" {cleanups}") };
+            let _ = writeln!(out, "unwind {fvar} {arg} {frames}{cleanups}");
         }
         f.write_str(&out)
     }

@@ -7,7 +7,10 @@ use crate::generate::{Generated, current, generate, generate_from};
 use crate::julia::Julia;
 use crate::mix::{fnv1a, splitmix64};
 use crate::spec::{Shape, Spec};
-use crate::target::{FREEBSD_X86_64, LINUX_X86_64, Target};
+use crate::target::{
+    FREEBSD_AARCH64, FREEBSD_X86_64, LINUX_AARCH64, LINUX_ARMV7, LINUX_I686, LINUX_PPC64LE, LINUX_RISCV64,
+    LINUX_X86_64, Target,
+};
 
 /// A named archive.
 #[derive(Clone, Debug)]
@@ -190,6 +193,21 @@ pub fn presets() -> Vec<Preset> {
     add(freebsd(Julia::V1_12, "-shards2", &shards(2)), true, "two shards; the heap image is in .ldata");
     add(freebsd(Julia::V1_14, "", &|_| {}), true, "one shard");
 
+    for target in [LINUX_I686, LINUX_AARCH64, FREEBSD_AARCH64, LINUX_ARMV7, LINUX_RISCV64, LINUX_PPC64LE] {
+        // With LLVM 15 RISC-V's calls of functions that another member hides have a relocation of their own.
+        if target == LINUX_RISCV64 {
+            add(variant(target, Julia::V1_10, "-shards2", &shards(2)), true, "two shards");
+        } else {
+            add(variant(target, Julia::V1_10, "", &|_| {}), true, "one shard");
+        }
+        add(variant(target, Julia::V1_12, "-shards2", &shards(2)), true, "two shards");
+        add(variant(target, Julia::V1_14, "", &|_| {}), true, "one shard");
+        if target.osabi == 0 {
+            let guards = |spec: &mut Spec| (spec.guards, spec.debug, spec.shape) = (true, 0, Shape::default());
+            add(variant(target, Julia::V1_12, "-guards", &guards), true, "frames with a personality; the probes alone");
+        }
+    }
+
     for counted in &COUNTED {
         add(counted.spec(Julia::V1_11), false, counted.of);
     }
@@ -198,6 +216,13 @@ pub fn presets() -> Vec<Preset> {
             let mut spec = counted.spec(julia);
             spec.name = format!("{}-llvm{}", counted.preset, spec.llvm);
             add(spec, false, counted.of);
+        }
+    }
+    for target in [LINUX_I686, LINUX_AARCH64, LINUX_ARMV7, LINUX_RISCV64, LINUX_PPC64LE] {
+        for counted in &COUNTED[..3] {
+            let (mut spec, processor) = (counted.spec(Julia::V1_12), target.name.trim_start_matches("linux-"));
+            (spec.name, spec.target) = (format!("{}-{processor}", counted.preset), target);
+            add(spec, false, "the same functions for another processor");
         }
     }
     let mut sharded = COUNTED[1].spec(Julia::V1_11);
@@ -216,9 +241,28 @@ pub fn presets() -> Vec<Preset> {
     presets
 }
 
-/// The preset of that name.
+/// The preset of that name; one of several targets' is asked for as `linux-aarch64/julia-1.10-llvm15`, else the first in
+/// the order of [`presets`] is meant.
 pub fn preset(name: &str) -> Option<Preset> {
-    presets().into_iter().find(|preset| preset.spec.name == name)
+    let (target, name) = match name.split_once('/') {
+        Some((target, name)) => (Some(target), name),
+        None => (None, name),
+    };
+    let of_target = |preset: &Preset| target.is_none_or(|target| preset.spec.target.name == target);
+    presets().into_iter().find(|preset| preset.spec.name == name && of_target(preset))
+}
+
+/// The platforms and generations for which stub libraries are committed: on x86-64 Linux all, on others those of the
+/// committed archives.
+pub fn committed_stubs() -> Vec<(Target, Julia)> {
+    let mut stubs: Vec<(Target, Julia)> = Julia::ALL.map(|julia| (LINUX_X86_64, julia)).to_vec();
+    for Preset { spec, committed, .. } in presets() {
+        let pair = (spec.target.stubs(), spec.julia);
+        if committed && !stubs.contains(&pair) {
+            stubs.push(pair);
+        }
+    }
+    stubs
 }
 
 /// Makes the preset in `dir` unless it is there already with the manifest that it would get: an archive that a generator
@@ -249,8 +293,8 @@ pub fn cached(name: &str, dir: &Path) -> io::Result<Generated> {
 pub fn big(from: &str, heap: u64, dir: &Path) -> io::Result<Generated> {
     let preset = preset(from).filter(|preset| preset.committed);
     let mut spec = preset.unwrap_or_else(|| panic!("{from}: no committed archive")).spec;
-    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(spec.target.name).join(format!("{from}.a"));
-    spec.name = format!("{from}-{heap}");
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(spec.target.name).join(format!("{}.a", spec.name));
+    spec.name = format!("{}-{heap}", spec.name);
     (spec.heap, spec.heap_stride) = (heap, 16 << 20);
     generate_from(&archive, &spec, dir)
 }

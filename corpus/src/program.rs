@@ -60,6 +60,8 @@ pub(crate) enum Op {
     Slot(usize),
     /// Reads the first word of an initialised variable, writes and reads the second.
     Data(usize),
+    /// Reads a byte of one initialised variable, 16 bits of another and 32 of a third.
+    Narrow([usize; 3]),
     /// Through half precision and back, by way of single precision.
     Half,
     /// Through half precision and back, by way of double precision.
@@ -87,6 +89,8 @@ pub(crate) enum Kind {
     Boxed(FnId),
     /// Calls `next` with one less, or at zero the runtime's backtrace; returns what came back.
     Descend(FnId),
+    /// The same, with a personality: a cleanup that calls the runtime is run if the call is left by an exception.
+    Guarded(FnId),
     /// Resolves a foreign function, stores it into the slot it was reached through, and calls it.
     Plt(usize),
 }
@@ -141,6 +145,8 @@ pub(crate) struct Program {
     pub(crate) shards: usize,
     /// CPU targets: 1, or 2 with clones.
     pub(crate) targets: u32,
+    /// The bits of a number that fit into a variable of a pointer's size.
+    pub(crate) word_mask: u64,
     pub(crate) functions: Vec<Function>,
     /// Slots that the loader fills, by global index. The value is a runtime function whose address is wanted, if any.
     pub(crate) gvars: Vec<Variable<Option<usize>>>,
@@ -157,8 +163,8 @@ pub(crate) struct Program {
     pub(crate) probes: Vec<Probe>,
     /// Boxed functions that the manifest tells of.
     pub(crate) boxed_probes: Vec<Probe>,
-    /// Where the unwinding probe starts.
-    pub(crate) unwind: Option<FnId>,
+    /// Where the unwinding probes start.
+    pub(crate) unwind: Vec<FnId>,
     /// `@ccallable` functions: the exported alias and the function.
     pub(crate) exports: Vec<(String, FnId)>,
 }

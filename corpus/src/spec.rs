@@ -2,7 +2,7 @@
 
 use crate::julia::Julia;
 use crate::mix::{heap_word, splitmix64};
-use crate::target::Target;
+use crate::target::{Cpu, Target};
 
 /// An archive to be made. Everything in it follows from this value alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Spec {
     pub sym64: bool,
     /// With a call, never reached, of `__udivti3`, which no library of the link defines.
     pub cold_libcall: bool,
+    /// With frames that have a personality, which Julia's have on Windows only.
+    pub guards: bool,
     /// How much there is beside the probes.
     pub shape: Shape,
 }
@@ -72,8 +74,10 @@ pub struct Shape {
 }
 
 impl Spec {
-    /// A small archive: the probes and a few functions, 16 KiB of heap image, one shard, `-g1`, clones.
+    /// A small archive: the probes and a few functions (fewer where an archive of x86-64 shows the mass), 16 KiB of heap
+    /// image, one shard, `-g1`, clones.
     pub fn new(target: Target, julia: Julia) -> Self {
+        let less = if target.cpu == Cpu::X86_64 { 1 } else { 3 };
         Self {
             name: format!("julia-{julia}-llvm{}", julia.llvm()),
             target,
@@ -88,21 +92,22 @@ impl Spec {
             seed: splitmix64(julia.llvm().into()),
             sym64: false,
             cold_libcall: false,
+            guards: false,
             shape: Shape {
-                natives: 24,
-                boxed: 8,
+                natives: 24 / less,
+                boxed: 8 / less,
                 unwind_percent: 90,
                 pressure_percent: 30,
                 gvars: 24,
-                data_uses: 90,
+                data_uses: 90 / less,
                 imports: 16,
-                runtime_calls: 30,
+                runtime_calls: 30 / less,
                 local_calls: 10,
                 texts: 6,
                 pools: 4,
                 switches: 2,
-                frames: 200,
-                arithmetic: 3000,
+                frames: 200 / less,
+                arithmetic: 3000 / less,
             },
         }
     }

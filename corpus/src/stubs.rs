@@ -11,6 +11,7 @@ use std::process::Command;
 
 use crate::julia::Julia;
 use crate::llc::missing;
+use crate::target::{Cpu, LINUX_X86_64, Target};
 
 /// Where the sources are.
 fn sources() -> PathBuf {
@@ -41,15 +42,26 @@ impl Stubs {
     /// The committed libraries for images of `julia` on x86-64 Linux; FreeBSD's images, whose `EI_OSABI` a test
     /// patches to run them here, are linked to them too.
     pub fn committed(julia: Julia) -> Self {
-        Self::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("linux-x86_64/stubs").join(julia.name()))
+        Self::committed_for(LINUX_X86_64, julia)
+    }
+
+    /// The committed libraries for images of `julia` on `target`, on FreeBSD those of Linux.
+    ///
+    /// On x86-64 there are some for each Julia, on the others for those of which an archive is committed.
+    pub fn committed_for(target: Target, julia: Julia) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self::at(&root.join(target.stubs().name).join("stubs").join(julia.name()))
     }
 }
 
-/// Builds both libraries for `julia` into `dir`, with the C compiler `cc` (a program's name, or its path).
+/// Builds both libraries for `julia` on `target` into `dir`, with the C compiler `cc` (a program's name, or its path), by
+/// default [`Target::compiler`].
 ///
 /// # Errors
 /// A missing compiler, named with its Debian package; a failing one; a directory that cannot be written.
-pub fn build_stubs(dir: &Path, julia: Julia, cc: &str) -> io::Result<Stubs> {
+pub fn build_stubs(dir: &Path, target: Target, julia: Julia, cc: Option<&str>) -> io::Result<Stubs> {
+    let (usual, package) = target.compiler();
+    let cc = cc.unwrap_or(usual);
     fs::create_dir_all(dir)?;
     let stubs = Stubs::at(dir);
     let script = dir.join("version.map");
@@ -60,11 +72,19 @@ pub fn build_stubs(dir: &Path, julia: Julia, cc: &str) -> io::Result<Stubs> {
         command.args(["-fasynchronous-unwind-tables", "-Wl,--hash-style=gnu", "-Wl,--build-id=none", "-Wl,-s"]);
         command.arg(format!("-Wl,-soname,{library}.so.{julia}"));
         command.arg(format!("-Wl,--version-script,{}", script.display()));
+        // Nothing from libgcc, which is not linked in; and no padding to pages of 64 KiB.
+        command.args(match target.cpu {
+            Cpu::Aarch64 => &["-mno-outline-atomics", "-Wl,-z,norelro"][..],
+            Cpu::Arm => &["-mtp=cp15"],
+            Cpu::Ppc64 => &["-Wl,-z,norelro"],
+            Cpu::X86 => &["-msse2"],
+            Cpu::X86_64 | Cpu::Riscv64 => &[],
+        });
         if julia.llvm() < 15 {
             command.arg("-DHALF_IN_INTEGER_REGISTER");
         }
         command.arg("-I").arg(sources()).arg("-o").arg(output).arg(sources().join(format!("{library}.c")));
-        let out = command.output().map_err(|error| missing(error, cc, "gcc"))?;
+        let out = command.output().map_err(|error| missing(error, cc, package))?;
         if !out.status.success() {
             return Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))));
         }

@@ -1,8 +1,10 @@
-//! Writes `sysimg.o` (1.9: `data.o`), the member with the heap image, without a compiler and at any size.
+//! Writes `sysimg.o` (1.9: `data.o`), the member with the heap image, at any size and on x86-64 without a compiler.
 //!
 //! The bytes are those of `llc`, to the last: section order, alignment, string table and symbols are what LLVM's object
 //! writer makes of the module (`tests/regenerate.rs` compares). The heap image is never held in memory, and where most
 //! of it is zero it is a hole in the file.
+
+mod grown;
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -55,7 +57,7 @@ struct Section {
 type Symbol = (&'static str, u8, u16, u64, u64);
 
 impl Sysimg {
-    /// Plans the object of `spec`.
+    /// Plans the object of `spec`, whose target is of x86-64.
     pub(crate) fn new(spec: &Spec) -> Self {
         let placement = spec.target.heap_placement(spec.julia, spec.llvm);
         let heap = spec.heap;

@@ -5,39 +5,126 @@ use crate::julia::Julia;
 /// A platform of Julia: the triple and what Julia's target machine is set to there.
 ///
 /// Adding a platform means adding a constant here, and, where its assembly or object format differs, the places that
-/// match on [`Target::name`].
+/// match on [`Target::cpu`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Julia's name of the platform, and of its folder in the corpus: `linux-x86_64`.
     pub name: &'static str,
     /// LLVM's target triple.
     pub triple: &'static str,
-    /// The baseline that `llc` gets as `-mcpu`.
-    pub cpu: &'static str,
-    /// The features of the second target of multi-versioned images, as an LLVM attribute.
-    pub clone_features: &'static str,
+    /// Its family of processors.
+    pub cpu: Cpu,
     /// Whether the platform has glibc's `__sigsetjmp`.
     pub sigsetjmp: bool,
     /// The value of `EI_OSABI` in its objects.
     pub osabi: u8,
 }
 
+/// A family of processors, as far as the generator tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    /// x86-64.
+    X86_64,
+    /// 32-bit x86.
+    X86,
+    /// 64-bit Arm.
+    Aarch64,
+    /// 32-bit Arm, version 7 with hardware floating point.
+    Arm,
+    /// 64-bit RISC-V.
+    Riscv64,
+    /// 64-bit PowerPC, little endian.
+    Ppc64,
+}
+
 /// Linux on x86-64.
-pub const LINUX_X86_64: Target = Target {
-    name: "linux-x86_64",
-    triple: "x86_64-unknown-linux-gnu",
-    cpu: "x86-64",
-    clone_features: "+cx16,+popcnt,+sahf,+sse3,+sse4.1,+sse4.2,+ssse3",
-    sigsetjmp: true,
-    osabi: 0,
-};
+pub const LINUX_X86_64: Target =
+    Target { name: "linux-x86_64", triple: "x86_64-unknown-linux-gnu", cpu: Cpu::X86_64, sigsetjmp: true, osabi: 0 };
 
 /// FreeBSD on x86-64.
 pub const FREEBSD_X86_64: Target =
     Target { name: "freebsd-x86_64", triple: "x86_64-unknown-freebsd", sigsetjmp: false, osabi: 9, ..LINUX_X86_64 };
 
+/// Linux on 32-bit x86.
+pub const LINUX_I686: Target =
+    Target { name: "linux-i686", triple: "i686-unknown-linux-gnu", cpu: Cpu::X86, ..LINUX_X86_64 };
+
+/// Linux on 64-bit Arm.
+pub const LINUX_AARCH64: Target =
+    Target { name: "linux-aarch64", triple: "aarch64-unknown-linux-gnu", cpu: Cpu::Aarch64, ..LINUX_X86_64 };
+
+/// FreeBSD on 64-bit Arm.
+pub const FREEBSD_AARCH64: Target =
+    Target { name: "freebsd-aarch64", triple: "aarch64-unknown-freebsd", cpu: Cpu::Aarch64, ..FREEBSD_X86_64 };
+
+/// Linux on 32-bit Arm.
+pub const LINUX_ARMV7: Target =
+    Target { name: "linux-armv7", triple: "armv7l-unknown-linux-gnueabihf", cpu: Cpu::Arm, ..LINUX_X86_64 };
+
+/// Linux on 64-bit RISC-V.
+pub const LINUX_RISCV64: Target =
+    Target { name: "linux-riscv64", triple: "riscv64-unknown-linux-gnu", cpu: Cpu::Riscv64, ..LINUX_X86_64 };
+
+/// Linux on 64-bit PowerPC, little endian, ELFv2.
+pub const LINUX_PPC64LE: Target =
+    Target { name: "linux-ppc64le", triple: "powerpc64le-unknown-linux-gnu", cpu: Cpu::Ppc64, ..LINUX_X86_64 };
+
 /// All platforms that the generator knows.
-pub const ALL: &[Target] = &[LINUX_X86_64, FREEBSD_X86_64];
+pub const ALL: &[Target] = &[
+    LINUX_X86_64,
+    FREEBSD_X86_64,
+    LINUX_I686,
+    LINUX_AARCH64,
+    FREEBSD_AARCH64,
+    LINUX_ARMV7,
+    LINUX_RISCV64,
+    LINUX_PPC64LE,
+];
+
+impl Cpu {
+    /// What `llc` gets so that it generates code for the baseline that Julia does.
+    pub(crate) fn llc_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::X86_64 => &["-mcpu=x86-64"],
+            Self::X86 => &["-mcpu=pentium4"],
+            Self::Aarch64 | Self::Arm => &["-mcpu=generic"],
+            Self::Riscv64 => &["-mcpu=generic-rv64", "-mattr=+m,+a,+f,+d,+c", "-target-abi=lp64d"],
+            Self::Ppc64 => &["-mcpu=pwr8"],
+        }
+    }
+
+    /// The second CPU target of multi-versioned images: its name, and its features as an LLVM attribute.
+    pub(crate) fn clone_target(self) -> (&'static str, &'static str) {
+        match self {
+            Self::X86_64 => ("x86-64-v2", "+cx16,+popcnt,+sahf,+sse3,+sse4.1,+sse4.2,+ssse3"),
+            Self::X86 => ("nocona", "+sse3"),
+            Self::Aarch64 => ("cortex-a76", "+crc,+lse"),
+            Self::Arm => ("cortex-a15", "+hwdiv,+hwdiv-arm"),
+            Self::Riscv64 => ("generic-rv64", "+zba,+zbb"),
+            Self::Ppc64 => ("pwr9", "+power9-vector"),
+        }
+    }
+
+    /// The size of a pointer in bytes.
+    pub(crate) fn pointer(self) -> u64 {
+        if matches!(self, Self::X86 | Self::Arm) { 4 } else { 8 }
+    }
+
+    /// LLVM's integer type of that size.
+    pub(crate) fn word(self) -> &'static str {
+        if self.pointer() == 4 { "i32" } else { "i64" }
+    }
+
+    /// The bits of a number that fit into such a word.
+    pub(crate) fn word_mask(self) -> u64 {
+        if self.pointer() == 4 { 0xffff_ffff } else { u64::MAX }
+    }
+
+    /// Bytes that an exception handler of the stub runtime keeps for `sigsetjmp`; more than any glibc wants there.
+    pub(crate) fn handler_buffer(self) -> u64 {
+        if self == Self::X86_64 { 256 } else { 1024 }
+    }
+}
 
 impl Target {
     /// The platform of that name.
@@ -45,9 +132,35 @@ impl Target {
         ALL.iter().copied().find(|target| target.name == name)
     }
 
-    /// The code model that Julia's `jl_dump_native` asks for: medium on x86-64 Linux from 1.11, small else.
+    /// The code model that Julia's `jl_dump_native` asks for: medium on x86-64 Linux from 1.11, on RISC-V from 1.12 and
+    /// on PowerPC, small else.
     pub fn code_model(self, julia: Julia) -> &'static str {
-        if self.name == "linux-x86_64" && julia >= Julia::V1_11 { "medium" } else { "small" }
+        let medium = match self.cpu {
+            Cpu::X86_64 => self.osabi == 0 && julia >= Julia::V1_11,
+            Cpu::Riscv64 => julia >= Julia::V1_12,
+            Cpu::Ppc64 => true,
+            Cpu::X86 | Cpu::Aarch64 | Cpu::Arm => false,
+        };
+        if medium { "medium" } else { "small" }
+    }
+
+    /// The platform whose stub libraries its images are linked to: FreeBSD's images, whose `EI_OSABI` a test patches to
+    /// run them, take Linux's.
+    pub fn stubs(self) -> Self {
+        let linux = ALL.iter().find(|target| target.cpu == self.cpu && target.osabi == 0);
+        *linux.expect("each family of processors has its Linux")
+    }
+
+    /// The C compiler for it on an x86-64 machine, and its Debian package.
+    pub fn compiler(self) -> (&'static str, &'static str) {
+        match self.cpu {
+            Cpu::X86_64 => ("cc", "gcc"),
+            Cpu::X86 => ("i686-linux-gnu-gcc", "gcc-i686-linux-gnu"),
+            Cpu::Aarch64 => ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+            Cpu::Arm => ("arm-linux-gnueabihf-gcc", "gcc-arm-linux-gnueabihf"),
+            Cpu::Riscv64 => ("riscv64-linux-gnu-gcc", "gcc-riscv64-linux-gnu"),
+            Cpu::Ppc64 => ("powerpc64le-linux-gnu-gcc", "gcc-powerpc64le-linux-gnu"),
+        }
     }
 
     /// How the definition of `jl_system_image_data` asks for a place out of the way of 32-bit relocations:

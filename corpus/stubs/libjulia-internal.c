@@ -38,7 +38,7 @@ EXPORT void *jl_RTLD_DEFAULT_handle = &jl_RTLD_DEFAULT_handle;
 EXPORT void *jl_exe_handle = &jl_exe_handle;
 EXPORT void *jl_libjulia_handle = &jl_libjulia_handle;
 EXPORT void *jl_libjulia_internal_handle = &jl_libjulia_internal_handle;
-EXPORT uint64_t jl_world_counter = 0x776f726c64ffull;
+EXPORT size_t jl_world_counter = (size_t)0x776f726c64ffull;
 EXPORT uint64_t *jl_boxed_int8_cache[256];
 EXPORT uint64_t *jl_boxed_uint8_cache[256];
 static uint64_t boxed_bytes[256];
@@ -120,10 +120,16 @@ EXPORT void *ijl_load_and_lookup(const char *library, const char *function, void
 
 /* Exceptions: a chain of handlers, each with a buffer that the image's __sigsetjmp filled. */
 
+#ifdef __x86_64__
+#define HANDLER_BUFFER 256
+#else
+#define HANDLER_BUFFER 1024
+#endif
+
 struct handler {
-    char buffer[256];
+    char buffer[HANDLER_BUFFER];
     struct handler *previous;
-    uint64_t thrown;
+    _Alignas(8) uint64_t thrown;
 };
 
 extern _Noreturn void siglongjmp(void *buffer, int value);
@@ -195,6 +201,24 @@ static uint32_t narrow(uint32_t bits) {
 typedef uint16_t half;
 #define HALF_BITS(x) (x)
 #define BITS_HALF(bits) ((uint16_t)(bits))
+#elif defined __i386__
+/* There a half is its own type: on the stack as an argument, in %xmm0 as a result. */
+typedef _Float16 half;
+
+static uint16_t half_bits(half x) {
+    uint16_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static half bits_half(uint16_t bits) {
+    half x;
+    __builtin_memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+#define HALF_BITS(x) half_bits(x)
+#define BITS_HALF(bits) bits_half(bits)
 #else
 typedef float half;
 #define HALF_BITS(x) (float_bits(x) & 0xffff)

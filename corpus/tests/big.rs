@@ -9,8 +9,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use pkgld_corpus::Manifest;
 use pkgld_corpus::presets::big;
+use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::{Manifest, Target};
 
 use common::{link, link_command, run, scratch};
 
@@ -50,6 +51,50 @@ fn a_sparse_heap_image_runs() {
     run(&image, &manifest).unwrap();
     std::fs::remove_file(image).unwrap();
     std::fs::remove_file(made.archive).unwrap();
+}
+
+/// On other processors the heap image takes the place of the one that the committed archive has.
+#[test]
+fn archives_of_other_processors_become_as_big() {
+    for from in ["linux-aarch64/julia-1.12-llvm19-shards2", "linux-riscv64/julia-1.14-llvm22"] {
+        let made = big(from, HEAP, &scratch("big-elsewhere")).unwrap();
+        let manifest = Manifest::read(&made.expect).unwrap();
+        let file = std::fs::metadata(&made.archive).unwrap();
+        assert!(file.len() > HEAP && file.blocks() * 512 < 20 << 20, "{} bytes on disk", file.blocks() * 512);
+        // SAFETY: nobody writes the file, which this test made.
+        let data = unsafe { memmap2::Mmap::map(&std::fs::File::open(&made.archive).unwrap()).unwrap() };
+        let archive = ArchiveFile::parse(&*data).unwrap();
+        let member = archive.members().map(Result::unwrap).find(|member| member.name() == b"sysimg.o").unwrap();
+        let object = object::File::parse(member.data(&*data).unwrap()).unwrap();
+        let heap = object.symbol_by_name("jl_system_image_data").unwrap();
+        let section = object.section_by_index(heap.section_index().unwrap()).unwrap();
+        assert_eq!((heap.size(), section.size(), section.name().unwrap()), (HEAP, HEAP, ".data"));
+        let contents = section.data().unwrap();
+        for offset in [0, 8, 16 << 20, HEAP - 8] {
+            let word = u64::from_le_bytes(contents[offset as usize..][..8].try_into().unwrap());
+            assert_eq!(word, manifest.heap_word(offset), "{from} at {offset:#x}");
+        }
+        let size = object.symbol_by_name("jl_system_image_size").unwrap();
+        let read_only = object.section_by_index(size.section_index().unwrap()).unwrap();
+        assert_eq!(read_only.data_range(size.address(), 8).unwrap().unwrap(), HEAP.to_le_bytes(), "{from}");
+        std::fs::remove_file(made.archive).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu and qemu-user-static"]
+fn a_sparse_heap_image_runs_on_other_processors() {
+    for from in ["linux-aarch64/julia-1.12-llvm19-shards2", "linux-riscv64/julia-1.14-llvm22"] {
+        let target = Target::by_name(from.split('/').next().unwrap()).unwrap();
+        // The linking finds the stub libraries by the folder's name.
+        let made = big(from, 100_000_003, &scratch("sparse").join(target.name)).unwrap();
+        let manifest = Manifest::read(&made.expect).unwrap();
+        let image = link(&made.archive, manifest.julia, &["--eh-frame-hdr"]);
+        let stubs = Stubs::committed_for(target, manifest.julia);
+        pkgld_corpus::run::check(target, &image, &manifest, &stubs).unwrap_or_else(|error| panic!("{from}: {error}"));
+        std::fs::remove_file(image).unwrap();
+        std::fs::remove_file(made.archive).unwrap();
+    }
 }
 
 /// What the file is for: were LLD to link it one day, tests that show pkgld's images beyond 2 GiB could compare with it.

@@ -26,11 +26,17 @@ pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
         attributes.push_str(" nounwind");
     }
     if target > 0 {
-        let _ = write!(attributes, " \"target-features\"=\"{}\"", shard.spec.target.clone_features);
+        let _ = write!(attributes, " \"target-features\"=\"{}\"", shard.spec.target.cpu.clone_target().1);
     }
     let debug = lines.as_ref().map_or(String::new(), |lines| format!(" !dbg !{}", lines.subprogram));
     let linkage = shard.linkage();
-    let head = format!("define {linkage} {result} @\"{name}\"({parameters}) {attributes}{debug} {{");
+    let personality = if matches!(function.kind, Kind::Guarded(_)) {
+        shard.module.runtime("i32", "__gcc_personality_v0", "...");
+        " personality ptr @__gcc_personality_v0"
+    } else {
+        ""
+    };
+    let head = format!("define {linkage} {result} @\"{name}\"({parameters}) {attributes}{personality}{debug} {{");
 
     let mut body = Body {
         shard,
@@ -44,11 +50,12 @@ pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
     };
     body.run(id, &mut lines);
     let Body { text, allocas, .. } = body;
+    let handler = format!("%handler = alloca [{} x i8], align 16", shard.spec.target.cpu.handler_buffer() + 16);
     let places = [
         "%buffer = alloca [64 x i64], align 16",
         "%cell = alloca i64, align 8",
         "%argv = alloca [1 x ptr], align 8",
-        "%handler = alloca [272 x i8], align 16",
+        &handler,
     ];
     let allocas: String =
         (places.iter().zip(allocas)).filter(|(_, wanted)| *wanted).map(|(place, _)| format!("  {place}\n")).collect();
@@ -83,7 +90,7 @@ impl Body<'_, '_> {
         let program = self.shard.program;
         let function = &program.functions[id];
         if let Kind::Boxed(_) = function.kind {
-            let cell = self.set("load ptr, ptr %args, align 8");
+            let cell = self.load("ptr", "%args");
             self.value = self.set(&format!("load i64, ptr {cell}, align 8"));
         }
         self.describe(lines, "x", true);
@@ -114,7 +121,8 @@ impl Body<'_, '_> {
                 self.line(&format!("ret ptr {boxed}"));
                 return;
             }
-            Kind::Descend(next) => self.descend(next),
+            Kind::Descend(next) => self.descend(next, false),
+            Kind::Guarded(next) => self.descend(next, true),
             Kind::Plt(plt) => self.resolve_plt(plt),
         }
         if self.target > 0 {
@@ -182,8 +190,32 @@ impl Body<'_, '_> {
         self.value = self.set(&format!("call i64 @llvm.fshl.i64(i64 {v}, i64 {v}, i64 {by})"));
     }
 
+    /// The size of a pointer in bytes.
+    pub(super) fn pointer(&self) -> u64 {
+        self.shard.spec.target.cpu.pointer()
+    }
+
     pub(super) fn load(&mut self, kind: &str, address: &str) -> String {
-        self.set(&format!("load {kind}, ptr {address}, align {}", if kind == "i8" { 1 } else { 8 }))
+        let align = match kind {
+            "i8" => 1,
+            "i16" => 2,
+            "i32" => 4,
+            "ptr" => self.pointer(),
+            _ => 8,
+        };
+        self.set(&format!("load {kind}, ptr {address}, align {align}"))
+    }
+
+    /// A number of a pointer's size, read from `address`, as the number that functions work with.
+    pub(super) fn load_word(&mut self, address: &str) -> String {
+        let word = self.shard.spec.target.cpu.word();
+        let number = self.load(word, address);
+        self.widen(word, &number)
+    }
+
+    /// An integer of type `kind` as the number that functions work with.
+    pub(super) fn widen(&mut self, kind: &str, number: &str) -> String {
+        if kind == "i64" { number.to_owned() } else { self.set(&format!("zext {kind} {number} to i64")) }
     }
 
     /// Word `index` of what `base` points to.
@@ -208,14 +240,16 @@ impl Body<'_, '_> {
 
     pub(super) fn object(&mut self, object: usize) -> String {
         let name = names::OBJECTS[object];
-        self.shard.module.declare(name, format!("@{name} = external global ptr, align 8"));
+        let declaration = format!("@{name} = external global ptr, align {}", self.pointer());
+        self.shard.module.declare(name, declaration);
         self.load("ptr", &format!("@{name}"))
     }
 
     pub(super) fn hidden(&mut self, name: &str, kind: &str) {
         // The one module of 1.9 defines them itself.
         if self.shard.spec.julia != Julia::V1_9 {
-            self.shard.module.declare(name, format!("@{name} = external hidden global {kind}, align 8"));
+            let declaration = format!("@{name} = external hidden global {kind}, align {}", self.pointer());
+            self.shard.module.declare(name, declaration);
         }
     }
 
@@ -225,7 +259,7 @@ impl Body<'_, '_> {
         let args = self.need(Place::Args);
         let v = self.value.clone();
         self.line(&format!("store i64 {v}, ptr {cell}, align 8"));
-        self.line(&format!("store ptr {cell}, ptr {args}, align 8"));
+        self.line(&format!("store ptr {cell}, ptr {args}, align {}", self.pointer()));
         args
     }
 
@@ -302,13 +336,13 @@ impl Body<'_, '_> {
         let handle = self.shard.variable(&format!("{}.lib", variable.name), variable.shard);
         let v = self.value.clone();
         let (find, call) = (self.label(), self.label());
-        let known = self.set(&format!("load atomic ptr, ptr {slot} unordered, align 8"));
+        let known = self.set(&format!("load atomic ptr, ptr {slot} unordered, align {}", self.pointer()));
         let first = self.set(&format!("icmp eq ptr {known}, null"));
         let before = self.block.clone();
         self.line(&format!("br i1 {first}, label %{find}, label %{call}"));
         self.start(&find);
         let found = self.look_up(variable.value, &handle);
-        self.line(&format!("store atomic ptr {found}, ptr {slot} release, align 8"));
+        self.line(&format!("store atomic ptr {found}, ptr {slot} release, align {}", self.pointer()));
         self.line(&format!("br label %{call}"));
         self.start(&call);
         let callee = self.set(&format!("phi ptr [ {known}, %{before} ], [ {found}, %{find} ]"));
@@ -321,26 +355,42 @@ impl Body<'_, '_> {
         let slot = self.shard.variable(&variable.name, variable.shard);
         let handle = self.shard.variable(&format!("{}.lib", variable.name), variable.shard);
         let found = self.look_up(variable.value.1, &handle);
-        self.line(&format!("store atomic ptr {found}, ptr {slot} release, align 8"));
+        self.line(&format!("store atomic ptr {found}, ptr {slot} release, align {}", self.pointer()));
         self.value = self.set(&format!("tail call i64 {found}(i64 {})", self.value));
     }
 
-    fn descend(&mut self, next: FnId) {
+    fn descend(&mut self, next: FnId, guarded: bool) {
         let v = self.value.clone();
-        let (bottom, deeper, end) = (self.label(), self.label(), self.label());
+        let [bottom, deeper, end, pad] = std::array::from_fn(|_| self.label());
         let last = self.set(&format!("icmp eq i64 {v}, 0"));
         self.line(&format!("br i1 {last}, label %{bottom}, label %{deeper}"));
         self.start(&bottom);
         self.shard.module.runtime("i64", "ijl_backtrace_from_here", "");
-        let here = self.set("notail call i64 @ijl_backtrace_from_here()");
-        self.line(&format!("br label %{end}"));
+        let here = self.call_below("@ijl_backtrace_from_here()", &end, guarded.then_some(&pad));
         self.start(&deeper);
         let less = self.set(&format!("sub i64 {v}, 1"));
         let next = self.shard.function(next, "", "i64", "i64");
-        let below = self.set(&format!("notail call i64 {next}(i64 {less})"));
-        self.line(&format!("br label %{end}"));
+        let below = self.call_below(&format!("{next}(i64 {less})"), &end, guarded.then_some(&pad));
+        if guarded {
+            self.start(&pad);
+            let exception = self.set("landingpad { ptr, i32 } cleanup");
+            let cleanup = names::FUNCTIONS[0];
+            self.shard.module.runtime("i64", cleanup, "i64");
+            self.line(&format!("call i64 @{cleanup}(i64 {v})"));
+            self.line(&format!("resume {{ ptr, i32 }} {exception}"));
+        }
         self.start(&end);
         self.value = self.set(&format!("phi i64 [ {here}, %{bottom} ], [ {below}, %{deeper} ]"));
+    }
+
+    /// A call that keeps the frame, and goes on at `end`, or at `pad` if there is one and an exception comes.
+    fn call_below(&mut self, callee: &str, end: &str, pad: Option<&String>) -> String {
+        if let Some(pad) = pad {
+            return self.set(&format!("invoke i64 {callee} to label %{end} unwind label %{pad}"));
+        }
+        let result = self.set(&format!("notail call i64 {callee}"));
+        self.line(&format!("br label %{end}"));
+        result
     }
 
     pub(super) fn half(&mut self, by: &str) {
@@ -372,7 +422,8 @@ impl Body<'_, '_> {
         self.line(&format!("call void @ijl_throw(ptr {cell})"));
         self.line("unreachable");
         self.start(&caught);
-        let address = self.set(&format!("getelementptr inbounds i8, ptr {handler}, i64 264"));
+        let thrown = self.shard.spec.target.cpu.handler_buffer() + 8;
+        let address = self.set(&format!("getelementptr inbounds i8, ptr {handler}, i64 {thrown}"));
         self.value = self.set(&format!("load volatile i64, ptr {address}, align 8"));
         self.constant("add", CAUGHT);
     }

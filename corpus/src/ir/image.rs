@@ -8,10 +8,10 @@ use crate::program::Program;
 use crate::target::HeapPlacement;
 
 /// The serialised CPU targets: their number, then for each its flags, a name and feature words.
-fn target_ids(program: &Program) -> Vec<u8> {
+fn target_ids(spec: &Spec, program: &Program) -> Vec<u8> {
     let mut bytes = program.targets.to_le_bytes().to_vec();
     for target in 0..program.targets {
-        let name = if target == 0 { "generic" } else { "x86-64-v2" };
+        let name = if target == 0 { "generic" } else { spec.target.cpu.clone_target().0 };
         bytes.extend(0u32.to_le_bytes());
         for words in [target, target * 0x0098_2203] {
             bytes.extend(4u32.to_le_bytes());
@@ -30,43 +30,52 @@ fn bytes_constant(bytes: &[u8]) -> String {
 }
 
 /// What every generation has: the slots that thread-local state is reached through.
-fn tls_slots(module: &mut Module, visibility: &str, offset: &str) {
+fn tls_slots(spec: &Spec, module: &mut Module, visibility: &str, offset: &str) {
     for name in ["jl_pgcstack_func_slot", "jl_pgcstack_key_slot", offset] {
-        let kind = if name == offset { "i64 0" } else { "ptr null" };
+        let kind = if name == offset { format!("{} 0", spec.target.cpu.word()) } else { "ptr null".to_owned() };
         module.define(&format!("@{name} = {visibility}global {kind}"));
     }
 }
 
+/// Declares the runtime's variable by whose address Julia knows its own images.
+fn runtime_handle(spec: &Spec, module: &mut Module) {
+    let pointer = spec.target.cpu.pointer();
+    let declaration = format!("@jl_RTLD_DEFAULT_handle = external global ptr, align {pointer}");
+    module.declare("jl_RTLD_DEFAULT_handle", declaration);
+}
+
 /// The tables of 1.9 that are no shard's, in the text module's own namespace. Returned as text to append to it.
-pub(crate) fn tables_1_9(program: &Program, module: &mut Module) {
-    tls_slots(module, "", "jl_tls_offset_image");
-    module.define(&format!("@jl_dispatch_target_ids = constant {}", bytes_constant(&target_ids(program))));
-    module.declare("jl_RTLD_DEFAULT_handle", "@jl_RTLD_DEFAULT_handle = external global ptr, align 8".to_owned());
+pub(crate) fn tables_1_9(spec: &Spec, program: &Program, module: &mut Module) {
+    tls_slots(spec, module, "", "jl_tls_offset_image");
+    module.define(&format!("@jl_dispatch_target_ids = constant {}", bytes_constant(&target_ids(spec, program))));
+    runtime_handle(spec, module);
     module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
 }
 
 /// `metadata.o`: from 1.10 on, what leads the loader to the shards.
 pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
     let mut module = Module::new();
-    module.declare("jl_RTLD_DEFAULT_handle", "@jl_RTLD_DEFAULT_handle = external global ptr, align 8".to_owned());
+    runtime_handle(spec, &mut module);
     if spec.julia == Julia::V1_10 {
         module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
     } else {
         module.define("define ptr @get_jl_RTLD_DEFAULT_handle_addr() {\ntop:\n  ret ptr @jl_RTLD_DEFAULT_handle\n}");
     }
     module.half_helpers(spec);
-    module.define(&format!("@jl_dispatch_target_ids = internal constant {}", bytes_constant(&target_ids(program))));
+    module
+        .define(&format!("@jl_dispatch_target_ids = internal constant {}", bytes_constant(&target_ids(spec, program))));
 
     // u32 version, shards, fvars, gvars
     let counts = [1, program.shards, program.fvars().count(), program.gvars.len()].map(|n| n.to_string());
     module.define(&format!("@jl_image_header = internal constant {}", i32_array(&counts)));
 
-    tls_slots(&mut module, "hidden ", "jl_tls_offset");
+    tls_slots(spec, &mut module, "hidden ", "jl_tls_offset");
     module.define(
         "@jl_ptls_table = hidden global [3 x ptr] \
          [ptr @jl_pgcstack_func_slot, ptr @jl_pgcstack_key_slot, ptr @jl_tls_offset]",
     );
-    module.define("@jl_small_typeof = hidden global [128 x ptr] zeroinitializer, align 8");
+    let pointer = spec.target.cpu.pointer();
+    module.define(&format!("@jl_small_typeof = hidden global [128 x ptr] zeroinitializer, align {pointer}"));
 
     let tables: &[&str] = match spec.julia.tables() {
         Tables::Pointers => &[
@@ -107,7 +116,9 @@ pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
     }
     roots.push("@jl_dispatch_target_ids".to_owned());
     if spec.julia >= Julia::V1_14 {
-        module.define(&format!("@jl_cpu_target_string = internal constant {}", bytes_constant(b"generic;x86-64-v2\0")));
+        let string = format!("generic;{}\0", spec.target.cpu.clone_target().0);
+        let string = bytes_constant(string.as_bytes());
+        module.define(&format!("@jl_cpu_target_string = internal constant {string}"));
         roots.push("@jl_cpu_target_string".to_owned());
     }
     module.define(&format!("@jl_image_pointers = global {}", super::ptr_array(&roots)));
@@ -144,7 +155,7 @@ fn heap(spec: &Spec, module: &mut Module) {
         bytes_constant(&bytes),
         spec.heap_align
     ));
-    module.define(&format!("@jl_system_image_size = constant i64 {}", spec.heap));
+    module.define(&format!("@jl_system_image_size = constant {} {}", spec.target.cpu.word(), spec.heap));
 }
 
 fn flags(spec: &Spec) -> String {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::Spec;
+use crate::target::Cpu;
 
 /// A module being written: definitions in order, declarations as they turn out to be needed.
 pub(crate) struct Module {
@@ -115,9 +116,11 @@ fn ptr_array(elements: &[String]) -> String {
     format!("[{} x ptr] [{}]", elements.len(), elements.join(", "))
 }
 
-/// The 32-bit difference of two addresses, as an LLVM constant.
-fn difference(of: &str, base: &str) -> String {
-    format!("trunc (i64 sub (i64 ptrtoint (ptr {of} to i64), i64 ptrtoint (ptr {base} to i64)) to i32)")
+/// The 32-bit difference of two addresses on `cpu`, as an LLVM constant.
+fn difference(cpu: Cpu, of: &str, base: &str) -> String {
+    let word = cpu.word();
+    let full = format!("sub ({word} ptrtoint (ptr {of} to {word}), {word} ptrtoint (ptr {base} to {word}))");
+    if cpu.pointer() == 4 { full } else { format!("trunc (i64 {full} to i32)") }
 }
 
 /// A string constant in LLVM's syntax.

@@ -5,6 +5,7 @@ use crate::eval::{SAME_ADDRESS, text_mask};
 use crate::julia::Julia;
 use crate::names;
 use crate::program::Op;
+use crate::target::Cpu;
 
 impl Body<'_, '_> {
     /// Writes `op`, which works on the running value and leaves another.
@@ -22,7 +23,7 @@ impl Body<'_, '_> {
             Op::Gvar(gvar) => {
                 let gvar = &program.gvars[gvar];
                 let name = self.shard.variable(&gvar.name, gvar.shard);
-                let p = self.set(&format!("load atomic ptr, ptr {name} unordered, align 8"));
+                let p = self.set(&format!("load atomic ptr, ptr {name} unordered, align {}", self.pointer()));
                 let word = self.set(&format!("ptrtoint ptr {p} to i64"));
                 self.rotate(7);
                 self.binary("xor", &word);
@@ -50,10 +51,11 @@ impl Body<'_, '_> {
                 self.binary("xor", &word);
             }
             Op::World => {
-                self.shard
-                    .module
-                    .declare("jl_world_counter", "@jl_world_counter = external global i64, align 8".to_owned());
-                let word = self.set("load atomic i64, ptr @jl_world_counter acquire, align 8");
+                let (word, pointer) = (self.shard.spec.target.cpu.word(), self.pointer());
+                let declaration = format!("@jl_world_counter = external global {word}, align {pointer}");
+                self.shard.module.declare("jl_world_counter", declaration);
+                let number = self.set(&format!("load atomic {word}, ptr @jl_world_counter acquire, align {pointer}"));
+                let word = self.widen(word, &number);
                 self.binary("add", &word);
             }
             Op::BoxedByte => {
@@ -112,7 +114,7 @@ impl Body<'_, '_> {
             Op::CallPlt(plt) => {
                 let plt = &program.plts[plt];
                 let slot = self.shard.variable(&plt.name, plt.shard);
-                let callee = self.set(&format!("load atomic ptr, ptr {slot} unordered, align 8"));
+                let callee = self.set(&format!("load atomic ptr, ptr {slot} unordered, align {}", self.pointer()));
                 self.value = self.set(&format!("call i64 {callee}(i64 {v})"));
             }
             Op::Runtime(name) => self.runtime(name),
@@ -199,26 +201,38 @@ impl Body<'_, '_> {
                 self.value = self.set(&format!("load volatile i64, ptr {second}, align 8"));
                 self.binary("add", &first);
             }
+            Op::Narrow(datas) => {
+                for (data, (kind, offset)) in datas.into_iter().zip([("i8", 1), ("i16", 2), ("i32", 4)]) {
+                    let data = &program.datas[data];
+                    let name = self.shard.variable(&data.name, data.shard);
+                    let address = self.set(&format!("getelementptr inbounds i8, ptr {name}, i64 {offset}"));
+                    let number = self.load(kind, &address);
+                    let number = self.widen(kind, &number);
+                    self.rotate(11);
+                    self.binary("add", &number);
+                }
+            }
             Op::Half => self.half("float"),
             Op::HalfFromDouble => self.half("double"),
             Op::SmallTypeof(index) => {
                 self.hidden("jl_small_typeof", "[128 x ptr]");
-                let address = self.set(&format!("getelementptr inbounds i64, ptr @jl_small_typeof, i64 {index}"));
-                let word = self.load("i64", &address);
+                let kind = self.shard.spec.target.cpu.word();
+                let address = self.set(&format!("getelementptr inbounds {kind}, ptr @jl_small_typeof, i64 {index}"));
+                let word = self.load_word(&address);
                 self.binary("xor", &word);
             }
             Op::Pgcstack => {
                 let offset = if self.shard.spec.julia == Julia::V1_9 { "jl_tls_offset_image" } else { "jl_tls_offset" };
                 self.hidden("jl_pgcstack_func_slot", "ptr");
                 self.hidden("jl_pgcstack_key_slot", "ptr");
-                self.hidden(offset, "i64");
+                self.hidden(offset, self.shard.spec.target.cpu.word());
                 let f = self.load("ptr", "@jl_pgcstack_func_slot");
                 let p = self.set(&format!("call ptr {f}()"));
                 let word = self.load("i64", &p);
                 self.binary("xor", &word);
-                let key = self.load("i64", "@jl_pgcstack_key_slot");
+                let key = self.load_word("@jl_pgcstack_key_slot");
                 self.binary("add", &key);
-                let word = self.load("i64", &format!("@{offset}"));
+                let word = self.load_word(&format!("@{offset}"));
                 self.binary("add", &word);
             }
             Op::Throw { unless, object } => {
@@ -243,16 +257,32 @@ impl Body<'_, '_> {
                 let gvar = &program.gvars[gvar];
                 let slot = &gvar.name;
                 let thunk = slot.replace("jlpkg_got_", "jlpkg_");
+                let jump = jump_through(self.shard.spec.target.cpu, slot);
                 self.shard.module.declare(
                     &thunk,
                     format!(
                         "define private i64 @\"{thunk}\"(i64 %x) naked noinline nounwind {{\n  \
-                         call void asm sideeffect \"jmpq *{slot}(%rip)\", \"~{{memory}}\"()\n  unreachable\n}}"
+                         call void asm sideeffect \"{jump}\", \"~{{memory}}\"()\n  unreachable\n}}"
                     ),
                 );
                 self.value = self.set(&format!("call i64 @\"{thunk}\"(i64 {v})"));
             }
         }
+    }
+}
+
+/// Assembly, in LLVM's form for inline assembly, that jumps to the function whose address is in the variable `slot`, and
+/// changes no register that a function's caller expects to keep or its callee to find.
+fn jump_through(cpu: Cpu, slot: &str) -> String {
+    match cpu {
+        Cpu::X86_64 => format!("jmpq *{slot}(%rip)"),
+        Cpu::Aarch64 => format!("adrp x16, {slot}\\0A ldr x16, [x16, :lo12:{slot}]\\0A br x16"),
+        Cpu::Riscv64 => {
+            let load = "ld t3, %pcrel_lo(1b)(t3)";
+            format!("1: auipc t3, %pcrel_hi({slot})\\0A {load}\\0A jr t3")
+        }
+        // Julia has no such thunks there.
+        Cpu::X86 | Cpu::Arm | Cpu::Ppc64 => unreachable!("no thunks on {cpu:?}"),
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn emit(shard: &mut Shard<'_>) {
             constant(shard, &suffix, "jl_gvar_offsets", &i32_array(&entries));
             constant(shard, &suffix, "jl_fvar_idxs", &i32_array(&fvar_idxs));
             constant(shard, &suffix, "jl_gvar_idxs", &i32_array(&gvar_idxs));
-            constant(shard, &suffix, "jl_fvar_count", &format!("i64 {}", fvars.len()));
+            constant(shard, &suffix, "jl_fvar_count", &format!("{} {}", shard.spec.target.cpu.word(), fvars.len()));
             let table = format!("@\"jl_fvar_ptrs{suffix}\"");
             shard.module.define(&format!("{table} = hidden global {}", ptr_array(&pointers)));
             let table = format!("jl_clone_slots{suffix}");
@@ -101,8 +101,9 @@ fn offsets(shard: &mut Shard<'_>, fvars: &[(usize, FnId)], suffix: &str, name: &
     let visibility = visibility(suffix);
     let base = entries.first().unwrap_or_else(|| panic!("{name}: no entry among {} functions", fvars.len()));
     shard.module.define(&format!("@\"{name}_base{suffix}\" = {visibility}alias i64, ptr {base}"));
+    let cpu = shard.spec.target.cpu;
     let mut offsets = vec![entries.len().to_string(), "0".to_owned()];
-    offsets.extend(entries[1..].iter().map(|entry| super::difference(entry, base)));
+    offsets.extend(entries[1..].iter().map(|entry| super::difference(cpu, entry, base)));
     constant(shard, suffix, &format!("{name}_offsets"), &i32_array(&offsets));
 }
 
@@ -115,12 +116,14 @@ fn clone_offsets(
     functions: &[String],
     variables: &[String],
 ) {
+    let cpu = shard.spec.target.cpu;
     let mut slots = vec![clones.slots.len().to_string()];
     for (index, slot) in &clones.slots {
-        slots.extend([index.to_string(), super::difference(&format!("@\"{slot}\""), &variables[0])]);
+        slots.extend([index.to_string(), super::difference(cpu, &format!("@\"{slot}\""), &variables[0])]);
     }
     constant(shard, suffix, names[0], &i32_array(&slots));
-    let offsets: Vec<String> = clones.pointers.iter().map(|clone| super::difference(clone, &functions[0])).collect();
+    let offsets: Vec<String> =
+        clones.pointers.iter().map(|clone| super::difference(cpu, clone, &functions[0])).collect();
     constant(shard, suffix, names[1], &i32_array(&offsets));
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn shard(spec: &Spec, program: &Program, index: usize) -> String {
     shard.module.half_helpers(spec);
     tables::emit(&mut shard);
     if spec.julia.tables() == Tables::Sysimg {
-        image::tables_1_9(program, &mut shard.module);
+        image::tables_1_9(spec, program, &mut shard.module);
     }
     shard.exports();
     let Shard { module, debug, .. } = shard;
@@ -51,7 +51,8 @@ impl Shard<'_> {
     /// Refers to a variable, declaring it where another shard has it.
     pub(crate) fn variable(&mut self, name: &str, shard: usize) -> String {
         if !self.here(shard) {
-            self.module.declare(name, format!("@\"{name}\" = external hidden global ptr, align 8"));
+            let pointer = self.spec.target.cpu.pointer();
+            self.module.declare(name, format!("@\"{name}\" = external hidden global ptr, align {pointer}"));
         }
         format!("@\"{name}\"")
     }
@@ -69,8 +70,9 @@ impl Shard<'_> {
     fn data(&mut self) {
         let program = self.program;
         let linkage = self.linkage();
+        let pointer = self.spec.target.cpu.pointer();
         for (name, _) in own(&program.gvars, self.index) {
-            self.module.define(&format!("@\"{name}\" = {linkage} global ptr null, align 8"));
+            self.module.define(&format!("@\"{name}\" = {linkage} global ptr null, align {pointer}"));
         }
         for (name, words) in own(&program.consts, self.index) {
             let elements: Vec<String> = words.iter().map(|word| format!("i64 {}", *word as i64)).collect();
@@ -90,13 +92,13 @@ impl Shard<'_> {
             ));
         }
         for (name, _) in own(&program.lazies, self.index) {
-            self.module.define(&format!("@\"{name}\" = {linkage} global ptr null, align 8"));
-            self.module.define(&format!("@\"{name}.lib\" = {linkage} global ptr null, align 8"));
+            self.module.define(&format!("@\"{name}\" = {linkage} global ptr null, align {pointer}"));
+            self.module.define(&format!("@\"{name}.lib\" = {linkage} global ptr null, align {pointer}"));
         }
         for (name, (resolver, _)) in own(&program.plts, self.index) {
             let resolver = self.function(*resolver, "", "i64", "i64");
-            self.module.define(&format!("@\"{name}\" = {linkage} global ptr {resolver}, align 8"));
-            self.module.define(&format!("@\"{name}.lib\" = {linkage} global ptr null, align 8"));
+            self.module.define(&format!("@\"{name}\" = {linkage} global ptr {resolver}, align {pointer}"));
+            self.module.define(&format!("@\"{name}.lib\" = {linkage} global ptr null, align {pointer}"));
         }
         for (name, (tag, function)) in own(&program.objects, self.index) {
             let function = self.function(*function, "", "i64", "i64");
@@ -115,7 +117,7 @@ impl Shard<'_> {
         for (id, function) in program.functions.iter().enumerate() {
             if function.shard == self.index && program.has_slot(id) {
                 let name = &function.name;
-                self.module.define(&format!("@\"{name}.reloc_slot\" = {linkage} global ptr null, align 8"));
+                self.module.define(&format!("@\"{name}.reloc_slot\" = {linkage} global ptr null, align {pointer}"));
             }
         }
     }
@@ -132,7 +134,7 @@ impl Shard<'_> {
 
     /// The difference of a variable of this shard and a table, for the tables of offsets.
     pub(crate) fn offset(&self, variable: &str, base: &str) -> String {
-        difference(&format!("@\"{variable}\""), &format!("@\"{base}\""))
+        difference(self.spec.target.cpu, &format!("@\"{variable}\""), &format!("@\"{base}\""))
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use pkgld_corpus::loader::{self, Image, Report};
 use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::target::{LINUX_X86_64, Target};
 use pkgld_corpus::{Julia, Manifest};
 
 /// A directory under `target` for what a test makes.
@@ -49,7 +50,8 @@ pub(crate) fn link_command(archive: &Path, julia: Julia, more: &[&str]) -> (Path
     let mut command = Command::new(rust_lld());
     command.args(["-flavor", "gnu", "-shared", "-o"]).arg(&output);
     command.arg("--whole-archive").arg(archive).arg("--no-whole-archive");
-    command.arg("-L").arg(Stubs::committed(julia).dir).args(["-ljulia", "-ljulia-internal"]).args(more);
+    let target = Target::by_name(folder).unwrap_or(LINUX_X86_64);
+    command.arg("-L").arg(Stubs::committed_for(target, julia).dir).args(["-ljulia", "-ljulia-internal"]).args(more);
     (output, command)
 }
 
