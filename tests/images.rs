@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 
 use pkgld_corpus::presets::big;
 use pkgld_corpus::stubs::Stubs;
-use pkgld_corpus::{Julia, Manifest, committed};
+use pkgld_corpus::run::check;
+use pkgld_corpus::{Julia, Manifest, Target, committed, committed_for, target};
 
 use common::{run, scratch};
 
@@ -28,8 +29,8 @@ static LLD: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// The command line of `base/linking.jl`, for the Julia that the archive imitates.
-fn julia_link(archive: &Path, output: &Path, julia: Julia) -> Command {
-    let dir = Stubs::committed(julia).dir;
+fn julia_link(archive: &Path, output: &Path, julia: Julia, stubs: &Stubs) -> Command {
+    let dir = &stubs.dir;
     let search = || format!("-L{}", dir.display());
     let mut command = Command::new(&*LLD);
     command.args(["-flavor", "gnu"]);
@@ -47,10 +48,15 @@ fn julia_link(archive: &Path, output: &Path, julia: Julia) -> Command {
 
 /// Links as Julia does: to a temporary file that is there already, empty, with mode 0600.
 fn link(archive: &Path, julia: Julia, name: &str) -> PathBuf {
+    link_with(archive, julia, &Stubs::committed(julia), name)
+}
+
+/// As [`link`], with these libraries.
+fn link_with(archive: &Path, julia: Julia, stubs: &Stubs, name: &str) -> PathBuf {
     let output = scratch("images").join(name);
     fs::write(&output, []).unwrap();
     fs::set_permissions(&output, fs::Permissions::from_mode(0o600)).unwrap();
-    let mut command = julia_link(archive, &output, julia);
+    let mut command = julia_link(archive, &output, julia, stubs);
     let result = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&result.stdout), String::from_utf8_lossy(&result.stderr));
     assert!(result.status.success(), "{command:?}: {out}{err}");
@@ -74,6 +80,25 @@ fn every_archive_links_loads_and_computes() {
         fs::remove_dir(&probe).unwrap();
         run(&image, &entry.manifest).unwrap_or_else(|error| panic!("{}: {error}", entry.path.display()));
     }
+}
+
+/// The same for a CPU that an emulator runs.
+fn every_archive_of(target: Target) {
+    let entries = committed_for(target);
+    assert!(!entries.is_empty());
+    for entry in entries {
+        let name = format!("{}-{}", entry.target.name, entry.path.file_stem().unwrap().display());
+        let stubs = Stubs::committed_for(target, entry.julia);
+        let image = link_with(&entry.path, entry.julia, &stubs, &name);
+        check(target, &image, &entry.manifest, &stubs)
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.path.display()));
+    }
+}
+
+#[test]
+#[ignore = "needs the packages gcc-i686-linux-gnu and qemu-user-static"]
+fn every_archive_of_linux_i686() {
+    every_archive_of(target::LINUX_I686);
 }
 
 #[test]
