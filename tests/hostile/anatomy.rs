@@ -128,17 +128,26 @@ impl Anatomy {
         let number = |at: usize, size: usize| {
             file[at..at + size].iter().rfold(0_usize, |number, byte| number << 8 | usize::from(*byte))
         };
-        let header = [4, 1, 1, 1, 1, 8, 2, 2, 4, 8, 8, 8, 4, 2, 2, 2, 2, 2, 2];
-        self.records(Role::FileHeader, base..base + 64, &header);
-        let (program, sections) = (number(32, 8), number(40, 8));
-        let (programs, count) = (number(56, 2), number(60, 2));
-        self.records(Role::ProgramHeader, base + program..base + program + 56 * programs, &[4, 4, 8, 8, 8, 8, 8, 8]);
-        let range = base + sections..base + sections + 64 * count;
-        self.records(Role::SectionHeader, range, &[4, 4, 8, 8, 8, 8, 4, 4, 8, 8]);
-        let names = number(sections + 64 * number(62, 2) + 24, 8);
+        // Words have 4 bytes in files of class 1, 8 in those of class 2.
+        let wide = file[4] == 2;
+        let word = if wide { 8 } else { 4 };
+        let header = [4, 1, 1, 1, 1, 8, 2, 2, 4, word, word, word, 4, 2, 2, 2, 2, 2, 2];
+        let header_size: usize = header.iter().sum();
+        self.records(Role::FileHeader, base..base + header_size, &header);
+        let (program, sections) = (number(24 + word, word), number(24 + 2 * word, word));
+        let (programs, count) = (number(header_size - 8, 2), number(header_size - 4, 2));
+        let fields: &[usize] = if wide { &[4, 4, 8, 8, 8, 8, 8, 8] } else { &[4; 8] };
+        let size: usize = fields.iter().sum();
+        self.records(Role::ProgramHeader, base + program..base + program + size * programs, fields);
+        let fields = [4, 4, word, word, word, word, 4, 4, word, word];
+        let size: usize = fields.iter().sum();
+        self.records(Role::SectionHeader, base + sections..base + sections + size * count, &fields);
+        let place = |at: usize| (number(at + 8 + 2 * word, word), number(at + 8 + 3 * word, word));
+        let (names, _) = place(sections + size * number(header_size - 2, 2));
         for index in 1..count {
-            let at = sections + 64 * index;
-            let (kind, offset, size) = (number(at + 4, 4), number(at + 24, 8), number(at + 32, 8));
+            let at = sections + size * index;
+            let kind = number(at + 4, 4);
+            let (offset, size) = place(at);
             if kind == 8 {
                 continue;
             }
@@ -146,10 +155,12 @@ impl Anatomy {
             let name = &name[..name.iter().position(|byte| *byte == 0).unwrap()];
             let data = base + offset..base + offset + size;
             match (kind, name) {
-                (2 | 11, _) => self.records(Role::Symbol, data, &[4, 1, 1, 2, 8, 8]),
-                (4, _) => self.records(Role::Relocation, data, &[8, 4, 4, 8]),
+                (2 | 11, _) if wide => self.records(Role::Symbol, data, &[4, 1, 1, 2, 8, 8]),
+                (2 | 11, _) => self.records(Role::Symbol, data, &[4, 4, 4, 1, 1, 2]),
+                (4, _) => self.records(Role::Relocation, data, &[word, word / 2, word / 2, word]),
+                (9, _) => self.records(Role::Relocation, data, &[word, word / 2, word / 2]),
                 (3, _) => self.records(Role::Strings, data, &[1]),
-                (6, _) => self.records(Role::Dynamic, data, &[8, 8]),
+                (6, _) => self.records(Role::Dynamic, data, &[word, word]),
                 (7, _) => self.records(Role::Note, data, &[4]),
                 (17, _) => self.records(Role::Group, data, &[4]),
                 (5, _) => self.records(Role::Lookup, data, &[4]),

@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Mode, Options, Source, Target};
+use object::read::elf::FileHeader;
+use object::{LittleEndian as LE, Object as _, ObjectSection as _, ObjectSymbol as _};
+use pkgld::{Input, Inputs, Mode, Options, Source};
 
 use super::meter;
 use super::mutate::Random;
@@ -28,7 +29,8 @@ pub(crate) struct Outcome {
 
 /// Options for damaged inputs: no threads, so that memory can be counted, and images of at most 64 MiB.
 pub(crate) fn options() -> Options {
-    let mut options = Options::julia(Target::LINUX_X86_64);
+    // What the image is for is what the first object says.
+    let mut options = Options::default();
     options.threads = NonZeroUsize::new(1);
     options.limits.output_size = 64 << 20;
     options.limits.decompressed_size = 4 << 20;
@@ -148,10 +150,17 @@ impl std::io::Write for Compare<'_> {
 
 /// Reads the image as a tool does, and checks its skeleton: what must hold whatever the inputs were.
 fn check(bytes: &[u8]) -> Result<(), String> {
-    use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _};
-    use object::{LittleEndian as LE, elf};
+    match bytes.get(4) {
+        Some(1) => check_elf::<object::elf::FileHeader32<LE>>(bytes),
+        _ => check_elf::<object::elf::FileHeader64<LE>>(bytes),
+    }
+}
+
+fn check_elf<H: FileHeader<Endian = LE>>(bytes: &[u8]) -> Result<(), String> {
+    use object::elf;
+    use object::read::elf::{ProgramHeader as _, SectionHeader as _};
     let text = |error: object::Error| error.to_string();
-    let image = object::read::elf::ElfFile64::<LE>::parse(bytes).map_err(text)?;
+    let image = object::read::elf::ElfFile::<H>::parse(bytes).map_err(text)?;
     for section in image.sections() {
         section.name_bytes().map_err(text)?;
         section.data().map_err(text)?;
@@ -171,30 +180,33 @@ fn check(bytes: &[u8]) -> Result<(), String> {
     let segments = header.program_headers(LE, bytes).map_err(text)?;
     let mut end = 0;
     for segment in segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD) {
-        let (offset, address, align) = (segment.p_offset(LE), segment.p_vaddr(LE), segment.p_align(LE));
-        if segment.p_filesz(LE) > segment.p_memsz(LE) || offset + segment.p_filesz(LE) > bytes.len() as u64 {
+        let (offset, address, align): (u64, u64, u64) =
+            (segment.p_offset(LE).into(), segment.p_vaddr(LE).into(), segment.p_align(LE).into());
+        let (file_size, size): (u64, u64) = (segment.p_filesz(LE).into(), segment.p_memsz(LE).into());
+        if file_size > size || offset + file_size > bytes.len() as u64 {
             return Err(format!("segment at {address:#x}: more bytes than memory, or than the file has"));
         }
         if !align.is_power_of_two() || address % align != offset % align || address < end {
             return Err(format!("segment at {address:#x}: not congruent to its offset {offset:#x}, or not ascending"));
         }
-        end = address + segment.p_memsz(LE);
+        end = address + size;
     }
     for section in header.section_headers(LE, bytes).map_err(text)? {
         if section.sh_flags(LE).0 & elf::SHF_ALLOC.0 == 0 || section.sh_flags(LE).0 & elf::SHF_TLS.0 != 0 {
             continue;
         }
-        let (start, size) = (section.sh_addr(LE), section.sh_size(LE));
-        let inside = segments
-            .iter()
-            .filter(|segment| segment.p_type(LE) == elf::PT_LOAD)
-            .any(|segment| start >= segment.p_vaddr(LE) && start + size <= segment.p_vaddr(LE) + segment.p_memsz(LE));
+        let (start, size): (u64, u64) = (section.sh_addr(LE).into(), section.sh_size(LE).into());
+        let inside = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD).any(|segment| {
+            let address: u64 = segment.p_vaddr(LE).into();
+            start >= address && start + size <= address + segment.p_memsz(LE).into()
+        });
         // A region without a byte has no segment.
         if !inside && size > 0 {
             return Err(format!("the section at {start:#x} of {size} bytes is in no segment"));
         }
-        if start % section.sh_addralign(LE).max(1) != 0 {
-            return Err(format!("the section at {start:#x} is not aligned to {}", section.sh_addralign(LE)));
+        let align: u64 = section.sh_addralign(LE).into();
+        if start % align.max(1) != 0 {
+            return Err(format!("the section at {start:#x} is not aligned to {align}"));
         }
     }
     Ok(())

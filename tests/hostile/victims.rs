@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use pkgld::Mode;
 
+use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
+
 use super::anatomy::Anatomy;
 use super::link::{any_options, link, quiet_panics, whole};
 use super::mutate::{Random, damage};
@@ -31,12 +34,21 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 /// The stub libraries of one generation, by path.
-fn stubs(generation: &str) -> Vec<(String, Vec<u8>)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/linux-x86_64/stubs").join(generation);
+fn stubs(target: Target, julia: Julia) -> Vec<(String, Vec<u8>)> {
+    let directory = Stubs::committed_for(target, julia).dir;
     let files = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();
     paths.iter().map(|path| (file_name(path), read(path))).collect()
+}
+
+/// The committed archives of every CPU that images can be made for.
+fn entries() -> impl Iterator<Item = Entry> {
+    [target::LINUX_I686].into_iter().flat_map(committed_for).chain(committed())
+}
+
+fn name(entry: &Entry) -> String {
+    format!("{}/{}", entry.target.name, file_name(&entry.path))
 }
 
 /// Links damaged copies of each victim and fails with all that went wrong.
@@ -99,7 +111,7 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
                 }
                 Err(what) => {
                     if let Some(directory) = std::env::var_os("PKGLD_HOSTILE_KEEP") {
-                        std::fs::write(Path::new(&directory).join(&name), &damaged).unwrap();
+                        std::fs::write(Path::new(&directory).join(name.replace('/', "_")), &damaged).unwrap();
                     }
                     // One of each kind is enough to read.
                     let kind = kinds.entry(what.lines().take(2).collect()).or_default();
@@ -126,18 +138,17 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
 
 #[test]
 fn archives() {
-    campaign(pkgld_corpus::committed().into_iter().map(|entry| {
-        let generation = file_name(&entry.path);
-        let generation = generation.split('-').nth(1).unwrap();
-        Victim { name: file_name(&entry.path), bytes: read(&entry.path), beside: stubs(generation) }
+    campaign(entries().map(|entry| {
+        let beside = stubs(entry.target, entry.julia);
+        Victim { name: name(&entry), bytes: read(&entry.path), beside }
     }));
 }
 
 /// Members of archives by themselves: all damage is in the object.
 #[test]
 fn members() {
-    campaign(pkgld_corpus::committed().into_iter().flat_map(|entry| {
-        let name = file_name(&entry.path);
+    campaign(entries().flat_map(|entry| {
+        let name = name(&entry);
         let archive = read(&entry.path);
         let anatomy = Anatomy::of(&archive);
         let objects = anatomy.members.into_iter().enumerate().filter_map(move |(number, range)| {
@@ -152,12 +163,20 @@ fn members() {
 
 #[test]
 fn libraries() {
-    let entries = pkgld_corpus::committed();
-    let archive = read(&entries[0].path);
-    campaign(["1.9", "1.12", "1.14"].into_iter().flat_map(|generation| {
-        let beside = vec![("image.a".to_owned(), archive.clone())];
-        let victims = stubs(generation).into_iter();
-        victims.map(move |(name, bytes)| Victim { name: format!("{generation}-{name}"), bytes, beside: beside.clone() })
+    // Those of each generation of x86-64, and one of each other CPU.
+    let mut seen = Vec::new();
+    let entries = entries().filter(|entry| {
+        let native = entry.target.name == "linux-x86_64";
+        let key = (entry.target.name, if native { entry.julia.name() } else { "" });
+        let new = !seen.contains(&key) && entry.target.name.starts_with("linux");
+        seen.push(key);
+        new
+    });
+    campaign(entries.collect::<Vec<_>>().into_iter().flat_map(|entry| {
+        let beside = vec![("image.a".to_owned(), read(&entry.path))];
+        let of = format!("{}-{}", entry.target.name, entry.julia.name());
+        let victims = stubs(entry.target, entry.julia).into_iter();
+        victims.map(move |(name, bytes)| Victim { name: format!("{of}-{name}"), bytes, beside: beside.clone() })
     }));
 }
 
