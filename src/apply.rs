@@ -14,7 +14,7 @@ use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::reloc::{self, Action, Field, RawReloc, Reloc, What};
+use crate::reloc::{self, Action, Field, RawReloc, Reloc, Simple, What};
 use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
 
@@ -85,12 +85,15 @@ struct Context<'l, 'a> {
     base: u64,
     addresses: &'l [u64],
     loaded: bool,
+    /// The traits of symbols for which a relocation means more than their address.
+    special: Traits,
 }
 
 impl<'l, 'a> Context<'l, 'a> {
     fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
         let object = link.object(stretch.object);
         let section = link.section(stretch.object, stretch.section);
+        let loaded = section.flags.has(SectionFlags::ALLOC);
         Self {
             link,
             id: stretch.object,
@@ -99,7 +102,8 @@ impl<'l, 'a> Context<'l, 'a> {
             section,
             base: stretch.address.wrapping_sub(stretch.start),
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
-            loaded: section.flags.has(SectionFlags::ALLOC),
+            loaded,
+            special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED },
         }
     }
 
@@ -141,10 +145,34 @@ impl<'l, 'a> Context<'l, 'a> {
     /// Carries out one relocation on `out`, whose first byte is at offset `start` of the section.
     fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let at = raw.offset.wrapping_sub(start) as usize;
+        if self.apply_simple(raw, at, out).is_some() {
+            return;
+        }
         let result = if self.loaded { self.apply_loaded(raw, at, out) } else { self.apply_unloaded(raw, at, out) };
         if let Err(fault) = result {
             problems.push(Trouble { object: self.id, section: self.index, raw: *raw, fault });
         }
+    }
+
+    /// Carries out a relocation of a simple kind against a symbol about which nothing is special. Returns `None`, with `out`
+    /// unchanged, for others and for those that are wrong.
+    #[inline]
+    fn apply_simple(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
+        let Simple { place_mask, field } = self.link.simple_kinds.get(raw.kind)?;
+        if self.object.symbols.get(raw.symbol as usize)?.traits.any(self.special) {
+            return None;
+        }
+        let place = self.base.wrapping_add(raw.offset) & place_mask;
+        let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place).cast_signed();
+        let (min, max) = field.range();
+        if !(min..=max).contains(&value) {
+            return None;
+        }
+        match field {
+            Field::U64 => *out.get_mut(at..)?.first_chunk_mut()? = value.to_le_bytes(),
+            _ => *out.get_mut(at..)?.first_chunk_mut()? = (value as u32).to_le_bytes(),
+        }
+        Some(())
     }
 
     fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {

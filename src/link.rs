@@ -17,6 +17,7 @@ use crate::layout::OutputSection;
 use crate::link_map::link_map;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
 use crate::options::{Options, Target, Undefined};
+use crate::reloc::SimpleKinds;
 use crate::report::Report;
 use crate::resolve;
 use crate::scan;
@@ -45,6 +46,8 @@ pub(crate) struct Link<'a> {
     pub(crate) slots: Slots,
     /// The sections of the image, in order.
     pub(crate) outputs: Vec<OutputSection<'a>>,
+    /// The relocation kinds of the target that are carried out in a few instructions.
+    pub(crate) simple_kinds: SimpleKinds,
     /// The addresses of every object's symbols, once they are fixed.
     pub(crate) addresses: Vec<Vec<u64>>,
     /// What only ELF images have.

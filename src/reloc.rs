@@ -316,6 +316,48 @@ pub(crate) enum Action {
     Indirect,
 }
 
+/// The kinds of a target that store an address or a distance in whole bytes: nearly all relocations of data and of debug
+/// sections are of these, and what they do fits in a few instructions.
+#[derive(Debug, Default)]
+pub(crate) struct SimpleKinds {
+    kinds: Vec<Option<Simple>>,
+}
+
+/// A kind that stores S + A or S + A − P in four or eight bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Simple {
+    /// All ones if P is subtracted, else zero.
+    pub(crate) place_mask: u64,
+    /// The field.
+    pub(crate) field: Field,
+}
+
+impl SimpleKinds {
+    /// One more than the highest number of a kind that is looked at. Formats number kinds of data low.
+    const COUNT: u32 = 512;
+
+    /// Of a target.
+    pub(crate) fn of(target: Target) -> Self {
+        let simple = |kind| {
+            let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 })?;
+            let place_mask = match (reloc.value.what, reloc.value.from) {
+                (What::Symbol, Origin::Zero) => 0,
+                (What::Symbol | What::Plt, Origin::Place) => u64::MAX,
+                _ => return None,
+            };
+            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Word32 | Field::U64);
+            whole.then_some(Simple { place_mask, field: reloc.field })
+        };
+        Self { kinds: (0..Self::COUNT).map(simple).collect() }
+    }
+
+    /// What is simple about a kind, if it is.
+    #[inline]
+    pub(crate) fn get(&self, kind: u32) -> Option<Simple> {
+        *self.kinds.get(kind as usize)?
+    }
+}
+
 /// Why a relocation cannot stand in a shared library.
 pub(crate) type Reason = &'static str;
 

@@ -16,6 +16,7 @@ use crate::library::SharedLibrary;
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Limits, Options, SymbolValue, Target};
+use crate::reloc::SimpleKinds;
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
@@ -216,6 +217,7 @@ pub(crate) fn resolve<'a>(
         heap_image: None,
         slots: Default::default(),
         outputs: Vec::new(),
+        simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
         report,
