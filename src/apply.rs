@@ -9,14 +9,15 @@
 
 use std::ops::Range;
 
-use crate::arch::x86_64;
+use crate::arch::{self, x86_64};
 use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::reloc::{self, Action, Field, RawReloc, Reloc, What};
-use crate::slots::SymbolSlots;
+use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
+use crate::thunks::{Branch, Destination};
 
 /// Bytes on both sides of a stretch's end that hold every footprint which crosses it.
 const WINDOW: u64 = 32;
@@ -75,7 +76,8 @@ fn bytes(data: &[u8], range: Range<u64>) -> Option<&[u8]> {
     data.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
-struct Context<'l, 'a> {
+/// A section whose relocations are carried out.
+pub(crate) struct Context<'l, 'a> {
     link: &'l Link<'a>,
     id: ObjectId,
     index: SectionIndex,
@@ -88,7 +90,8 @@ struct Context<'l, 'a> {
 }
 
 impl<'l, 'a> Context<'l, 'a> {
-    fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
+    /// Of the section that a stretch is part of.
+    pub(crate) fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
         let object = link.object(stretch.object);
         let section = link.section(stretch.object, stretch.section);
         Self {
@@ -167,13 +170,35 @@ impl<'l, 'a> Context<'l, 'a> {
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
-        let value = self.value(raw, &reloc, action, symbol, place);
-        self.check(&reloc, value)?;
+        let mut value = self.count(&reloc, self.number(raw, &reloc, action, symbol), place);
+        if let Err(fault) = self.check(&reloc, value) {
+            value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
+            self.check(&reloc, value)?;
+        }
         self.store(&reloc, at, out, value)
     }
 
-    /// The number that a relocation of a loaded section stores.
-    fn value(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> i64 {
+    /// The distance from a branch to its thunk, if it has one.
+    #[cold]
+    fn through_thunk(&self, branch: &Branch) -> Option<i64> {
+        let thunk = self.link.thunks.of_branch(self.link, branch)?;
+        Some(thunk.wrapping_sub(branch.place).cast_signed())
+    }
+
+    /// The branch that a relocation fills in, if it is one for which there can be thunks.
+    pub(crate) fn branch(&self, raw: &RawReloc) -> Option<Branch> {
+        let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
+        let symbol = self.object.symbols.get(raw.symbol as usize)?;
+        let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
+        let reference = symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global);
+        let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
+        let target = self.number(raw, &reloc, action, symbol);
+        let place = self.base.wrapping_add(raw.offset);
+        Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+    }
+
+    /// The number that a relocation of a loaded section tells, the addend included.
+    fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol) -> u64 {
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
             Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
@@ -195,7 +220,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 _ => self.address(raw.symbol),
             },
         };
-        self.count(reloc, what.wrapping_add_signed(raw.addend), place)
+        what.wrapping_add_signed(raw.addend)
     }
 
     /// `number`, the addend added, counted from where the relocation says.

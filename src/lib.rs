@@ -74,6 +74,7 @@ mod resolve;
 mod scan;
 mod slots;
 mod symbols;
+mod thunks;
 #[cfg(test)]
 mod testing;
 mod unwind;

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use crate::arch::aarch64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
 use crate::options::{Format, Target};
@@ -154,10 +155,14 @@ pub(crate) enum Field {
     U32,
     /// 32 bits, signed.
     I32,
+    /// 32 bits, signed or unsigned.
+    Any32,
     /// 32 bits of an address space of 32 bits: numbers wrap.
     Word32,
     /// 64 bits of an address space of 64 bits: numbers wrap.
     U64,
+    /// Part of an AArch64 instruction.
+    Aarch64(aarch64::Imm),
 }
 
 impl Field {
@@ -167,8 +172,9 @@ impl Field {
             Self::Nothing => 0,
             Self::Any8 | Self::I8 => 1,
             Self::Any16 | Self::I16 => 2,
-            Self::U32 | Self::I32 | Self::Word32 => 4,
+            Self::U32 | Self::I32 | Self::Any32 | Self::Word32 => 4,
             Self::U64 => 8,
+            Self::Aarch64(imm) => imm.size(),
         }
     }
 
@@ -182,12 +188,17 @@ impl Field {
             Self::I16 => (i16::MIN as i64, i16::MAX as i64),
             Self::U32 => (0, u32::MAX as i64),
             Self::I32 => (i32::MIN as i64, i32::MAX as i64),
+            Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
+            Self::Aarch64(imm) => imm.range(),
         }
     }
 
     /// What every value must be a multiple of: a power of two.
     pub(crate) fn step(self) -> i64 {
-        1
+        match self {
+            Self::Aarch64(imm) => imm.step(),
+            _ => 1,
+        }
     }
 
     /// Whether it holds any address: what the loader's relocations are for.
@@ -198,6 +209,9 @@ impl Field {
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
+        if let Self::Aarch64(imm) = self {
+            return imm.store(bytes, value);
+        }
         let all = value.to_le_bytes();
         let width = self.size() as usize;
         bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
@@ -207,6 +221,9 @@ impl Field {
     /// The number that the start of `bytes` holds before it is relocated, sign-extended: the addend, where a table of
     /// relocations has none. `None` if the bytes are too few.
     pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
+        if let Self::Aarch64(imm) = self {
+            return imm.load(bytes);
+        }
         Some(match self.size() {
             0 => 0,
             1 => i8::from_le_bytes(*bytes.first_chunk()?).into(),

@@ -215,6 +215,7 @@ pub(crate) fn resolve<'a>(
         libraries: resolver.libraries,
         heap_image: None,
         slots: Default::default(),
+        thunks: crate::thunks::Thunks::default(),
         outputs: Vec::new(),
         addresses: Vec::new(),
         elf: Default::default(),

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::thunks;
 
 /// A program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     loop {
         place(link)?;
         link.elf.bounds = super::Bounds::new(&link.outputs);
+        if thunks::grow(link)? {
+            continue;
+        }
         let Some(number) = link.elf.tables[Table::RelrDyn as usize] else { return Ok(()) };
         // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends;
         // where it does not settle at once, it gets as many words as it can ever need.
