@@ -170,7 +170,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
-        let mut value = self.count(&reloc, self.number(raw, &reloc, action, symbol), place);
+        let mut value = self.count(&reloc, self.number(raw, &reloc, action, symbol, place), place);
         if let Err(fault) = self.check(&reloc, value) {
             value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
             self.check(&reloc, value)?;
@@ -192,13 +192,13 @@ impl<'l, 'a> Context<'l, 'a> {
         let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
         let reference = symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global);
         let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
-        let target = self.number(raw, &reloc, action, symbol);
         let place = self.base.wrapping_add(raw.offset);
+        let target = self.number(raw, &reloc, action, symbol, place);
         Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
     }
 
-    /// The number that a relocation of a loaded section tells, the addend included.
-    fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol) -> u64 {
+    /// The number that a relocation of a loaded section at `place` tells, the addend included.
+    fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> u64 {
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
             Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
@@ -214,6 +214,10 @@ impl<'l, 'a> Context<'l, 'a> {
                 format::got_address(self.link, word.unwrap_or(0))
             }
             _ => match reloc.value.what {
+                // A call of what is not there does nothing (AArch64 ELF ABI, *Call and Jump relocations*).
+                What::Plt if matches!(reloc.field, Field::Aarch64(_)) && symbol.traits.has(Traits::UNDEFINED) => {
+                    return place.wrapping_add(4);
+                }
                 What::GotBase => self.got_base(),
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
@@ -236,7 +240,7 @@ impl<'l, 'a> Context<'l, 'a> {
     /// something that is not in the image says so by a value that no code has.
     fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         let Some(reloc) = reloc::understand(self.link.target, *raw) else {
-            return Err(Fault::Because("no such relocation is allowed in an object file"));
+            return Err(Fault::Because(reloc::refusal(self.link.target, raw.kind)));
         };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {
             return Err(Fault::NoSymbol);

@@ -89,6 +89,14 @@ impl What {
         Value { what: self, from: origin }
     }
 
+    /// Whether it is the address of a slot of the GOT.
+    pub(crate) fn is_slot(self) -> bool {
+        matches!(
+            self,
+            Self::Got | Self::GotRelaxable | Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor
+        )
+    }
+
     /// Whether it is asked of thread-local symbols only.
     pub(crate) fn is_tls(self) -> bool {
         matches!(
@@ -310,6 +318,15 @@ pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
         Format::MachO | Format::Pe => return None,
     };
     Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
+}
+
+/// Why a relocation that is not [understood](understand) cannot be linked.
+pub(crate) fn refusal(target: Target, kind: u32) -> Reason {
+    let known = match target.format {
+        Format::Elf => arch::elf_reloc_refusal(target.arch, kind),
+        Format::MachO | Format::Pe => None,
+    };
+    known.unwrap_or("no such relocation is allowed in an object file")
 }
 
 /// What becomes of a relocation of a loaded section.

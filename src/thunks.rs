@@ -24,8 +24,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::apply::{Context, Stretch};
 use crate::arch::{self, Reach, ThunkKind};
-use crate::elf::{self, got};
 use crate::error::{Error, Result};
+use crate::format;
 use crate::image::{Extent, Source};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::Link;
@@ -158,7 +158,7 @@ impl Thunks {
 /// The thunk that a branch needs.
 fn needed(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
     let kind = arch::thunk_for(branch)?;
-    if kind == ThunkKind::Aarch64Long && link.elf.ibt && !branch.to.plt && !is_landing_pad(link, branch.to) {
+    if kind == ThunkKind::Aarch64Long && format::guards_branches(link) && !branch.to.plt && !is_landing_pad(link, branch.to) {
         return Some(ThunkKind::Aarch64LongToPad);
     }
     Some(kind)
@@ -208,7 +208,7 @@ pub(crate) fn grow(link: &mut Link<'_>) -> Result<bool> {
         let output = link.outputs.get(island.output as usize);
         island.address = output.map_or(0, |output| output.address.wrapping_add(island.offset));
     }
-    link.addresses = elf::emit::symbol_addresses(link);
+    link.addresses = format::symbol_addresses(link);
 
     let sections: Vec<_> = code_sections(link).collect();
     let missing = link.workers.map(&sections, |(object, section)| missing(link, &thunks, *object, *section));
@@ -342,7 +342,7 @@ fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
 /// The address that a destination has.
 fn target(link: &Link<'_>, to: Destination) -> u64 {
     let address = match to.symbol {
-        _ if to.plt => got::entry_address(link, to.symbol),
+        symbol if to.plt => link.slots.of(symbol).plt.map_or(0, |entry| format::plt_address(link, entry)),
         SymbolRef::Global(id) => link.global_address(id),
         SymbolRef::Local(object, index) => {
             let symbol = link.object(object).symbols.get(index as usize);

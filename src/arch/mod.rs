@@ -135,6 +135,14 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
     }
 }
 
+/// Why objects of a kind that the table does not know cannot be linked, where more can be said than that.
+pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
+    match arch {
+        Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
+        _ => None,
+    }
+}
+
 /// The psABI's name of a relocation kind, for messages.
 pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
     match arch {

@@ -14,8 +14,9 @@ use crate::memory::of_vec;
 use crate::model::{
     Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
 };
+use crate::options::Arch;
 use crate::slots::SymbolRef;
-use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags, VARIANT_CALL};
 
 /// The number of input symbols that a part is made from, at most.
 const PART: usize = 1 << 14;
@@ -313,10 +314,19 @@ pub(crate) fn symbol_size(link: &Link<'_>, symbol: &Symbol) -> u64 {
     symbol.global.get().map_or(symbol.size, |id| describe(link, link.symbols.get(id)).1)
 }
 
+/// Whether a function is called by a variant of the procedure call standard (AArch64 ELF ABI, *Symbol Table*).
+pub(crate) fn is_variant_call(link: &Link<'_>, global: &Global<'_>) -> bool {
+    link.target.arch == Arch::Aarch64 && global.flags.has(GlobalFlags::VARIANT_CALL)
+}
+
 /// Section index, size and `st_other` of a global symbol.
 fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
     match global.definition {
-        Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => (elf::SHN_UNDEF.0, 0, 0),
+        Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => {
+            // Loaders read it to learn that arguments stand in registers which lazy binding does not preserve.
+            let other = if is_variant_call(link, global) { VARIANT_CALL } else { 0 };
+            (elf::SHN_UNDEF.0, 0, other)
+        }
         Definition::Object(object, index) => {
             let symbol = link.object(object).symbols[index as usize];
             let section = match symbol.section() {
