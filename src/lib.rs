@@ -74,9 +74,9 @@ mod resolve;
 mod scan;
 mod slots;
 mod symbols;
-mod thunks;
 #[cfg(test)]
 mod testing;
+mod thunks;
 mod unwind;
 mod workers;
 

@@ -94,9 +94,9 @@ impl Island {
     /// Every thunk starts at a multiple of this, in bytes: what any CPU's instructions and words need.
     pub(crate) const ALIGN: u64 = 16;
 
-    fn new(output: u32, before: usize) -> Self {
+    fn new(output: u32, before: usize, offset: u64) -> Self {
         let (thunks, offsets) = (Vec::new(), HashMap::default());
-        Self { output, before, offset: 0, size: 0, address: 0, thunks, offsets }
+        Self { output, before, offset, size: 0, address: 0, thunks, offsets }
     }
 
     /// Adds a thunk; says whether it is new.
@@ -158,7 +158,11 @@ impl Thunks {
 /// The thunk that a branch needs.
 fn needed(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
     let kind = arch::thunk_for(branch)?;
-    if kind == ThunkKind::Aarch64Long && format::guards_branches(link) && !branch.to.plt && !is_landing_pad(link, branch.to) {
+    if kind == ThunkKind::Aarch64Long
+        && format::guards_branches(link)
+        && !branch.to.plt
+        && !is_landing_pad(link, branch.to)
+    {
         return Some(ThunkKind::Aarch64LongToPad);
     }
     Some(kind)
@@ -259,14 +263,14 @@ fn islands(link: &Link<'_>, reach: &Reach) -> Vec<Island> {
             let far = next.saturating_sub(from) > reach.spacing && address > from;
             let end = before == inputs.len() && address.saturating_sub(from) > reach.spacing;
             if start || far || end {
-                islands.push(Island::new(number, before));
+                islands.push(Island::new(number, before, offset));
                 last = Some(address);
             }
-            candidate = Some((number, before));
+            candidate = Some((number, before, offset));
         }
     }
     if islands.is_empty() {
-        islands.extend(candidate.map(|(output, before)| Island::new(output, before)));
+        islands.extend(candidate.map(|(output, before, offset)| Island::new(output, before, offset)));
     }
     islands
 }
@@ -339,6 +343,37 @@ fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// A symbol that tells readers of the image about thunks.
+#[derive(Debug)]
+pub(crate) struct ThunkSymbol<'a> {
+    /// The number of its output section.
+    pub(crate) output: u32,
+    /// Its address.
+    pub(crate) address: u64,
+    /// Size in bytes; 0 for one that only marks what follows.
+    pub(crate) size: u64,
+    /// Its name, in two parts.
+    pub(crate) name: [&'a [u8]; 2],
+}
+
+/// The symbols of all thunks.
+pub(crate) fn symbols<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbol<'l>> {
+    link.thunks.islands.iter().flat_map(move |island| {
+        let output = island.output;
+        let mark = island.thunks.first().map(|((kind, _), _)| {
+            let name = [kind.mark().as_bytes(), &[]];
+            ThunkSymbol { output, address: island.address, size: 0, name }
+        });
+        let thunks = island.thunks.iter().map(move |((kind, to), offset)| ThunkSymbol {
+            output,
+            address: island.address.wrapping_add(*offset),
+            size: kind.size(),
+            name: [kind.symbol_prefix().as_bytes(), name(link, *to)],
+        });
+        mark.into_iter().chain(thunks)
+    })
+}
+
 /// The address that a destination has.
 fn target(link: &Link<'_>, to: Destination) -> u64 {
     let address = match to.symbol {
@@ -358,7 +393,12 @@ fn name<'a>(link: &Link<'a>, to: Destination) -> &'a [u8] {
         SymbolRef::Global(id) => link.symbols.get(id).name,
         SymbolRef::Local(object, index) => {
             let object = link.object(object);
-            object.symbols.get(index as usize).map(|symbol| object.symbol_name(symbol)).unwrap_or_default()
+            let Some(symbol) = object.symbols.get(index as usize) else { return &[] };
+            match (object.symbol_name(symbol), object.symbol_section(symbol)) {
+                // A nameless symbol stands for its section.
+                ([], Some(section)) => section.name,
+                (name, _) => name,
+            }
         }
     }
 }

@@ -40,8 +40,8 @@ use crate::thunks::Branch;
 
 pub(crate) use imm::{Imm, Move};
 pub(crate) use stubs::{
-    is_landing_pad, landing_pad, long_thunk, plt_entry, plt_got_entry, plt_header, plt_entry_size, LANDING_PAD_SIZE,
-    LONG_THUNK_SIZE, PLT_HEADER_SIZE, PLT_ENTRY_SIZE,
+    LANDING_PAD_SIZE, LONG_THUNK_SIZE, PLT_ENTRY_SIZE, PLT_HEADER_SIZE, is_landing_pad, landing_pad, long_thunk,
+    plt_entry, plt_entry_size, plt_got_entry, plt_header,
 };
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
@@ -219,7 +219,8 @@ pub(crate) const REACH: Reach = Reach { bytes: 128 << 20, spacing: 96 << 20, alw
 pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     let (min, max) = Imm::Branch26.range();
     let distance = branch.target.wrapping_sub(branch.place).cast_signed();
-    (branch.field == Field::Aarch64(Imm::Branch26) && !(min..=max).contains(&distance)).then_some(ThunkKind::Aarch64Long)
+    (branch.field == Field::Aarch64(Imm::Branch26) && !(min..=max).contains(&distance))
+        .then_some(ThunkKind::Aarch64Long)
 }
 
 /// ELF images for this CPU.
@@ -247,6 +248,6 @@ pub(crate) const ELF: ElfMachine = ElfMachine {
     tls_bias: 0,
     plt_header_size: PLT_HEADER_SIZE,
     plt_entry_size: PLT_ENTRY_SIZE,
-    trap: &[0, 0, 0, 0],             // udf #0
+    trap: &[0, 0, 0, 0],            // udf #0
     nop: &[0x1f, 0x20, 0x03, 0xd5], // nop
 };

@@ -223,6 +223,13 @@ impl ThunkKind {
         }
     }
 
+    /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad | Self::Aarch64Pad => "$x",
+        }
+    }
+
     /// What the names of its symbols start with; the target's name follows.
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {

@@ -73,7 +73,8 @@ const PREEMPTIBLE: Reason =
     "another library may define the symbol anew; recompile with -fPIC, or give the symbol hidden visibility";
 
 /// AArch64's instructions ask for slots with S + A. Compilers put the addend into an instruction of its own.
-const ADDEND: Reason = "slots hold addresses of symbols, not of places at an offset from one; add the addend to what is loaded";
+const ADDEND: Reason =
+    "slots hold addresses of symbols, not of places at an offset from one; add the addend to what is loaded";
 
 /// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
 ///

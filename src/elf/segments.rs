@@ -46,6 +46,28 @@ pub(super) fn page_size(link: &Link<'_>) -> u64 {
 /// # Errors
 /// An image beyond the limits of [`Limits`](crate::Limits).
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    settle(link)?;
+    if link.thunks.is_empty() {
+        return Ok(());
+    }
+    // Symbol tables are not loaded: that they grow moves nothing that has an address.
+    if let Some(mut symtab) = link.elf.symtab.take() {
+        symtab.add_thunks(link)?;
+        for (table, size) in [(Table::Symtab, symtab.size()), (Table::Strtab, symtab.strings_size())] {
+            if let Some(output) =
+                link.elf.tables[table as usize].and_then(|number| link.outputs.get_mut(number as usize))
+            {
+                output.size = size;
+            }
+        }
+        link.elf.symtab = Some(symtab);
+        place(link)?;
+    }
+    Ok(())
+}
+
+/// Places everything until no table and no thunk is missing with the addresses that it has then.
+fn settle(link: &mut Link<'_>) -> Result<()> {
     let mut rounds = 0;
     let word = machine(link).bits.word();
     loop {

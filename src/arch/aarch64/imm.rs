@@ -219,44 +219,44 @@ mod tests {
 
     /// The field, the instruction with zeros in it, the number, and what `llvm-mc --triple=aarch64 --show-encoding` gives.
     const ENCODINGS: [(Imm, u32, i64, u32); 36] = [
-        (Imm::Branch26, 0x9400_0000, 4, 0x9400_0001),              // bl #4
-        (Imm::Branch26, 0x9400_0000, -0x800_0000, 0x9600_0000),    // bl #-134217728
-        (Imm::Branch26, 0x1400_0000, 0x7ff_fffc, 0x15ff_ffff),     // b #134217724
-        (Imm::Words19, 0x5400_0001, -0x10_0000, 0x5480_0001),      // b.ne #-1048576
-        (Imm::Words19, 0xb400_0003, 0xf_fffc, 0xb47f_ffe3),        // cbz x3, #1048572
-        (Imm::Words19, 0x5800_0005, 8, 0x5800_0045),               // ldr x5, #8
-        (Imm::Branch14, 0x3718_0001, -0x8000, 0x371c_0001),        // tbnz w1, #3, #-32768
-        (Imm::Branch14, 0xb640_0001, 0x7ffc, 0xb643_ffe1),         // tbz x1, #40, #32764
-        (Imm::Adr, 0x1000_0000, 1, 0x3000_0000),                   // adr x0, #1
-        (Imm::Adr, 0x1000_0007, -0x10_0000, 0x1080_0007),          // adr x7, #-1048576
-        (Imm::Adr, 0x1000_0007, 0xf_ffff, 0x707f_ffe7),            // adr x7, #1048575
-        (Imm::Adrp, 0x9000_0000, 0x1000, 0xb000_0000),             // adrp x0, #4096
-        (Imm::Adrp, 0x9000_0010, -0x1_0000_0000, 0x9080_0010),     // adrp x16, #-4294967296
-        (Imm::Adrp, 0x9000_0010, 0xffff_f000, 0xf07f_fff0),        // adrp x16, #4294963200
-        (Imm::AdrpLow, 0x9000_0010, 0x1_ffff_f000, 0xf0ff_fff0),   // adrp x16, #-4096
-        (Imm::Add12, 0x9100_0021, 0xfff, 0x913f_fc21),             // add x1, x1, #0xfff
-        (Imm::Add12High, 0x9140_0041, 0xab_cdef, 0x916a_f041),     // add x1, x2, #0xabc, lsl #12
-        (load(0), 0x3940_0020, 0xabc, 0x396a_f020),                // ldrb w0, [x1, #0xabc]
-        (load(1), 0x7940_0020, 0xabc, 0x7955_7820),                // ldrh w0, [x1, #0xabc]
-        (load(2), 0xb900_0020, 0xabc, 0xb90a_bc20),                // str w0, [x1, #0xabc]
-        (load(3), 0xf940_0020, 0xab8, 0xf945_5c20),                // ldr x0, [x1, #0xab8]
-        (load(4), 0x3dc0_0020, 0xab0, 0x3dc2_ac20),                // ldr q0, [x1, #0xab0]
-        (Imm::Load15, 0xf940_0211, 0x7ff8, 0xf97f_fe11),           // ldr x17, [x16, #32760]
-        (moved(0, Move::Unsigned), 0xd280_0000, 0xffff, 0xd29f_ffe0), // movz x0, #0xffff
+        (Imm::Branch26, 0x9400_0000, 4, 0x9400_0001),                      // bl #4
+        (Imm::Branch26, 0x9400_0000, -0x800_0000, 0x9600_0000),            // bl #-134217728
+        (Imm::Branch26, 0x1400_0000, 0x7ff_fffc, 0x15ff_ffff),             // b #134217724
+        (Imm::Words19, 0x5400_0001, -0x10_0000, 0x5480_0001),              // b.ne #-1048576
+        (Imm::Words19, 0xb400_0003, 0xf_fffc, 0xb47f_ffe3),                // cbz x3, #1048572
+        (Imm::Words19, 0x5800_0005, 8, 0x5800_0045),                       // ldr x5, #8
+        (Imm::Branch14, 0x3718_0001, -0x8000, 0x371c_0001),                // tbnz w1, #3, #-32768
+        (Imm::Branch14, 0xb640_0001, 0x7ffc, 0xb643_ffe1),                 // tbz x1, #40, #32764
+        (Imm::Adr, 0x1000_0000, 1, 0x3000_0000),                           // adr x0, #1
+        (Imm::Adr, 0x1000_0007, -0x10_0000, 0x1080_0007),                  // adr x7, #-1048576
+        (Imm::Adr, 0x1000_0007, 0xf_ffff, 0x707f_ffe7),                    // adr x7, #1048575
+        (Imm::Adrp, 0x9000_0000, 0x1000, 0xb000_0000),                     // adrp x0, #4096
+        (Imm::Adrp, 0x9000_0010, -0x1_0000_0000, 0x9080_0010),             // adrp x16, #-4294967296
+        (Imm::Adrp, 0x9000_0010, 0xffff_f000, 0xf07f_fff0),                // adrp x16, #4294963200
+        (Imm::AdrpLow, 0x9000_0010, 0x1_ffff_f000, 0xf0ff_fff0),           // adrp x16, #-4096
+        (Imm::Add12, 0x9100_0021, 0xfff, 0x913f_fc21),                     // add x1, x1, #0xfff
+        (Imm::Add12High, 0x9140_0041, 0xab_cdef, 0x916a_f041),             // add x1, x2, #0xabc, lsl #12
+        (load(0), 0x3940_0020, 0xabc, 0x396a_f020),                        // ldrb w0, [x1, #0xabc]
+        (load(1), 0x7940_0020, 0xabc, 0x7955_7820),                        // ldrh w0, [x1, #0xabc]
+        (load(2), 0xb900_0020, 0xabc, 0xb90a_bc20),                        // str w0, [x1, #0xabc]
+        (load(3), 0xf940_0020, 0xab8, 0xf945_5c20),                        // ldr x0, [x1, #0xab8]
+        (load(4), 0x3dc0_0020, 0xab0, 0x3dc2_ac20),                        // ldr q0, [x1, #0xab0]
+        (Imm::Load15, 0xf940_0211, 0x7ff8, 0xf97f_fe11),                   // ldr x17, [x16, #32760]
+        (moved(0, Move::Unsigned), 0xd280_0000, 0xffff, 0xd29f_ffe0),      // movz x0, #0xffff
         (moved(1, Move::Unsigned), 0xd2a0_0000, 0x1234_5678, 0xd2a2_4680), // movz x0, #0x1234, lsl #16
         (moved(2, Move::Part), 0xf2c0_0000, 0x7fff_1234_5678_9abc, 0xf2c2_4680), // movk x0, #0x1234, lsl #32
-        (moved(3, Move::Part), 0xd2e0_0000, i64::MIN, 0xd2f0_0000), // movz x0, #0x8000, lsl #48
+        (moved(3, Move::Part), 0xd2e0_0000, i64::MIN, 0xd2f0_0000),        // movz x0, #0x8000, lsl #48
         // The sign chooses the instruction.
         (moved(1, Move::Signed), 0xd2a0_0000, 0x1234_5678, 0xd2a2_4680), // movz x0, #0x1234, lsl #16
         (moved(1, Move::Signed), 0x92a0_0000, 0x1234_5678, 0xd2a2_4680), // movz x0, #0x1234, lsl #16
         (moved(1, Move::Signed), 0xd2a0_0000, !0x1234_5678, 0x92a2_4680), // movn x0, #0x1234, lsl #16
-        (moved(0, Move::Signed), 0xd280_0000, -1, 0x9280_0000),    // movn x0, #0
-        (moved(3, Move::Signed), 0xd2e0_0000, -1, 0x92e0_0000),    // movn x0, #0, lsl #48
-        (moved(2, Move::Signed), 0xf2c0_0000, -1, 0xf2c0_0000),    // movk x0, #0, lsl #32
+        (moved(0, Move::Signed), 0xd280_0000, -1, 0x9280_0000),          // movn x0, #0
+        (moved(3, Move::Signed), 0xd2e0_0000, -1, 0x92e0_0000),          // movn x0, #0, lsl #48
+        (moved(2, Move::Signed), 0xf2c0_0000, -1, 0xf2c0_0000),          // movk x0, #0, lsl #32
         // What stood in the field before makes no difference.
-        (Imm::Branch26, 0x97ff_ffff, 0, 0x9400_0000),              // bl #0
-        (Imm::Adrp, 0xf0ff_ffe3, 0, 0x9000_0003),                  // adrp x3, #0
-        (load(3), 0xf97f_fe11, 0, 0xf940_0211),                    // ldr x17, [x16]
+        (Imm::Branch26, 0x97ff_ffff, 0, 0x9400_0000), // bl #0
+        (Imm::Adrp, 0xf0ff_ffe3, 0, 0x9000_0003),     // adrp x3, #0
+        (load(3), 0xf97f_fe11, 0, 0xf940_0211),       // ldr x17, [x16]
     ];
 
     #[test]

@@ -66,9 +66,7 @@ fn load_slot(code: Vec<u32>, at: usize, address: u64, slot: u64) -> Vec<u8> {
     let start = at.saturating_mul(4);
     let page = page_distance(slot, address.wrapping_add(start as u64));
     let offset = page_offset(slot);
-    for (index, imm, value) in
-        [(0, Imm::Adrp, page), (4, Imm::Load12 { shift: 3 }, offset), (8, Imm::Add12, offset)]
-    {
+    for (index, imm, value) in [(0, Imm::Adrp, page), (4, Imm::Load12 { shift: 3 }, offset), (8, Imm::Add12, offset)] {
         let place = bytes.get_mut(start.saturating_add(index)..).unwrap_or_default();
         // The templates are long enough.
         let _ = imm.store(place, value);
