@@ -13,8 +13,8 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use pkgld_corpus::presets::big;
-use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::run::check;
+use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::{Julia, Manifest, Target, committed, committed_for, target};
 
 use common::{run, scratch};

@@ -264,10 +264,19 @@ impl Bench {
         said
     }
 
+    /// Whether the CPU stops the process when libraries are loaded and their probes called.
+    pub(crate) fn traps(&self, arguments: &str) -> bool {
+        self.drive(arguments).status.code().is_none()
+    }
+
+    fn drive(&self, arguments: &str) -> Output {
+        self.run(&format!("{} {} {arguments}", self.cpu.runner(), driver(self.cpu).display()))
+    }
+
     /// Loads libraries and calls their probes; what the driver prints. Arguments as in `fixtures/driver.c`.
     #[track_caller]
     pub(crate) fn load(&self, arguments: &str) -> String {
-        let output = self.run(&format!("{} {} {arguments}", self.cpu.runner(), driver(self.cpu).display()));
+        let output = self.drive(arguments);
         assert!(
             output.status.code().is_some(),
             "{arguments}: killed: {:?}\n{}{}",
