@@ -9,14 +9,15 @@
 
 use std::ops::Range;
 
-use crate::arch::x86_64;
+use crate::arch::{self, x86_64};
 use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::reloc::{self, Action, Field, RawReloc, Reloc, Simple, What};
-use crate::slots::SymbolSlots;
+use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
+use crate::thunks::{Branch, Destination};
 
 /// Bytes on both sides of a stretch's end that hold every footprint which crosses it.
 const WINDOW: u64 = 32;
@@ -75,7 +76,8 @@ fn bytes(data: &[u8], range: Range<u64>) -> Option<&[u8]> {
     data.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
 }
 
-struct Context<'l, 'a> {
+/// A section whose relocations are carried out.
+pub(crate) struct Context<'l, 'a> {
     link: &'l Link<'a>,
     id: ObjectId,
     index: SectionIndex,
@@ -90,7 +92,8 @@ struct Context<'l, 'a> {
 }
 
 impl<'l, 'a> Context<'l, 'a> {
-    fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
+    /// Of the section that a stretch is part of.
+    pub(crate) fn new(link: &'l Link<'a>, stretch: Stretch) -> Self {
         let object = link.object(stretch.object);
         let section = link.section(stretch.object, stretch.section);
         let loaded = section.flags.has(SectionFlags::ALLOC);
@@ -195,13 +198,35 @@ impl<'l, 'a> Context<'l, 'a> {
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
-        let value = self.value(raw, &reloc, action, symbol, place);
-        self.check(&reloc, value)?;
+        let mut value = self.count(&reloc, self.number(raw, &reloc, action, symbol, place), place);
+        if let Err(fault) = self.check(&reloc, value) {
+            value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
+            self.check(&reloc, value)?;
+        }
         self.store(&reloc, at, out, value)
     }
 
-    /// The number that a relocation of a loaded section stores.
-    fn value(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> i64 {
+    /// The distance from a branch to its thunk, if it has one.
+    #[cold]
+    fn through_thunk(&self, branch: &Branch) -> Option<i64> {
+        let thunk = self.link.thunks.of_branch(self.link, branch)?;
+        Some(thunk.wrapping_sub(branch.place).cast_signed())
+    }
+
+    /// The branch that a relocation fills in, if it is one for which there can be thunks.
+    pub(crate) fn branch(&self, raw: &RawReloc) -> Option<Branch> {
+        let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
+        let symbol = self.object.symbols.get(raw.symbol as usize)?;
+        let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
+        let reference = symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global);
+        let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
+        let place = self.base.wrapping_add(raw.offset);
+        let target = self.number(raw, &reloc, action, symbol, place);
+        Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+    }
+
+    /// The number that a relocation of a loaded section at `place` tells, the addend included.
+    fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> u64 {
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
             Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
@@ -217,13 +242,17 @@ impl<'l, 'a> Context<'l, 'a> {
                 format::got_address(self.link, word.unwrap_or(0))
             }
             _ => match reloc.value.what {
+                // A call of what is not there does nothing (AArch64 ELF ABI, *Call and Jump relocations*).
+                What::Plt if matches!(reloc.field, Field::Aarch64(_)) && symbol.traits.has(Traits::UNDEFINED) => {
+                    return place.wrapping_add(4);
+                }
                 What::GotBase => self.got_base(),
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
                 _ => self.address(raw.symbol),
             },
         };
-        self.count(reloc, what.wrapping_add_signed(raw.addend), place)
+        what.wrapping_add_signed(raw.addend)
     }
 
     /// `number`, the addend added, counted from where the relocation says.
@@ -239,7 +268,7 @@ impl<'l, 'a> Context<'l, 'a> {
     /// something that is not in the image says so by a value that no code has.
     fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         let Some(reloc) = reloc::understand(self.link.target, *raw) else {
-            return Err(Fault::Because("no such relocation is allowed in an object file"));
+            return Err(Fault::Because(reloc::refusal(self.link.target, raw.kind)));
         };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {
             return Err(Fault::NoSymbol);

@@ -159,6 +159,22 @@ pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
     }
 }
 
+/// The addresses of every object's symbols, with the addresses of sections as they are.
+pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
+    match link.target.format {
+        Format::Elf => elf::emit::symbol_addresses(link),
+        Format::MachO | Format::Pe => Vec::new(),
+    }
+}
+
+/// Whether indirect branches may lead to landing pads only.
+pub(crate) fn guards_branches(link: &Link<'_>) -> bool {
+    match link.target.format {
+        Format::Elf => link.elf.ibt,
+        Format::MachO | Format::Pe => false,
+    }
+}
+
 /// The offset in the image's TLS block that stands for an address in the template.
 pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
     match link.target.format {

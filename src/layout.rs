@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex};
+use crate::thunks::Island;
 
 /// A section of the image.
 #[derive(Debug)]
@@ -57,19 +58,33 @@ impl OutputSection<'_> {
 
 /// Gives each input section of `output` its offset in it, and `output` its size and alignment.
 ///
-/// `size` tells how many bytes a section contributes, and whether it must follow its predecessor without a gap.
+/// `size` tells how many bytes a section contributes, and whether it must follow its predecessor without a gap. `islands` are
+/// those of the output section, in order.
 ///
 /// # Errors
 /// If the sizes add up to more than an address space.
 pub(crate) fn place_inputs<'a>(
     objects: &mut [Object<'a>],
     output: &mut OutputSection<'a>,
+    islands: &mut [Island],
     size: impl Fn(ObjectId, SectionIndex) -> Option<u64>,
 ) -> Result<(), Error> {
     let Content::Inputs(inputs) = &output.content else { return Ok(()) };
     let mut end = 0_u64;
     let mut align = 1;
-    for (object, index) in inputs {
+    let mut islands = islands.iter_mut().peekable();
+    let mut pass = |number: usize, end: &mut u64, align: &mut u64| {
+        while let Some(island) = islands.next_if(|island| island.before <= number) {
+            if island.size > 0 {
+                *align = Island::ALIGN.max(*align);
+                *end = end.next_multiple_of(Island::ALIGN);
+            }
+            island.offset = *end;
+            *end = end.saturating_add(island.size);
+        }
+    };
+    for (number, (object, index)) in inputs.iter().enumerate() {
+        pass(number, &mut end, &mut align);
         let section = &mut objects[object.index()].sections[*index as usize];
         align = align.max(section.align);
         let packed = size(*object, *index);
@@ -86,6 +101,7 @@ pub(crate) fn place_inputs<'a>(
         }
         section.offset = start;
     }
+    pass(inputs.len(), &mut end, &mut align);
     output.size = end;
     output.align = align;
     Ok(())

@@ -76,6 +76,7 @@ mod slots;
 mod symbols;
 #[cfg(test)]
 mod testing;
+mod thunks;
 mod unwind;
 mod workers;
 

@@ -23,6 +23,7 @@ use crate::resolve;
 use crate::scan;
 use crate::slots::{Slots, SymbolRef};
 use crate::symbols::{Definition, Symbols};
+use crate::thunks::Thunks;
 use crate::workers::Workers;
 
 /// The state of one link, filled pass by pass.
@@ -44,6 +45,8 @@ pub(crate) struct Link<'a> {
     pub(crate) heap_image: Option<(ObjectId, SectionIndex)>,
     /// Slots of the GOT and the PLT.
     pub(crate) slots: Slots,
+    /// Code that carries branches farther than they reach.
+    pub(crate) thunks: Thunks,
     /// The sections of the image, in order.
     pub(crate) outputs: Vec<OutputSection<'a>>,
     /// The relocation kinds of the target that are carried out in a few instructions.

@@ -40,7 +40,14 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
     });
     let outputs = of_vec(&link.outputs) + inputs.sum::<u64>();
     let addresses = of_vec(&link.addresses) + link.addresses.iter().map(of_vec).sum::<u64>();
-    objects + outputs + addresses + link.symbols.held() + link.slots.held() + of_plan(&link.elf) + of_report(link)
+    objects
+        + outputs
+        + addresses
+        + link.symbols.held()
+        + link.slots.held()
+        + link.thunks.held()
+        + of_plan(&link.elf)
+        + of_report(link)
 }
 
 fn of_object(object: &Object<'_>) -> u64 {

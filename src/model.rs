@@ -442,12 +442,18 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Whether a symbol only tells code from data, as Arm's and RISC-V's assemblers mark it (`$x`, `$d`, `$x.1`).
+    fn is_mark(&self, symbol: &Symbol) -> bool {
+        symbol.kind == SymbolKind::None && self.symbol_name_start(symbol, 2).first() == Some(&b'$')
+    }
+
     /// The function or data that covers `offset` of a section: the last symbol that starts at or before it and, if it
     /// has a size, ends after it.
     pub(crate) fn symbol_at(&self, section: SectionIndex, offset: u64) -> Option<&'a [u8]> {
         let covers = |symbol: &&Symbol| {
             symbol.section() == SymbolSection::In(section)
                 && !matches!(symbol.kind, SymbolKind::Section | SymbolKind::File)
+                && !self.is_mark(symbol)
                 && symbol.value <= offset
                 && (symbol.size == 0 || offset - symbol.value < symbol.size)
         };

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use crate::arch::aarch64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
 use crate::options::{Format, Target};
@@ -88,6 +89,14 @@ impl What {
         Value { what: self, from: origin }
     }
 
+    /// Whether it is the address of a slot of the GOT.
+    pub(crate) fn is_slot(self) -> bool {
+        matches!(
+            self,
+            Self::Got | Self::GotRelaxable | Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor
+        )
+    }
+
     /// Whether it is asked of thread-local symbols only.
     pub(crate) fn is_tls(self) -> bool {
         matches!(
@@ -154,10 +163,14 @@ pub(crate) enum Field {
     U32,
     /// 32 bits, signed.
     I32,
+    /// 32 bits, signed or unsigned.
+    Any32,
     /// 32 bits of an address space of 32 bits: numbers wrap.
     Word32,
     /// 64 bits of an address space of 64 bits: numbers wrap.
     U64,
+    /// Part of an AArch64 instruction.
+    Aarch64(aarch64::Imm),
 }
 
 impl Field {
@@ -167,8 +180,9 @@ impl Field {
             Self::Nothing => 0,
             Self::Any8 | Self::I8 => 1,
             Self::Any16 | Self::I16 => 2,
-            Self::U32 | Self::I32 | Self::Word32 => 4,
+            Self::U32 | Self::I32 | Self::Any32 | Self::Word32 => 4,
             Self::U64 => 8,
+            Self::Aarch64(imm) => imm.size(),
         }
     }
 
@@ -182,12 +196,17 @@ impl Field {
             Self::I16 => (i16::MIN as i64, i16::MAX as i64),
             Self::U32 => (0, u32::MAX as i64),
             Self::I32 => (i32::MIN as i64, i32::MAX as i64),
+            Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
+            Self::Aarch64(imm) => imm.range(),
         }
     }
 
     /// What every value must be a multiple of: a power of two.
     pub(crate) fn step(self) -> i64 {
-        1
+        match self {
+            Self::Aarch64(imm) => imm.step(),
+            _ => 1,
+        }
     }
 
     /// Whether it holds any address: what the loader's relocations are for.
@@ -198,6 +217,9 @@ impl Field {
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
+        if let Self::Aarch64(imm) = self {
+            return imm.store(bytes, value);
+        }
         let all = value.to_le_bytes();
         let width = self.size() as usize;
         bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
@@ -207,6 +229,9 @@ impl Field {
     /// The number that the start of `bytes` holds before it is relocated, sign-extended: the addend, where a table of
     /// relocations has none. `None` if the bytes are too few.
     pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
+        if let Self::Aarch64(imm) = self {
+            return imm.load(bytes);
+        }
         Some(match self.size() {
             0 => 0,
             1 => i8::from_le_bytes(*bytes.first_chunk()?).into(),
@@ -293,6 +318,15 @@ pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
         Format::MachO | Format::Pe => return None,
     };
     Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
+}
+
+/// Why a relocation that is not [understood](understand) cannot be linked.
+pub(crate) fn refusal(target: Target, kind: u32) -> Reason {
+    let known = match target.format {
+        Format::Elf => arch::elf_reloc_refusal(target.arch, kind),
+        Format::MachO | Format::Pe => None,
+    };
+    known.unwrap_or("no such relocation is allowed in an object file")
 }
 
 /// What becomes of a relocation of a loaded section.

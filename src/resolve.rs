@@ -216,6 +216,7 @@ pub(crate) fn resolve<'a>(
         libraries: resolver.libraries,
         heap_image: None,
         slots: Default::default(),
+        thunks: crate::thunks::Thunks::default(),
         outputs: Vec::new(),
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),

@@ -131,7 +131,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
         let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
         let Some(reloc) = reloc::understand(link.target, raw) else {
-            found.problems.push(trouble(Fault::Because("no such relocation is allowed in an object file")));
+            found.problems.push(trouble(Fault::Because(reloc::refusal(link.target, raw.kind))));
             continue;
         };
         let Some(symbol) = object.symbols.get(raw.symbol as usize) else {

@@ -62,6 +62,9 @@ pub(crate) enum Anchor {
     SectionEnd(u32),
 }
 
+/// `STO_AARCH64_VARIANT_PCS` of `st_other`.
+pub(crate) const VARIANT_CALL: u8 = 0x80;
+
 flags! {
     /// What is known of a global symbol beside its definition.
     GlobalFlags: u8 {
@@ -77,6 +80,9 @@ flags! {
         HIDDEN_BY_OPTION = 1 << 4,
         /// One definition in the whole process.
         UNIQUE = 1 << 5,
+        /// A mention has the highest bit of `st_other` set: on AArch64, it is called by a variant of the procedure call
+        /// standard.
+        VARIANT_CALL = 1 << 6,
     }
 }
 
@@ -286,6 +292,7 @@ impl<'a> Symbols<'a> {
     fn mention(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), symbol: &Symbol, discarded: bool, hide: bool) {
         let global = &mut self.map[id.index()];
         global.flags.set(GlobalFlags::IN_OBJECT);
+        global.flags = global.flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
         global.visibility = global.visibility.max(visibility(symbol.other));
         let weak = symbol.binding == Binding::Weak;
         if symbol.section() == SymbolSection::Undefined || discarded {

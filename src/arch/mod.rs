@@ -3,6 +3,7 @@
 //! Each CPU has a module with functions of the same names; the matches on [`Arch`] that choose among them stand here and
 //! in the format rooms that call them.
 
+pub(crate) mod aarch64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -10,6 +11,7 @@ use object::elf;
 
 use crate::options::Arch;
 use crate::reloc::{Field, Value};
+use crate::thunks::Branch;
 
 /// The width of addresses in an ELF file: its class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 2] = [Arch::X86_64, Arch::X86];
+const ELF_CPUS: [Arch; 3] = [Arch::X86_64, Arch::X86, Arch::Aarch64];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -111,6 +113,7 @@ impl ElfMachine {
         match arch {
             Arch::X86_64 => Some(&x86_64::ELF),
             Arch::X86 => Some(&x86::ELF),
+            Arch::Aarch64 => Some(&aarch64::ELF),
             _ => None,
         }
     }
@@ -127,6 +130,15 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
     match arch {
         Arch::X86_64 => x86_64::elf_reloc(kind),
         Arch::X86 => x86::elf_reloc(kind),
+        Arch::Aarch64 => aarch64::elf_reloc(kind),
+        _ => None,
+    }
+}
+
+/// Why objects of a kind that the table does not know cannot be linked, where more can be said than that.
+pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
+    match arch {
+        Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -136,6 +148,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
     match arch {
         Arch::X86_64 => x86_64::elf_reloc_name(kind),
         Arch::X86 => x86::elf_reloc_name(kind),
+        Arch::Aarch64 => aarch64::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
 }
@@ -160,4 +173,90 @@ pub(crate) struct LazyEntry {
     pub(crate) slot: u64,
     /// The index of the slot's relocation among those of the PLT.
     pub(crate) index: u32,
+}
+
+/// How far branches of a CPU reach, and where thunks for those that do not are put.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// The distance in bytes, forwards and backwards, that every branch covers: an image with less code than this needs no
+    /// thunks.
+    pub(crate) bytes: u64,
+    /// The most bytes of code between two islands of thunks, as far as its sections can be kept apart.
+    pub(crate) spacing: u64,
+    /// Thunks do more than that, so that they are looked for in every image.
+    pub(crate) always: bool,
+}
+
+/// The reach of a CPU's branches; `None` for one that has no thunks.
+pub(crate) fn reach(arch: Arch) -> Option<Reach> {
+    match arch {
+        Arch::Aarch64 => Some(aarch64::REACH),
+        _ => None,
+    }
+}
+
+/// What a thunk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ThunkKind {
+    /// AArch64: goes on to the target, ±4 GiB away.
+    Aarch64Long,
+    /// AArch64: goes on to the target's landing pad, ±4 GiB away.
+    Aarch64LongToPad,
+    /// AArch64: a landing pad near a function that has none.
+    Aarch64Pad,
+}
+
+impl ThunkKind {
+    /// Size in bytes.
+    pub(crate) fn size(self) -> u64 {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::LONG_THUNK_SIZE,
+            Self::Aarch64Pad => aarch64::LANDING_PAD_SIZE,
+        }
+    }
+
+    /// How far it can lead, in bytes.
+    pub(crate) fn reach(self) -> u64 {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad => 1 << 32,
+            Self::Aarch64Pad => 1 << 27,
+        }
+    }
+
+    /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad | Self::Aarch64Pad => "$x",
+        }
+    }
+
+    /// What the names of its symbols start with; the target's name follows.
+    pub(crate) fn symbol_prefix(self) -> &'static str {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad => "__AArch64ADRPThunk_",
+            Self::Aarch64Pad => "__AArch64BTIThunk_",
+        }
+    }
+
+    /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
+    pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
+        match self {
+            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::long_thunk(address, target),
+            Self::Aarch64Pad => aarch64::landing_pad(address, target),
+        }
+    }
+}
+
+/// Whether a field is that of a branch for which there can be thunks.
+#[inline]
+pub(crate) fn is_branch(field: Field) -> bool {
+    matches!(field, Field::Aarch64(aarch64::Imm::Branch26))
+}
+
+/// The thunk that a branch needs to get to its target.
+pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
+    match branch.field {
+        Field::Aarch64(_) => aarch64::thunk_for(branch),
+        _ => None,
+    }
 }

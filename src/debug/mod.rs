@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use gimli::SectionId;
 
+use crate::arch;
 use crate::error::{Error, Errors, Place, SHOWN};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
@@ -96,7 +97,13 @@ impl Trouble {
             Fault::Outside => format!("the field is not in the section's {size} bytes of contents"),
             Fault::Overflow { value, field } => {
                 let (min, max) = field.range();
-                let hint = "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large";
+                let hint = match field {
+                    _ if arch::is_branch(field) => {
+                        "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections"
+                    }
+                    Field::Aarch64(_) => "what lies farther apart than an instruction reaches needs -mcmodel=large",
+                    _ => "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
+                };
                 return Error::Overflow {
                     place: Box::new(place(link, self.object, self.section, self.raw.offset)),
                     relocation: reloc::name(link.target, self.raw.kind),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use object::elf;
 
 use super::class::Writer;
+use super::symtab::is_variant_call;
 use super::{Table, got, machine};
 use crate::arch::Bits;
 use crate::elf::library::VersionId;
@@ -15,7 +16,8 @@ use crate::error::Error;
 use crate::link::Link;
 use crate::memory::{of_map, of_vec};
 use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
-use crate::options::{HashStyle, Symbolic};
+use crate::options::{Arch, HashStyle, Symbolic};
+use crate::slots::SymbolRef;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Index in `.gnu.version` of symbols without a version.
@@ -279,6 +281,16 @@ impl DynamicSymbols {
             add(elf::DT_PLTRELSZ, Entry::Size(Table::RelaPlt));
             add(elf::DT_PLTGOT, Entry::Start(Table::GotPlt));
             add(elf::DT_PLTREL, Entry::Number(table.0 as u64));
+            if link.target.arch == Arch::Aarch64 && link.elf.ibt {
+                add(elf::DT_AARCH64_BTI_PLT, Entry::Number(0));
+            }
+            let variant = |symbol: &SymbolRef| match symbol {
+                SymbolRef::Global(id) => is_variant_call(link, link.symbols.get(*id)),
+                SymbolRef::Local(..) => false,
+            };
+            if link.slots.lazy.iter().any(variant) {
+                add(elf::DT_AARCH64_VARIANT_PCS, Entry::Number(0));
+            }
         }
         add(elf::DT_SYMTAB, Entry::Start(Table::Dynsym));
         add(elf::DT_SYMENT, Entry::Number(machine.bits.symbol_size()));

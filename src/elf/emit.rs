@@ -21,6 +21,7 @@ use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex, SymbolSection,
 use crate::options::{BuildId, Os};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
+use crate::thunks;
 use crate::unwind::eh_frame_hdr;
 use crate::unwind::join::Joined;
 
@@ -46,15 +47,16 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     let placed: Vec<Placed> = placed
         .map(|number| Placed { number, kind: link.outputs[number].kind, offset: link.outputs[number].offset })
         .collect();
+    let thunks = thunks::write(&link)?;
     let place = FilePlace { segments: &link.elf.segments, sections: &placed, headers: link.elf.section_headers };
     let checksum = table_output(&link, Table::DebugLink).map(|output| output.offset + output.size - CHECKSUM_SIZE);
-    let plan = file_plan(&link, &place, &mut packed, Checksum::Castagnoli)
+    let plan = file_plan(&link, &place, &mut packed, thunks, Checksum::Castagnoli)
         .with_identity(identity)
         .with_companion_checksum(checksum);
     let companion = match companion::place(&link)? {
         Some(companion::Place { segments, sections, headers }) => {
             let place = FilePlace { segments: &segments, sections: &sections, headers };
-            Some(file_plan(&link, &place, &mut packed, Checksum::Ieee).with_identity(identity))
+            Some(file_plan(&link, &place, &mut packed, Vec::new(), Checksum::Ieee).with_identity(identity))
         }
         None => None,
     };
@@ -85,20 +87,22 @@ struct FilePlace<'l> {
     headers: u64,
 }
 
-/// Where each byte of a file comes from. The contents of packed sections are taken out of `packed`.
+/// Where each byte of a file comes from. The contents of packed sections are taken out of `packed`; `thunks` stand where the
+/// contents of sections leave room for them.
 fn file_plan(
     link: &Link<'_>,
     place: &FilePlace<'_>,
     packed: &mut BTreeMap<usize, Vec<u8>>,
+    thunks: Vec<Extent>,
     checksum: Checksum,
 ) -> FilePlan {
-    let mut extents = Vec::new();
+    let mut extents = thunks;
     let own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
     extents.push(own(0, headers(link, place)));
     for section in place.sections.iter().filter(|section| section.kind != elf::SHT_NOBITS.0) {
         match packed.remove(&section.number) {
             Some(bytes) => extents.push(own(section.offset, bytes)),
-            None => emit_section(link, &link.outputs[section.number], section.offset, &mut extents),
+            None => emit_section(link, section.number, section.offset, &mut extents),
         }
     }
     let section_headers = section_headers(link, place.sections);
@@ -116,7 +120,8 @@ fn identity(link: &Link<'_>) -> Option<(u64, u64)> {
     Some((output.offset + BUILD_ID_START, build_id_size(&link.options.elf.build_id) - BUILD_ID_START))
 }
 
-fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
+/// The addresses of every object's symbols, with the addresses of sections as they are.
+pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     link.workers.map(&link.objects().map(|(id, _)| id).collect::<Vec<_>>(), |id| {
         let object = link.object(*id);
         let mut bases = vec![None; object.sections.len()];
@@ -180,7 +185,8 @@ fn build_id(id: &BuildId) -> Vec<u8> {
     note
 }
 
-fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, extents: &mut Vec<Extent>) {
+fn emit_section(link: &Link<'_>, number: usize, offset: u64, extents: &mut Vec<Extent>) {
+    let output = &link.outputs[number];
     if output.flags.has(Flags::ZERO) {
         return;
     }
@@ -197,12 +203,20 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, ex
         }
         Content::Inputs(inputs) => {
             let mut end = offset;
-            for (object, index) in inputs {
-                let section = link.section(*object, *index);
-                let start = offset + section.offset;
+            let gap = |end: u64, start: u64, extents: &mut Vec<Extent>| {
                 if code && start > end {
                     extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill, end) });
                 }
+            };
+            let mut islands = link.thunks.of_output(number as u32).iter().peekable();
+            for (at, (object, index)) in inputs.iter().enumerate() {
+                while let Some(island) = islands.next_if(|island| island.before <= at) {
+                    gap(end, offset + island.offset, extents);
+                    end = offset + island.offset + island.size;
+                }
+                let section = link.section(*object, *index);
+                let start = offset + section.offset;
+                gap(end, start, extents);
                 let piece = |at: u64, from: u64, size: u64| Extent {
                     offset: start + at,
                     size,
@@ -235,6 +249,7 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, offset: u64, ex
                     }
                 }
             }
+            islands.for_each(|island| gap(end, offset + island.offset, extents));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! first, then those of the sections in link order. The table is made in parts when it is written.
 
 use super::{Table, machine, table_output};
-use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, x86, x86_64};
+use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, x86, x86_64};
 use crate::link::Link;
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
@@ -361,10 +361,23 @@ fn lazy_entry(link: &Link<'_>, index: u32) -> LazyEntry {
     let machine = machine(link);
     let slot = machine.bits.word() * (u64::from(machine.got_plt_header) + u64::from(index));
     LazyEntry {
-        address: start(link, Table::Plt) + machine.plt_header_size + machine.plt_entry_size * u64::from(index),
+        address: start(link, Table::Plt) + machine.plt_header_size + plt_entry_size(link) * u64::from(index),
         slot: start(link, Table::GotPlt) + slot,
         index,
     }
+}
+
+/// Size of each entry of the PLT but the first, in bytes.
+pub(crate) fn plt_entry_size(link: &Link<'_>) -> u64 {
+    match link.target.arch {
+        Arch::Aarch64 => aarch64::plt_entry_size(link.elf.ibt),
+        _ => machine(link).plt_entry_size,
+    }
+}
+
+/// Whether the called halves of lazily bound entries stand in a table of their own.
+fn has_plt_sec(link: &Link<'_>) -> bool {
+    link.elf.ibt && link.target.arch == Arch::X86_64
 }
 
 /// The address that calls of a symbol through its PLT entry go to; 0 if it has none.
@@ -374,9 +387,9 @@ pub(crate) fn entry_address(link: &Link<'_>, symbol: SymbolRef) -> u64 {
 
 /// The address that calls through a PLT entry go to.
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
-    let size = machine(link).plt_entry_size;
+    let size = plt_entry_size(link);
     match entry {
-        PltEntry::Lazy(index) if link.elf.ibt => start(link, Table::PltSec) + size * u64::from(index),
+        PltEntry::Lazy(index) if has_plt_sec(link) => start(link, Table::PltSec) + size * u64::from(index),
         PltEntry::Lazy(index) => lazy_entry(link, index).address,
         PltEntry::ThroughGot(index) => start(link, Table::PltGot) + size * u64::from(index),
     }
@@ -392,9 +405,9 @@ pub(crate) fn size(link: &Link<'_>, table: Table, got_base: bool) -> u64 {
         Table::Got if link.slots.got.is_empty() && !(got_base && in_got) => 0,
         Table::Got => word * u64::from(link.slots.got_words),
         Table::GotPlt if lazy > 0 || (got_base && !in_got) => word * (u64::from(machine.got_plt_header) + lazy),
-        Table::Plt if lazy > 0 => machine.plt_header_size + machine.plt_entry_size * lazy,
-        Table::PltSec if link.elf.ibt => machine.plt_entry_size * lazy,
-        Table::PltGot => machine.plt_entry_size * link.slots.through_got.len() as u64,
+        Table::Plt if lazy > 0 => machine.plt_header_size + plt_entry_size(link) * lazy,
+        Table::PltSec if has_plt_sec(link) => plt_entry_size(link) * lazy,
+        Table::PltGot => plt_entry_size(link) * link.slots.through_got.len() as u64,
         Table::RelaPlt => reloc_size(machine) * (lazy + link.elf.relocations.count_of(Table::RelaPlt)),
         _ => 0,
     }
@@ -476,6 +489,10 @@ fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = La
             code.extend(x86::plt_header());
             entries.for_each(|entry| code.extend(x86::plt_entry(place, &entry)));
         }
+        Arch::Aarch64 => {
+            code.extend(aarch64::plt_header(place, link.elf.ibt));
+            entries.for_each(|entry| code.extend(aarch64::plt_entry(&entry, link.elf.ibt)));
+        }
         _ => {}
     }
     code
@@ -487,6 +504,7 @@ fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> 
         Arch::X86_64 if link.elf.ibt => x86_64::plt_sec_entry(address, slot).to_vec(),
         Arch::X86_64 => x86_64::plt_got_entry(address, slot).to_vec(),
         Arch::X86 => x86::plt_got_entry(place, slot).to_vec(),
+        Arch::Aarch64 => aarch64::plt_got_entry(address, slot, link.elf.ibt),
         _ => Vec::new(),
     }
 }

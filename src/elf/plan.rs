@@ -16,7 +16,7 @@ use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got::{self, Class, DynamicRelocations};
 use super::parse::is_or_starts;
-use super::property::{Properties, X86_FEATURE_1_IBT};
+use super::property::{AARCH64_FEATURE_1_BTI, Properties, X86_FEATURE_1_IBT};
 use super::symtab::SymbolTable;
 use super::{TABLES, Table, machine};
 use crate::arch::Bits;
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
-use crate::options::{BuildId, Options, Strip};
+use crate::options::{Arch, BuildId, Options, Strip};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition};
 use crate::unwind::eh_frame_hdr;
@@ -332,9 +332,9 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::RelaPlt if machine.rela => (b".rela.plt", elf::SHT_RELA, read, 28, word, relocation),
         Table::RelaPlt => (b".rel.plt", elf::SHT_REL, read, 28, word, relocation),
         Table::EhFrameHdr => (b".eh_frame_hdr", elf::SHT_PROGBITS, read, 50, eh_frame_hdr::ALIGNMENT, 0),
-        Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, machine.plt_entry_size),
-        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, machine.plt_entry_size),
-        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, machine.plt_entry_size),
+        Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, got::plt_entry_size(link)),
+        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, got::plt_entry_size(link)),
+        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, got::plt_entry_size(link)),
         Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, word, machine.bits.dynamic_size()),
         Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, word, word),
         Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, word, word),
@@ -392,7 +392,7 @@ fn refers_to_got_base(link: &Link<'_>) -> bool {
 fn measure(link: &mut Link<'_>) -> Result<(), Error> {
     let frames = &link.elf.frames;
     for output in &mut link.outputs {
-        place_inputs(&mut link.objects, output, |object, section| frames.size(object, section))?;
+        place_inputs(&mut link.objects, output, &mut [], |object, section| frames.size(object, section))?;
         if output.flags.has(Flags::EH_FRAME) {
             output.size += super::frames::terminator().len() as u64;
         }
@@ -488,7 +488,10 @@ fn merge_properties(link: &mut Link<'_>) {
     for info in infos {
         merged.merge(&info.properties);
     }
-    link.elf.ibt = merged.x86_features() & X86_FEATURE_1_IBT != 0;
+    link.elf.ibt = match link.target.arch {
+        Arch::Aarch64 => merged.aarch64_features() & AARCH64_FEATURE_1_BTI != 0,
+        _ => merged.x86_features() & X86_FEATURE_1_IBT != 0,
+    };
     link.elf.properties = merged.write(machine(link).bits == Bits::B64);
 }
 

@@ -57,6 +57,9 @@ const FEATURE_1_AND: u32 = 0xc000_0000;
 /// x86, in `FEATURE_1_AND`: indirect branches lead to `endbr` instructions only. The image's PLT must do its part.
 pub(crate) const X86_FEATURE_1_IBT: u32 = 1;
 
+/// AArch64, in `FEATURE_1_AND`: indirect branches lead to landing pads only. The image's PLT must do its part.
+pub(crate) const AARCH64_FEATURE_1_BTI: u32 = 1;
+
 impl Properties {
     /// The properties of an object that states none.
     pub(crate) fn absent() -> Self {
@@ -154,6 +157,12 @@ impl Properties {
     /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`] and others.
     pub(crate) fn x86_features(&self) -> u32 {
         let value = self.values.get(&X86_FEATURE_1_AND).map_or(0, |(_, value)| *value);
+        u32::try_from(value).unwrap_or(0)
+    }
+
+    /// The bits of AArch64's `FEATURE_1_AND`: [`AARCH64_FEATURE_1_BTI`] and others.
+    pub(crate) fn aarch64_features(&self) -> u32 {
+        let value = self.values.get(&FEATURE_1_AND).map_or(0, |(_, value)| *value);
         u32::try_from(value).unwrap_or(0)
     }
 

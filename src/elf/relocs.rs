@@ -15,7 +15,7 @@
 use crate::arch::{self, x86, x86_64};
 use crate::model::{Section, SectionFlags, Traits};
 use crate::options::Arch;
-use crate::reloc::{Action, Origin, RawReloc, Reason, Reloc, Value, What};
+use crate::reloc::{Action, Field, Origin, RawReloc, Reason, Reloc, Value, What};
 use crate::symbols::Needs;
 
 /// Decodes an `Elf64_Rela`.
@@ -72,6 +72,10 @@ const RECOMPILE: Reason = "the image is loaded at an address that is not known n
 const PREEMPTIBLE: Reason =
     "another library may define the symbol anew; recompile with -fPIC, or give the symbol hidden visibility";
 
+/// AArch64's instructions ask for slots with S + A. Compilers put the addend into an instruction of its own.
+const ADDEND: Reason =
+    "slots hold addresses of symbols, not of places at an offset from one; add the addend to what is loaded";
+
 /// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
 ///
 /// # Errors
@@ -96,18 +100,11 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         }
     }
     // The address of a slot is not known before the image is loaded, and no loader's relocation tells it.
-    let slot = matches!(
-        what,
-        What::Got
-            | What::GotRelaxable
-            | What::GotBase
-            | What::TlsPair
-            | What::TlsModule
-            | What::TlsOffset
-            | What::TlsDescriptor
-    );
-    if slot && from == Origin::Zero {
+    if from == Origin::Zero && (what.is_slot() || what == What::GotBase) {
         return Err(RECOMPILE);
+    }
+    if reloc.addend != 0 && what.is_slot() && matches!(reloc.field, Field::Aarch64(_)) {
+        return Err(ADDEND);
     }
     Ok(match what {
         What::Nothing => Action::Link,

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::thunks;
 
 /// A program header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +46,36 @@ pub(super) fn page_size(link: &Link<'_>) -> u64 {
 /// # Errors
 /// An image beyond the limits of [`Limits`](crate::Limits).
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    settle(link)?;
+    if link.thunks.is_empty() {
+        return Ok(());
+    }
+    // Symbol tables are not loaded: that they grow moves nothing that has an address.
+    if let Some(mut symtab) = link.elf.symtab.take() {
+        symtab.add_thunks(link)?;
+        for (table, size) in [(Table::Symtab, symtab.size()), (Table::Strtab, symtab.strings_size())] {
+            if let Some(output) =
+                link.elf.tables[table as usize].and_then(|number| link.outputs.get_mut(number as usize))
+            {
+                output.size = size;
+            }
+        }
+        link.elf.symtab = Some(symtab);
+        place(link)?;
+    }
+    Ok(())
+}
+
+/// Places everything until no table and no thunk is missing with the addresses that it has then.
+fn settle(link: &mut Link<'_>) -> Result<()> {
     let mut rounds = 0;
     let word = machine(link).bits.word();
     loop {
         place(link)?;
         link.elf.bounds = super::Bounds::new(&link.outputs);
+        if thunks::grow(link)? {
+            continue;
+        }
         let Some(number) = link.elf.tables[Table::RelrDyn as usize] else { return Ok(()) };
         // Which words `.relr.dyn` needs depends on addresses, which depend on its size. It never shrinks, so this ends;
         // where it does not settle at once, it gets as many words as it can ever need.

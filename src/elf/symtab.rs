@@ -14,8 +14,10 @@ use crate::memory::of_vec;
 use crate::model::{
     Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
 };
+use crate::options::Arch;
 use crate::slots::SymbolRef;
-use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags, VARIANT_CALL};
+use crate::thunks;
 
 /// The number of input symbols that a part is made from, at most.
 const PART: usize = 1 << 14;
@@ -68,6 +70,8 @@ pub(crate) struct SymbolTable {
     bases: Vec<u32>,
     /// Strings that no object has, behind those of the objects, and their symbols.
     extra: (u32, Vec<u8>, Vec<(GlobalId, u32)>),
+    /// Symbols of thunks, with their names.
+    thunks: Vec<(Entry, u32)>,
 }
 
 /// What a stretch of `.symtab` is made from.
@@ -77,6 +81,8 @@ pub(crate) enum Part {
     Null,
     /// Local symbols of an object: its symbols from one index to another.
     Locals(ObjectId, u32, u32),
+    /// The symbols of thunks.
+    Thunks,
     /// Global symbols that are local in the image, from one id to another.
     Hidden(u32, u32),
     /// Global symbols, from one id to another.
@@ -90,8 +96,14 @@ impl SymbolTable {
     /// If the strings take more than 4 GiB.
     pub(crate) fn new(link: &Link<'_>) -> Result<Self, Error> {
         let bits = machine(link).bits;
-        let mut table =
-            Self { bits, parts: Vec::new(), first_global: 0, bases: Vec::new(), extra: (0, Vec::new(), Vec::new()) };
+        let mut table = Self {
+            bits,
+            parts: Vec::new(),
+            first_global: 0,
+            bases: Vec::new(),
+            extra: (0, Vec::new(), Vec::new()),
+            thunks: Vec::new(),
+        };
         let mut end = 1_u64;
         for (_, object) in link.objects() {
             table.bases.push(u32::try_from(end).unwrap_or(u32::MAX));
@@ -129,10 +141,37 @@ impl SymbolTable {
         Ok(table)
     }
 
+    /// Adds the symbols of thunks, once addresses are fixed.
+    ///
+    /// # Errors
+    /// If the strings take more than 4 GiB.
+    pub(crate) fn add_thunks(&mut self, link: &Link<'_>) -> Result<(), Error> {
+        for symbol in thunks::symbols(link) {
+            let name = u32::try_from(self.strings_size()).unwrap_or(u32::MAX);
+            let kind = if symbol.size > 0 { SymbolKind::Function } else { SymbolKind::None };
+            let entry = Entry {
+                info: info(Binding::Local, kind),
+                other: 0,
+                section: header_index(symbol.output),
+                value: symbol.address,
+                size: symbol.size,
+            };
+            self.extra.1.extend(symbol.name.iter().copied().flatten());
+            self.extra.1.push(0);
+            self.thunks.push((entry, name));
+        }
+        over("ELF string table", "the size of all symbols' names", self.strings_size(), u32::MAX.into())?;
+        let first = self.parts.iter().position(|(part, _)| matches!(part, Part::Globals(..)));
+        let count = self.thunks.len() as u32;
+        self.parts.insert(first.unwrap_or(self.parts.len()), (Part::Thunks, count));
+        self.first_global += count;
+        Ok(())
+    }
+
     /// Bytes of memory that the plan has taken.
     pub(crate) fn held(&self) -> u64 {
         let (_, strings, symbols) = &self.extra;
-        of_vec(&self.parts) + of_vec(&self.bases) + of_vec(strings) + of_vec(symbols)
+        of_vec(&self.parts) + of_vec(&self.bases) + of_vec(strings) + of_vec(symbols) + of_vec(&self.thunks)
     }
 
     /// Size of `.symtab`, in bytes.
@@ -170,6 +209,9 @@ impl SymbolTable {
                     }
                 }
             }
+            Part::Thunks => {
+                self.thunks.iter().for_each(|(entry, name)| entry.encode(self.bits, *name, &mut bytes));
+            }
             Part::Hidden(first, last) | Part::Globals(first, last) => {
                 let hidden = matches!(part, Part::Hidden(..));
                 for id in (*first..*last).map(GlobalId) {
@@ -199,7 +241,7 @@ fn strings_size(object: &Object<'_>) -> u64 {
 
 fn count(link: &Link<'_>, part: &Part) -> u32 {
     let count = match part {
-        Part::Null => 1,
+        Part::Null | Part::Thunks => 1,
         Part::Locals(id, first, last) => {
             let object = link.object(*id);
             let symbols = &object.symbols[*first as usize..*last as usize];
@@ -313,10 +355,19 @@ pub(crate) fn symbol_size(link: &Link<'_>, symbol: &Symbol) -> u64 {
     symbol.global.get().map_or(symbol.size, |id| describe(link, link.symbols.get(id)).1)
 }
 
+/// Whether a function is called by a variant of the procedure call standard (AArch64 ELF ABI, *Symbol Table*).
+pub(crate) fn is_variant_call(link: &Link<'_>, global: &Global<'_>) -> bool {
+    link.target.arch == Arch::Aarch64 && global.flags.has(GlobalFlags::VARIANT_CALL)
+}
+
 /// Section index, size and `st_other` of a global symbol.
 fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
     match global.definition {
-        Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => (elf::SHN_UNDEF.0, 0, 0),
+        Definition::Undefined | Definition::Library(..) | Definition::Common { .. } => {
+            // Loaders read it to learn that arguments stand in registers which lazy binding does not preserve.
+            let other = if is_variant_call(link, global) { VARIANT_CALL } else { 0 };
+            (elf::SHN_UNDEF.0, 0, other)
+        }
         Definition::Object(object, index) => {
             let symbol = link.object(object).symbols[index as usize];
             let section = match symbol.section() {

@@ -52,6 +52,7 @@ const LINT_ALLOWED: &[(&str, &str)] = &[
 pub(crate) enum Cpu {
     X86_64,
     X86,
+    Aarch64,
 }
 
 /// Where this machine's C library is, of whose functions fixtures call some.
@@ -63,6 +64,7 @@ impl Cpu {
         match self {
             Self::X86_64 => "",
             Self::X86 => "i686-linux-gnu-",
+            Self::Aarch64 => "aarch64-linux-gnu-",
         }
     }
 
@@ -71,6 +73,7 @@ impl Cpu {
         match self {
             Self::X86_64 => "",
             Self::X86 => "--target=i686-linux-gnu -I/usr/i686-linux-gnu/include",
+            Self::Aarch64 => "--target=aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include",
         }
     }
 
@@ -79,6 +82,7 @@ impl Cpu {
         match self {
             Self::X86_64 => "-L/lib/x86_64-linux-gnu -lc",
             Self::X86 => "-L/usr/i686-linux-gnu/lib -lc",
+            Self::Aarch64 => "-L/usr/aarch64-linux-gnu/lib -lc",
         }
     }
 
@@ -87,6 +91,7 @@ impl Cpu {
         match self {
             Self::X86_64 => "/usr/lib/gcc/x86_64-linux-gnu/12",
             Self::X86 => "/usr/lib/gcc-cross/i686-linux-gnu/12",
+            Self::Aarch64 => "/usr/lib/gcc-cross/aarch64-linux-gnu/12",
         }
     }
 
@@ -95,12 +100,22 @@ impl Cpu {
         format!("-L{} {} -lstdc++ -lgcc_s -lc", self.gcc_directory(), self.libc())
     }
 
+    /// What keeps GCC's driver from asking for code to be rewritten around errors of processors, which Debian's does.
+    pub(crate) fn without_fixes(self) -> &'static str {
+        match self {
+            Self::X86_64 | Self::X86 => "",
+            Self::Aarch64 => "-mno-fix-cortex-a53-843419",
+        }
+    }
+
     /// What runs a program of a C library of this CPU, if it is not this machine's.
     fn runner(self) -> &'static str {
         match self {
             Self::X86_64 => "",
             // The loader by its path, since the program's own is not where it is looked for.
             Self::X86 => "qemu-i386-static -L /usr/i686-linux-gnu",
+            // Every extension, landing pads among them; the quick kind of signatures.
+            Self::Aarch64 => "qemu-aarch64-static -cpu max,pauth-impdef=on -L /usr/aarch64-linux-gnu",
         }
     }
 
@@ -249,10 +264,19 @@ impl Bench {
         said
     }
 
+    /// Whether the CPU stops the process when libraries are loaded and their probes called.
+    pub(crate) fn traps(&self, arguments: &str) -> bool {
+        self.drive(arguments).status.code().is_none()
+    }
+
+    fn drive(&self, arguments: &str) -> Output {
+        self.run(&format!("{} {} {arguments}", self.cpu.runner(), driver(self.cpu).display()))
+    }
+
     /// Loads libraries and calls their probes; what the driver prints. Arguments as in `fixtures/driver.c`.
     #[track_caller]
     pub(crate) fn load(&self, arguments: &str) -> String {
-        let output = self.run(&format!("{} {} {arguments}", self.cpu.runner(), driver(self.cpu).display()));
+        let output = self.drive(arguments);
         assert!(
             output.status.code().is_some(),
             "{arguments}: killed: {:?}\n{}{}",

@@ -1,6 +1,6 @@
 //! Thread-local storage: every model, local and global, in the image and in another library.
 
-use crate::support::{Bench, Cpu};
+use crate::support::{Bench, Cpu, reads_clean, succeeds};
 
 const OTHER: &str = "
     __thread int foreign = 5; __thread char padding[3]; __thread long foreign_zero;
@@ -78,6 +78,22 @@ pub(crate) fn on(cpu: Cpu, compiler: &str) {
             let pair = bench.link("tls.so", &format!("{options} {objects} -L. -lother {libc}"));
             pair.is_right("probe 0\nend\n");
             pair.prints("-l", "probe 0\nend\n");
+        }
+    }
+}
+
+/// As [`on`], without the reference linker.
+pub(crate) fn alone_on(cpu: Cpu, compiler: &str) {
+    let bench = Bench::of(cpu);
+    bench.library("other", "", OTHER);
+    let user = bench.compile(compiler, "user.c", &format!("{VARIABLES}{PROBE}"));
+    let elsewhere = bench.compile(compiler, "elsewhere.c", ELSEWHERE);
+    for options in ["", "-z now", "-z pack-relative-relocs"] {
+        let inputs = format!("{options} {user} {elsewhere} -L. -lother {}", cpu.libc());
+        succeeds(&bench.ours(&format!("-shared -o ours/tls.so {inputs}")));
+        reads_clean(&bench, "ours/tls.so");
+        for bind in ["-n", "-l"] {
+            assert_eq!(bench.load(&format!("{bind} ours/tls.so")), "probe 0\nend\n", "{compiler} {options}");
         }
     }
 }

@@ -112,11 +112,8 @@ pub(super) const GROUP: Group = Group {
 
 /// Emulations of other ELF machines, which LLD or GNU ld link for.
 const OTHER_ELF: &[&str] = &[
-    "aarch64elf",
     "aarch64elfb",
-    "aarch64linux",
     "aarch64linuxb",
-    "aarch64_elf64_le_vec",
     "armelf",
     "armelfb",
     "armelf_linux_eabi",
@@ -144,6 +141,11 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("elf_x86_64", Target::LINUX_X86_64),
     ("elf_x86_64_fbsd", Target::FREEBSD_X86_64),
     ("elf_i386", Target::LINUX_X86),
+    ("aarch64linux", Target::LINUX_AARCH64),
+    ("aarch64elf", Target::LINUX_AARCH64),
+    ("aarch64_elf64_le_vec", Target::LINUX_AARCH64),
+    ("aarch64fbsd", Target::FREEBSD_AARCH64),
+    ("aarch64elf_fbsd", Target::FREEBSD_AARCH64),
 ];
 
 fn target(given: &Given) -> Result<Target, Problem> {

@@ -151,11 +151,15 @@ pub(super) const REST: Group = Group {
         Flag::refused(&["vs-diagnostics", "error-rwx-segments", "error-execstack"], Takes::Nothing, "leave it out"),
         Flag::refused(&["chroot"], Takes::Value("DIR"), "use --sysroot"),
         Flag::refused(
+            &["fix-cortex-a53-843419", "fix-cortex-a53-835769"],
+            Takes::Nothing,
+            "code is not rewritten around errors of processors; have GCC leave it out by -mno-fix-cortex-a53-843419",
+        ),
+        Flag::refused(
             &[
                 "be8",
                 "cmse-implib",
                 "fix-cortex-a8",
-                "fix-cortex-a53-843419",
                 "merge-exidx-entries",
                 "no-merge-exidx-entries",
                 "pic-veneer",
