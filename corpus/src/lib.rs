@@ -13,7 +13,7 @@
 //! | [`loader`] | finds an image's functions as Julia's loader does, fills its slots, and checks it |
 //! | [`run`] | runs an image, on processors that the machine is not too |
 //! | [`stubs`] | the libraries it is linked to |
-//! | [`line`] | the command lines that Julia gives its linker |
+//! | [`command_line`] | the command lines that Julia gives its linker |
 //! | [`committed()`] | the archives that are part of the source tree |
 
 mod ar;
@@ -33,8 +33,8 @@ mod program;
 mod spec;
 mod sysimg;
 
+pub mod command_line;
 pub mod julia;
-pub mod line;
 pub mod loader;
 pub mod manifest;
 pub mod mix;

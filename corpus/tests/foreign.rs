@@ -11,15 +11,15 @@ use std::process::Command;
 
 use common::{rust_lld, scratch};
 use pkgld_corpus::target::{Format, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_I686, WINDOWS_X86_64};
-use pkgld_corpus::{Entry, committed_for, line, run};
+use pkgld_corpus::{Entry, command_line, committed_for, run};
 
 /// Links an archive with `linker`, LLD in one of its guises, giving it what Julia gives and `more`.
 fn link(mut linker: Command, entry: &Entry, suffix: &str, more: &[&str]) -> PathBuf {
     let name = entry.path.file_stem().unwrap().to_str().unwrap();
     let output = scratch("foreign").join(format!("{}-{name}{suffix}", entry.target.name));
-    linker.args(line::arguments(entry, &output)).args(more);
+    linker.args(command_line::arguments(entry, &output)).args(more);
     if entry.target.format == Format::Coff {
-        linker.args(["-e", line::entry_point(entry.target.cpu)]);
+        linker.args(["-e", command_line::entry_point(entry.target.cpu)]);
     }
     let out = linker.output().unwrap();
     assert!(out.status.success(), "{linker:?}: {}", String::from_utf8_lossy(&out.stderr));
