@@ -1,4 +1,5 @@
-//! Archives, byte for byte as LLVM's `writeArchive` makes them for Julia: GNU form, deterministic headers.
+//! Archives, byte for byte as LLVM's `writeArchive` makes them for Julia: GNU form, Darwin's for macOS, deterministic
+//! headers.
 
 use std::io::{self, Seek, Write};
 
@@ -26,6 +27,13 @@ impl Contents {
             Self::Sysimg(sysimg) => sysimg.size(),
         }
     }
+
+    fn write(&self, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => out.write_all(bytes),
+            Self::Sysimg(sysimg) => sysimg.write(out),
+        }
+    }
 }
 
 /// Writes an archive. With `sym64`, or where a member begins beyond 4 GiB, the symbol table has 64-bit offsets and the
@@ -39,10 +47,7 @@ pub(crate) fn write(out: &mut (impl Write + Seek), members: &[Member], sym64: bo
     for member in members {
         assert!(member.name.len() < 16, "{} does not fit a member header", member.name);
         header(out, &format!("{}/", member.name), "644", member.contents.size())?;
-        match &member.contents {
-            Contents::Bytes(bytes) => out.write_all(bytes)?,
-            Contents::Sysimg(sysimg) => sysimg.write(out)?,
-        }
+        member.contents.write(out)?;
         if member.contents.size() % 2 == 1 {
             out.write_all(b"\n")?;
         }
@@ -75,6 +80,69 @@ fn symbol_table(members: &[Member], width: usize) -> Option<Vec<u8>> {
     }
     table.resize(size, 0);
     Some(table)
+}
+
+/// Writes an archive in Darwin's form: names after their headers (`#1/N`), contents padded to eight bytes, and a table
+/// `__.SYMDEF`: bytes of its entries, entries of name's offset and member's offset, bytes of names, names; little
+/// endian.
+///
+/// # Errors
+/// An archive beyond 4 GiB, for which LLVM has `__.SYMDEF_64`, is not made.
+pub(crate) fn write_darwin(out: &mut (impl Write + Seek), members: &[Member]) -> io::Result<()> {
+    let names: u64 = members.iter().flat_map(|member| &member.symbols).map(|name| name.len() as u64 + 1).sum();
+    let entries = members.iter().map(|member| member.symbols.len() as u64).sum::<u64>() * 8;
+    let size = (4 + entries + 4 + names).next_multiple_of(8);
+    let mut table = Vec::new();
+    let number = |table: &mut Vec<u8>, value: u64| {
+        let value = u32::try_from(value).map_err(|_| io::Error::other("a Darwin archive beyond 4 GiB is not made"))?;
+        table.extend(value.to_le_bytes());
+        Ok::<(), io::Error>(())
+    };
+    number(&mut table, entries)?;
+    let mut offset = 8 + darwin_header(8, "__.SYMDEF").1 + size;
+    let mut name_offset = 0;
+    for member in members {
+        for name in &member.symbols {
+            number(&mut table, name_offset)?;
+            number(&mut table, offset)?;
+            name_offset += name.len() as u64 + 1;
+        }
+        offset += darwin_header(offset, &member.name).1 + member.contents.size().next_multiple_of(8);
+    }
+    number(&mut table, names)?;
+    for name in members.iter().flat_map(|member| &member.symbols) {
+        table.extend_from_slice(name);
+        table.push(0);
+    }
+    table.resize(size as usize, 0);
+
+    out.write_all(b"!<arch>\n")?;
+    darwin_member(out, 8, "__.SYMDEF", "0", size)?;
+    out.write_all(&table)?;
+    let mut offset = 8 + darwin_header(8, "__.SYMDEF").1 + size;
+    for member in members {
+        let size = member.contents.size();
+        let padded = size.next_multiple_of(8);
+        darwin_member(out, offset, &member.name, "644", padded)?;
+        member.contents.write(out)?;
+        out.write_all(&b"\n\n\n\n\n\n\n\n"[..(padded - size) as usize])?;
+        offset += darwin_header(offset, &member.name).1 + padded;
+    }
+    Ok(())
+}
+
+/// Of a member at `offset`: bytes of its name, padded so that its contents are aligned to eight; of header and name.
+fn darwin_header(offset: u64, name: &str) -> (u64, u64) {
+    let end = (offset + 60 + name.len() as u64).next_multiple_of(8);
+    (end - offset - 60, end - offset)
+}
+
+/// A member header in Darwin's form, and the name after it.
+fn darwin_member(out: &mut impl Write, offset: u64, name: &str, mode: &str, size: u64) -> io::Result<()> {
+    let (padded, _) = darwin_header(offset, name);
+    header(out, &format!("#1/{padded}"), mode, padded + size)?;
+    out.write_all(name.as_bytes())?;
+    out.write_all(&[0; 8][..padded as usize - name.len()])
 }
 
 /// A member header: name, then time, owner and group of zero, mode and size.

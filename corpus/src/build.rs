@@ -5,8 +5,8 @@ use crate::Spec;
 use crate::julia::Julia;
 use crate::mix::{Rng, fnv1a, splitmix64};
 use crate::names;
-use crate::program::{FOREIGN, FnId, Function, Kind, Lazy, Op, Probe, Program, Variable};
-use crate::target::Cpu;
+use crate::program::{FOREIGN, FnId, Frame, Function, Kind, Lazy, Op, Probe, Program, Variable};
+use crate::target::{Cpu, Format};
 
 /// Plans the image that `spec` describes.
 pub(crate) fn program(spec: &Spec) -> Program {
@@ -107,6 +107,7 @@ impl Builder<'_> {
             frames: Some(2),
             cloned: false,
             fvar: true,
+            frame: Frame::Pointer,
         });
         self.program.functions.len() - 1
     }
@@ -194,6 +195,9 @@ impl Builder<'_> {
         if self.spec.target.sigsetjmp {
             self.probe("catch", "an exception thrown and caught", vec![Op::Catch]);
         }
+        if self.spec.target.personality() {
+            self.probe("raise", "an exception that the personality sees", vec![Op::Raise]);
+        }
         let thunks = matches!(self.spec.target.cpu, Cpu::X86_64 | Cpu::Aarch64 | Cpu::Riscv64);
         if self.spec.julia >= Julia::V1_14 && thunks {
             let name = format!("jlpkg_got_other_{}", self.number());
@@ -258,19 +262,31 @@ impl Builder<'_> {
         let entry = self.function(name, mix);
         self.program.exports.push(("pkgld_entry".to_owned(), entry));
 
-        self.pair(["descend", "descend_again"], Kind::Descend);
+        let [down, again] = self.pair(["descend", "descend_again"], Kind::Descend);
+        if self.spec.target.format == Format::MachO {
+            self.program.functions[again].frame = Frame::None;
+            let mut last = again;
+            for (name, frame) in [("descend_large", Frame::Large), ("descend_dwarf", Frame::Dwarf)] {
+                let id = self.native(name, Vec::new());
+                self.program.functions[id].frame = frame;
+                self.program.functions[last].kind = Kind::Descend(id);
+                self.program.functions[id].kind = Kind::Descend(down);
+                last = id;
+            }
+        }
         if self.spec.guards {
             self.pair(["guarded", "guarded_again"], Kind::Guarded);
         }
     }
 
     /// Two functions that call each other, for stacks to unwind.
-    fn pair(&mut self, names: [&str; 2], kind: fn(FnId) -> Kind) {
+    fn pair(&mut self, names: [&str; 2], kind: fn(FnId) -> Kind) -> [FnId; 2] {
         let [down, again] = names.map(|name| self.native(name, Vec::new()));
         self.program.functions[down].kind = kind(again);
         self.program.functions[again].kind = kind(down);
         self.elsewhere(again, down);
         self.program.unwind.push(down);
+        [down, again]
     }
 
     fn runtime(&mut self) {

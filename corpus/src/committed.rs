@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::julia::Julia;
 use crate::manifest::Manifest;
-use crate::target::{self, Cpu, Target};
+use crate::target::{self, Cpu, Format, Target};
 
 /// A committed archive.
 #[derive(Clone, Debug)]
@@ -24,13 +24,14 @@ pub struct Entry {
     pub manifest: Manifest,
 }
 
-/// All committed archives of x86-64, by platform and name: those whose images run on the processor that the tests are
+/// All committed archives of x86-64 ELF, by platform and name: those whose images run on the processor that the tests are
 /// made for.
 ///
 /// # Panics
 /// As of [`committed_for`].
 pub fn committed() -> Vec<Entry> {
-    target::ALL.iter().filter(|target| target.cpu == Cpu::X86_64).flat_map(|&target| committed_for(target)).collect()
+    let here = |target: &&Target| target.cpu == Cpu::X86_64 && target.format == Format::Elf;
+    target::ALL.iter().filter(here).flat_map(|&target| committed_for(target)).collect()
 }
 
 /// The committed archives of a platform, by name.

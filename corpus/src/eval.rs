@@ -105,6 +105,7 @@ impl Program {
                 .fold(v ^ PGCSTACK_WORD, |v, word| v.wrapping_add(word & self.word_mask)),
             Op::Throw { .. } | Op::Cold { .. } => v,
             Op::Catch => v.wrapping_add(CAUGHT),
+            Op::Raise => runtime_result("pkgld_raise", v),
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::julia::Tables;
 use crate::manifest::{Call, Export, Manifest, Unwind};
 use crate::program::{Kind, Probe, Program};
 use crate::sysimg::Sysimg;
-use crate::target::Cpu;
-use crate::{Spec, ar, build, elf, ir, llc, names};
+use crate::target::{Cpu, Format};
+use crate::{Spec, ar, build, coff, elf, ir, llc, macho, names};
 
 /// Calls that a manifest lists of the mass of functions; the probes are all listed.
 const MASS_CALLS: usize = 2000;
@@ -77,8 +77,9 @@ pub fn generate_from(archive: &Path, spec: &Spec, dir: &Path) -> io::Result<Gene
     let members = ar::members(&bytes).ok_or_else(|| io::Error::other(format!("{}: broken", archive.display())))?;
     let image = image_member(spec);
     let (image, code): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| *name == image);
-    let sysimg = match spec.target.cpu {
-        Cpu::X86_64 => Some(Sysimg::new(spec)),
+    let sysimg = match (spec.target.format, spec.target.cpu) {
+        (Format::Elf, Cpu::X86_64) => Some(Sysimg::new(spec)),
+        (Format::MachO | Format::Coff, _) => return Err(io::Error::other("images of that format are not grown")),
         _ => image.first().and_then(|(_, small)| Sysimg::grown(small, spec)),
     };
     let sysimg = sysimg.ok_or_else(|| io::Error::other(format!("{}: no heap image", archive.display())))?;
@@ -106,8 +107,12 @@ pub fn written_sysimg(spec: &Spec, dir: &Path) -> io::Result<Vec<u8>> {
     Ok(out.into_inner())
 }
 
-/// Plans the member with the heap image, for which the compiler is needed except on x86-64.
+/// Plans the member with the heap image, for which the compiler is needed except on x86-64 ELF.
 fn plan_sysimg(spec: &Spec, dir: &Path) -> io::Result<Sysimg> {
+    if spec.target.format != Format::Elf {
+        let object = reference_sysimg(spec, dir)?;
+        return Ok(Sysimg::compiled(defined_globals(spec.target.format, &object), object));
+    }
     if spec.target.cpu == Cpu::X86_64 {
         return Ok(Sysimg::new(spec));
     }
@@ -140,7 +145,7 @@ fn pack(
         .into_iter()
         .map(|(name, bytes)| ar::Member {
             name,
-            symbols: elf::defined_globals(&bytes).expect("llc writes objects of little-endian ELF"),
+            symbols: defined_globals(spec.target.format, &bytes),
             contents: ar::Contents::Bytes(bytes),
         })
         .collect();
@@ -153,7 +158,10 @@ fn pack(
     // so that it never stands beside the new manifest.
     let partial = dir.join(unique(spec));
     let mut out = BufWriter::new(File::create(&partial)?);
-    ar::write(&mut out, &members, spec.sym64)?;
+    match spec.target.format {
+        Format::MachO => ar::write_darwin(&mut out, &members)?,
+        Format::Elf | Format::Coff => ar::write(&mut out, &members, spec.sym64)?,
+    }
     out.flush()?;
     match fs::remove_file(&places.archive) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -162,6 +170,26 @@ fn pack(
     fs::write(&places.expect, manifest.to_string())?;
     fs::rename(&partial, &places.archive)?;
     Ok(places)
+}
+
+/// The global symbols that an object of `llc` defines, for the archive's table.
+fn defined_globals(format: Format, object: &[u8]) -> Vec<Vec<u8>> {
+    let names = match format {
+        Format::Elf => elf::defined_globals(object),
+        Format::MachO => macho::defined_globals(object),
+        Format::Coff => coff::defined_globals(object),
+    };
+    names.expect("llc writes objects of the target's format")
+}
+
+/// Packs objects of macOS into an archive that is searched by name.
+pub(crate) fn pack_darwin(objects: Vec<(String, Vec<u8>)>, archive: &Path) -> io::Result<()> {
+    let members = objects.into_iter().map(|(name, bytes)| ar::Member {
+        name,
+        symbols: defined_globals(Format::MachO, &bytes),
+        contents: ar::Contents::Bytes(bytes),
+    });
+    ar::write_darwin(&mut File::create(archive)?, &members.collect::<Vec<_>>())
 }
 
 /// The objects of code in the archive's order, compiled by as many threads as there are processors.

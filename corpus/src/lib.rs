@@ -13,22 +13,27 @@
 //! | [`loader`] | finds an image's functions as Julia's loader does, fills its slots, and checks it |
 //! | [`run`] | runs an image, on processors that the machine is not too |
 //! | [`stubs`] | the libraries it is linked to |
+//! | [`command_line`] | the command lines that Julia gives its linker |
 //! | [`committed()`] | the archives that are part of the source tree |
 
 mod ar;
 mod build;
+mod bytes;
+mod coff;
 mod committed;
 mod elf;
 mod eval;
 mod generate;
 mod ir;
 mod llc;
+mod macho;
 mod names;
 pub mod presets;
 mod program;
 mod spec;
 mod sysimg;
 
+pub mod command_line;
 pub mod julia;
 pub mod loader;
 pub mod manifest;

@@ -12,25 +12,24 @@ use crate::Spec;
 /// # Errors
 /// A missing compiler is told by the Debian package that has it; a failing one by what it printed.
 pub(crate) fn compile(spec: &Spec, dir: &Path, member: &str, assembly: &str) -> io::Result<Vec<u8>> {
-    let (input, output) = (dir.join(format!("{member}.ll")), dir.join(member));
+    let input = dir.join(format!("{member}.ll"));
     fs::write(&input, assembly)?;
     let program = format!("llc-{}", spec.llvm);
     let mut command = Command::new(&program);
-    command.args(["-filetype=obj", "-relocation-model=pic", "-O3"]);
+    command.args(["-filetype=obj", "-O3"]).arg(format!("-relocation-model={}", spec.target.relocation_model()));
     command.arg(format!("-code-model={}", spec.target.code_model(spec.julia)));
     command.args(spec.target.cpu.llc_arguments());
     if spec.llvm < 15 {
         command.arg("-opaque-pointers");
     }
-    command.arg("-o").arg(&output).arg(&input);
+    // By way of the standard output: the name of a file would stand in CodeView's records.
+    command.args(["-o", "-"]).arg(&input);
     let out = command.output().map_err(|error| missing(error, &program, &format!("llvm-{}", spec.llvm)))?;
     if !out.status.success() {
         return Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))));
     }
-    let object = fs::read(&output)?;
-    fs::remove_file(&output)?;
     fs::remove_file(&input)?;
-    Ok(object)
+    Ok(out.stdout)
 }
 
 /// Says which package has a program that was not found.

@@ -5,11 +5,12 @@ mod process;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use pkgld_corpus::presets::{Preset, committed_stubs, preset, presets};
-use pkgld_corpus::stubs::{Stubs, build_stubs};
-use pkgld_corpus::{Julia, Target, generate};
+use pkgld_corpus::stubs::{Stubs, build_stubs, macos, windows};
+use pkgld_corpus::target::{self, Format};
+use pkgld_corpus::{Julia, Target, committed_for, generate};
 
 const USAGE: &str = "\
 Makes object archives shaped like Julia's package images.
@@ -117,5 +118,28 @@ fn committed() -> io::Result<()> {
     for (target, julia) in committed_stubs() {
         println!("{}", build_stubs(&Stubs::committed_for(target, julia).dir, target, julia, None)?.dir.display());
     }
+    for &target in target::ALL {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(target.name).join("stubs");
+        match target.format {
+            Format::Elf => continue,
+            Format::Coff => {
+                windows::build(&dir, target)?;
+            }
+            Format::MachO => {
+                for entry in committed_for(target) {
+                    macos::build(&dir, target, entry.julia)?;
+                }
+                macos::build_dylibs(&dir, target, Julia::V1_12, &rust_lld()?)?;
+                macos::build_system(&dir, target)?;
+            }
+        }
+        println!("{}", dir.display());
+    }
     Ok(())
+}
+
+/// The LLD that comes with rustc.
+fn rust_lld() -> io::Result<PathBuf> {
+    let out = Command::new("rustc").args(["--print", "sysroot"]).output()?;
+    Ok(Path::new(String::from_utf8_lossy(&out.stdout).trim()).join("lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld"))
 }

@@ -11,8 +11,13 @@ fn names(kind: &str) -> Vec<&'static str> {
 }
 
 /// Functions `i64 -> i64` of the runtime, those of libjulia last.
-pub(crate) static FUNCTIONS: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| [names("FUNCTION"), names("PUBLIC")].concat());
+pub(crate) static FUNCTIONS: LazyLock<Vec<&'static str>> = LazyLock::new(|| [&INTERNAL[..], &PUBLIC[..]].concat());
+
+/// Those of libjulia-internal.
+pub(crate) static INTERNAL: LazyLock<Vec<&'static str>> = LazyLock::new(|| names("FUNCTION"));
+
+/// Those of libjulia.
+pub(crate) static PUBLIC: LazyLock<Vec<&'static str>> = LazyLock::new(|| names("PUBLIC"));
 
 /// Variables of the runtime that point to objects.
 pub(crate) static OBJECTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| names("OBJECT"));

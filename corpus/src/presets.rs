@@ -8,8 +8,8 @@ use crate::julia::Julia;
 use crate::mix::{fnv1a, splitmix64};
 use crate::spec::{Shape, Spec};
 use crate::target::{
-    FREEBSD_AARCH64, FREEBSD_X86_64, LINUX_AARCH64, LINUX_ARMV7, LINUX_I686, LINUX_PPC64LE, LINUX_RISCV64,
-    LINUX_X86_64, Target,
+    FREEBSD_AARCH64, FREEBSD_X86_64, Format, LINUX_AARCH64, LINUX_ARMV7, LINUX_I686, LINUX_PPC64LE, LINUX_RISCV64,
+    LINUX_X86_64, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_I686, WINDOWS_X86_64,
 };
 
 /// A named archive.
@@ -208,6 +208,21 @@ pub fn presets() -> Vec<Preset> {
         }
     }
 
+    for (target, oldest) in [(MACOS_ARM64, Julia::V1_10), (MACOS_X86_64, Julia::V1_9)] {
+        add(variant(target, oldest, "", &|_| {}), true, "one shard, no LC_BUILD_VERSION");
+        add(variant(target, Julia::V1_11, "-g2", &|spec| spec.debug = 2), true, "types and variables");
+        add(variant(target, Julia::V1_12, "-shards3", &shards(3)), true, "three shards");
+        add(variant(target, Julia::V1_14, "", &|_| {}), true, "one shard");
+    }
+    // Julia makes one shard on 32-bit machines.
+    for (target, many, suffix) in [(WINDOWS_X86_64, 3, "-shards3"), (WINDOWS_I686, 1, "")] {
+        add(variant(target, Julia::V1_11, "-g2", &|spec| spec.debug = 2), true, "types and variables");
+        let automatic = |spec: &mut Spec| spec.auto_import = true;
+        add(variant(target, Julia::V1_11, "-auto", &automatic), true, "the runtime's data without dllimport");
+        add(variant(target, Julia::V1_12, suffix, &shards(many)), true, "three shards, one on i686");
+        add(variant(target, Julia::V1_14, "", &|_| {}), true, "one shard");
+    }
+
     for counted in &COUNTED {
         add(counted.spec(Julia::V1_11), false, counted.of);
     }
@@ -258,7 +273,7 @@ pub fn committed_stubs() -> Vec<(Target, Julia)> {
     let mut stubs: Vec<(Target, Julia)> = Julia::ALL.map(|julia| (LINUX_X86_64, julia)).to_vec();
     for Preset { spec, committed, .. } in presets() {
         let pair = (spec.target.stubs(), spec.julia);
-        if committed && !stubs.contains(&pair) {
+        if committed && pair.0.format == Format::Elf && !stubs.contains(&pair) {
             stubs.push(pair);
         }
     }

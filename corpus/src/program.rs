@@ -76,6 +76,8 @@ pub(crate) enum Op {
     Cold { unless: u64 },
     /// Throws and catches.
     Catch,
+    /// Raises an exception of the system that the function's personality sees and continues from.
+    Raise,
     /// A call into another package image, through a thunk in inline assembly and its slot.
     Package { gvar: usize, runtime: usize },
 }
@@ -114,6 +116,21 @@ pub(crate) struct Function {
     pub(crate) cloned: bool,
     /// Whether the tables of the image list it.
     pub(crate) fvar: bool,
+    /// What its stack frame is like.
+    pub(crate) frame: Frame,
+}
+
+/// How a function's stack frame is described to unwinders: for macOS, whose compact encodings are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// With a frame pointer, as all of Julia's functions.
+    Pointer,
+    /// Without.
+    None,
+    /// Without, and with more on the stack than a compact encoding can say itself.
+    Large,
+    /// With a frame pointer, but with a directive that no compact encoding has: described in `__eh_frame` alone.
+    Dwarf,
 }
 
 /// A variable with a name and a home.

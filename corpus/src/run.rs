@@ -15,8 +15,12 @@
 //! | riscv64 | `gcc-riscv64-linux-gnu` | `riscv64gc-unknown-linux-gnu` | `qemu-riscv64-static` |
 //! | ppc64le | `gcc-powerpc64le-linux-gnu` | `powerpc64le-unknown-linux-gnu` | `qemu-ppc64le-static` |
 //!
+//! Images of Windows run under wine, those of macOS in a loader of ours: see `run/foreign.rs`.
+//!
 //! FreeBSD's images differ from Linux's, for the dynamic linker, in one byte of the header: a copy of the image with
 //! that byte changed is run.
+
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,10 +29,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use crate::committed::Entry;
 use crate::loader::Report;
 use crate::manifest::Manifest;
 use crate::stubs::Stubs;
-use crate::target::{Cpu, Target};
+use crate::stubs::windows::WindowsStubs;
+use crate::target::{Cpu, Format, Target};
 
 /// Loads an image in a process of its own, for `target`, with the stub libraries that it was linked to, and makes every
 /// check of its manifest. The image must have a header for `.eh_frame` to be found by (`--eh-frame-hdr`).
@@ -36,6 +42,9 @@ use crate::target::{Cpu, Target};
 /// # Errors
 /// What the image does wrong; or the package or Rust target that is missing, by name.
 pub fn check(target: Target, image: &Path, manifest: &Manifest, stubs: &Stubs) -> Result<Report, String> {
+    if target.format != Format::Elf {
+        return foreign::check(target, image, manifest, &stubs.dir);
+    }
     let machine = Machine::of(target.cpu);
     let program = program(target, &machine)?;
     let copy = as_linux(image).map_err(|error| format!("{}: {error}", image.display()))?;
@@ -48,6 +57,18 @@ pub fn check(target: Target, image: &Path, manifest: &Manifest, stubs: &Stubs) -
         let _ = fs::remove_file(copy);
     }
     understand(&result?).ok_or_else(|| "the program that runs images answered something else".to_owned())
+}
+
+/// Checks an image that was linked from a committed archive, with the committed stub libraries.
+///
+/// # Errors
+/// As of [`check`].
+pub fn check_committed(entry: &Entry, image: &Path) -> Result<Report, String> {
+    let stubs = match entry.target.format {
+        Format::Coff => Stubs::at(&WindowsStubs::committed(entry.target).bin),
+        Format::Elf | Format::MachO => Stubs::committed_for(entry.target, entry.julia),
+    };
+    check(entry.target, image, &entry.manifest, &stubs)
 }
 
 /// The report that the program printed.

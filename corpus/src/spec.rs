@@ -36,6 +36,9 @@ pub struct Spec {
     pub cold_libcall: bool,
     /// With frames that have a personality, which Julia's have on Windows only.
     pub guards: bool,
+    /// Refers to the runtime's variables as Windows images of Julia before 1.10.4 do: without `dllimport`, so that the
+    /// linker imports them unasked.
+    pub auto_import: bool,
     /// How much there is beside the probes.
     pub shape: Shape,
 }
@@ -87,12 +90,13 @@ impl Spec {
             debug: 1,
             targets: 2,
             heap: 16 << 10,
-            heap_align: julia.heap_align(),
+            heap_align: target.heap_align(julia),
             heap_stride: 8,
             seed: splitmix64(julia.llvm().into()),
             sym64: false,
             cold_libcall: false,
             guards: false,
+            auto_import: false,
             shape: Shape {
                 natives: 24 / less,
                 boxed: 8 / less,

@@ -4,6 +4,9 @@
 //! (`libjulia.so.1.12`) as Julia's have, under the plain names that `-ljulia -ljulia-internal` looks for. A test
 //! that runs an image opens both before it: the dynamic linker then knows the image's needed libraries by soname.
 
+pub mod macos;
+pub mod windows;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,11 +87,17 @@ pub fn build_stubs(dir: &Path, target: Target, julia: Julia, cc: Option<&str>) -
             command.arg("-DHALF_IN_INTEGER_REGISTER");
         }
         command.arg("-I").arg(sources()).arg("-o").arg(output).arg(sources().join(format!("{library}.c")));
-        let out = command.output().map_err(|error| missing(error, cc, package))?;
-        if !out.status.success() {
-            return Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))));
-        }
+        run(command, cc, package)?;
     }
     fs::remove_file(&script)?;
     Ok(stubs)
+}
+
+/// Runs a tool, which the Debian package has.
+fn run(mut command: Command, program: &str, package: &str) -> io::Result<()> {
+    let out = command.output().map_err(|error| missing(error, program, package))?;
+    if !out.status.success() {
+        return Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))));
+    }
+    Ok(())
 }

@@ -186,6 +186,11 @@ impl Sysimg {
         }
     }
 
+    /// An object of `llc`, with its heap image, that defines the global `symbols`.
+    pub(crate) fn compiled(symbols: Vec<Vec<u8>>, object: Vec<u8>) -> Self {
+        Self { head: object, tail: Vec::new(), heap: 0, stride: 8, seed: 0, symbols }
+    }
+
     /// Bytes of the object.
     pub(crate) fn size(&self) -> u64 {
         self.head.len() as u64 + self.heap + self.tail.len() as u64

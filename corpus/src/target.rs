@@ -5,15 +5,17 @@ use crate::julia::Julia;
 /// A platform of Julia: the triple and what Julia's target machine is set to there.
 ///
 /// Adding a platform means adding a constant here, and, where its assembly or object format differs, the places that
-/// match on [`Target::cpu`].
+/// match on [`Target::cpu`] and [`Target::format`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Julia's name of the platform, and of its folder in the corpus: `linux-x86_64`.
     pub name: &'static str,
-    /// LLVM's target triple.
+    /// LLVM's target triple; [`Target::triple`] has the one of a version of Julia.
     pub triple: &'static str,
     /// Its family of processors.
     pub cpu: Cpu,
+    /// The form of its objects and images.
+    pub format: Format,
     /// Whether the platform has glibc's `__sigsetjmp`.
     pub sigsetjmp: bool,
     /// The value of `EI_OSABI` in its objects.
@@ -37,9 +39,26 @@ pub enum Cpu {
     Ppc64,
 }
 
+/// An object format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Linux and FreeBSD.
+    Elf,
+    /// macOS.
+    MachO,
+    /// Windows.
+    Coff,
+}
+
 /// Linux on x86-64.
-pub const LINUX_X86_64: Target =
-    Target { name: "linux-x86_64", triple: "x86_64-unknown-linux-gnu", cpu: Cpu::X86_64, sigsetjmp: true, osabi: 0 };
+pub const LINUX_X86_64: Target = Target {
+    name: "linux-x86_64",
+    triple: "x86_64-unknown-linux-gnu",
+    cpu: Cpu::X86_64,
+    format: Format::Elf,
+    sigsetjmp: true,
+    osabi: 0,
+};
 
 /// FreeBSD on x86-64.
 pub const FREEBSD_X86_64: Target =
@@ -69,6 +88,32 @@ pub const LINUX_RISCV64: Target =
 pub const LINUX_PPC64LE: Target =
     Target { name: "linux-ppc64le", triple: "powerpc64le-unknown-linux-gnu", cpu: Cpu::Ppc64, ..LINUX_X86_64 };
 
+/// macOS on Intel's processors.
+pub const MACOS_X86_64: Target = Target {
+    name: "macos-x86_64",
+    triple: "x86_64-apple-macosx10.14.0",
+    format: Format::MachO,
+    sigsetjmp: false,
+    ..LINUX_X86_64
+};
+
+/// macOS on Apple's processors.
+pub const MACOS_ARM64: Target =
+    Target { name: "macos-arm64", triple: "arm64-apple-macosx11.0.0", cpu: Cpu::Aarch64, ..MACOS_X86_64 };
+
+/// Windows on x86-64.
+pub const WINDOWS_X86_64: Target = Target {
+    name: "windows-x86_64",
+    triple: "x86_64-w64-windows-gnu",
+    format: Format::Coff,
+    sigsetjmp: false,
+    ..LINUX_X86_64
+};
+
+/// Windows on 32-bit x86.
+pub const WINDOWS_I686: Target =
+    Target { name: "windows-i686", triple: "i686-w64-windows-gnu", cpu: Cpu::X86, ..WINDOWS_X86_64 };
+
 /// All platforms that the generator knows.
 pub const ALL: &[Target] = &[
     LINUX_X86_64,
@@ -79,6 +124,10 @@ pub const ALL: &[Target] = &[
     LINUX_ARMV7,
     LINUX_RISCV64,
     LINUX_PPC64LE,
+    MACOS_ARM64,
+    MACOS_X86_64,
+    WINDOWS_X86_64,
+    WINDOWS_I686,
 ];
 
 impl Cpu {
@@ -132,11 +181,55 @@ impl Target {
         ALL.iter().copied().find(|target| target.name == name)
     }
 
+    /// The triple that Julia's code generator is set to. Before 1.11 those of macOS had no version of the system, so
+    /// that objects had no `LC_BUILD_VERSION`.
+    pub fn triple(self, julia: Julia) -> &'static str {
+        match self.format {
+            Format::MachO if julia < Julia::V1_11 && self.cpu == Cpu::Aarch64 => "arm64-apple-darwin",
+            Format::MachO if julia < Julia::V1_11 => "x86_64-apple-darwin",
+            _ => self.triple,
+        }
+    }
+
+    /// What a C name becomes in the symbol table: with an underscore before it or not.
+    pub(crate) fn decorated(self, name: &str) -> String {
+        let underscore = self.format == Format::MachO || (self.format, self.cpu) == (Format::Coff, Cpu::X86);
+        if underscore { format!("_{name}") } else { name.to_owned() }
+    }
+
+    /// The relocation model that `llc` is to use. Julia asks for none on macOS and Windows; these are LLVM's defaults.
+    pub(crate) fn relocation_model(self) -> &'static str {
+        if (self.format, self.cpu) == (Format::Coff, Cpu::X86) { "static" } else { "pic" }
+    }
+
+    /// Alignment in bytes of `jl_system_image_data`: from 1.13 that of a page.
+    pub fn heap_align(self, julia: Julia) -> u64 {
+        match (self.format, self.cpu) {
+            (Format::MachO, Cpu::Aarch64) if julia >= Julia::V1_13 => 16384,
+            _ => julia.heap_align(),
+        }
+    }
+
+    /// Whether functions have a personality of the runtime's, which sees the exceptions that pass them.
+    pub(crate) fn personality(self) -> bool {
+        self.format == Format::Coff && self.cpu.pointer() == 8
+    }
+
+    /// How a half-precision number is passed to the runtime's conversions.
+    pub(crate) fn half(self, llvm: u32) -> Half {
+        // LLVM 16 went back to integer registers for x86-64 macOS, and Julia to functions of other names there.
+        match (self.format, self.cpu) {
+            (Format::MachO, Cpu::X86_64) if llvm >= 16 => Half::Integer { darwin: true },
+            _ if llvm < 15 => Half::Integer { darwin: false },
+            _ => Half::Register,
+        }
+    }
+
     /// The code model that Julia's `jl_dump_native` asks for: medium on x86-64 Linux from 1.11, on RISC-V from 1.12 and
     /// on PowerPC, small else.
     pub fn code_model(self, julia: Julia) -> &'static str {
         let medium = match self.cpu {
-            Cpu::X86_64 => self.osabi == 0 && julia >= Julia::V1_11,
+            Cpu::X86_64 => self == LINUX_X86_64 && julia >= Julia::V1_11,
             Cpu::Riscv64 => julia >= Julia::V1_12,
             Cpu::Ppc64 => true,
             Cpu::X86 | Cpu::Aarch64 | Cpu::Arm => false,
@@ -144,10 +237,14 @@ impl Target {
         if medium { "medium" } else { "small" }
     }
 
-    /// The platform whose stub libraries its images are linked to: FreeBSD's images, whose `EI_OSABI` a test patches to
-    /// run them, take Linux's.
+    /// The platform whose stub libraries its images run with: FreeBSD's images, whose `EI_OSABI` a test patches to run
+    /// them, take Linux's, to which they are linked, and so do macOS', whose loader is the tests' own.
     pub fn stubs(self) -> Self {
-        let linux = ALL.iter().find(|target| target.cpu == self.cpu && target.osabi == 0);
+        if self.format == Format::Coff {
+            return self;
+        }
+        let linux =
+            ALL.iter().find(|target| target.cpu == self.cpu && target.format == Format::Elf && target.osabi == 0);
         *linux.expect("each family of processors has its Linux")
     }
 
@@ -174,6 +271,15 @@ impl Target {
             HeapPlacement::Ordinary
         }
     }
+}
+
+/// See [`Target::half`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    /// As LLVM's `half`.
+    Register,
+    /// As `i16`; `darwin` says that the functions are called `julia_half_to_float` and so on.
+    Integer { darwin: bool },
 }
 
 /// See [`Target::heap_placement`].

@@ -28,7 +28,7 @@ static uint64_t record(const char *name, uint64_t x) {
 #define FUNCTION(name)
 #define PUBLIC(name)
 #define OBJECT(name) name##_object = splitmix64(fnv1a(#name));
-__attribute__((constructor)) static void fill_objects(void) {
+CONSTRUCTOR static void fill_objects(void) {
 #include "names.inc"
 }
 
@@ -43,7 +43,7 @@ EXPORT uint64_t *jl_boxed_int8_cache[256];
 EXPORT uint64_t *jl_boxed_uint8_cache[256];
 static uint64_t boxed_bytes[256];
 
-__attribute__((constructor)) static void fill_boxes(void) {
+CONSTRUCTOR static void fill_boxes(void) {
     for (int i = 0; i < 256; i++) {
         boxed_bytes[i] = splitmix64(i);
         jl_boxed_uint8_cache[i] = &boxed_bytes[i];
@@ -118,6 +118,7 @@ EXPORT void *ijl_load_and_lookup(const char *library, const char *function, void
     return NULL;
 }
 
+#ifndef _WIN32
 /* Exceptions: a chain of handlers, each with a buffer that the image's __sigsetjmp filled. */
 
 #ifdef __x86_64__
@@ -153,6 +154,12 @@ EXPORT void ijl_throw(uint64_t *exception) {
     handler->thrown = *exception;
     siglongjmp(handler->buffer, 1);
 }
+#else
+EXPORT void ijl_throw(uint64_t *exception) {
+    (void)exception;
+    __builtin_trap();
+}
+#endif
 
 /* Unwinding: a test sets a function that walks the stack; what it returns goes back through the image's frames. */
 
@@ -161,6 +168,37 @@ static uint64_t (*backtrace_hook)(void);
 EXPORT void pkgld_set_backtrace_hook(uint64_t (*hook)(void)) { backtrace_hook = hook; }
 
 EXPORT uint64_t ijl_backtrace_from_here(void) { return backtrace_hook ? backtrace_hook() : 0; }
+
+#ifdef _WIN64
+/* Exceptions of the system: the image's functions have this personality, which lets the program go on. It keeps what
+ * the system told it about the frame: the image that the function is in, and where it begins.
+ */
+#include <windows.h>
+
+#define PKGLD_EXCEPTION 0xe0504b47
+
+EXPORT uint64_t pkgld_personality_calls;
+EXPORT uint64_t pkgld_personality_image;
+EXPORT uint64_t pkgld_personality_function;
+
+EXPORT EXCEPTION_DISPOSITION __julia_personality(EXCEPTION_RECORD *record, void *frame, CONTEXT *context,
+                                                 DISPATCHER_CONTEXT *dispatcher) {
+    (void)frame, (void)context;
+    if (record->ExceptionCode != PKGLD_EXCEPTION)
+        return ExceptionContinueSearch;
+    pkgld_personality_calls++;
+    pkgld_personality_image = dispatcher->ImageBase;
+    pkgld_personality_function = dispatcher->ImageBase + dispatcher->FunctionEntry->BeginAddress;
+    return ExceptionContinueExecution;
+}
+
+/* Comes back if a personality says so; else the process ends. */
+EXPORT uint64_t pkgld_raise(uint64_t x) {
+    uint64_t before = pkgld_personality_calls;
+    RaiseException(PKGLD_EXCEPTION, 0, 0, NULL);
+    return record("pkgld_raise", x) + (pkgld_personality_calls - before - 1);
+}
+#endif
 
 /* The task: what the functions stored in jl_pgcstack_func_slot return. */
 
@@ -234,3 +272,14 @@ EXPORT float julia__truncdfbf2(double x) { return bits_float(float_bits((float)x
 /* The heap image's unpackers of 1.13 and later. The stub's loader only compares their addresses. */
 EXPORT void jl_image_unpack_uncomp(void *handle, void *image) { (void)handle, (void)image; }
 EXPORT void jl_image_unpack_zstd(void *handle, void *image) { (void)handle, (void)image; }
+
+#ifdef _WIN32
+int __stdcall DllMain(void *module, unsigned reason, void *reserved) {
+    (void)module, (void)reserved;
+    if (reason == 1) {
+        fill_objects();
+        fill_boxes();
+    }
+    return 1;
+}
+#endif

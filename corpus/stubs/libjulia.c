@@ -16,6 +16,15 @@
 #define FUNCTION(name)
 #define PUBLIC(name)
 #define OBJECT(name) name##_object = splitmix64(fnv1a(#name));
-__attribute__((constructor)) static void fill_objects(void) {
+CONSTRUCTOR static void fill_objects(void) {
 #include "names.inc"
 }
+
+#ifdef _WIN32
+int __stdcall DllMain(void *module, unsigned reason, void *reserved) {
+    (void)module, (void)reserved;
+    if (reason == 1)
+        fill_objects();
+    return 1;
+}
+#endif

@@ -2,7 +2,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+/* No startup code is linked in that would run constructors: DllMain calls them. */
+#define CONSTRUCTOR
+#else
 #define EXPORT __attribute__((visibility("default")))
+#define CONSTRUCTOR __attribute__((constructor))
+#endif
 #define GOLDEN 0x9e3779b97f4a7c15ull
 
 static uint64_t fnv1a(const char *name) {

@@ -8,7 +8,8 @@ use crate::eval::{CAUGHT, CLONE_MARK};
 use crate::julia::Julia;
 use crate::mix::splitmix64;
 use crate::names;
-use crate::program::{FOREIGN, FnId, Kind, Lazy};
+use crate::program::{FOREIGN, FnId, Frame, Kind, Lazy};
+use crate::target::Format;
 
 /// Writes function `id` for CPU target `target`.
 pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
@@ -21,9 +22,18 @@ pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
         Kind::Boxed(_) => ("ptr", "ptr %F, ptr %args, i32 %nargs"),
         _ => ("i64", "i64 %x"),
     };
-    let mut attributes = String::from("noinline \"frame-pointer\"=\"all\" \"probe-stack\"=\"inline-asm\"");
+    let pointer = if matches!(function.frame, Frame::Pointer | Frame::Dwarf) { "all" } else { "none" };
+    let mut attributes = format!("noinline \"frame-pointer\"=\"{pointer}\" \"probe-stack\"=\"inline-asm\"");
     if function.nounwind {
         attributes.push_str(" nounwind");
+    }
+    let machine = shard.spec.target;
+    // As Julia's code generator has it: unwind data for every function of 64-bit Windows, whose exceptions its runtime
+    // handles; a stack that is aligned anew on 32-bit Windows, whose callers align to four bytes only.
+    if machine.personality() {
+        attributes.push_str(" uwtable");
+    } else if machine.format == Format::Coff {
+        attributes.push_str(" alignstack(16)");
     }
     if target > 0 {
         let _ = write!(attributes, " \"target-features\"=\"{}\"", shard.spec.target.cpu.clone_target().1);
@@ -33,6 +43,9 @@ pub(crate) fn emit(shard: &mut Shard<'_>, id: FnId, target: u32) {
     let personality = if matches!(function.kind, Kind::Guarded(_)) {
         shard.module.runtime("i32", "__gcc_personality_v0", "...");
         " personality ptr @__gcc_personality_v0"
+    } else if machine.personality() {
+        shard.module.runtime("i32", "__julia_personality", "...");
+        " personality ptr @__julia_personality"
     } else {
         ""
     };
@@ -121,8 +134,8 @@ impl Body<'_, '_> {
                 self.line(&format!("ret ptr {boxed}"));
                 return;
             }
-            Kind::Descend(next) => self.descend(next, false),
-            Kind::Guarded(next) => self.descend(next, true),
+            Kind::Descend(next) => self.descend(next, false, function.frame),
+            Kind::Guarded(next) => self.descend(next, true, function.frame),
             Kind::Plt(plt) => self.resolve_plt(plt),
         }
         if self.target > 0 {
@@ -240,8 +253,8 @@ impl Body<'_, '_> {
 
     pub(super) fn object(&mut self, object: usize) -> String {
         let name = names::OBJECTS[object];
-        let declaration = format!("@{name} = external global ptr, align {}", self.pointer());
-        self.shard.module.declare(name, declaration);
+        let pointer = self.pointer();
+        self.shard.module.import(self.shard.spec, name, "ptr", pointer);
         self.load("ptr", &format!("@{name}"))
     }
 
@@ -359,8 +372,18 @@ impl Body<'_, '_> {
         self.value = self.set(&format!("tail call i64 {found}(i64 {})", self.value));
     }
 
-    fn descend(&mut self, next: FnId, guarded: bool) {
+    fn descend(&mut self, next: FnId, guarded: bool, frame: Frame) {
         let v = self.value.clone();
+        match frame {
+            Frame::Pointer | Frame::None => {}
+            Frame::Large => {
+                let buffer = self.set("alloca [8192 x i8], align 16");
+                self.line(&format!("call void asm sideeffect \"\", \"r,~{{memory}}\"(ptr {buffer})"));
+            }
+            Frame::Dwarf => {
+                self.line("call void asm sideeffect \".cfi_remember_state\\0A.cfi_restore_state\", \"\"()");
+            }
+        }
         let [bottom, deeper, end, pad] = std::array::from_fn(|_| self.label());
         let last = self.set(&format!("icmp eq i64 {v}, 0"));
         self.line(&format!("br i1 {last}, label %{bottom}, label %{deeper}"));

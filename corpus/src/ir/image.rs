@@ -1,11 +1,11 @@
 //! The members beside the text shards: the tables that hold an image together, and the heap image.
 
-use super::{Module, i32_array, quoted};
+use super::{Module, exported, i32_array, quoted};
 use crate::Spec;
 use crate::julia::{Julia, Tables};
 use crate::mix::heap_word;
 use crate::program::Program;
-use crate::target::HeapPlacement;
+use crate::target::{Format, HeapPlacement};
 
 /// The serialised CPU targets: their number, then for each its flags, a name and feature words.
 fn target_ids(spec: &Spec, program: &Program) -> Vec<u8> {
@@ -37,30 +37,43 @@ fn tls_slots(spec: &Spec, module: &mut Module, visibility: &str, offset: &str) {
     }
 }
 
-/// Declares the runtime's variable by whose address Julia knows its own images.
+/// The runtime's variable by whose address Julia knows its own images, and what gives the image's view of it.
 fn runtime_handle(spec: &Spec, module: &mut Module) {
-    let pointer = spec.target.cpu.pointer();
-    let declaration = format!("@jl_RTLD_DEFAULT_handle = external global ptr, align {pointer}");
-    module.declare("jl_RTLD_DEFAULT_handle", declaration);
+    let exported = exported(spec);
+    module.import(spec, "jl_RTLD_DEFAULT_handle", "ptr", spec.target.cpu.pointer());
+    if spec.julia <= Julia::V1_10 {
+        module.define(&format!("@jl_RTLD_DEFAULT_handle_pointer = {exported}constant ptr @jl_RTLD_DEFAULT_handle"));
+    } else {
+        module.define(&format!(
+            "define {exported}ptr @get_jl_RTLD_DEFAULT_handle_addr() {{\ntop:\n  ret ptr @jl_RTLD_DEFAULT_handle\n}}"
+        ));
+    }
+}
+
+/// A DLL's entry point, which C's startup code would be in a C program, and which only says that all is well.
+fn entry_point(spec: &Spec, module: &mut Module) {
+    if spec.target.format == Format::Coff {
+        module.define("define x86_stdcallcc i32 @_DllMainCRTStartup(ptr %0, i32 %1, ptr %2) {\ntop:\n  ret i32 1\n}");
+    }
 }
 
 /// The tables of 1.9 that are no shard's, in the text module's own namespace. Returned as text to append to it.
 pub(crate) fn tables_1_9(spec: &Spec, program: &Program, module: &mut Module) {
-    tls_slots(spec, module, "", "jl_tls_offset_image");
-    module.define(&format!("@jl_dispatch_target_ids = constant {}", bytes_constant(&target_ids(spec, program))));
+    let exported = exported(spec);
+    tls_slots(spec, module, exported, "jl_tls_offset_image");
+    module.define(&format!(
+        "@jl_dispatch_target_ids = {exported}constant {}",
+        bytes_constant(&target_ids(spec, program))
+    ));
     runtime_handle(spec, module);
-    module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
+    entry_point(spec, module);
 }
 
 /// `metadata.o`: from 1.10 on, what leads the loader to the shards.
 pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
     let mut module = Module::new();
     runtime_handle(spec, &mut module);
-    if spec.julia == Julia::V1_10 {
-        module.define("@jl_RTLD_DEFAULT_handle_pointer = constant ptr @jl_RTLD_DEFAULT_handle");
-    } else {
-        module.define("define ptr @get_jl_RTLD_DEFAULT_handle_addr() {\ntop:\n  ret ptr @jl_RTLD_DEFAULT_handle\n}");
-    }
+    entry_point(spec, &mut module);
     module.half_helpers(spec);
     module
         .define(&format!("@jl_dispatch_target_ids = internal constant {}", bytes_constant(&target_ids(spec, program))));
@@ -121,7 +134,7 @@ pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
         module.define(&format!("@jl_cpu_target_string = internal constant {string}"));
         roots.push("@jl_cpu_target_string".to_owned());
     }
-    module.define(&format!("@jl_image_pointers = global {}", super::ptr_array(&roots)));
+    module.define(&format!("@jl_image_pointers = {}global {}", exported(spec), super::ptr_array(&roots)));
     module.finish(spec, "metadata", &flags(spec))
 }
 
@@ -131,10 +144,14 @@ pub(crate) fn sysimg(spec: &Spec) -> String {
     heap(spec, &mut module);
     if spec.julia >= Julia::V1_13 {
         module.declare("jl_image_unpack_uncomp", "@jl_image_unpack_uncomp = external constant ptr".to_owned());
-        module.define("@jl_image_unpack = constant ptr @jl_image_unpack_uncomp");
+        module.define(&format!("@jl_image_unpack = {}constant ptr @jl_image_unpack_uncomp", exported(spec)));
     }
     if spec.julia >= Julia::V1_14 {
-        module.define(&format!("@jl_system_image_checksum = constant i32 {}", spec.checksum() as i32));
+        module.define(&format!(
+            "@jl_system_image_checksum = {}constant i32 {}",
+            exported(spec),
+            spec.checksum() as i32
+        ));
     }
     let name = if spec.julia.tables() == Tables::Sysimg { "data" } else { "sysimg" };
     module.finish(spec, name, &flags(spec))
@@ -151,11 +168,17 @@ fn heap(spec: &Spec, module: &mut Module) {
         .take(spec.heap as usize)
         .collect();
     module.define(&format!(
-        "@jl_system_image_data = global {}{placement}, align {}",
+        "@jl_system_image_data = {}global {}{placement}, align {}",
+        exported(spec),
         bytes_constant(&bytes),
         spec.heap_align
     ));
-    module.define(&format!("@jl_system_image_size = constant {} {}", spec.target.cpu.word(), spec.heap));
+    module.define(&format!(
+        "@jl_system_image_size = {}constant {} {}",
+        exported(spec),
+        spec.target.cpu.word(),
+        spec.heap
+    ));
 }
 
 fn flags(spec: &Spec) -> String {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::Spec;
-use crate::target::Cpu;
+use crate::target::{Cpu, Format, Half};
 
 /// A module being written: definitions in order, declarations as they turn out to be needed.
 pub(crate) struct Module {
@@ -45,6 +45,12 @@ impl Module {
         }
     }
 
+    /// Declares a variable of the runtime. On Windows it is `dllimport` from 1.11 (and 1.10.4) on.
+    fn import(&mut self, spec: &Spec, name: &str, kind: &str, align: u64) {
+        let import = if spec.target.format == Format::Coff && !spec.auto_import { "dllimport " } else { "" };
+        self.declare(name, format!("@{name} = external {import}global {kind}, align {align}"));
+    }
+
     /// Declares a function of the runtime or of libc.
     fn runtime(&mut self, result: &str, name: &str, parameters: &str) {
         self.declare(name, format!("declare {result} @{name}({parameters})"));
@@ -53,13 +59,19 @@ impl Module {
     /// The duplicates of the half-precision helpers that Julia puts into every member with code, under the names that
     /// LLVM calls; they are kept though internal and perhaps unused.
     fn half_helpers(&mut self, spec: &Spec) {
-        let half = if spec.llvm < 15 { "i16" } else { "half" };
+        let by = spec.target.half(spec.llvm);
+        let [widen, narrow, narrow_double] = if by == (Half::Integer { darwin: true }) {
+            ["julia_half_to_float", "julia_float_to_half", "julia_double_to_half"]
+        } else {
+            ["julia__gnu_h2f_ieee", "julia__gnu_f2h_ieee", "julia__truncdfhf2"]
+        };
+        let half = if by == Half::Register { "half" } else { "i16" };
         let mut helpers = vec![
-            ("__gnu_h2f_ieee", "julia__gnu_h2f_ieee", "float", half),
-            ("__extendhfsf2", "julia__gnu_h2f_ieee", "float", half),
-            ("__gnu_f2h_ieee", "julia__gnu_f2h_ieee", half, "float"),
-            ("__truncsfhf2", "julia__gnu_f2h_ieee", half, "float"),
-            ("__truncdfhf2", "julia__truncdfhf2", half, "double"),
+            ("__gnu_h2f_ieee", widen, "float", half),
+            ("__extendhfsf2", widen, "float", half),
+            ("__gnu_f2h_ieee", narrow, half, "float"),
+            ("__truncsfhf2", narrow, half, "float"),
+            ("__truncdfhf2", narrow_double, half, "double"),
         ];
         if spec.llvm >= 16 {
             helpers.push(("__truncsfbf2", "julia__truncsfbf2", "bfloat", "float"));
@@ -77,7 +89,8 @@ impl Module {
 
     /// The module's text. `metadata` is what follows the definitions.
     fn finish(self, spec: &Spec, name: &str, metadata: &str) -> String {
-        let mut out = format!("source_filename = \"{name}\"\ntarget triple = \"{}\"\n\n", spec.target.triple);
+        let mut out =
+            format!("source_filename = \"{name}\"\ntarget triple = \"{}\"\n\n", spec.target.triple(spec.julia));
         out.push_str(&self.definitions);
         if !self.used.is_empty() {
             let used: Vec<String> = self.used.iter().map(|name| format!("ptr @{name}")).collect();
@@ -121,6 +134,11 @@ fn difference(cpu: Cpu, of: &str, base: &str) -> String {
     let word = cpu.word();
     let full = format!("sub ({word} ptrtoint (ptr {of} to {word}), {word} ptrtoint (ptr {base} to {word}))");
     if cpu.pointer() == 4 { full } else { format!("trunc (i64 {full} to i32)") }
+}
+
+/// What marks a definition as one that `dlsym` or `GetProcAddress` finds: ELF and Mach-O export what is not hidden.
+fn exported(spec: &Spec) -> &'static str {
+    if spec.target.format == Format::Coff { "dllexport " } else { "" }
 }
 
 /// A string constant in LLVM's syntax.

@@ -5,7 +5,7 @@ use crate::eval::{SAME_ADDRESS, text_mask};
 use crate::julia::Julia;
 use crate::names;
 use crate::program::Op;
-use crate::target::Cpu;
+use crate::target::{Cpu, Format, Target};
 
 impl Body<'_, '_> {
     /// Writes `op`, which works on the running value and leaves another.
@@ -52,17 +52,13 @@ impl Body<'_, '_> {
             }
             Op::World => {
                 let (word, pointer) = (self.shard.spec.target.cpu.word(), self.pointer());
-                let declaration = format!("@jl_world_counter = external global {word}, align {pointer}");
-                self.shard.module.declare("jl_world_counter", declaration);
+                self.shard.module.import(self.shard.spec, "jl_world_counter", word, pointer);
                 let number = self.set(&format!("load atomic {word}, ptr @jl_world_counter acquire, align {pointer}"));
                 let word = self.widen(word, &number);
                 self.binary("add", &word);
             }
             Op::BoxedByte => {
-                self.shard.module.declare(
-                    "jl_boxed_uint8_cache",
-                    "@jl_boxed_uint8_cache = external global [256 x ptr], align 16".to_owned(),
-                );
+                self.shard.module.import(self.shard.spec, "jl_boxed_uint8_cache", "[256 x ptr]", 16);
                 let byte = self.set(&format!("and i64 {v}, 255"));
                 let slot = self.set(&format!("getelementptr inbounds ptr, ptr @jl_boxed_uint8_cache, i64 {byte}"));
                 let p = self.load("ptr", &slot);
@@ -253,11 +249,15 @@ impl Body<'_, '_> {
                 self.start(&next);
             }
             Op::Catch => self.catch(),
+            Op::Raise => {
+                self.shard.module.runtime("i64", "pkgld_raise", "i64");
+                self.value = self.set(&format!("call i64 @pkgld_raise(i64 {v})"));
+            }
             Op::Package { gvar, .. } => {
                 let gvar = &program.gvars[gvar];
                 let slot = &gvar.name;
                 let thunk = slot.replace("jlpkg_got_", "jlpkg_");
-                let jump = jump_through(self.shard.spec.target.cpu, slot);
+                let jump = jump_through(self.shard.spec.target, slot);
                 self.shard.module.declare(
                     &thunk,
                     format!(
@@ -273,16 +273,20 @@ impl Body<'_, '_> {
 
 /// Assembly, in LLVM's form for inline assembly, that jumps to the function whose address is in the variable `slot`, and
 /// changes no register that a function's caller expects to keep or its callee to find.
-fn jump_through(cpu: Cpu, slot: &str) -> String {
-    match cpu {
+fn jump_through(target: Target, slot: &str) -> String {
+    let slot = target.decorated(slot);
+    match target.cpu {
         Cpu::X86_64 => format!("jmpq *{slot}(%rip)"),
+        Cpu::Aarch64 if target.format == Format::MachO => {
+            format!("adrp x16, {slot}@PAGE\\0A ldr x16, [x16, {slot}@PAGEOFF]\\0A br x16")
+        }
         Cpu::Aarch64 => format!("adrp x16, {slot}\\0A ldr x16, [x16, :lo12:{slot}]\\0A br x16"),
         Cpu::Riscv64 => {
             let load = "ld t3, %pcrel_lo(1b)(t3)";
             format!("1: auipc t3, %pcrel_hi({slot})\\0A {load}\\0A jr t3")
         }
         // Julia has no such thunks there.
-        Cpu::X86 | Cpu::Arm | Cpu::Ppc64 => unreachable!("no thunks on {cpu:?}"),
+        Cpu::X86 | Cpu::Arm | Cpu::Ppc64 => unreachable!("no thunks on {}", target.name),
     }
 }
 

@@ -83,12 +83,12 @@ pub(crate) fn emit(shard: &mut Shard<'_>) {
 }
 
 /// Visible to everybody in 1.9, which has one module; to the other members else.
-fn visibility(suffix: &str) -> &'static str {
-    if suffix.is_empty() { "" } else { "hidden " }
+fn visibility(shard: &Shard<'_>, suffix: &str) -> &'static str {
+    if suffix.is_empty() { super::exported(shard.spec) } else { "hidden " }
 }
 
 fn constant(shard: &mut Shard<'_>, suffix: &str, name: &str, value: &str) {
-    let visibility = visibility(suffix);
+    let visibility = visibility(shard, suffix);
     shard.module.define(&format!("@\"{name}{suffix}\" = {visibility}constant {value}"));
 }
 
@@ -98,10 +98,10 @@ fn gvar_names(shard: &Shard<'_>, gvars: &[usize]) -> Vec<String> {
 
 /// An alias of the first entry as base, and each entry's 32-bit distance from it after their count.
 fn offsets(shard: &mut Shard<'_>, fvars: &[(usize, FnId)], suffix: &str, name: &str, entries: &[String]) {
-    let visibility = visibility(suffix);
+    let visibility = visibility(shard, suffix);
+    let cpu = shard.spec.target.cpu;
     let base = entries.first().unwrap_or_else(|| panic!("{name}: no entry among {} functions", fvars.len()));
     shard.module.define(&format!("@\"{name}_base{suffix}\" = {visibility}alias i64, ptr {base}"));
-    let cpu = shard.spec.target.cpu;
     let mut offsets = vec![entries.len().to_string(), "0".to_owned()];
     offsets.extend(entries[1..].iter().map(|entry| super::difference(cpu, entry, base)));
     constant(shard, suffix, &format!("{name}_offsets"), &i32_array(&offsets));

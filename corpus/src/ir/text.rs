@@ -1,7 +1,7 @@
 //! A text shard: its share of the data, the functions, the tables.
 
 use super::debug::Debug;
-use super::{Module, difference, function, image, quoted, tables};
+use super::{Module, difference, exported, function, image, quoted, tables};
 use crate::Spec;
 use crate::julia::Tables;
 use crate::program::{FnId, Program};
@@ -127,7 +127,8 @@ impl Shard<'_> {
         for (alias, id) in &self.program.exports {
             let function = &self.program.functions[*id];
             if function.shard == self.index {
-                self.module.define(&format!("@\"{alias}\" = alias i64 (i64), ptr @\"{}\"", function.name));
+                let exported = exported(self.spec);
+                self.module.define(&format!("@\"{alias}\" = {exported}alias i64 (i64), ptr @\"{}\"", function.name));
             }
         }
     }
