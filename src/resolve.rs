@@ -6,7 +6,7 @@
 //! that was pulled in, is looked for from the first archive or library on again.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::archive::{Archive, Index, Member, MemberId};
 use crate::error::{Error, Errors, Result};
@@ -17,6 +17,7 @@ use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Limits, Options, SymbolValue, Target};
 use crate::reloc::SimpleKinds;
+use crate::pe;
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
@@ -48,6 +49,10 @@ pub(crate) struct Lazy<'a> {
     archive: Archive<'a>,
     index: Index<'a>,
     taken: HashSet<MemberId>,
+    /// Members that tell of imports, with the libraries they are of.
+    imports: HashMap<MemberId, u32>,
+    /// The libraries that such members are of, by the names of the DLLs.
+    dlls: HashMap<&'a [u8], u32>,
     /// Bytes of members that are not taken yet.
     left: u64,
     hide: bool,
@@ -117,7 +122,8 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
     let index = archive.index()?;
     let hide = is_excluded(item.name, &options.exclude_libs);
     let left = archive.size();
-    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken: HashSet::new(), left, hide }))
+    let (taken, imports, dlls) = (HashSet::new(), HashMap::new(), HashMap::new());
+    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide }))
 }
 
 /// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
@@ -171,10 +177,8 @@ pub(crate) fn resolve<'a>(
         lookups: 0,
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    for name in &options.required_symbols {
-        let id = resolver.symbols.intern(name.as_bytes());
-        resolver.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
-        resolver.wanted.push(id);
+    for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
+        resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
     define(&mut resolver.symbols, options)?;
     for item in parsed {
@@ -221,8 +225,16 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
+        pe: Default::default(),
         report,
     })
+}
+
+/// Has a symbol count as referenced; returns it if nothing defines it yet.
+fn require<'a>(symbols: &mut Symbols<'a>, name: &'a [u8]) -> Option<GlobalId> {
+    let id = symbols.intern(name);
+    symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
+    symbols.is_wanted(id).then_some(id)
 }
 
 /// Enters the symbols that the caller defines.
@@ -300,6 +312,9 @@ impl<'a> Resolver<'a> {
             let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
             over("symbols", "the number of symbols", self.symbol_count, limit)?;
             self.symbols.add_object(id, &mut object, &mut wanted);
+            for name in format::included(&object) {
+                wanted.extend(require(&mut self.symbols, name));
+            }
             self.objects.push(object);
             for symbol in &wanted {
                 for number in 0..self.providers.len() {
@@ -350,10 +365,13 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
-                if !lazy.taken.insert(member) {
+                if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
                     return Ok(Answer::Given);
                 }
                 let Member { name, bytes, .. } = lazy.archive.member(member)?;
+                if pe::library::is_short_import(bytes) {
+                    return self.import(number, id, member, name, bytes);
+                }
                 // An index may lead into a member, and a member that is taken there reach over others.
                 let left = lazy.left.checked_sub(bytes.len() as u64);
                 lazy.left =
@@ -365,7 +383,9 @@ impl<'a> Resolver<'a> {
             }
             Provider::Library(library) => {
                 // What must not be seen from outside cannot come from there.
-                if global.visibility != Visibility::Default {
+                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                if global.visibility != Visibility::Default || !(strong || format::weak_takes_library(target)) {
                     return Ok(Answer::No);
                 }
                 let library = *library;
@@ -380,6 +400,37 @@ impl<'a> Resolver<'a> {
                 Ok(Answer::Given)
             }
         }
+    }
+
+    /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of
+    /// a DLL.
+    fn import(
+        &mut self,
+        number: usize,
+        id: GlobalId,
+        member: MemberId,
+        name: &'a [u8],
+        bytes: &'a [u8],
+    ) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let place = || InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let import = pe::library::ShortImport::parse(bytes).map_err(|what| Error::malformed(place(), what))?;
+        let libraries = &mut self.libraries;
+        let library = *lazy.dlls.entry(import.dll).or_insert_with(|| {
+            let shared = SharedLibrary::Pe(pe::library::Library::short(lazy.name, &import));
+            libraries.push(Library { shared, needed: false });
+            libraries.len() as u32 - 1
+        });
+        lazy.imports.insert(member, library);
+        let Some(Library { shared: SharedLibrary::Pe(shared), .. }) = libraries.get_mut(library as usize) else {
+            return Ok(Answer::No);
+        };
+        shared.add(&import);
+        let global = self.symbols.get_mut(id);
+        let Some(found) = shared.lookup(global.name) else { return Ok(Answer::No) };
+        global.definition = Definition::Library(library, None);
+        global.kind = if found.code { SymbolKind::Function } else { SymbolKind::Object };
+        Ok(Answer::Given)
     }
 
     /// Marks the libraries that define something the image needs.

@@ -60,6 +60,8 @@ pub(crate) enum Anchor {
     SectionStart(u32),
     /// The end of an output section.
     SectionEnd(u32),
+    /// A place that only a PE image has.
+    Pe(crate::pe::Place),
 }
 
 /// `STO_AARCH64_VARIANT_PCS` of `st_other`.
