@@ -263,6 +263,11 @@ pub(crate) fn entry_symbols(options: &Options) -> Vec<&[u8]> {
     }
 }
 
+/// Whether data of shared libraries may be reached without being declared as theirs.
+pub(crate) fn imports_automatically(target: Option<Target>, options: &Options) -> bool {
+    target.is_some_and(|target| target.format == Format::Pe) && options.pe.auto_import
+}
+
 /// Whether a weak reference is content with a shared library's definition.
 pub(crate) fn weak_takes_library(target: Option<Target>) -> bool {
     target.is_none_or(|target| target.format != Format::Pe)

@@ -442,6 +442,9 @@ pub struct PeOptions {
     pub exports: Vec<String>,
     /// Symbols that are not exported automatically (`--exclude-symbols`).
     pub excluded_symbols: Vec<String>,
+    /// Let code refer to a DLL's data through the slots that compilers keep beside it for that (`--enable-auto-import`, the
+    /// default; `--disable-auto-import`).
+    pub auto_import: bool,
     /// `Subsystem`: 2, a graphical program, or 3, one of the console (`--subsystem`).
     pub subsystem: u16,
     /// The version of Windows that is needed: major and minor number (`--major-subsystem-version`,
@@ -473,6 +476,7 @@ impl Default for PeOptions {
             auto_export: AutoExport::default(),
             exports: Vec::new(),
             excluded_symbols: Vec::new(),
+            auto_import: true,
             subsystem: 2,
             subsystem_version: (6, 0),
             image_version: (0, 0),

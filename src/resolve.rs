@@ -198,6 +198,7 @@ pub(crate) fn resolve<'a>(
             }
         }
     }
+    resolver.import_automatically(options)?;
     resolver.mark_needed();
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
         return Err(Error::NoInput.into());
@@ -368,18 +369,7 @@ impl<'a> Resolver<'a> {
                 if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
                     return Ok(Answer::Given);
                 }
-                let Member { name, bytes, .. } = lazy.archive.member(member)?;
-                if pe::library::is_short_import(bytes) {
-                    return self.import(number, id, member, name, bytes);
-                }
-                // An index may lead into a member, and a member that is taken there reach over others.
-                let left = lazy.left.checked_sub(bytes.len() as u64);
-                lazy.left =
-                    left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
-                let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-                let mut object = format::parse(name, bytes)?;
-                object.hide_symbols = lazy.hide;
-                Ok(Answer::Member(Box::new(object)))
+                self.take(number, id, member)
             }
             Provider::Library(library) => {
                 // What must not be seen from outside cannot come from there.
@@ -400,6 +390,55 @@ impl<'a> Resolver<'a> {
                 Ok(Answer::Given)
             }
         }
+    }
+
+    /// Has import libraries tell of the slots of what is left undefined: it may be data that a DLL has, which only a slot
+    /// stands for.
+    fn import_automatically(&mut self, options: &Options) -> Result<()> {
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        if !format::imports_automatically(target, options) {
+            return Ok(());
+        }
+        let undefined: Vec<GlobalId> = self
+            .symbols
+            .iter()
+            .filter(|(_, global)| global.definition == Definition::Undefined)
+            .filter(|(_, global)| global.flags.has(GlobalFlags::STRONG_REFERENCE))
+            .map(|(id, _)| id)
+            .collect();
+        for id in undefined {
+            let slot = [pe::library::SLOT_PREFIX, self.symbols.get(id).name].concat();
+            for number in 0..self.providers.len() {
+                self.lookups += 1;
+                let what = "the number of names looked up in archives and libraries";
+                over("lookups", what, self.lookups, self.limits.lookups)?;
+                let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
+                let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
+                    continue;
+                };
+                if let Answer::Member(object) = self.take(number, id, member)? {
+                    self.add(*object)?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a member of an archive for the sake of a symbol.
+    fn take(&mut self, number: usize, id: GlobalId, member: MemberId) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let Member { name, bytes, .. } = lazy.archive.member(member)?;
+        if pe::library::is_short_import(bytes) {
+            return self.import(number, id, member, name, bytes);
+        }
+        // An index may lead into a member, and a member that is taken there reach over others.
+        let left = lazy.left.checked_sub(bytes.len() as u64);
+        lazy.left = left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
+        let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let mut object = format::parse(name, bytes)?;
+        object.hide_symbols = lazy.hide;
+        Ok(Answer::Member(Box::new(object)))
     }
 
     /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of

@@ -23,10 +23,10 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::library::{ImportBy, split_slot};
+use super::library::{ImportBy, SLOT_PREFIX, split_slot};
 use super::{Place, Table, table_output, word};
 use crate::link::Link;
-use crate::model::GlobalId;
+use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
 use crate::symbols::{Anchor, Definition};
 
@@ -60,7 +60,7 @@ pub(crate) fn define(link: &mut Link<'_>) {
     // One slot an import, under whatever symbols and from whatever libraries it comes; DLLs in the order of their first
     // mention, their imports by name.
     let mut dlls: IndexMap<Vec<u8>, &[u8]> = IndexMap::new();
-    let mut found: Vec<(u32, ImportBy<'_>, GlobalId)> = Vec::new();
+    let mut found: Vec<(u32, ImportBy<'_>, GlobalId, bool)> = Vec::new();
     for (id, global) in link.symbols.iter() {
         let Definition::Library(library, _) = global.definition else { continue };
         let Some(library) = link.libraries.get(library as usize).and_then(|library| library.shared.pe()) else {
@@ -70,20 +70,24 @@ pub(crate) fn define(link: &mut Link<'_>) {
         let dll = dlls.entry(library.name.to_ascii_lowercase());
         let index = dll.index() as u32;
         dll.or_insert(library.name);
-        found.push((index, import.by, id));
+        found.push((index, import.by, id, split_slot(global.name).1));
+    }
+    for (name, by, id) in automatic(link) {
+        let dll = dlls.entry(name.to_ascii_lowercase());
+        let index = dll.index() as u32;
+        dll.or_insert(name);
+        found.push((index, by, id, true));
     }
     found.sort_by(|one, other| (one.0, key(one.1), one.2).cmp(&(other.0, key(other.1), other.2)));
     let mut thunks = IndexSet::new();
-    for (dll, by, id) in found {
+    for (dll, by, id, slot) in found {
         let same = imports.entries.last().is_some_and(|last| (last.0, key(last.1)) == (dll, key(by)));
         if !same {
             imports.entries.push((dll, by));
         }
         let entry = imports.entries.len() as u32 - 1;
-        let global = link.symbols.get_mut(id);
-        let (_, slot) = split_slot(global.name);
         let place = if slot { Place::Slot(entry) } else { Place::Thunk(thunks.insert_full(entry).0 as u32) };
-        global.definition = Definition::Anchor(Anchor::Pe(place));
+        link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(place));
     }
     imports.thunks = thunks.into_iter().collect();
     let mut first = 0;
@@ -94,6 +98,58 @@ pub(crate) fn define(link: &mut Link<'_>) {
     }
     imports.local_slots = define_local_slots(link);
     link.pe.imports = imports;
+}
+
+/// What the symbol of a pointer begins with that a compiler keeps beside code which refers to data that may be a DLL's.
+const POINTER_PREFIX: &[u8] = b".refptr.";
+
+/// Takes slots for the place of pointers to data that turn out to be a DLL's; returns those of imports: the DLL, what is
+/// imported, and the symbol of the pointer.
+///
+/// Code that does not know where a variable is defined loads its address from a pointer in a COMDAT section
+/// (`.refptr.x`). Where a DLL has the variable, the slot of the import holds the same address; the section, which could not
+/// be relocated, is left out.
+fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)> {
+    let mut found = Vec::new();
+    if !link.options.pe.auto_import {
+        return found;
+    }
+    let mut aliases = Vec::new();
+    let mut replaced = Vec::new();
+    for (_, global) in link.symbols.iter() {
+        if global.definition != Definition::Undefined {
+            continue;
+        }
+        let Some((pointer, place)) = pointer_to(link, global.name) else { continue };
+        let slot = [SLOT_PREFIX, global.name].concat();
+        let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
+        if let Some((id, _)) = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()) {
+            aliases.push((pointer, id));
+        } else if let Some((dll, import)) = libraries.find_map(|library| Some((library.name, library.lookup(&slot)?))) {
+            found.push((dll, import.by, pointer));
+        } else {
+            continue;
+        }
+        replaced.push(place);
+    }
+    for (pointer, slot) in aliases {
+        link.symbols.get_mut(pointer).definition = Definition::Alias(slot, 0);
+    }
+    for (object, section) in replaced {
+        link.objects[object.index()].sections[section as usize].fate = Fate::Unreferenced;
+    }
+    found
+}
+
+/// The pointer that a compiler keeps for a symbol, and its section, if that holds nothing else.
+fn pointer_to(link: &Link<'_>, name: &[u8]) -> Option<(GlobalId, (ObjectId, SectionIndex))> {
+    let (id, pointer) = link.symbols.find(&[POINTER_PREFIX, name].concat())?;
+    let Definition::Object(object, index) = pointer.definition else { return None };
+    let symbol = link.object(object).symbols.get(index as usize)?;
+    let SymbolSection::In(index) = symbol.section() else { return None };
+    let section = link.section(object, index);
+    let alone = section.size == word(link.target.arch) && section.relocs.len() == 1 && symbol.value == 0;
+    alone.then_some((id, (object, index)))
 }
 
 /// What tells imports of one DLL apart: numbers first, then names; hints are no part of it.

@@ -156,15 +156,28 @@ pub(super) const GROUP: Group = Group {
             "the loader chooses the address, so the preferred one may be that of all DLLs",
         ),
         Flag::ignored(&["disable-auto-image-base"], Takes::Nothing, "the preferred address is that of all DLLs anyway"),
-        Flag::ignored(
-            &["disable-auto-import", "disable-runtime-pseudo-reloc"],
+        Flag::does(
+            &["enable-auto-import"],
             Takes::Nothing,
-            "nothing is imported automatically anyway",
+            "let code reach a DLL's data through the pointers that compilers keep for that (default)",
+            |reading, _| {
+                reading.options.pe.auto_import = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["disable-auto-import"],
+            Takes::Nothing,
+            "have data of DLLs be declared as imported",
+            |reading, _| {
+                reading.options.pe.auto_import = false;
+                Ok(())
+            },
         ),
         Flag::ignored(
-            &["enable-auto-import", "enable-runtime-pseudo-reloc"],
+            &["enable-runtime-pseudo-reloc", "disable-runtime-pseudo-reloc"],
             Takes::Nothing,
-            "data that would have to be imported automatically are an error that names them",
+            "nothing is left to start files to relocate; what would be is an error that names it",
         ),
         Flag::ignored(
             &["enable-reloc-section", "enable-long-section-names", "no-leading-underscore", "leading-underscore"],
