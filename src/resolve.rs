@@ -15,9 +15,9 @@ use crate::input::{Inputs, Kind, Opened};
 use crate::library::SharedLibrary;
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
-use crate::options::{Limits, Options, SymbolValue, Target};
-use crate::reloc::SimpleKinds;
+use crate::options::{Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
+use crate::reloc::SimpleKinds;
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
@@ -177,6 +177,7 @@ pub(crate) fn resolve<'a>(
         lookups: 0,
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
+    resolver.symbols.plain_names = !has_versions(options.target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
@@ -229,6 +230,11 @@ pub(crate) fn resolve<'a>(
         pe: Default::default(),
         report,
     })
+}
+
+/// Whether symbols' names may have versions in them.
+fn has_versions(target: Option<Target>) -> bool {
+    target.is_none_or(|target| target.format == Format::Elf)
 }
 
 /// Has a symbol count as referenced; returns it if nothing defines it yet.
@@ -301,7 +307,11 @@ impl<'a> Resolver<'a> {
     fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
         while let Some(mut object) = queue.pop_front() {
             match &self.target {
-                None => self.target = Some((format::target_of(&object)?, object.name.to_string())),
+                None => {
+                    let target = format::target_of(&object)?;
+                    self.symbols.plain_names = !has_versions(Some(target));
+                    self.target = Some((target, object.name.to_string()));
+                }
                 Some((target, source)) => format::check_object(&object, *target, source)?,
             }
             let mut wanted = Vec::new();

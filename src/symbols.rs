@@ -131,9 +131,12 @@ pub(crate) struct Global<'a> {
 }
 
 impl<'a> Global<'a> {
-    fn new(name: &'a [u8]) -> Self {
+    /// A symbol that nothing is known of but its name; `plain` if an `@` in that is a letter like others.
+    fn new(name: &'a [u8], plain: bool) -> Self {
         let (name, version) = match memchr::memchr(b'@', name) {
-            Some(at) if at > 0 => (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]))),
+            Some(at) if at > 0 && !plain => {
+                (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..])))
+            }
             _ => (name, None),
         };
         Self {
@@ -180,6 +183,8 @@ pub(crate) struct Symbols<'a> {
     map: IndexMap<&'a [u8], Global<'a>, foldhash::quality::RandomState>,
     /// Signatures of the groups met.
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
+    /// Names have no versions: only ELF's do.
+    pub(crate) plain_names: bool,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
 }
@@ -257,9 +262,10 @@ impl<'a> Symbols<'a> {
 
     /// The symbol with a name, entered if it is new.
     pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
+        let plain = self.plain_names;
         let entry = self.map.entry(name);
         let index = entry.index();
-        entry.or_insert_with_key(|name| Global::new(name));
+        entry.or_insert_with_key(|name| Global::new(name, plain));
         GlobalId(index as u32)
     }
 

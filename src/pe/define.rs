@@ -198,14 +198,15 @@ fn define_anchors(link: &mut Link<'_>) {
     let anchors = ANCHORS.into_iter().map(|(name, anchor)| (name, Definition::Anchor(anchor)));
     let numbers = NUMBERS.into_iter().map(|(name, number)| (name, Definition::Absolute(number)));
     for (name, definition) in anchors.chain(numbers) {
-        let mut symbol = name.as_bytes().to_vec();
-        if link.target.arch == Arch::X86 {
-            symbol.insert(0, b'_');
-        }
-        if let Some((id, _)) = link.symbols.find(&symbol)
-            && link.symbols.get(id).definition == Definition::Undefined
-        {
-            link.symbols.get_mut(id).definition = definition;
+        // Start files spell some of them alike for every CPU.
+        let decorated = [b"_", name.as_bytes()].concat();
+        let symbols = [name.as_bytes(), &decorated];
+        for symbol in &symbols[..if link.target.arch == Arch::X86 { 2 } else { 1 }] {
+            if let Some((id, _)) = link.symbols.find(symbol)
+                && link.symbols.get(id).definition == Definition::Undefined
+            {
+                link.symbols.get_mut(id).definition = definition;
+            }
         }
     }
 }
