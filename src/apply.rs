@@ -14,7 +14,7 @@ use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::reloc::{self, Action, Field, RawReloc, Reloc, Simple, What};
+use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
 use crate::thunks::{Branch, Destination};
@@ -198,7 +198,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
-        let mut value = self.count(&reloc, self.number(raw, &reloc, action, symbol, place), place);
+        let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
         if let Err(fault) = self.check(&reloc, value) {
             value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
             self.check(&reloc, value)?;
@@ -249,6 +249,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::GotBase => self.got_base(),
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
+                What::SectionNumber => format::section_number(self.link, self.id, symbol),
                 _ => self.address(raw.symbol),
             },
         };
@@ -256,7 +257,13 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     /// `number`, the addend added, counted from where the relocation says.
-    fn count(&self, reloc: &Reloc, number: u64, place: u64) -> i64 {
+    fn count(&self, reloc: &Reloc, symbol: &Symbol, number: u64, place: u64) -> i64 {
+        let start = match reloc.value.from {
+            Origin::Image => format::image_base(self.link),
+            Origin::Section => format::section_start(self.link, self.id, symbol),
+            _ => 0,
+        };
+        let number = number.wrapping_sub(start);
         reloc.value.from.count(number, place, || self.got_base()).cast_signed()
     }
 
@@ -282,10 +289,11 @@ impl<'l, 'a> Context<'l, 'a> {
             What::Symbol | What::Plt => address,
             What::Size => format::symbol_size(self.link, symbol),
             What::TlsBlock => format::tls_block_offset(self.link, address),
+            What::SectionNumber => format::section_number(self.link, self.id, symbol),
             _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
         let place = self.base.wrapping_add(raw.offset);
-        let value = self.count(&reloc, number.wrapping_add_signed(raw.addend), place);
+        let value = self.count(&reloc, symbol, number.wrapping_add_signed(raw.addend), place);
         self.check(&reloc, value)?;
         self.store(&reloc, at, out, value)
     }

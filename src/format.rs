@@ -6,11 +6,12 @@ use crate::elf;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
-use crate::model::{InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex};
-use crate::options::{Format, Target};
+use crate::model::{InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex, Traits};
+use crate::options::{BuildId, Format, Options, Target};
+use crate::pe;
 use crate::scan::Scan;
 use crate::slots::PltEntry;
-use crate::symbols::Anchor;
+use crate::symbols::{Anchor, Global};
 
 /// What the rooms that are not there would be asked for.
 const NO_ROOM: &str = "images of this format cannot be linked";
@@ -20,6 +21,9 @@ const NO_ROOM: &str = "images of this format cannot be linked";
 /// # Errors
 /// Bytes that contradict their format; contents that cannot be linked.
 pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
+    if pe::parse::is_object(bytes) {
+        return pe::parse::parse(name, bytes);
+    }
     elf::parse::parse(name, bytes)
 }
 
@@ -30,6 +34,7 @@ pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'
 pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
     match &object.info {
         ObjectInfo::Elf(info) => elf::target_of(&object.name, info),
+        ObjectInfo::Pe(info) => pe::target_of(&object.name, info),
     }
 }
 
@@ -38,8 +43,26 @@ pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) -> Result<(), Error> {
+    let (format, what) = match &object.info {
+        ObjectInfo::Elf(_) => (Format::Elf, "is an ELF object"),
+        ObjectInfo::Pe(_) => (Format::Pe, "is a COFF object"),
+    };
+    if format != target.format {
+        let wanted = match target.format {
+            Format::Elf => "asks for an ELF image",
+            Format::MachO => "asks for a Mach-O image",
+            Format::Pe => "asks for a Windows image",
+        };
+        return Err(Error::Incompatible {
+            file: object.name.to_string(),
+            what: what.to_owned(),
+            other: source.to_owned(),
+            other_what: wanted.to_owned(),
+        });
+    }
     match &object.info {
         ObjectInfo::Elf(info) => elf::check_object(&object.name, info, target, source),
+        ObjectInfo::Pe(info) => pe::check_machine(&object.name.to_string(), info.machine, target, source),
     }
 }
 
@@ -47,10 +70,11 @@ pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) ->
 ///
 /// # Errors
 /// What the room cannot define.
-pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     match link.target.format {
-        Format::Elf => elf::define_symbols(link),
-        Format::MachO | Format::Pe => Err(Error::Options(NO_ROOM.to_owned())),
+        Format::Elf => Ok(elf::define_symbols(link)?),
+        Format::Pe => pe::define_symbols(link),
+        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
     }
 }
 
@@ -58,7 +82,8 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
 pub(crate) fn fix_traits(link: &mut Link<'_>) {
     match link.target.format {
         Format::Elf => elf::fix_traits(link),
-        Format::MachO | Format::Pe => {}
+        Format::Pe => pe::fix_traits(link),
+        Format::MachO => {}
     }
 }
 
@@ -93,7 +118,8 @@ pub(crate) fn got_header(link: &Link<'_>) -> u32 {
 pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     match link.target.format {
         Format::Elf => elf::plan(link, found),
-        Format::MachO | Format::Pe => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::Pe => pe::plan(link, found),
+        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
     }
 }
 
@@ -104,7 +130,8 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     match link.target.format {
         Format::Elf => elf::assign_addresses(link),
-        Format::MachO | Format::Pe => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::Pe => pe::assign_addresses(link),
+        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
     }
 }
 
@@ -115,7 +142,8 @@ pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
 pub(crate) fn emit(link: Link<'_>) -> Result<Image<'_>> {
     match link.target.format {
         Format::Elf => elf::emit(link),
-        Format::MachO | Format::Pe => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::Pe => pe::emit(link),
+        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
     }
 }
 
@@ -131,7 +159,8 @@ pub(crate) fn moved_offset(link: &Link<'_>, object: ObjectId, section: SectionIn
 pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
     match link.target.format {
         Format::Elf => link.elf.commons_address(link),
-        Format::MachO | Format::Pe => 0,
+        Format::Pe => pe::commons_address(link),
+        Format::MachO => 0,
     }
 }
 
@@ -139,7 +168,8 @@ pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
 pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     match link.target.format {
         Format::Elf => elf::anchor_address(link, anchor),
-        Format::MachO | Format::Pe => 0,
+        Format::Pe => pe::anchor_address(link, anchor),
+        Format::MachO => 0,
     }
 }
 
@@ -163,7 +193,8 @@ pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
 pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     match link.target.format {
         Format::Elf => elf::emit::symbol_addresses(link),
-        Format::MachO | Format::Pe => Vec::new(),
+        Format::Pe => pe::emit::symbol_addresses(link),
+        Format::MachO => Vec::new(),
     }
 }
 
@@ -173,6 +204,73 @@ pub(crate) fn guards_branches(link: &Link<'_>) -> bool {
         Format::Elf => link.elf.ibt,
         Format::MachO | Format::Pe => false,
     }
+}
+
+/// The address of the image's first byte.
+pub(crate) fn image_base(link: &Link<'_>) -> u64 {
+    match link.target.format {
+        Format::Elf | Format::MachO => 0,
+        Format::Pe => link.pe.base,
+    }
+}
+
+/// The address of the first byte of the image's section that holds a symbol of an object.
+pub(crate) fn section_start(link: &Link<'_>, object: ObjectId, symbol: &Symbol) -> u64 {
+    match link.target.format {
+        Format::Elf | Format::MachO => 0,
+        Format::Pe => pe::section_start(link, object, symbol),
+    }
+}
+
+/// The number of the image's section that holds a symbol of an object; 0 if none does.
+pub(crate) fn section_number(link: &Link<'_>, object: ObjectId, symbol: &Symbol) -> u64 {
+    match link.target.format {
+        Format::Elf | Format::MachO => 0,
+        Format::Pe => pe::relocs::section_of(link, object, symbol).map_or(0, |section| u64::from(section) + 1),
+    }
+}
+
+/// Whether the loader may be left fields in sections that are not writable.
+pub(crate) fn refuses_text_relocations(link: &Link<'_>) -> bool {
+    match link.target.format {
+        Format::Elf => link.options.elf.text,
+        Format::MachO | Format::Pe => false,
+    }
+}
+
+/// A likely reason why nothing defines a symbol, beside a similar name.
+pub(crate) fn undefined_hint(link: &Link<'_>, global: &Global<'_>) -> Option<String> {
+    match link.target.format {
+        Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE))
+            .then(|| "it has hidden visibility, so another library cannot define it".to_owned()),
+        Format::Pe => pe::undefined_hint(link, global),
+    }
+}
+
+/// Symbols that an object has count as referenced without mentioning them.
+pub(crate) fn included<'a>(object: &Object<'a>) -> Vec<&'a [u8]> {
+    match &object.info {
+        ObjectInfo::Elf(_) => Vec::new(),
+        ObjectInfo::Pe(info) => pe::included(info),
+    }
+}
+
+/// Symbols that archives are searched for since the entry point is one of them.
+pub(crate) fn entry_symbols(options: &Options) -> Vec<&[u8]> {
+    match options.target {
+        Some(target) if target.format == Format::Pe => pe::entry::wanted(options, target.arch),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether data of shared libraries may be reached without being declared as theirs.
+pub(crate) fn imports_automatically(target: Option<Target>, options: &Options) -> bool {
+    target.is_some_and(|target| target.format == Format::Pe) && options.pe.auto_import
+}
+
+/// Whether a weak reference is content with a shared library's definition.
+pub(crate) fn weak_takes_library(target: Option<Target>) -> bool {
+    target.is_none_or(|target| target.format != Format::Pe)
 }
 
 /// The offset in the image's TLS block that stands for an address in the template.
@@ -188,6 +286,15 @@ pub(crate) fn symbol_size(link: &Link<'_>, symbol: &Symbol) -> u64 {
     match link.target.format {
         Format::Elf => elf::symtab::symbol_size(link, symbol),
         Format::MachO | Format::Pe => symbol.size,
+    }
+}
+
+/// How the bytes that identify an image's contents are computed.
+pub(crate) fn identity_kind<'l>(link: &'l Link<'_>) -> &'l BuildId {
+    match link.target.format {
+        Format::Elf => &link.options.elf.build_id,
+        Format::Pe => pe::identity_kind(link),
+        Format::MachO => &BuildId::None,
     }
 }
 

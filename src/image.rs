@@ -21,12 +21,13 @@ use std::sync::OnceLock;
 use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors, Result};
 use crate::file;
+use crate::format;
 use crate::link::Link;
 use crate::memory;
 use crate::report::{DebugFile, Report};
 
 pub(crate) use production::{Checksum, Extent, FilePlan, Source, copy};
-use production::{Patch, Production, Sum, identity};
+use production::{Patch, Production, Sum, identity, image_checksum};
 
 /// A linked image, ready to be written.
 ///
@@ -44,6 +45,8 @@ pub struct Image<'a> {
 #[derive(Debug, Default)]
 struct Seal {
     identity: Option<Vec<u8>>,
+    /// The checksum that a PE image has of itself.
+    image_checksum: Option<u32>,
     /// The companion's checksum.
     checksum: Option<u32>,
 }
@@ -51,17 +54,22 @@ struct Seal {
 impl Seal {
     /// The bytes it puts into a file.
     fn patches(&self, plan: &FilePlan) -> Vec<Patch> {
-        let identity = plan.identity.zip(self.identity.clone()).map(|((offset, _), bytes)| (offset, bytes));
+        let identity = self.identity.as_deref().unwrap_or_default();
+        let part = |size: u64| identity.get(..size as usize).unwrap_or(identity).to_vec();
+        let identities = plan.identity.iter().map(|(offset, size)| (*offset, part(*size)));
+        let own = plan.image_checksum.zip(self.image_checksum);
+        let own = own.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
         let checksum = plan.companion_checksum.zip(self.checksum);
         let checksum = checksum.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
-        identity.into_iter().chain(checksum).collect()
+        identities.chain(own).chain(checksum).collect()
     }
 }
 
 impl<'a> Image<'a> {
     pub(crate) fn new(link: Link<'a>, plan: FilePlan, companion: Option<FilePlan>) -> Self {
         let image = Self { link, plan, companion, seal: OnceLock::new() };
-        if image.plan.identity.is_none() && image.companion.is_none() {
+        let own = !image.plan.identity.is_empty() || image.plan.image_checksum.is_some();
+        if !own && image.companion.is_none() {
             image.seal.get_or_init(Seal::default);
         }
         image
@@ -225,9 +233,15 @@ impl<'a> Image<'a> {
         write: &impl Fn(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<&Seal, Error> {
         let all = sums.iter().chain(&*companion_sums);
-        let size = self.plan.identity.map(|(_, size)| size);
-        let mut seal =
-            Seal { identity: size.map(|size| identity(&self.link.options.elf.build_id, all, size)), checksum: None };
+        let size = self.plan.identity.iter().map(|(_, size)| *size).max();
+        let kind = format::identity_kind(&self.link);
+        let mut seal = Seal { identity: size.map(|size| identity(kind, all, size)), ..Seal::default() };
+        if self.plan.image_checksum.is_some() {
+            // It covers the identity.
+            let mut sums = sums.to_vec();
+            self.production(&self.plan).repair(&seal.patches(&self.plan), &mut sums, &|_, _| Ok(()))?;
+            seal.image_checksum = Some(image_checksum(sums.iter(), self.size()));
+        }
         if let Some(plan) = &self.companion {
             self.production(plan).repair(&seal.patches(plan), companion_sums, write)?;
             seal.checksum = Some(plan.checksum(companion_sums));

@@ -67,6 +67,7 @@ mod map;
 mod memory;
 mod model;
 mod options;
+mod pe;
 mod reader;
 mod reloc;
 mod report;
@@ -85,8 +86,8 @@ pub use image::{Companion, Image};
 pub use input::{Input, Inputs, Mode, Source};
 pub use link::link;
 pub use options::{
-    Arch, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os, Strip,
-    SymbolValue, Symbolic, Target, Undefined,
+    Arch, AutoExport, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os,
+    PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
 };
 pub use report::{Counts, DebugFile, Report};
 

@@ -5,12 +5,15 @@ use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::model::SymbolKind;
 use crate::options::Target;
+use crate::pe;
 
 /// A shared library, ready to be asked for symbols.
 #[derive(Debug)]
 pub(crate) enum SharedLibrary<'a> {
     /// Of ELF.
     Elf(elf::library::SharedLibrary<'a>),
+    /// A DLL.
+    Pe(pe::library::Library<'a>),
 }
 
 /// A symbol that a library defines for others.
@@ -30,6 +33,9 @@ impl<'a> SharedLibrary<'a> {
     /// # Errors
     /// Bytes that contradict their format.
     pub(crate) fn parse(name: &'a str, default_name: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.starts_with(b"MZ") {
+            return pe::library::Library::dll(name, default_name, bytes).map(Self::Pe);
+        }
         elf::library::SharedLibrary::parse(name, default_name, bytes).map(Self::Elf)
     }
 
@@ -37,6 +43,7 @@ impl<'a> SharedLibrary<'a> {
     pub(crate) fn name(&self) -> &'a str {
         match self {
             Self::Elf(library) => library.name(),
+            Self::Pe(library) => library.file,
         }
     }
 
@@ -47,6 +54,7 @@ impl<'a> SharedLibrary<'a> {
     pub(crate) fn check(&self, target: Target) -> Result<(), Error> {
         match self {
             Self::Elf(library) => elf::check_library(library, target),
+            Self::Pe(library) => pe::check_machine(library.file, library.machine, target, "the image"),
         }
     }
 
@@ -57,6 +65,11 @@ impl<'a> SharedLibrary<'a> {
                 let export = library.lookup(symbol, version)?;
                 Some(Export { kind: elf::parse::symbol_kind(export.kind), version: export.version })
             }
+            Self::Pe(library) => {
+                let import = library.lookup(symbol)?;
+                let kind = if import.code { SymbolKind::Function } else { SymbolKind::Object };
+                Some(Export { kind, version: None })
+            }
         }
     }
 
@@ -64,6 +77,15 @@ impl<'a> SharedLibrary<'a> {
     pub(crate) fn elf(&self) -> Option<&elf::library::SharedLibrary<'a>> {
         match self {
             Self::Elf(library) => Some(library),
+            Self::Pe(_) => None,
+        }
+    }
+
+    /// It, if it is a DLL.
+    pub(crate) fn pe(&self) -> Option<&pe::library::Library<'a>> {
+        match self {
+            Self::Pe(library) => Some(library),
+            Self::Elf(_) => None,
         }
     }
 }

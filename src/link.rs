@@ -17,6 +17,7 @@ use crate::layout::OutputSection;
 use crate::link_map::link_map;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
 use crate::options::{Options, Target, Undefined};
+use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
 use crate::resolve;
@@ -55,6 +56,8 @@ pub(crate) struct Link<'a> {
     pub(crate) addresses: Vec<Vec<u64>>,
     /// What only ELF images have.
     pub(crate) elf: elf::Plan,
+    /// What only PE images have.
+    pub(crate) pe: pe::Plan<'a>,
     /// What has been done.
     pub(crate) report: Report,
 }

@@ -213,6 +213,8 @@ pub(crate) enum RelocEncoding {
     Rela32,
     /// `Elf32_Rel`, little-endian: the fields hold the addends, as the CPU's table says.
     Rel32(Arch),
+    /// COFF's, of 10 bytes: the fields hold the addends, as the CPU's table says.
+    Coff(Arch),
 }
 
 impl RelocEncoding {
@@ -222,6 +224,7 @@ impl RelocEncoding {
             Self::Rela64 => 24,
             Self::Rela32 => 12,
             Self::Rel32(_) => 8,
+            Self::Coff(_) => 10,
         }
     }
 }
@@ -382,6 +385,27 @@ impl Symbol {
     }
 }
 
+/// Mark in [`Symbol::name`], of objects that have [`Object::short_names`]: the name is in that table, in up to eight bytes.
+pub(crate) const SHORT_NAME: u32 = 1 << 31;
+
+/// The name that starts at `name` of one of the tables; empty if the offset is wrong.
+pub(crate) fn symbol_name<'a>(strings: &'a [u8], short_names: &'a [u8], name: u32) -> &'a [u8] {
+    let rest = name_bytes(strings, short_names, name);
+    match memchr::memchr(0, rest) {
+        Some(end) => rest.get(..end).unwrap_or_default(),
+        None => rest,
+    }
+}
+
+/// The bytes from the start of a name on.
+fn name_bytes<'a>(strings: &'a [u8], short_names: &'a [u8], name: u32) -> &'a [u8] {
+    if !short_names.is_empty() && name & SHORT_NAME != 0 {
+        let rest = short_names.get((name & !SHORT_NAME) as usize..).unwrap_or_default();
+        return rest.get(..8).unwrap_or(rest);
+    }
+    strings.get(name as usize..).unwrap_or_default()
+}
+
 /// A set of sections of which one copy is enough.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
@@ -402,34 +426,34 @@ pub(crate) struct Object<'a> {
     pub(crate) symbols: Vec<Symbol>,
     /// The NUL-terminated names of its symbols.
     pub(crate) strings: &'a [u8],
+    /// The table that holds names of up to eight bytes ([`SHORT_NAME`]); empty where all are in `strings`.
+    pub(crate) short_names: &'a [u8],
     /// Its groups.
     pub(crate) groups: Vec<Group<'a>>,
     /// Its symbols are not exported, whatever their visibility (`--exclude-libs`).
     pub(crate) hide_symbols: bool,
     /// What only objects of its format have.
-    pub(crate) info: ObjectInfo,
+    pub(crate) info: ObjectInfo<'a>,
 }
 
 /// What only objects of one format have.
 #[derive(Debug)]
-pub(crate) enum ObjectInfo {
+pub(crate) enum ObjectInfo<'a> {
     /// Of ELF.
     Elf(crate::elf::ObjectInfo),
+    /// Of PE.
+    Pe(Box<crate::pe::ObjectInfo<'a>>),
 }
 
 impl<'a> Object<'a> {
     /// The name of a symbol, as bytes; empty if it has none or the offset is wrong.
     pub(crate) fn symbol_name(&self, symbol: &Symbol) -> &'a [u8] {
-        let rest = self.strings.get(symbol.name as usize..).unwrap_or_default();
-        match memchr::memchr(0, rest) {
-            Some(end) => rest.get(..end).unwrap_or_default(),
-            None => rest,
-        }
+        symbol_name(self.strings, self.short_names, symbol.name)
     }
 
     /// The first `limit` bytes of the name of a symbol.
     pub(crate) fn symbol_name_start(&self, symbol: &Symbol, limit: usize) -> &'a [u8] {
-        let rest = self.strings.get(symbol.name as usize..).unwrap_or_default();
+        let rest = name_bytes(self.strings, self.short_names, symbol.name);
         let rest = rest.get(..limit).unwrap_or(rest);
         rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
     }

@@ -91,6 +91,15 @@ impl Target {
     /// 64-bit Arm Windows.
     pub const WINDOWS_AARCH64: Self = Self { format: Format::Pe, arch: Arch::Aarch64, os: Os::Windows };
 
+    /// Whether images for it can be linked.
+    fn is_linked_for(self) -> bool {
+        match self.format {
+            Format::Elf => ElfMachine::of(self.arch).is_some(),
+            Format::Pe => matches!(self.arch, Arch::X86_64 | Arch::X86),
+            Format::MachO => false,
+        }
+    }
+
     const fn elf(arch: Arch, os: Os) -> Self {
         Self { format: Format::Elf, arch, os }
     }
@@ -195,6 +204,8 @@ pub struct Options {
     pub map: bool,
     /// What only ELF images have.
     pub elf: ElfOptions,
+    /// What only PE images have.
+    pub pe: PeOptions,
 }
 
 impl Options {
@@ -357,7 +368,7 @@ impl Options {
     /// companion without a file name, or with nothing in it because all was to be left out.
     pub fn validate(&self) -> Result<()> {
         if let Some(target) = self.target
-            && (target.format != Format::Elf || ElfMachine::of(target.arch).is_none())
+            && !target.is_linked_for()
         {
             let what = format!("no images can be made for {:?} on {:?}", target.arch, target.os);
             return Err(Error::Options(what).into());
@@ -372,6 +383,12 @@ impl Options {
             && (bytes.is_empty() || bytes.len() > 64)
         {
             let what = format!("--build-id: {} bytes given, 1 to 64 are allowed", bytes.len());
+            return Err(Error::Options(what).into());
+        }
+        if let Some(base) = self.pe.image_base
+            && (!base.is_multiple_of(1 << 16) || base > i64::MAX as u64)
+        {
+            let what = format!("--image-base=0x{base:x}: a multiple of 64 KiB (0x10000) below 2^63 is needed");
             return Err(Error::Options(what).into());
         }
         if let Some(path) = &self.elf.separate_debug_file {
@@ -389,11 +406,87 @@ impl Options {
         let names =
             names.chain(&self.elf.soname).chain(&self.elf.rpath).chain(&self.entry).chain(&self.required_symbols);
         let names = names.chain(self.defined_symbols.iter().map(|(name, _)| name));
+        let names = names.chain(&self.pe.dll_name).chain(&self.pe.exports).chain(&self.pe.excluded_symbols);
         for name in names {
             if name.contains('\0') {
                 return Err(Error::Options(format!("name with a NUL byte: {name:?}")).into());
             }
         }
         Ok(())
+    }
+}
+
+/// What a DLL exports beside what objects and options say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AutoExport {
+    /// Every symbol of one's own objects, if nothing says what is exported: what MinGW linkers do.
+    #[default]
+    Unless,
+    /// Every symbol of one's own objects (`--export-all-symbols`).
+    All,
+    /// None (`--exclude-all-symbols`).
+    None,
+}
+
+/// What only PE images have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeOptions {
+    /// The DLL's name in its export directory; by default a constant, never the output's (`-soname`).
+    pub dll_name: Option<String>,
+    /// The preferred address, a multiple of 64 KiB; by default 0x180000000, for 32-bit images 0x10000000 (`--image-base`).
+    pub image_base: Option<u64>,
+    /// What is exported without being asked for (`--export-all-symbols`, `--exclude-all-symbols`).
+    pub auto_export: AutoExport,
+    /// Symbols to export beside those that objects ask for.
+    pub exports: Vec<String>,
+    /// Symbols that are not exported automatically (`--exclude-symbols`).
+    pub excluded_symbols: Vec<String>,
+    /// Let code refer to a DLL's data through the slots that compilers keep beside it for that (`--enable-auto-import`, the
+    /// default; `--disable-auto-import`).
+    pub auto_import: bool,
+    /// `Subsystem`: 2, a graphical program, or 3, one of the console (`--subsystem`).
+    pub subsystem: u16,
+    /// The version of Windows that is needed: major and minor number (`--major-subsystem-version`,
+    /// `--minor-subsystem-version`).
+    pub subsystem_version: (u16, u16),
+    /// The image's own version (`--major-image-version`, `--minor-image-version`).
+    pub image_version: (u16, u16),
+    /// The loader may choose the address (`--dynamicbase`, the default; `--disable-dynamicbase`).
+    pub dynamic_base: bool,
+    /// The loader may choose among all 64-bit addresses (`--high-entropy-va`, the default; `--disable-high-entropy-va`).
+    pub high_entropy_va: bool,
+    /// Data are never executed (`--nxcompat`, the default; `--disable-nxcompat`).
+    pub nx_compat: bool,
+    /// Addresses beyond 2 GiB are no problem; by default said of 64-bit images (`--large-address-aware`).
+    pub large_address_aware: Option<bool>,
+    /// Have a time stamp, made of the contents (`--insert-timestamp`, the default; `--no-insert-timestamp`: zero).
+    pub timestamp: bool,
+    /// Have a debug directory with an identity made of the contents (`--build-id`).
+    pub build_id: bool,
+    /// Link an image of more than 2 GiB (`--allow-large-image`).
+    pub large_image: bool,
+}
+
+impl Default for PeOptions {
+    fn default() -> Self {
+        Self {
+            dll_name: None,
+            image_base: None,
+            auto_export: AutoExport::default(),
+            exports: Vec::new(),
+            excluded_symbols: Vec::new(),
+            auto_import: true,
+            subsystem: 2,
+            subsystem_version: (6, 0),
+            image_version: (0, 0),
+            dynamic_base: true,
+            high_entropy_va: true,
+            nx_compat: true,
+            large_address_aware: None,
+            timestamp: true,
+            build_id: false,
+            large_image: false,
+        }
     }
 }

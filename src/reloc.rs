@@ -17,7 +17,7 @@ use crate::arch::x86_64::GotLoad;
 use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
 use crate::options::{Format, Target};
 use crate::symbols::Needs;
-use crate::{arch, elf};
+use crate::{arch, elf, pe};
 
 /// One decoded relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub(crate) enum What {
     TlsBlock,
     /// The offset of a thread-local symbol from the thread pointer.
     TlsStatic,
+    /// The number of the image's section that holds S (COFF).
+    SectionNumber,
 }
 
 impl What {
@@ -131,8 +133,8 @@ impl Origin {
     /// The bytes of a [`Page`](Self::Page).
     const PAGE: u64 = 4096;
 
-    /// Counts `number`, which stands or is meant at `place`, from here; `got` is the GOT base. The image starts at address
-    /// 0; offsets in sections are the caller's to know.
+    /// Counts `number`, which stands or is meant at `place`, from here; `got` is the GOT base. Where the image and its
+    /// sections start is the caller's to subtract.
     pub(crate) fn count(self, number: u64, place: u64, got: impl FnOnce() -> u64) -> u64 {
         let page = |address: u64| address & !(Self::PAGE - 1);
         match self {
@@ -294,6 +296,11 @@ impl Iterator for Decoder<'_> {
                 self.entries = rest;
                 Some(elf::relocs::rel32(entry, arch, self.contents))
             }
+            RelocEncoding::Coff(arch) => {
+                let (entry, rest) = self.entries.split_first_chunk()?;
+                self.entries = rest;
+                Some(pe::relocs::decode(entry, arch, self.contents))
+            }
         }
     }
 }
@@ -306,6 +313,7 @@ pub(crate) fn find(section: &Section<'_>, range: Range<u64>) -> Range<usize> {
             RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
             RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
             RelocEncoding::Rel32(_) => elf::relocs::count_before::<8, 4>(&relocs.bytes, limit),
+            RelocEncoding::Coff(_) => elf::relocs::count_before::<10, 4>(&relocs.bytes, limit),
         }
     };
     before(range.start)..before(range.end)
@@ -315,7 +323,8 @@ pub(crate) fn find(section: &Section<'_>, range: Range<u64>) -> Range<usize> {
 pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
     let (value, field) = match target.format {
         Format::Elf => arch::elf_reloc(target.arch, raw.kind)?,
-        Format::MachO | Format::Pe => return None,
+        Format::Pe => pe::relocs::coff_reloc(target.arch, raw.kind)?,
+        Format::MachO => return None,
     };
     Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
 }
@@ -403,7 +412,8 @@ pub(crate) type Reason = &'static str;
 pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     match target.format {
         Format::Elf => elf::relocs::classify(target.arch, section, reloc, traits),
-        Format::MachO | Format::Pe => Err("images of this format cannot be linked"),
+        Format::Pe => pe::relocs::classify(section, reloc, traits),
+        Format::MachO => Err("images of this format cannot be linked"),
     }
 }
 
@@ -411,6 +421,7 @@ pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, tra
 pub(crate) fn name(target: Target, kind: u32) -> String {
     match target.format {
         Format::Elf => arch::elf_reloc_name(target.arch, kind),
-        Format::MachO | Format::Pe => format!("number {kind}"),
+        Format::Pe => pe::relocs::name(target.arch, kind),
+        Format::MachO => format!("number {kind}"),
     }
 }

@@ -6,7 +6,7 @@
 //! that was pulled in, is looked for from the first archive or library on again.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::archive::{Archive, Index, Member, MemberId};
 use crate::error::{Error, Errors, Result};
@@ -15,7 +15,8 @@ use crate::input::{Inputs, Kind, Opened};
 use crate::library::SharedLibrary;
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
-use crate::options::{Limits, Options, SymbolValue, Target};
+use crate::options::{Format, Limits, Options, SymbolValue, Target};
+use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
 use crate::symbols::{Definition, GlobalFlags, Symbols};
@@ -48,6 +49,10 @@ pub(crate) struct Lazy<'a> {
     archive: Archive<'a>,
     index: Index<'a>,
     taken: HashSet<MemberId>,
+    /// Members that tell of imports, with the libraries they are of.
+    imports: HashMap<MemberId, u32>,
+    /// The libraries that such members are of, by the names of the DLLs.
+    dlls: HashMap<&'a [u8], u32>,
     /// Bytes of members that are not taken yet.
     left: u64,
     hide: bool,
@@ -117,7 +122,8 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
     let index = archive.index()?;
     let hide = is_excluded(item.name, &options.exclude_libs);
     let left = archive.size();
-    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken: HashSet::new(), left, hide }))
+    let (taken, imports, dlls) = (HashSet::new(), HashMap::new(), HashMap::new());
+    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide }))
 }
 
 /// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
@@ -171,10 +177,9 @@ pub(crate) fn resolve<'a>(
         lookups: 0,
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    for name in &options.required_symbols {
-        let id = resolver.symbols.intern(name.as_bytes());
-        resolver.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
-        resolver.wanted.push(id);
+    resolver.symbols.plain_names = !has_versions(options.target);
+    for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
+        resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
     define(&mut resolver.symbols, options)?;
     for item in parsed {
@@ -194,6 +199,7 @@ pub(crate) fn resolve<'a>(
             }
         }
     }
+    resolver.import_automatically(options)?;
     resolver.mark_needed();
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
         return Err(Error::NoInput.into());
@@ -221,8 +227,21 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
+        pe: Default::default(),
         report,
     })
+}
+
+/// Whether symbols' names may have versions in them.
+fn has_versions(target: Option<Target>) -> bool {
+    target.is_none_or(|target| target.format == Format::Elf)
+}
+
+/// Has a symbol count as referenced; returns it if nothing defines it yet.
+fn require<'a>(symbols: &mut Symbols<'a>, name: &'a [u8]) -> Option<GlobalId> {
+    let id = symbols.intern(name);
+    symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
+    symbols.is_wanted(id).then_some(id)
 }
 
 /// Enters the symbols that the caller defines.
@@ -288,7 +307,11 @@ impl<'a> Resolver<'a> {
     fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
         while let Some(mut object) = queue.pop_front() {
             match &self.target {
-                None => self.target = Some((format::target_of(&object)?, object.name.to_string())),
+                None => {
+                    let target = format::target_of(&object)?;
+                    self.symbols.plain_names = !has_versions(Some(target));
+                    self.target = Some((target, object.name.to_string()));
+                }
                 Some((target, source)) => format::check_object(&object, *target, source)?,
             }
             let mut wanted = Vec::new();
@@ -300,6 +323,9 @@ impl<'a> Resolver<'a> {
             let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
             over("symbols", "the number of symbols", self.symbol_count, limit)?;
             self.symbols.add_object(id, &mut object, &mut wanted);
+            for name in format::included(&object) {
+                wanted.extend(require(&mut self.symbols, name));
+            }
             self.objects.push(object);
             for symbol in &wanted {
                 for number in 0..self.providers.len() {
@@ -350,22 +376,16 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
-                if !lazy.taken.insert(member) {
+                if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
                     return Ok(Answer::Given);
                 }
-                let Member { name, bytes, .. } = lazy.archive.member(member)?;
-                // An index may lead into a member, and a member that is taken there reach over others.
-                let left = lazy.left.checked_sub(bytes.len() as u64);
-                lazy.left =
-                    left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
-                let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-                let mut object = format::parse(name, bytes)?;
-                object.hide_symbols = lazy.hide;
-                Ok(Answer::Member(Box::new(object)))
+                self.take(number, id, member)
             }
             Provider::Library(library) => {
                 // What must not be seen from outside cannot come from there.
-                if global.visibility != Visibility::Default {
+                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                if global.visibility != Visibility::Default || !(strong || format::weak_takes_library(target)) {
                     return Ok(Answer::No);
                 }
                 let library = *library;
@@ -380,6 +400,86 @@ impl<'a> Resolver<'a> {
                 Ok(Answer::Given)
             }
         }
+    }
+
+    /// Has import libraries tell of the slots of what is left undefined: it may be data that a DLL has, which only a slot
+    /// stands for.
+    fn import_automatically(&mut self, options: &Options) -> Result<()> {
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        if !format::imports_automatically(target, options) {
+            return Ok(());
+        }
+        let undefined: Vec<GlobalId> = self
+            .symbols
+            .iter()
+            .filter(|(_, global)| global.definition == Definition::Undefined)
+            .filter(|(_, global)| global.flags.has(GlobalFlags::STRONG_REFERENCE))
+            .map(|(id, _)| id)
+            .collect();
+        for id in undefined {
+            let slot = [pe::library::SLOT_PREFIX, self.symbols.get(id).name].concat();
+            for number in 0..self.providers.len() {
+                self.lookups += 1;
+                let what = "the number of names looked up in archives and libraries";
+                over("lookups", what, self.lookups, self.limits.lookups)?;
+                let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
+                let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
+                    continue;
+                };
+                if let Answer::Member(object) = self.take(number, id, member)? {
+                    self.add(*object)?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a member of an archive for the sake of a symbol.
+    fn take(&mut self, number: usize, id: GlobalId, member: MemberId) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let Member { name, bytes, .. } = lazy.archive.member(member)?;
+        if pe::library::is_short_import(bytes) {
+            return self.import(number, id, member, name, bytes);
+        }
+        // An index may lead into a member, and a member that is taken there reach over others.
+        let left = lazy.left.checked_sub(bytes.len() as u64);
+        lazy.left = left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
+        let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let mut object = format::parse(name, bytes)?;
+        object.hide_symbols = lazy.hide;
+        Ok(Answer::Member(Box::new(object)))
+    }
+
+    /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of
+    /// a DLL.
+    fn import(
+        &mut self,
+        number: usize,
+        id: GlobalId,
+        member: MemberId,
+        name: &'a [u8],
+        bytes: &'a [u8],
+    ) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let place = || InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let import = pe::library::ShortImport::parse(bytes).map_err(|what| Error::malformed(place(), what))?;
+        let libraries = &mut self.libraries;
+        let library = *lazy.dlls.entry(import.dll).or_insert_with(|| {
+            let shared = SharedLibrary::Pe(pe::library::Library::short(lazy.name, &import));
+            libraries.push(Library { shared, needed: false });
+            libraries.len() as u32 - 1
+        });
+        lazy.imports.insert(member, library);
+        let Some(Library { shared: SharedLibrary::Pe(shared), .. }) = libraries.get_mut(library as usize) else {
+            return Ok(Answer::No);
+        };
+        shared.add(&import);
+        let global = self.symbols.get_mut(id);
+        let Some(found) = shared.lookup(global.name) else { return Ok(Answer::No) };
+        global.definition = Definition::Library(library, None);
+        global.kind = if found.code { SymbolKind::Function } else { SymbolKind::Object };
+        Ok(Answer::Given)
     }
 
     /// Marks the libraries that define something the image needs.

@@ -6,6 +6,7 @@
 
 use crate::debug::{self, Fault, Trouble};
 use crate::error::{Error, Errors, SHOWN};
+use crate::format;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolIndex, Traits};
 use crate::reloc::{self, Action, What};
@@ -173,7 +174,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
                 continue;
             }
             Action::Relative | Action::Symbolic | Action::Indirect => {
-                if read_only && link.options.elf.text {
+                if read_only && format::refuses_text_relocations(link) {
                     found.problems.push(trouble(Fault::Because(
                         "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext",
                     )));
@@ -249,12 +250,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     }
     let problem = |(id, (references, more)): (GlobalId, References)| {
         let global = link.symbols.get(id);
-        let hidden = !global.traits.has(Traits::PREEMPTIBLE);
-        let hint = if hidden {
-            Some("it has hidden visibility, so another library cannot define it".to_owned())
-        } else {
-            similar(link, global.name)
-        };
+        let hint = format::undefined_hint(link, global).or_else(|| similar(link, global.name));
         let mut symbol = String::from_utf8_lossy(global.name).into_owned();
         if let Some(version) = global.version {
             symbol = format!("{symbol}@{}", String::from_utf8_lossy(version));

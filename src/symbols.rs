@@ -60,6 +60,8 @@ pub(crate) enum Anchor {
     SectionStart(u32),
     /// The end of an output section.
     SectionEnd(u32),
+    /// A place that only a PE image has.
+    Pe(crate::pe::Place),
 }
 
 /// `STO_AARCH64_VARIANT_PCS` of `st_other`.
@@ -129,9 +131,12 @@ pub(crate) struct Global<'a> {
 }
 
 impl<'a> Global<'a> {
-    fn new(name: &'a [u8]) -> Self {
+    /// A symbol that nothing is known of but its name; `plain` if an `@` in that is a letter like others.
+    fn new(name: &'a [u8], plain: bool) -> Self {
         let (name, version) = match memchr::memchr(b'@', name) {
-            Some(at) if at > 0 => (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]))),
+            Some(at) if at > 0 && !plain => {
+                (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..])))
+            }
             _ => (name, None),
         };
         Self {
@@ -178,6 +183,8 @@ pub(crate) struct Symbols<'a> {
     map: IndexMap<&'a [u8], Global<'a>, foldhash::quality::RandomState>,
     /// Signatures of the groups met.
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
+    /// Names have no versions: only ELF's do.
+    pub(crate) plain_names: bool,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
 }
@@ -255,9 +262,10 @@ impl<'a> Symbols<'a> {
 
     /// The symbol with a name, entered if it is new.
     pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
+        let plain = self.plain_names;
         let entry = self.map.entry(name);
         let index = entry.index();
-        entry.or_insert_with_key(|name| Global::new(name));
+        entry.or_insert_with_key(|name| Global::new(name, plain));
         GlobalId(index as u32)
     }
 

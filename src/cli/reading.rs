@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::flag::Given;
 use super::problem::Problem;
-use crate::{Input, Mode, Options, Source, Symbolic, Undefined};
+use crate::{Format, Input, Mode, Options, Source, Symbolic, Undefined};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -113,6 +113,8 @@ pub(super) struct Reading {
     pub(super) undefined_warns: bool,
     /// The first option that makes single symbols preemptible, which matters under `-Bsymbolic`.
     pub(super) export_symbol: Option<Given>,
+    /// `--image-base`, and the address.
+    pub(super) image_base: Option<(Given, u64)>,
     /// `--separate-debug-file` was given without a name.
     pub(super) separate_debug_file: bool,
     inputs: Vec<Input<'static>>,
@@ -176,7 +178,23 @@ impl Reading {
         if let (Some(given), true) = (&self.export_symbol, self.options.elf.symbolic != Symbolic::None) {
             problems.push(given.refused("single symbols are not exempted from -Bsymbolic; leave one of the two out"));
         }
+        match self.image_base {
+            Some((_, base)) if self.options.target.is_some_and(|target| target.format == Format::Pe) => {
+                self.options.pe.image_base = Some(base);
+            }
+            Some((given, base)) if base != 0 => {
+                problems.push(given.refused("a shared library begins at address 0, and the loader moves it"));
+            }
+            _ => {}
+        }
         let output = self.output.unwrap_or_else(|| "a.out".into());
+        // The name of a temporary file says nothing.
+        let dll = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dll"));
+        if let (None, true, Some(name)) =
+            (&self.options.pe.dll_name, dll, output.file_name().and_then(|it| it.to_str()))
+        {
+            self.options.pe.dll_name = Some(name.to_owned());
+        }
         if self.separate_debug_file {
             let mut name = output.clone().into_os_string();
             name.push(".dbg");

@@ -221,8 +221,8 @@ fn problems_name_the_option_and_what_to_do() {
         ("-( -(", "-(: groups do not nest"),
         ("-m elf_s390", "-m elf_s390: this machine is not supported by this build yet"),
         (
-            "-m i386pep --enable-auto-image-base",
-            "-m i386pep: linking PE images (Windows) is not supported by this build yet",
+            "-m arm64pe --enable-auto-image-base",
+            "-m arm64pe: linking for this machine is not supported by this build yet",
         ),
         (
             "--version-script=v",

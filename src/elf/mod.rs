@@ -54,9 +54,9 @@ pub(crate) struct ObjectInfo {
 
 /// What is known of the objects of a link, each of which is ELF.
 pub(crate) fn infos<'l>(link: &'l Link<'_>) -> impl Iterator<Item = &'l ObjectInfo> {
-    link.objects.iter().map(|object| {
-        let model::ObjectInfo::Elf(info) = &object.info;
-        info
+    link.objects.iter().filter_map(|object| match &object.info {
+        model::ObjectInfo::Elf(info) => Some(info),
+        _ => None,
     })
 }
 
@@ -298,6 +298,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         Anchor::ImageEnd => bounds.image_end,
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
+        Anchor::Pe(_) => 0,
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'
         _ => Parser::<elf::FileHeader64<LE>>::new(&name, bytes).and_then(Parser::object),
     };
     let (sections, symbols, strings, groups, info) = parts?;
-    Ok(Object { name, sections, symbols, strings, groups, hide_symbols: false, info: model::ObjectInfo::Elf(info) })
+    let info = model::ObjectInfo::Elf(info);
+    Ok(Object { name, sections, symbols, strings, short_names: &[], groups, hide_symbols: false, info })
 }
 
 type Parts<'a> = (Vec<Section<'a>>, Vec<Symbol>, &'a [u8], Vec<Group<'a>>, ObjectInfo);
@@ -397,21 +398,21 @@ fn string(strings: &[u8], offset: u32) -> &[u8] {
 /// Bounds the length of the names of one list, all together. Names share bytes of a string table where one is the end of
 /// another, and many sections may have one name; but a table in which each name is nearly the whole of it is made to cost
 /// time and memory without end.
-struct Names {
+pub(crate) struct Names {
     left: u64,
     of: &'static str,
 }
 
 impl Names {
     /// For `count` names in a table of `size` bytes.
-    fn new(count: usize, size: usize, of: &'static str) -> Self {
+    pub(crate) fn new(count: usize, size: usize, of: &'static str) -> Self {
         let left = (count as u64).saturating_mul(64).saturating_add((size as u64).saturating_mul(16));
         Self { left, of }
     }
 
     /// # Errors
     /// The names are too long, in words.
-    fn add(&mut self, name: &[u8]) -> Result<(), String> {
+    pub(crate) fn add(&mut self, name: &[u8]) -> Result<(), String> {
         match self.left.checked_sub(name.len() as u64) {
             Some(left) => self.left = left,
             None => return Err(format!("the names of its {} overlap: they are far longer than their table", self.of)),

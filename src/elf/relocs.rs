@@ -147,6 +147,7 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
             return Err("the symbol may lie in another library's thread-local storage; recompile with -fPIC");
         }
         What::TlsBlock => Action::Link,
+        What::SectionNumber => return Err("ELF images have no such numbers"),
         What::TlsStatic => {
             return Err("local-exec thread-local storage is for executables only; recompile with -fPIC");
         }

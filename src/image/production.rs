@@ -60,8 +60,10 @@ pub(crate) struct FilePlan {
     extents: Vec<Extent>,
     /// The checksum that its readers want.
     checksum: Checksum,
-    /// File offset and size of the bytes that identify the contents, if they are to be computed.
-    pub(super) identity: Option<(u64, u64)>,
+    /// File offsets and sizes of the bytes that identify the contents, where they are to be computed.
+    pub(super) identity: Vec<(u64, u64)>,
+    /// File offset of the checksum of the image itself, as PE has it: four bytes.
+    pub(super) image_checksum: Option<u64>,
     /// File offset of the checksum of the companion, four bytes.
     pub(super) companion_checksum: Option<u64>,
 }
@@ -83,6 +85,8 @@ pub(super) type Patch = (u64, Vec<u8>);
 pub(super) struct Sum {
     checksum: u32,
     hash: Hash,
+    /// The sum of the chunk's words, if the file has a checksum of its own.
+    words: u64,
 }
 
 /// The hash of a chunk, as the kind of identity wants it.
@@ -98,12 +102,18 @@ impl FilePlan {
     pub(crate) fn new(size: u64, mut extents: Vec<Extent>, checksum: Checksum) -> Self {
         extents.retain(|extent| extent.size > 0);
         extents.sort_by_key(|extent| extent.offset);
-        Self { size, extents, checksum, identity: None, companion_checksum: None }
+        let identity = Vec::new();
+        Self { size, extents, checksum, identity, image_checksum: None, companion_checksum: None }
     }
 
-    /// Has the identity of the contents put at an offset.
-    pub(crate) fn with_identity(self, place: Option<(u64, u64)>) -> Self {
-        Self { identity: place, ..self }
+    /// Has the identity of the contents, or as much of it as there is room for, put at offsets.
+    pub(crate) fn with_identity(self, places: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        Self { identity: places.into_iter().collect(), ..self }
+    }
+
+    /// Has the checksum of PE images put at an offset.
+    pub(crate) fn with_image_checksum(self, offset: u64) -> Self {
+        Self { image_checksum: Some(offset), ..self }
     }
 
     /// Has the checksum of the companion put at an offset.
@@ -370,8 +380,8 @@ impl<'i> Production<'i, '_> {
     }
 
     fn sum(&self, bytes: &[u8]) -> Sum {
-        let hash = match self.link.options.elf.build_id {
-            _ if self.plan.identity.is_none() => Hash::None,
+        let hash = match format::identity_kind(self.link) {
+            _ if self.plan.identity.is_empty() => Hash::None,
             BuildId::Fast => Hash::Fast(xxh3::xxh3_128(bytes)),
             _ => Hash::Strong(Sha256::digest(bytes).into()),
         };
@@ -379,7 +389,8 @@ impl<'i> Production<'i, '_> {
             Checksum::Castagnoli => crc32c::crc32c(bytes),
             Checksum::Ieee => crc32fast::hash(bytes),
         };
-        Sum { checksum, hash }
+        let words = if self.plan.image_checksum.is_some() { sum_words(bytes) } else { 0 };
+        Sum { checksum, hash, words }
     }
 }
 
@@ -399,6 +410,24 @@ pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, 
     };
     identity.truncate(size as usize);
     identity
+}
+
+/// The sum of the 32-bit words of a chunk; the last one may lack bytes.
+fn sum_words(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().chain([&last]).map(|word| u64::from(u32::from_le_bytes(*word))).sum()
+}
+
+/// The checksum of a PE image of `size` bytes, whose own bytes are zero: the sum of its 16-bit words, in which carries are
+/// added again, and its size. Since 2^16 leaves 1 when divided by 2^16 - 1, wider words give the same.
+pub(super) fn image_checksum<'s>(sums: impl Iterator<Item = &'s Sum>, size: u64) -> u32 {
+    let mut sum = sums.fold(0_u64, |total, sum| total.wrapping_add(sum.words));
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    (sum as u32).wrapping_add(size as u32)
 }
 
 /// Whether any of `patches` has bytes between two file offsets.

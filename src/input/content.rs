@@ -13,6 +13,7 @@ use object::elf::{ELFDATA2MSB, ELFMAG, ET_CORE, ET_DYN, ET_EXEC, ET_REL, FileTyp
 
 use crate::archive::{MAGIC, THIN_MAGIC};
 use crate::bytes;
+use crate::pe;
 
 /// How much of a file decides whether it is text, in bytes.
 const TEXT_SAMPLE: usize = 4096;
@@ -20,13 +21,13 @@ const TEXT_SAMPLE: usize = 4096;
 /// What an input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// An ELF relocatable object.
+    /// A relocatable object.
     Object,
     /// An archive with its members inside.
     Archive,
     /// An archive whose members are files.
     ThinArchive,
-    /// An ELF shared library (or position-independent executable: these look alike from the outside).
+    /// A shared library: of ELF (or a position-independent executable: these look alike from the outside), or a DLL.
     SharedLibrary,
     /// Text, perhaps a linker script.
     Text,
@@ -54,6 +55,12 @@ impl Content {
                 None => Self::Refused("ELF file that ends inside its header"),
             };
         }
+        if pe::parse::is_object(file) {
+            return Self::Object;
+        }
+        if file.starts_with(b"MZ") {
+            return Self::SharedLibrary;
+        }
         if file.starts_with(MAGIC) {
             return Self::Archive;
         }
@@ -74,7 +81,7 @@ impl Content {
 }
 
 const BITCODE: &str = "LLVM bitcode: link-time optimization is not done here; compile to object code (without -flto)";
-const COFF: &str = "COFF object: it can only be linked into a Windows image";
+const ANONYMOUS: &str = "anonymous COFF object: a member of an import library, or compiled with /GL; give the library, or compile without /GL";
 const MACH_O: &str = "Mach-O file: it can only be linked into a macOS image";
 
 /// The first bytes of formats that people mistake for the ones that can be linked, and what to say.
@@ -85,11 +92,7 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"\xce\xfa\xed\xfe", MACH_O),
     (b"\xca\xfe\xba\xbe", "Mach-O universal file: it can only be linked into a macOS image"),
     (b"--- !tapi", "text stub of a macOS library: it can only be linked into a macOS image"),
-    (b"MZ", "Windows executable or DLL: it can only be linked into a Windows image"),
-    (b"\x64\x86", COFF),
-    (b"\x4c\x01", COFF),
-    (b"\x64\xaa", COFF),
-    (b"\0\0\xff\xff", COFF),
+    (b"\0\0\xff\xff", ANONYMOUS),
     (b"\0asm", "WebAssembly module"),
     (b"<bigaf>\n", "AIX archive"),
 ];

@@ -23,7 +23,8 @@ use crate::bytes;
 use crate::elf::script::{Script, ScriptFile};
 use crate::error::{Error, Errors, Result};
 use crate::map::{Contents, Identity};
-use crate::options::{Options, Target};
+use crate::options::{Format, Options, Target};
+use crate::pe;
 
 /// How deep linker scripts may nest.
 const SCRIPT_DEPTH: usize = 16;
@@ -102,6 +103,9 @@ impl<'a> Opener<'_, 'a> {
     fn library(&mut self, name: &str, mode: Mode) {
         let candidates = match name.strip_prefix(':') {
             Some(file) => vec![file.to_owned()],
+            None if self.options.target.is_some_and(|target| target.format == Format::Pe) => {
+                pe_candidates(name, mode.static_only)
+            }
             None if mode.static_only => vec![format!("lib{name}.a")],
             None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         };
@@ -314,7 +318,7 @@ impl Opener<'_, '_> {
             Content::Object | Content::SharedLibrary => !is_for(bytes, target),
             Content::Archive => {
                 let members = Archive::parse(&name, bytes).into_iter().flat_map(|archive| archive.members());
-                let mut objects = members.map_while(Result::ok).filter(|member| member.bytes.starts_with(&ELFMAG));
+                let mut objects = members.map_while(Result::ok).filter(|member| is_known(member.bytes));
                 objects.next().is_some_and(|member| !is_for(member.bytes, target))
             }
             Content::Text => {
@@ -362,8 +366,24 @@ fn is_inside(path: &Path, root: &Path) -> bool {
     path.starts_with(root) || in_fact().unwrap_or(false)
 }
 
-/// Whether an ELF file is for the target's machine.
+/// The files that a library's name may mean on Windows, in the order in which MinGW's linkers look for them.
+fn pe_candidates(name: &str, static_only: bool) -> Vec<String> {
+    let imports = [format!("lib{name}.dll.a"), format!("{name}.dll.a")];
+    let archives = [format!("lib{name}.a"), format!("{name}.lib")];
+    let libraries = [format!("lib{name}.dll"), format!("{name}.dll")];
+    if static_only { archives.into() } else { [&imports[..], &archives, &libraries].concat() }
+}
+
+/// Whether a member of an archive tells by its first bytes what machine it is for.
+fn is_known(member: &[u8]) -> bool {
+    member.starts_with(&ELFMAG) || pe::machine(member).is_some()
+}
+
+/// Whether an object or library is for the target's machine.
 fn is_for(file: &[u8], target: Target) -> bool {
+    if target.format == Format::Pe {
+        return pe::machine(file) == Some(pe::machine_of(target.arch));
+    }
     let Some(machine) = ElfMachine::of(target.arch) else { return false };
     let class = if machine.bits == Bits::B64 { ELFCLASS64 } else { ELFCLASS32 };
     file.get(4) == Some(&class.0) && bytes::u16(file, 18) == Some(machine.machine.0)

@@ -6,6 +6,7 @@
 pub(crate) mod eh_frame;
 pub(crate) mod eh_frame_hdr;
 pub(crate) mod join;
+pub(crate) mod pdata;
 pub(crate) mod pointer;
 
 #[cfg(test)]

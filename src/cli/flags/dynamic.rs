@@ -14,7 +14,9 @@ pub(super) const GROUP: Group = Group {
             parse::keyword,
         ),
         Flag::does(&["soname", "h"], Takes::Value("NAME"), "the library's own name: DT_SONAME", |reading, given| {
-            reading.options.elf.soname = Some(given.name()?);
+            let name = given.name()?;
+            reading.options.pe.dll_name = Some(name.clone());
+            reading.options.elf.soname = Some(name);
             Ok(())
         }),
         Flag::does(

@@ -12,6 +12,7 @@ mod messages;
 mod output;
 mod refused;
 mod symbols;
+mod windows;
 
 use super::flag::{Flag, Given, Group};
 use super::problem::Problem;
@@ -27,6 +28,7 @@ pub(super) const GROUPS: &[&Group] = &[
     &output::GROUP,
     &symbols::GROUP,
     &dynamic::GROUP,
+    &windows::GROUP,
     &debug::GROUP,
     &messages::GROUP,
     &ignored::GROUP,

@@ -14,7 +14,7 @@ pub(super) const GROUP: Group = Group {
             Ok(())
         }),
         Flag::does(
-            &["shared", "Bshareable"],
+            &["shared", "Bshareable", "dll"],
             Takes::Nothing,
             "make a shared library; needed, since nothing else is made",
             |reading, _| {
@@ -25,7 +25,7 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["m"],
             Takes::Value("EMULATION"),
-            "link for EMULATION: elf_x86_64 or elf_x86_64_fbsd (default: what the first object is for)",
+            "link for EMULATION: elf_x86_64, elf_x86_64_fbsd, elf_i386, i386pep or i386pe (default: what the first object is for)",
             |reading, given| {
                 reading.options.target = Some(target(given)?);
                 Ok(())
@@ -36,12 +36,15 @@ pub(super) const GROUP: Group = Group {
             Takes::Optional("STYLE"),
             "store a hash of the image: fast (the default), md5, uuid, sha1, tree, 0xHEX for that number, or none",
             |reading, given| {
-                reading.options.elf.build_id = build_id(given)?;
+                let build_id = build_id(given)?;
+                reading.options.pe.build_id = build_id != BuildId::None;
+                reading.options.elf.build_id = build_id;
                 Ok(())
             },
         ),
         Flag::does(&["no-build-id"], Takes::Nothing, "store no hash", |reading, _| {
             reading.options.elf.build_id = BuildId::None;
+            reading.options.pe.build_id = false;
             Ok(())
         }),
         Flag::does(
@@ -76,10 +79,10 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["image-base"],
             Takes::Value("ADDRESS"),
-            "accepted for address 0 only, where shared libraries begin",
-            |_, given| match given.number()? {
-                0 => Ok(()),
-                _ => Err(given.refused("a shared library begins at address 0, and the loader moves it")),
+            "the address that a Windows DLL prefers; of others 0 only, where shared libraries begin",
+            |reading, given| {
+                reading.image_base = Some((given.clone(), given.number()?));
+                Ok(())
             },
         ),
         Flag::does(
@@ -133,8 +136,8 @@ const OTHER_ELF: &[&str] = &[
     "elf_iamcu",
     "elf_s390",
 ];
-/// Emulations of PE images.
-const PE: &[&str] = &["arm64pe", "arm64ecpe", "arm64xpe", "i386pe", "i386pep", "thumb2pe"];
+/// Emulations of PE images that are not linked for.
+const PE: &[&str] = &["arm64pe", "arm64ecpe", "arm64xpe", "thumb2pe"];
 
 /// Emulations, by the name that GNU ld gave them, and what they are for.
 const EMULATIONS: &[(&str, Target)] = &[
@@ -146,6 +149,8 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("aarch64_elf64_le_vec", Target::LINUX_AARCH64),
     ("aarch64fbsd", Target::FREEBSD_AARCH64),
     ("aarch64elf_fbsd", Target::FREEBSD_AARCH64),
+    ("i386pep", Target::WINDOWS_X86_64),
+    ("i386pe", Target::WINDOWS_X86),
 ];
 
 fn target(given: &Given) -> Result<Target, Problem> {
@@ -163,7 +168,7 @@ fn target(given: &Given) -> Result<Target, Problem> {
 /// The error for an emulation of a format that is not linked for yet.
 pub(super) fn other_format(given: &Given) -> Option<Problem> {
     let name = PE.iter().find(|name| given.value() == **name)?;
-    Some(Problem::Format { option: format!("-m {name}"), what: "linking PE images (Windows)".to_owned() })
+    Some(Problem::Format { option: format!("-m {name}"), what: "linking for this machine".to_owned() })
 }
 
 fn build_id(given: &Given) -> Result<BuildId, Problem> {

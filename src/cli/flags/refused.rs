@@ -180,7 +180,7 @@ pub(super) const REST: Group = Group {
             OTHER_MACHINE,
         ),
         Flag::refused(
-            &["in-implib", "out-implib", "target2", "android-memtag-mode", "mips-got-size"],
+            &["in-implib", "target2", "android-memtag-mode", "mips-got-size"],
             Takes::Value("VALUE"),
             OTHER_MACHINE,
         ),

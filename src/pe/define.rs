@@ -1,0 +1,259 @@
+//! Symbols that only the linker can define, what directives of objects ask for, and what relocations need to know of every
+//! symbol.
+
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::borrow::Cow;
+
+use super::directives::{Directive, Export, directives};
+use super::exports::Exports;
+use super::{Place, Table, comdat, entry, imports};
+use crate::error::{Error, Result};
+use crate::link::Link;
+use crate::model::{GlobalId, Object, ObjectId, Symbol, SymbolSection, Traits};
+use crate::options::Arch;
+use crate::symbols::{Anchor, Definition, GlobalFlags};
+
+/// Names that the linker defines if an object refers to them and nothing else defines them: as in C, without the underscore
+/// of i386. MinGW's start files know them from GNU ld's scripts.
+const ANCHORS: [(&str, Anchor); 16] = [
+    ("__ImageBase", Anchor::ImageStart),
+    ("__image_base__", Anchor::ImageStart),
+    ("__executable_start", Anchor::ImageStart),
+    ("__dso_handle", Anchor::ImageStart),
+    ("__CTOR_LIST__", Anchor::Pe(Place::Start(Table::ConstructorsStart))),
+    ("___CTOR_LIST__", Anchor::Pe(Place::Start(Table::ConstructorsStart))),
+    ("__DTOR_LIST__", Anchor::Pe(Place::Start(Table::DestructorsStart))),
+    ("___DTOR_LIST__", Anchor::Pe(Place::Start(Table::DestructorsStart))),
+    // Nothing is imported automatically, so the list is empty.
+    ("__RUNTIME_PSEUDO_RELOC_LIST__", Anchor::ImageStart),
+    ("__RUNTIME_PSEUDO_RELOC_LIST_END__", Anchor::ImageStart),
+    ("__data_start__", Anchor::Pe(Place::SectionStart(".data"))),
+    ("__data_end__", Anchor::Pe(Place::SectionEnd(".data"))),
+    ("__bss_start__", Anchor::Pe(Place::SectionStart(".bss"))),
+    ("__bss_end__", Anchor::Pe(Place::SectionEnd(".bss"))),
+    ("__text_start__", Anchor::Pe(Place::SectionStart(".text"))),
+    ("etext", Anchor::Pe(Place::SectionEnd(".text"))),
+];
+
+/// Names that stand for numbers.
+const NUMBERS: [(&str, u64); 3] = [
+    ("__dll__", 1),
+    ("__section_alignment__", super::place::SECTION_ALIGNMENT),
+    ("__file_alignment__", super::place::FILE_ALIGNMENT),
+];
+
+/// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
+///
+/// # Errors
+/// COMDAT copies that contradict their selection, exports and an entry point that nothing defines.
+pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
+    link.pe.base = link.options.pe.image_base.unwrap_or(default_base(link.target.arch));
+    comdat::settle(link)?;
+    let asked = Asked::new(link);
+    for (name, log) in &asked.aligned {
+        if let Some((id, _)) = link.symbols.find(name)
+            && let Definition::Common { align, .. } = &mut link.symbols.get_mut(id).definition
+        {
+            // Directives state logarithms below 32.
+            *align = 1_u64.wrapping_shl((*log).into()).max(*align);
+        }
+    }
+    define_weak(link, &asked.alternates)?;
+    imports::define(link);
+    define_anchors(link);
+    entry::choose(link)?;
+    link.pe.exports = Exports::new(link, asked.exports, &asked.excluded)?;
+    link.pe.merges = asked.merges;
+    link.report.warnings.extend(asked.warnings);
+    for export in link.pe.exports.globals() {
+        link.symbols.get_mut(export).flags.set(GlobalFlags::EXPORTED);
+    }
+    Ok(())
+}
+
+/// The base that an image prefers unless it is asked for another, as MinGW's linkers have it for DLLs.
+fn default_base(arch: Arch) -> u64 {
+    if arch == Arch::X86 { 0x1000_0000 } else { 0x1_8000_0000 }
+}
+
+/// What the directives of all objects ask for.
+#[derive(Default)]
+struct Asked<'a> {
+    exports: Vec<Export<'a>>,
+    excluded: Vec<Cow<'a, [u8]>>,
+    alternates: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    merges: Vec<(Vec<u8>, Vec<u8>)>,
+    aligned: Vec<(Cow<'a, [u8]>, u8)>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(link: &Link<'a>) -> Self {
+        let mut asked = Self::default();
+        for object in &link.objects {
+            let mut warn = |what: String| {
+                // A file full of nonsense is told of once.
+                let place = object.name.to_string();
+                if !asked.warnings.last().is_some_and(|last| last.starts_with(&place)) {
+                    asked.warnings.push(format!("{place}: {what}"));
+                }
+            };
+            for directive in
+                super::info(object).into_iter().flat_map(|info| &info.directives).flat_map(|text| directives(text))
+            {
+                match directive {
+                    Directive::Export(export) => asked.exports.push(export),
+                    Directive::Exclude(name) => asked.excluded.push(name),
+                    Directive::AlternateName(from, to) => asked.alternates.push((from, to)),
+                    Directive::Merge(from, to) => asked.merges.push((from.into_owned(), to.into_owned())),
+                    Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
+                    Directive::DefaultLibrary(name) => {
+                        let name = String::from_utf8_lossy(&name).into_owned();
+                        warn(format!(
+                            "asks for the library {name}, which is not searched for; add it with -l if it is needed"
+                        ));
+                    }
+                    Directive::Entry(name) => {
+                        let name = String::from_utf8_lossy(&name).into_owned();
+                        warn(format!("asks for the entry point {name}; give it with -e if it is wanted"));
+                    }
+                    Directive::Unknown(text) => {
+                        let text = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
+                        warn(format!(".drectve: unknown directive {text}"));
+                    }
+                    // Symbols that count as referenced were entered with the object.
+                    Directive::Include(_) | Directive::Nothing => {}
+                }
+            }
+        }
+        asked
+    }
+}
+
+/// Gives weak externals and alternative names that nothing defines what they stand for.
+///
+/// # Errors
+/// Those that lead in a circle.
+fn define_weak(link: &mut Link<'_>, alternates: &[(Cow<'_, [u8]>, Cow<'_, [u8]>)]) -> Result<(), Error> {
+    let mut weak: Vec<(GlobalId, Definition)> = Vec::new();
+    for (id, object) in link.objects() {
+        for external in super::info(object).into_iter().flat_map(|info| &info.weak) {
+            let symbol = |index: u32| object.symbols.get(index as usize);
+            let (Some(from), Some(to)) = (symbol(external.symbol), symbol(external.fallback)) else { continue };
+            let Some(from) = from.global.get() else { continue };
+            let definition = match to.global.get() {
+                Some(to) => Definition::Alias(to, 0),
+                None => Definition::Object(id, external.fallback),
+            };
+            weak.push((from, definition));
+        }
+    }
+    for (from, to) in alternates {
+        if let (Some((from, _)), Some((to, _))) = (link.symbols.find(from), link.symbols.find(to)) {
+            weak.push((from, Definition::Alias(to, 0)));
+        }
+    }
+    let mut aliases = Vec::new();
+    for (id, definition) in weak {
+        let global = link.symbols.get_mut(id);
+        // The first one that an object brings counts.
+        if global.definition == Definition::Undefined && definition != Definition::Alias(id, 0) {
+            global.definition = definition;
+            aliases.push(id);
+        }
+    }
+    for id in aliases {
+        shorten(link, id)?;
+    }
+    Ok(())
+}
+
+/// Makes an alias one of what the chain that it begins ends at.
+fn shorten(link: &mut Link<'_>, first: GlobalId) -> Result<(), Error> {
+    let mut chain = Vec::new();
+    let mut next = first;
+    while let Definition::Alias(target, 0) = link.symbols.get(next).definition {
+        chain.push(next);
+        if chain.len() > link.symbols.len() {
+            let name = String::from_utf8_lossy(link.symbols.get(first).name).into_owned();
+            return Err(Error::Options(format!("weak external {name} stands for itself, through others")));
+        }
+        next = target;
+    }
+    let definition = match link.symbols.get(next).definition {
+        // What nothing defines is told under the name that was meant to stand in.
+        Definition::Undefined => Definition::Alias(next, 0),
+        Definition::Library(..) => link.symbols.get(next).definition,
+        _ => Definition::Alias(next, 0),
+    };
+    for id in chain {
+        link.symbols.get_mut(id).definition = definition;
+    }
+    Ok(())
+}
+
+/// Defines the names that are left to the linker.
+fn define_anchors(link: &mut Link<'_>) {
+    let anchors = ANCHORS.into_iter().map(|(name, anchor)| (name, Definition::Anchor(anchor)));
+    let numbers = NUMBERS.into_iter().map(|(name, number)| (name, Definition::Absolute(number)));
+    for (name, definition) in anchors.chain(numbers) {
+        // Start files spell some of them alike for every CPU.
+        let decorated = [b"_", name.as_bytes()].concat();
+        let symbols = [name.as_bytes(), &decorated];
+        for symbol in &symbols[..if link.target.arch == Arch::X86 { 2 } else { 1 }] {
+            if let Some((id, _)) = link.symbols.find(symbol)
+                && link.symbols.get(id).definition == Definition::Undefined
+            {
+                link.symbols.get_mut(id).definition = definition;
+            }
+        }
+    }
+}
+
+/// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
+pub(crate) fn fix_traits(link: &mut Link<'_>) {
+    for index in 0..link.symbols.len() {
+        let id = GlobalId(index as u32);
+        let traits = global_traits(link, id);
+        link.symbols.get_mut(id).traits = traits;
+    }
+    let symbols = &link.symbols;
+    link.workers.for_each_mut(&mut link.objects, |_, object| {
+        let mut all = std::mem::take(&mut object.symbols);
+        for symbol in &mut all {
+            symbol.traits = match symbol.global.get() {
+                Some(global) => symbols.get(global).traits,
+                None => place_traits(object, symbol),
+            };
+        }
+        object.symbols = all;
+    });
+}
+
+fn global_traits(link: &Link<'_>, id: GlobalId) -> Traits {
+    let (root, _) = link.symbols.root(id, 0);
+    match link.symbols.get(root).definition {
+        Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
+        Definition::Object(object, index) => defined_traits(link, object, index),
+        Definition::Absolute(_) => Traits::ABSOLUTE,
+        _ => Traits::default(),
+    }
+}
+
+fn defined_traits(link: &Link<'_>, id: ObjectId, index: u32) -> Traits {
+    let object = link.object(id);
+    object.symbols.get(index as usize).map_or(Traits::DISCARDED, |symbol| place_traits(object, symbol))
+}
+
+fn place_traits(object: &Object<'_>, symbol: &Symbol) -> Traits {
+    match symbol.section() {
+        SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
+        SymbolSection::Absolute => Traits::ABSOLUTE,
+        SymbolSection::Common => Traits::default(),
+        SymbolSection::In(index) => match object.sections.get(index as usize) {
+            Some(section) => Traits::default().when(!section.is_live(), Traits::DISCARDED),
+            None => Traits::DISCARDED,
+        },
+    }
+}

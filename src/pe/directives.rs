@@ -1,0 +1,256 @@
+//! `.drectve`: what a compiler tells the linker in an object file.
+//!
+//! The section is text: options of Microsoft's linker, separated by white space, some with a value behind a colon (PE/COFF
+//! specification, *The .drectve Section*). Double quotes enclose what holds white space, commas or equals signs; LLVM
+//! quotes a symbol's name where it has such characters, and LLVM 16 and later list every hidden symbol
+//! (`-exclude-symbols:`), so there may be hundreds of thousands of options. Each byte is looked at a fixed number of times.
+
+use std::borrow::Cow;
+
+/// One option of a `.drectve` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Directive<'a> {
+    /// `-export:`: a symbol that other images may import.
+    Export(Export<'a>),
+    /// `-exclude-symbols:`: a symbol that is not exported unless `-export:` says so.
+    Exclude(Cow<'a, [u8]>),
+    /// `-include:`: a symbol that counts as referenced.
+    Include(Cow<'a, [u8]>),
+    /// `-defaultlib:`: a library to search last.
+    DefaultLibrary(Cow<'a, [u8]>),
+    /// `-alternatename:FROM=TO`: what an undefined `FROM` stands for.
+    AlternateName(Cow<'a, [u8]>, Cow<'a, [u8]>),
+    /// `-merge:FROM=TO`: the output section that another one joins.
+    Merge(Cow<'a, [u8]>, Cow<'a, [u8]>),
+    /// `-aligncomm:`: a common symbol and the binary logarithm of its alignment.
+    AlignCommon(Cow<'a, [u8]>, u8),
+    /// `-entry:`: the entry point.
+    Entry(Cow<'a, [u8]>),
+    /// An option that changes nothing here.
+    Nothing,
+    /// An option that is not known, as it stands there.
+    Unknown(&'a [u8]),
+}
+
+/// An export, as `-export:` and definition files state it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Export<'a> {
+    /// The name that others import, without the underscore of i386.
+    pub(crate) name: Cow<'a, [u8]>,
+    /// The symbol, where it is not called as the export is.
+    pub(crate) symbol: Option<Cow<'a, [u8]>>,
+    /// The number that it is exported under, where that is fixed.
+    pub(crate) ordinal: Option<u16>,
+    /// It is exported by its number alone.
+    pub(crate) no_name: bool,
+    /// It is data.
+    pub(crate) data: bool,
+    /// It is not in import libraries.
+    pub(crate) private: bool,
+}
+
+/// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
+const NOTHING: [&[u8]; 12] = [
+    b"failifmismatch",
+    b"editandcontinue",
+    b"fastfail",
+    b"guardsym",
+    b"natvis",
+    b"nodefaultlib",
+    b"release",
+    b"throwingnew",
+    b"disallowlib",
+    b"functionpadmin",
+    b"inferasanlibs",
+    b"debugtype",
+];
+
+/// The options of a section, in order.
+pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
+    // Compilers put a byte order mark before text in UTF-8.
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    options(text).flat_map(|option| {
+        let (name, value) = split_once(option.get(1..).unwrap_or_default(), b':').unwrap_or_else(|| {
+            let name = option.get(1..).unwrap_or_default();
+            (name, &[])
+        });
+        let plain = matches!(option.first(), Some(b'-' | b'/'));
+        let name = if plain { name.to_ascii_lowercase() } else { Vec::new() };
+        // The one kind of option with a list of values.
+        let (list, single) = match &*name {
+            b"exclude-symbols" => (value, None),
+            _ => (&[][..], Some(directive(option, &name, value))),
+        };
+        let excluded = split(list, b',').map(unquote).filter(|name| !name.is_empty()).map(Directive::Exclude);
+        excluded.chain(single)
+    })
+}
+
+fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a> {
+    let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
+    match name {
+        b"export" => export(value).map_or(Directive::Unknown(option), Directive::Export),
+        b"include" => Directive::Include(unquote(value)),
+        b"defaultlib" => Directive::DefaultLibrary(unquote(value)),
+        b"entry" => Directive::Entry(unquote(value)),
+        b"alternatename" => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::AlternateName(from, to)),
+        b"merge" => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::Merge(from, to)),
+        b"aligncomm" => align_common(value).unwrap_or(Directive::Unknown(option)),
+        _ if NOTHING.contains(&name) => Directive::Nothing,
+        _ => Directive::Unknown(option),
+    }
+}
+
+/// `NAME[=SYMBOL][,@ORDINAL[,NONAME]][,DATA][,PRIVATE]`.
+fn export(value: &[u8]) -> Option<Export<'_>> {
+    let mut parts = split(value, b',');
+    let names = parts.next()?;
+    let (name, symbol) = match split_once(names, b'=') {
+        Some((name, symbol)) => (unquote(name), Some(unquote(symbol))),
+        None => (unquote(names), None),
+    };
+    if name.is_empty() {
+        return None;
+    }
+    let mut export = Export { name, symbol, ..Export::default() };
+    for part in parts {
+        match part.strip_prefix(b"@") {
+            Some(number) => export.ordinal = Some(std::str::from_utf8(number).ok()?.parse().ok()?),
+            None if part.eq_ignore_ascii_case(b"data") => export.data = true,
+            None if part.eq_ignore_ascii_case(b"constant") => export.data = true,
+            None if part.eq_ignore_ascii_case(b"noname") => export.no_name = true,
+            None if part.eq_ignore_ascii_case(b"private") => export.private = true,
+            None => return None,
+        }
+    }
+    Some(export)
+}
+
+/// `NAME,LOG2`.
+fn align_common(value: &[u8]) -> Option<Directive<'_>> {
+    let mut parts = split(value, b',');
+    let (name, align) = (parts.next()?, parts.next()?);
+    let align = std::str::from_utf8(align.trim_ascii()).ok()?.parse().ok()?;
+    // An address space of 32 bits has no use for more.
+    (align < 32).then(|| Directive::AlignCommon(unquote(name), align))
+}
+
+/// The pieces between white space that stands outside of quotes; NUL bytes, with which sections are padded, count as such.
+fn options(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = rest.iter().position(|byte| !blank(byte))?;
+        let (_, from) = rest.split_at(start);
+        let mut quoted = false;
+        let end = from.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && blank(byte)
+        });
+        let (option, after) = from.split_at(end.unwrap_or(from.len()));
+        rest = after;
+        Some(option)
+    })
+}
+
+/// The pieces between separators that stand outside of quotes.
+fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    text.split(move |byte| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == separator
+    })
+}
+
+/// What stands before and after the first separator outside of quotes.
+fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let mut quoted = false;
+    let at = text.iter().position(|byte| {
+        quoted ^= *byte == b'"';
+        !quoted && *byte == separator
+    })?;
+    let (before, after) = text.split_at(at);
+    Some((before, after.get(1..)?))
+}
+
+/// The text without its quotes.
+fn unquote(text: &[u8]) -> Cow<'_, [u8]> {
+    let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
+    if !inner.contains(&b'"') {
+        return Cow::Borrowed(inner);
+    }
+    Cow::Owned(text.iter().copied().filter(|byte| *byte != b'"').collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Vec<Directive<'_>> {
+        directives(text.as_bytes()).collect()
+    }
+
+    fn cow(text: &str) -> Cow<'_, [u8]> {
+        Cow::Borrowed(text.as_bytes())
+    }
+
+    fn exported(name: &str) -> Export<'_> {
+        Export { name: cow(name), ..Export::default() }
+    }
+
+    #[test]
+    fn what_llvm_and_gcc_write() {
+        // LLVM 19, x86_64-w64-windows-gnu; then GCC 12.
+        let text = " -export:jl_image_pointers,data -exclude-symbols:jl_RTLD -exclude-symbols:\"a b,c=d\" ";
+        assert_eq!(
+            all(text),
+            [
+                Directive::Export(Export { data: true, ..exported("jl_image_pointers") }),
+                Directive::Exclude(cow("jl_RTLD")),
+                Directive::Exclude(cow("a b,c=d")),
+            ]
+        );
+        assert_eq!(
+            all(" -export:\"foo\" -aligncomm:\"_x\",4\0\0"),
+            [Directive::Export(exported("foo")), Directive::AlignCommon(cow("_x"), 4)]
+        );
+    }
+
+    #[test]
+    fn what_microsoft_writes() {
+        let text = "\u{feff}/DEFAULTLIB:\"LIBCMT\" /FAILIFMISMATCH:\"a=b\"   /EXPORT:f=g,@12,NONAME /include:_x";
+        let export = Export { symbol: Some(cow("g")), ordinal: Some(12), no_name: true, ..exported("f") };
+        assert_eq!(
+            all(text),
+            [
+                Directive::DefaultLibrary(cow("LIBCMT")),
+                Directive::Nothing,
+                Directive::Export(export),
+                Directive::Include(cow("_x")),
+            ]
+        );
+        assert_eq!(
+            all("/alternatename:_f=_g /merge:.xdata=.rdata"),
+            [Directive::AlternateName(cow("_f"), cow("_g")), Directive::Merge(cow(".xdata"), cow(".rdata")),]
+        );
+    }
+
+    #[test]
+    fn what_nobody_should_write() {
+        for text in
+            ["-export:", "-export:a,@x", "-export:a,@70000", "-merge:a", "-aligncomm:a,40", "plain", "-", "/x:y"]
+        {
+            assert_eq!(all(text), [Directive::Unknown(text.as_bytes())], "{text}");
+        }
+        assert_eq!(all("  \0 "), []);
+        // A quote that nothing ends reaches to the end.
+        assert_eq!(all("-include:\"a b"), [Directive::Include(Cow::Owned(b"a b".to_vec()))]);
+        assert_eq!(all("-exclude-symbols:a,,b"), [Directive::Exclude(cow("a")), Directive::Exclude(cow("b"))]);
+    }
+
+    #[test]
+    fn very_many_names() {
+        let text: String = (0..200_000).map(|number| format!(" -exclude-symbols:julia_f_{number}")).collect();
+        assert_eq!(directives(text.as_bytes()).count(), 200_000);
+    }
+}

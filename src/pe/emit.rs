@@ -1,0 +1,169 @@
+//! The plan of the file: which bytes come from where.
+
+use super::place::FILE_ALIGNMENT;
+use super::symtab::SymbolTable;
+use super::{TABLES, Table, entry, exports, headers, imports, table_output};
+use crate::apply::{self, Stretch};
+use crate::debug;
+use crate::error::Result;
+use crate::image::{Checksum, Extent, FilePlan, Image, Source};
+use crate::layout::{Content, OutputSection};
+use crate::link::{Link, over};
+use crate::model::{SectionFlags as Flags, SymbolSection};
+use crate::options::Arch;
+use crate::unwind::pdata;
+
+/// What gaps between functions are filled with: `int3`.
+const CODE_FILL: &[u8] = &[0xcc];
+
+/// Fixes the addresses of all symbols, makes the tables, and says where each byte of the file comes from.
+///
+/// # Errors
+/// Names or symbols beyond what the format can count; function rows that cannot be relocated.
+pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
+    link.addresses = symbol_addresses(&link);
+    link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
+    report(&mut link);
+    let mut end = 0;
+    let mut extents = Vec::new();
+    let own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
+    for section in &link.pe.sections {
+        end = end.max(section.offset + section.file_size.next_multiple_of(FILE_ALIGNMENT));
+    }
+    for (number, output) in link.outputs.iter().enumerate() {
+        let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
+        if section.is_some_and(|section| section.name == b".pdata")
+            && let Some(rows) = sorted_rows(&link, output)?
+        {
+            extents.push(own(output.offset, rows));
+            continue;
+        }
+        emit_output(&link, output, &mut extents);
+    }
+    for (table, bytes) in std::mem::take(&mut link.pe.made) {
+        if let Some(output) = table_output(&link, table) {
+            extents.push(own(output.offset, bytes));
+        }
+    }
+    let symtab = SymbolTable::new(&link, end)?;
+    extents.push(own(0, headers::bytes(&link, symtab.as_ref())));
+    if let Some(symtab) = symtab {
+        end = emit_symtab(&link, symtab, &mut extents);
+    }
+    over("PE format", "the size of the file", end, u32::MAX.into())?;
+    link.report.size = end;
+    let identities = headers::identities(&link);
+    let plan = FilePlan::new(end, extents, Checksum::Castagnoli)
+        .with_identity(identities)
+        .with_image_checksum(headers::checksum_offset());
+    Ok(Image::new(link, plan, None))
+}
+
+/// The addresses of every object's symbols.
+pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
+    link.workers.map(&link.objects().map(|(id, _)| id).collect::<Vec<_>>(), |id| {
+        let object = link.object(*id);
+        let base = |section: &crate::model::Section<'_>| {
+            let output = link.outputs.get(section.output as usize).filter(|_| section.is_live())?;
+            Some(output.address.wrapping_add(section.offset))
+        };
+        let bases: Vec<Option<u64>> = object.sections.iter().map(base).collect();
+        let address = |symbol: &crate::model::Symbol| {
+            if let (None, SymbolSection::In(section)) = (symbol.global.get(), symbol.section())
+                && let Some(Some(base)) = bases.get(section as usize)
+            {
+                return base.wrapping_add(symbol.value);
+            }
+            link.symbol_address(*id, symbol).unwrap_or(0)
+        };
+        object.symbols.iter().map(address).collect()
+    })
+}
+
+/// The bytes of a table that the image has.
+fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
+    table_output(link, table)?;
+    Some(match table {
+        Table::Entry => entry::code(link.target.arch).to_vec(),
+        Table::Exports => exports::bytes(link),
+        Table::BuildId => headers::build_id(link),
+        Table::BaseRelocations => link.pe.base_relocs.clone(),
+        Table::ConstructorsStart | Table::ConstructorsEnd | Table::DestructorsStart | Table::DestructorsEnd => {
+            headers::list_word(link, table)
+        }
+        _ => imports::bytes(link, table),
+    })
+}
+
+/// The rows of functions in the order of their addresses, in which unwinders look for them, if they are not so already.
+fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Option<Vec<u8>>> {
+    let Content::Inputs(inputs) = &output.content else { return Ok(None) };
+    let mut rows = vec![0; output.size as usize];
+    let mut problems = Vec::new();
+    for (object, index) in inputs {
+        let section = link.section(*object, *index);
+        let (start, size) = (section.offset as usize, section.data.len());
+        let address = output.address.wrapping_add(section.offset);
+        if let Some(place) = rows.get_mut(start..start + size) {
+            apply::fill(link, Stretch { object: *object, section: *index, start: 0, address }, place, &mut problems);
+        }
+    }
+    debug::check(link, problems)?;
+    let size = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
+    Ok(pdata::sort(&mut rows, size).then_some(rows))
+}
+
+fn emit_output(link: &Link<'_>, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {
+    let Content::Inputs(inputs) = &output.content else { return };
+    if output.flags.has(Flags::ZERO) {
+        return;
+    }
+    let code = output.flags.has(Flags::EXEC);
+    let mut end = output.offset;
+    for (object, index) in inputs {
+        let section = link.section(*object, *index);
+        let start = output.offset + section.offset;
+        if code && start > end {
+            extents.push(Extent { offset: end, size: start - end, source: Source::Fill(CODE_FILL, 0) });
+        }
+        let stretch = Stretch {
+            object: *object,
+            section: *index,
+            start: 0,
+            address: output.address.wrapping_add(section.offset),
+        };
+        let source = Source::Section(stretch);
+        extents.push(Extent { offset: start, size: section.data.len() as u64, source });
+        end = start + section.size;
+    }
+}
+
+/// Puts the symbol table and the string table at the end of the file; returns where that is.
+fn emit_symtab(link: &Link<'_>, symtab: SymbolTable, extents: &mut Vec<Extent>) -> u64 {
+    let strings = symtab.strings_offset();
+    let mut offset = symtab.offset;
+    for records in symtab.records {
+        let size = records.len() as u64;
+        extents.push(Extent { offset, size, source: Source::Owned(records) });
+        offset += size;
+    }
+    let size = symtab.strings.len() as u64;
+    extents.push(Extent { offset: strings, size, source: Source::Owned(symtab.strings) });
+    for ((id, object), base) in link.objects().zip(&symtab.bases) {
+        let size = object.strings.len() as u64;
+        extents.push(Extent { offset: strings + base, size, source: Source::Strings(id) });
+    }
+    strings + symtab.strings_size
+}
+
+fn report(link: &mut Link<'_>) {
+    let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    link.report.needed = link.pe.imports.dlls().map(name).collect();
+    link.report.exports = link.pe.exports.entries().iter().map(|entry| entry.name.to_vec()).collect();
+    let counts = &mut link.report.counts;
+    counts.objects = link.objects.len() as u64;
+    counts.sections = link.objects.iter().map(|object| object.sections.len() as u64).sum();
+    counts.symbols = link.objects.iter().map(|object| object.symbols.len() as u64).sum();
+    counts.dynamic_relocations = link.pe.pieces.iter().map(|piece| u64::from(piece.relative)).sum();
+    counts.got_entries = link.pe.imports.len() as u64;
+}

@@ -1,0 +1,99 @@
+//! The entry point: what the loader calls when the DLL is loaded and unloaded, and when threads come and go.
+//!
+//! MinGW's start file defines it (`DllMainCRTStartup`), and so does Julia's compiler in package images up to 1.14
+//! (`_DllMainCRTStartup`): there it does nothing but return 1, which means success. Where nobody defines it, that is what
+//! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for.
+//! A function that touches neither the stack nor any register that it had to save needs no unwind data (*x64 exception
+//! handling*, leaf functions).
+//!
+//! On i386 the function is `__stdcall`, takes its three arguments from the stack, and its symbol says so: `@12`.
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::model::GlobalId;
+use crate::options::{Arch, Options};
+use crate::symbols::{Anchor, Definition};
+
+use super::{Place, Table};
+
+/// The names that the entry point of a DLL has by custom, as symbols, first to last.
+pub(crate) fn names(arch: Arch) -> [&'static str; 2] {
+    match arch {
+        Arch::X86 => ["__DllMainCRTStartup@12", "_DllMainCRTStartup@12"],
+        _ => ["_DllMainCRTStartup", "DllMainCRTStartup"],
+    }
+}
+
+/// The symbols that a name given for the entry point may mean, first to last. On i386 the name may be that of the C
+/// function, with and without an underscore and the size of the arguments.
+pub(crate) fn meanings(name: &str, arch: Arch) -> Vec<String> {
+    let mut symbols = vec![name.to_owned()];
+    if arch == Arch::X86 {
+        let plain = name.strip_prefix('_').unwrap_or(name);
+        symbols.extend([format!("{name}@12"), format!("_{plain}"), format!("_{plain}@12"), format!("_{name}@12")]);
+    }
+    symbols
+}
+
+/// The symbols that archives are searched for since the entry point was given as one of them.
+pub(crate) fn wanted(options: &Options, arch: Arch) -> Vec<&[u8]> {
+    let Some(name) = options.entry.as_deref().filter(|name| *name != "0") else { return Vec::new() };
+    let meanings = meanings(name, arch);
+    let known = meanings.iter().find_map(|symbol| names(arch).into_iter().find(|known| known == symbol));
+    // A name that nothing has would stay undefined; the customary ones are made then.
+    vec![known.unwrap_or(name).as_bytes()]
+}
+
+/// Decides on the entry point, and whether it is to be made.
+///
+/// # Errors
+/// One is asked for that nothing defines, and that is none of those that can be made.
+pub(crate) fn choose(link: &mut Link<'_>) -> Result<(), Error> {
+    let arch = link.target.arch;
+    let defined = |link: &Link<'_>, name: &str| -> Option<GlobalId> {
+        let (id, global) = link.symbols.find(name.as_bytes())?;
+        let library = matches!(global.definition, Definition::Library(..) | Definition::Undefined);
+        (!library).then_some(id)
+    };
+    let found = match &link.options.entry {
+        // An image may well do without.
+        Some(name) if name == "0" => return Ok(()),
+        Some(name) => {
+            let meanings = meanings(name, arch);
+            let found = meanings.iter().find_map(|symbol| defined(link, symbol));
+            if found.is_none() && !meanings.iter().any(|symbol| names(arch).contains(&symbol.as_str())) {
+                let what = format!("-e {name}: nothing defines the entry point");
+                return Err(Error::Options(what));
+            }
+            // Julia's compiler may bring it under the other name.
+            found.or_else(|| names(arch).iter().find_map(|name| defined(link, name)))
+        }
+        None => names(arch).iter().find_map(|name| defined(link, name)),
+    };
+    link.pe.entry = found;
+    if found.is_none() {
+        let id = link.symbols.intern(names(arch)[0].as_bytes());
+        link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(Place::Start(Table::Entry)));
+        link.pe.entry = Some(id);
+        link.pe.makes_entry = true;
+    }
+    Ok(())
+}
+
+/// The code of an entry point that returns 1.
+pub(crate) fn code(arch: Arch) -> &'static [u8] {
+    match arch {
+        Arch::X86 => &[
+            0xb8, 1, 0, 0, 0, // mov $1, %eax
+            0xc2, 12, 0, // ret $12
+        ],
+        Arch::X86_64 => &[
+            0xb8, 1, 0, 0, 0,    // mov $1, %eax
+            0xc3, // ret
+        ],
+        _ => &[
+            0x20, 0x00, 0x80, 0x52, // mov w0, #1
+            0xc0, 0x03, 0x5f, 0xd6, // ret
+        ],
+    }
+}

@@ -1,0 +1,362 @@
+//! What the image exports: which symbols, and the export directory with its tables.
+//!
+//! Objects say what is exported (`-export:` in `.drectve`, which a compiler writes for `dllexport`). If none does, a MinGW
+//! linker exports everything that is defined in objects of one's own, which leaves out what compilers' libraries and
+//! start files bring, and what has a name that only a linker or a compiler makes (*ld and WIN32*,
+//! `--export-all-symbols`).
+//!
+//! The loader finds an export by halving the list of names, which is sorted by their bytes. The list of addresses is
+//! ordered by export number, and a list of 16-bit numbers leads from one to the other: so a DLL has 65,535 exports
+//! at most.
+//!
+//! The directory also states the DLL's own name. It comes from an option or is a constant, not from the output file,
+//! which may have a temporary name: the same inputs give the same bytes.
+//!
+//! Source: PE/COFF specification, *The .edata Section (Image Only)*.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use super::directives::Export;
+use super::library::SLOT_PREFIX;
+use super::{Table, table_output};
+use crate::error::{Error, Errors, Result};
+use crate::link::{Link, over};
+use crate::model::{GlobalId, SectionFlags};
+use crate::options::{Arch, AutoExport};
+use crate::symbols::{Definition, Global, GlobalFlags};
+
+/// The name of a DLL whose output file has no name that says it.
+const DEFAULT_NAME: &str = "image.dll";
+/// The size of the export directory, in bytes.
+const DIRECTORY: u64 = 40;
+/// Ordinals have 16 bits, and the first one is 1.
+const LIMIT: u64 = 65_535;
+
+/// What an image exports, in the order of the names.
+#[derive(Debug, Default)]
+pub(crate) struct Exports<'a> {
+    entries: Vec<Entry<'a>>,
+}
+
+/// One export.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    /// The name.
+    pub(crate) name: Cow<'a, [u8]>,
+    /// The symbol.
+    pub(crate) symbol: GlobalId,
+    /// The number.
+    pub(crate) ordinal: u16,
+    /// It has no name in the tables.
+    pub(crate) no_name: bool,
+    /// It is data.
+    pub(crate) data: bool,
+    /// It is not in import libraries.
+    pub(crate) private: bool,
+}
+
+impl<'a> Exports<'a> {
+    /// Decides what is exported, given what directives ask for.
+    ///
+    /// # Errors
+    /// Exports that nothing defines; numbers given twice; more of them than the format can number.
+    pub(crate) fn new(link: &Link<'a>, asked: Vec<Export<'a>>, excluded: &[Cow<'a, [u8]>]) -> Result<Self> {
+        let given = link
+            .options
+            .pe
+            .exports
+            .iter()
+            .map(|name| Export { name: Cow::Borrowed(name.as_bytes()), ..Export::default() });
+        let asked: Vec<Export<'a>> = asked.into_iter().chain(given).collect();
+        let auto = match link.options.pe.auto_export {
+            AutoExport::All => true,
+            AutoExport::Unless => asked.is_empty(),
+            AutoExport::None => false,
+        };
+        let mut problems = Vec::new();
+        let mut found: Vec<(Export<'a>, GlobalId)> = Vec::new();
+        let mut decorated = None;
+        for export in asked {
+            match find(link, &export, &mut decorated) {
+                Some(symbol) => found.push((export, symbol)),
+                None => {
+                    let name = String::from_utf8_lossy(&export.name);
+                    problems.push(Error::Undefined {
+                        symbol: name.into_owned(),
+                        references: Vec::new(),
+                        more: 0,
+                        hint: Some("it is to be exported (-export: in .drectve, or --export)".to_owned()),
+                    });
+                }
+            }
+        }
+        Errors::check(problems)?;
+        if auto {
+            let excluded: HashSet<&[u8]> = excluded.iter().map(|name| &**name).collect();
+            found.extend(automatic(link, &excluded));
+        }
+        // Of one name asked for twice, the first mention that says more counts; they are the same symbol.
+        found.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name).then(other.ordinal.cmp(&one.ordinal)));
+        found.dedup_by(|(next, _), (kept, _)| {
+            let same = next.name == kept.name;
+            kept.data |= same && next.data;
+            same
+        });
+        let count = found.len() as u64;
+        if count > LIMIT {
+            let what = format!(
+                "the number of exports of a DLL (the format numbers them with 16 bits); {}",
+                "export less: mark what is exported (dllexport, @ccallable), or give --exclude-all-symbols"
+            );
+            return over("PE export ordinals", &what, count, LIMIT).map(|()| Self::default()).map_err(Into::into);
+        }
+        number(found).map_err(Into::into)
+    }
+
+    /// The symbols.
+    pub(crate) fn globals(&self) -> Vec<GlobalId> {
+        self.entries.iter().map(|entry| entry.symbol).collect()
+    }
+
+    /// The exports, in the order of their names.
+    pub(crate) fn entries(&self) -> &[Entry<'a>] {
+        &self.entries
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Entry<'a>> {
+        self.entries.iter().filter(|entry| !entry.no_name)
+    }
+
+    /// The first and last number.
+    fn numbers(&self) -> (u16, u16) {
+        let ordinals = || self.entries.iter().map(|entry| entry.ordinal);
+        (ordinals().min().unwrap_or(1), ordinals().max().unwrap_or(0))
+    }
+
+    /// The size of the tables and names, in bytes.
+    pub(crate) fn size(&self, link: &Link<'_>) -> u64 {
+        let (first, last) = self.numbers();
+        let addresses = u64::from(last).saturating_sub(first.into()).saturating_add(1);
+        let names: u64 = self.named().map(|entry| 6 + entry.name.len() as u64 + 1).sum();
+        DIRECTORY + 4 * addresses + names + dll_name(link).len() as u64 + 1
+    }
+}
+
+/// The name of the DLL in its export directory.
+pub(crate) fn dll_name<'l>(link: &'l Link<'_>) -> &'l str {
+    link.options.pe.dll_name.as_deref().unwrap_or(DEFAULT_NAME)
+}
+
+/// Numbers exports that are sorted by name: as asked for, the others behind the highest of those.
+fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> {
+    let mut taken = HashSet::new();
+    for (export, _) in &found {
+        if let Some(ordinal) = export.ordinal
+            && (ordinal == 0 || !taken.insert(ordinal))
+        {
+            let name = String::from_utf8_lossy(&export.name);
+            return Err(Error::Options(format!("export {name}: number {ordinal} is taken, or is 0")));
+        }
+    }
+    let mut next = taken.iter().copied().max().unwrap_or(0);
+    let mut entries = Vec::with_capacity(found.len());
+    for (export, symbol) in found {
+        let ordinal = match export.ordinal {
+            Some(ordinal) => ordinal,
+            None => {
+                next = next.checked_add(1).ok_or_else(|| {
+                    Error::Options("exports: no numbers are left behind the highest that is asked for".to_owned())
+                })?;
+                next
+            }
+        };
+        let Export { name, no_name, data, private, .. } = export;
+        entries.push(Entry { name, symbol, ordinal, no_name, data, private });
+    }
+    Ok(Exports { entries })
+}
+
+/// The symbol of an export. On i386 the name is as in C, without the underscore; the size of the arguments of a
+/// `__stdcall` function may be left out.
+fn find<'a>(
+    link: &Link<'a>,
+    export: &Export<'_>,
+    decorated: &mut Option<HashMap<&'a [u8], GlobalId>>,
+) -> Option<GlobalId> {
+    let name = export.symbol.as_deref().unwrap_or(&export.name);
+    let defined = |symbol: &[u8]| {
+        let (id, global) = link.symbols.find(symbol)?;
+        (global.definition != Definition::Undefined).then_some(id)
+    };
+    if link.target.arch != Arch::X86 {
+        return defined(name);
+    }
+    let plain = defined(&[b"_", name].concat()).or_else(|| defined(name));
+    plain.or_else(|| {
+        let decorated = decorated.get_or_insert_with(|| {
+            let stdcall =
+                link.symbols.iter().filter(|(_, global)| global.is_defined_here()).filter_map(|(id, global)| {
+                    let name = global.name.strip_prefix(b"_")?;
+                    Some((name.get(..memchr::memrchr(b'@', name)?)?, id))
+                });
+            stdcall.collect()
+        });
+        decorated.get(name).copied()
+    })
+}
+
+/// Libraries that come with compilers: what they define is for the image alone.
+const COMPILERS_LIBRARIES: [&str; 22] = [
+    "libclang_rt.builtins",
+    "libclang_rt.builtins-aarch64",
+    "libclang_rt.builtins-i386",
+    "libclang_rt.builtins-x86_64",
+    "libc++",
+    "libc++abi",
+    "libg2c",
+    "libgcc",
+    "libgcc_eh",
+    "libgcc_s",
+    "libgcj",
+    "libmingw32",
+    "libmingwex",
+    "libmoldname",
+    "libmsvcrt",
+    "libmsvcrt-os",
+    "libobjc",
+    "libssp",
+    "libstdc++",
+    "libsupc++",
+    "libucrt",
+    "libunwind",
+];
+
+/// Start files.
+const START_FILES: [&str; 12] = [
+    "crt0.o",
+    "crt1.o",
+    "crt1u.o",
+    "crt2.o",
+    "crt2u.o",
+    "crtbegin.o",
+    "crtend.o",
+    "dllcrt1.o",
+    "dllcrt2.o",
+    "gcrt0.o",
+    "gcrt1.o",
+    "gcrt2.o",
+];
+
+/// Names, as in C, of what start files expect and of what every DLL has.
+const OWN_NAMES: [&[u8]; 14] = [
+    b"DllMain",
+    b"DllEntryPoint",
+    b"DllMainCRTStartup",
+    b"_DllMainCRTStartup",
+    b"DllMain@12",
+    b"DllEntryPoint@12",
+    b"DllMainCRTStartup@12",
+    b"_DllMainCRTStartup@12",
+    b"__NULL_IMPORT_DESCRIPTOR",
+    b"_pei386_runtime_relocator",
+    b"do_pseudo_reloc",
+    b"impure_ptr",
+    b"_fmode",
+    b"environ",
+];
+
+/// How names begin and end that only linkers, import libraries and compilers make.
+const OWN_PREFIXES: [&[u8]; 7] =
+    [SLOT_PREFIX, b"__IMPORT_DESCRIPTOR_", b"__nm_", b"__rtti_", b"__builtin_", b"_head_", b"."];
+const OWN_SUFFIXES: [&[u8]; 2] = [b"_iname", b"_NULL_THUNK_DATA"];
+
+/// What is exported if nobody says what is.
+fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>, GlobalId)> {
+    let mut found = Vec::new();
+    let given: HashSet<&[u8]> = link.options.pe.excluded_symbols.iter().map(|name| name.as_bytes()).collect();
+    for (id, global) in link.symbols.iter() {
+        let Some(data) = is_own(link, global) else { continue };
+        let name = match link.target.arch {
+            Arch::X86 => global.name.strip_prefix(b"_").unwrap_or(global.name),
+            _ => global.name,
+        };
+        let hidden = excluded.contains(name) || given.contains(name) || OWN_NAMES.contains(&name);
+        let made = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix) || global.name.starts_with(prefix));
+        let made = made || OWN_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
+        let imported = link.symbols.find(&[SLOT_PREFIX, global.name].concat()).is_some();
+        if hidden || made || imported {
+            continue;
+        }
+        found.push((Export { name: Cow::Borrowed(name), data, ..Export::default() }, id));
+    }
+    found
+}
+
+/// Whether a symbol is defined in an object of one's own, and then whether it is data.
+fn is_own(link: &Link<'_>, global: &Global<'_>) -> Option<bool> {
+    if global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
+        return None;
+    }
+    let (id, symbol) = match global.definition {
+        Definition::Object(id, symbol) => (id, Some(symbol)),
+        Definition::Common { .. } => (global.mention?.0, None),
+        _ => return None,
+    };
+    let object = link.object(id);
+    let (file, member) = (file_name(object.name.file), object.name.member.is_some());
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let stem = stem.strip_suffix(".dll").unwrap_or(stem);
+    if if member { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) } {
+        return None;
+    }
+    let Some(symbol) = symbol else { return Some(true) };
+    let section = object.symbol_section(object.symbols.get(symbol as usize)?)?;
+    section.is_live().then(|| !section.flags.has(SectionFlags::EXEC))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// `.edata`, now that addresses are fixed.
+pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
+    let exports = &link.pe.exports;
+    let Some(output) = table_output(link, Table::Exports) else { return Vec::new() };
+    let relative = |address: u64| address.wrapping_sub(link.pe.base) as u32;
+    let start = relative(output.address);
+    let (first, last) = exports.numbers();
+    let addresses = u32::from(last - first) + 1;
+    let names = exports.named().count() as u32;
+    let address_table = start + DIRECTORY as u32;
+    let name_table = address_table + 4 * addresses;
+    let ordinal_table = name_table + 4 * names;
+    let strings = ordinal_table + 2 * names;
+
+    let mut bytes = Vec::with_capacity(output.size as usize);
+    // Characteristics, time stamp, version.
+    for field in [0, 0, 0, strings, first.into(), addresses, names, address_table, name_table, ordinal_table] {
+        bytes.extend(field.to_le_bytes());
+    }
+    let mut places = vec![0; addresses as usize];
+    for entry in &exports.entries {
+        places[usize::from(entry.ordinal - first)] = relative(link.global_address(entry.symbol));
+    }
+    bytes.extend(places.into_iter().flat_map(u32::to_le_bytes));
+    let mut at = strings + dll_name(link).len() as u32 + 1;
+    for entry in exports.named() {
+        bytes.extend(at.to_le_bytes());
+        at += entry.name.len() as u32 + 1;
+    }
+    bytes.extend(exports.named().flat_map(|entry| (entry.ordinal - first).to_le_bytes()));
+    for name in std::iter::once(dll_name(link).as_bytes()).chain(exports.named().map(|entry| &*entry.name)) {
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+    }
+    bytes
+}

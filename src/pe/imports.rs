@@ -1,0 +1,318 @@
+//! What the image imports: the import directory with its tables, and the code that jumps to imported functions.
+//!
+//! For each DLL the directory tells its name and two tables that are alike in the file: the lookup table says what is
+//! imported, by name or number; the address table has a slot for each import, into which the loader puts the address.
+//! `__imp_f` is the slot; `f`, where an object refers to it without knowing that it is imported, is a *thunk*
+//! in the image that jumps to where the slot points:
+//!
+//! | CPU    | thunk                                  |
+//! |--------|----------------------------------------|
+//! | x86-64 | `ff 25 rel32`  `jmp *slot(%rip)`       |
+//! | i386   | `ff 25 abs32`  `jmp *slot`             |
+//!
+//! The thunk's address stands for the function's wherever one is stored, so each image has its own; unwind tables, which
+//! can only name what is in the image, refer to a personality routine so.
+//!
+//! An object may also refer to `__imp_f` when `f` turns out to be of the image itself; then a slot that the linker
+//! fills stands in.
+//!
+//! Import libraries in GNU's form bring pieces of these tables as sections (`.idata$2` to `.idata$7`), which are put
+//! between those made here: see [`plan`](super::plan).
+//!
+//! Source: PE/COFF specification, *The .idata Section*.
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::library::{ImportBy, SLOT_PREFIX, split_slot};
+use super::{Place, Table, table_output, word};
+use crate::link::Link;
+use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
+use crate::options::Arch;
+use crate::symbols::{Anchor, Definition};
+
+/// Size of an entry of the import directory, in bytes.
+pub(crate) const DIRECTORY_ENTRY: u64 = 20;
+
+/// What an image imports.
+#[derive(Debug, Default)]
+pub(crate) struct Imports<'a> {
+    /// The DLLs, with the indices of their first imports and of those behind their last.
+    dlls: Vec<(&'a [u8], u32, u32)>,
+    /// The imports, those of one DLL together, with the index of the DLL.
+    entries: Vec<(u32, ImportBy<'a>)>,
+    /// The imports that have thunks.
+    thunks: Vec<u32>,
+    /// The symbols that slots of the image's own are for.
+    local_slots: Vec<GlobalId>,
+}
+
+/// Size of a thunk, in bytes: a multiple of what aligns them.
+pub(crate) fn thunk_size(arch: Arch) -> u64 {
+    match arch {
+        Arch::X86_64 | Arch::X86 => 8,
+        _ => 12,
+    }
+}
+
+/// Makes slots and thunks of what DLLs define, and slots for what was thought to be imported.
+pub(crate) fn define(link: &mut Link<'_>) {
+    let mut imports = Imports::default();
+    // One slot an import, under whatever symbols and from whatever libraries it comes; DLLs in the order of their first
+    // mention, their imports by name.
+    let mut dlls: IndexMap<Vec<u8>, &[u8]> = IndexMap::new();
+    let mut found: Vec<(u32, ImportBy<'_>, GlobalId, bool)> = Vec::new();
+    for (id, global) in link.symbols.iter() {
+        let Definition::Library(library, _) = global.definition else { continue };
+        let Some(library) = link.libraries.get(library as usize).and_then(|library| library.shared.pe()) else {
+            continue;
+        };
+        let Some(import) = library.lookup(global.name) else { continue };
+        let dll = dlls.entry(library.name.to_ascii_lowercase());
+        let index = dll.index() as u32;
+        dll.or_insert(library.name);
+        found.push((index, import.by, id, split_slot(global.name).1));
+    }
+    for (name, by, id) in automatic(link) {
+        let dll = dlls.entry(name.to_ascii_lowercase());
+        let index = dll.index() as u32;
+        dll.or_insert(name);
+        found.push((index, by, id, true));
+    }
+    found.sort_by(|one, other| (one.0, key(one.1), one.2).cmp(&(other.0, key(other.1), other.2)));
+    let mut thunks = IndexSet::new();
+    for (dll, by, id, slot) in found {
+        let same = imports.entries.last().is_some_and(|last| (last.0, key(last.1)) == (dll, key(by)));
+        if !same {
+            imports.entries.push((dll, by));
+        }
+        let entry = imports.entries.len() as u32 - 1;
+        let place = if slot { Place::Slot(entry) } else { Place::Thunk(thunks.insert_full(entry).0 as u32) };
+        link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(place));
+    }
+    imports.thunks = thunks.into_iter().collect();
+    let mut first = 0;
+    for (number, name) in dlls.into_values().enumerate() {
+        let last = imports.entries.partition_point(|entry| entry.0 as usize <= number) as u32;
+        imports.dlls.push((name, first, last));
+        first = last;
+    }
+    imports.local_slots = define_local_slots(link);
+    link.pe.imports = imports;
+}
+
+/// What the symbol of a pointer begins with that a compiler keeps beside code which refers to data that may be a DLL's.
+const POINTER_PREFIX: &[u8] = b".refptr.";
+
+/// Takes slots for the place of pointers to data that turn out to be a DLL's; returns those of imports: the DLL, what is
+/// imported, and the symbol of the pointer.
+///
+/// Code that does not know where a variable is defined loads its address from a pointer in a COMDAT section
+/// (`.refptr.x`). Where a DLL has the variable, the slot of the import holds the same address; the section, which could not
+/// be relocated, is left out.
+fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)> {
+    let mut found = Vec::new();
+    if !link.options.pe.auto_import {
+        return found;
+    }
+    let mut aliases = Vec::new();
+    let mut replaced = Vec::new();
+    for (_, global) in link.symbols.iter() {
+        if global.definition != Definition::Undefined {
+            continue;
+        }
+        let Some((pointer, place)) = pointer_to(link, global.name) else { continue };
+        let slot = [SLOT_PREFIX, global.name].concat();
+        let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
+        if let Some((id, _)) = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()) {
+            aliases.push((pointer, id));
+        } else if let Some((dll, import)) = libraries.find_map(|library| Some((library.name, library.lookup(&slot)?))) {
+            found.push((dll, import.by, pointer));
+        } else {
+            continue;
+        }
+        replaced.push(place);
+    }
+    for (pointer, slot) in aliases {
+        link.symbols.get_mut(pointer).definition = Definition::Alias(slot, 0);
+    }
+    for (object, section) in replaced {
+        link.objects[object.index()].sections[section as usize].fate = Fate::Unreferenced;
+    }
+    found
+}
+
+/// The pointer that a compiler keeps for a symbol, and its section, if that holds nothing else.
+fn pointer_to(link: &Link<'_>, name: &[u8]) -> Option<(GlobalId, (ObjectId, SectionIndex))> {
+    let (id, pointer) = link.symbols.find(&[POINTER_PREFIX, name].concat())?;
+    let Definition::Object(object, index) = pointer.definition else { return None };
+    let symbol = link.object(object).symbols.get(index as usize)?;
+    let SymbolSection::In(index) = symbol.section() else { return None };
+    let section = link.section(object, index);
+    let alone = section.size == word(link.target.arch) && section.relocs.len() == 1 && symbol.value == 0;
+    alone.then_some((id, (object, index)))
+}
+
+/// What tells imports of one DLL apart: numbers first, then names; hints are no part of it.
+fn key<'a>(by: ImportBy<'a>) -> (Option<&'a [u8]>, u16) {
+    match by {
+        ImportBy::Name(name, _) => (Some(name), 0),
+        ImportBy::Ordinal(ordinal) => (None, ordinal),
+    }
+}
+
+/// Slots for `__imp_f` where the image defines `f`; returns what they are for.
+fn define_local_slots(link: &mut Link<'_>) -> Vec<GlobalId> {
+    let mut slots = Vec::new();
+    for index in 0..link.symbols.len() {
+        let id = GlobalId(index as u32);
+        let global = link.symbols.get(id);
+        let (plain, true) = split_slot(global.name) else { continue };
+        if global.definition != Definition::Undefined {
+            continue;
+        }
+        let Some((target, _)) = link.symbols.find(plain).filter(|(_, target)| target.is_defined_here()) else {
+            continue;
+        };
+        let place = Place::LocalSlot(slots.len() as u32);
+        slots.push(target);
+        link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(place));
+    }
+    slots
+}
+
+impl<'a> Imports<'a> {
+    /// The names of the DLLs.
+    pub(crate) fn dlls(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.dlls.iter().map(|(name, ..)| *name)
+    }
+
+    /// The number of imports.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes from the start of the address tables to a slot: there is a null word behind the slots of each DLL.
+    pub(crate) fn slot_offset(&self, slot: u32, word: u64) -> u64 {
+        let dll = self.entries.get(slot as usize).map_or(0, |(dll, _)| *dll);
+        (u64::from(slot) + u64::from(dll)) * word
+    }
+
+    /// The size of a table, in bytes.
+    pub(crate) fn size(&self, table: Table, arch: Arch) -> u64 {
+        let slots = (self.entries.len() + self.dlls.len()) as u64 * word(arch);
+        match table {
+            Table::ImportDirectory => self.dlls.len() as u64 * DIRECTORY_ENTRY,
+            Table::ImportLookup | Table::ImportAddress => slots,
+            Table::ImportNames => self.names().1.len() as u64,
+            Table::Thunks => self.thunks.len() as u64 * thunk_size(arch),
+            Table::LocalSlots => self.local_slots.len() as u64 * word(arch),
+            _ => 0,
+        }
+    }
+
+    /// The offsets of the names of all imports, then of all DLLs, in the table of names, and that table.
+    fn names(&self) -> (Vec<u32>, Vec<u8>) {
+        let (mut offsets, mut bytes) = (Vec::new(), Vec::new());
+        for (_, by) in &self.entries {
+            offsets.push(bytes.len() as u32);
+            let ImportBy::Name(name, hint) = by else { continue };
+            bytes.extend(hint.to_le_bytes());
+            bytes.extend_from_slice(name);
+            bytes.push(0);
+            if !bytes.len().is_multiple_of(2) {
+                bytes.push(0);
+            }
+        }
+        for (name, ..) in &self.dlls {
+            offsets.push(bytes.len() as u32);
+            bytes.extend_from_slice(name);
+            bytes.push(0);
+        }
+        (offsets, bytes)
+    }
+}
+
+/// The bytes of a table, now that addresses are fixed.
+pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
+    let imports = &link.pe.imports;
+    let arch = link.target.arch;
+    let relative =
+        |table: Table| table_output(link, table).map_or(0, |output| output.address.wrapping_sub(link.pe.base)) as u32;
+    let mut bytes = Vec::new();
+    match table {
+        Table::ImportDirectory => {
+            let (offsets, _) = imports.names();
+            for (number, (_, first, _)) in imports.dlls.iter().enumerate() {
+                let at = ((u64::from(*first) + number as u64) * word(arch)) as u32;
+                let name = relative(Table::ImportNames) + offsets[imports.entries.len() + number];
+                // Lookup table, time stamp, forwarder chain, name, address table.
+                for field in [relative(Table::ImportLookup) + at, 0, 0, name, relative(Table::ImportAddress) + at] {
+                    bytes.extend(field.to_le_bytes());
+                }
+            }
+        }
+        Table::ImportLookup | Table::ImportAddress => {
+            let (offsets, _) = imports.names();
+            let by_number = 1_u64 << (8 * word(arch) - 1);
+            let mut push = |value: u64| bytes.extend_from_slice(&value.to_le_bytes()[..word(arch) as usize]);
+            for (_, first, last) in &imports.dlls {
+                for entry in *first..*last {
+                    push(match imports.entries[entry as usize].1 {
+                        ImportBy::Name(..) => u64::from(relative(Table::ImportNames) + offsets[entry as usize]),
+                        ImportBy::Ordinal(ordinal) => by_number | u64::from(ordinal),
+                    });
+                }
+                push(0);
+            }
+        }
+        Table::ImportNames => bytes = imports.names().1,
+        Table::Thunks => {
+            let start = table_output(link, table).map_or(0, |output| output.address);
+            let slots = table_output(link, Table::ImportAddress).map_or(0, |output| output.address);
+            for (number, entry) in imports.thunks.iter().enumerate() {
+                let place = start + number as u64 * thunk_size(arch);
+                bytes.extend(thunk(arch, place, slots + imports.slot_offset(*entry, word(arch))));
+            }
+        }
+        Table::LocalSlots => {
+            for target in &imports.local_slots {
+                let address = link.global_address(*target).to_le_bytes();
+                bytes.extend_from_slice(&address[..word(arch) as usize]);
+            }
+        }
+        Table::ImportDirectoryEnd => bytes.resize(DIRECTORY_ENTRY as usize, 0),
+        _ => {}
+    }
+    bytes
+}
+
+/// Code at `place` that jumps to where `slot` points.
+fn thunk(arch: Arch, place: u64, slot: u64) -> Vec<u8> {
+    let operand = match arch {
+        // Counted from the end of the instruction. Images are too small for it not to fit.
+        Arch::X86_64 => slot.wrapping_sub(place + 6),
+        _ => slot,
+    };
+    let [o0, o1, o2, o3, ..] = operand.to_le_bytes();
+    vec![
+        0xff, 0x25, o0, o1, o2, o3, // jmp *slot
+        0xcc, 0xcc, // int3
+    ]
+}
+
+/// The addresses of fields of these tables that hold addresses.
+pub(crate) fn address_fields(link: &Link<'_>) -> Vec<u64> {
+    let imports = &link.pe.imports;
+    let arch = link.target.arch;
+    let start = |table: Table| table_output(link, table).map(|output| output.address);
+    let mut fields = Vec::new();
+    if let (Some(start), Arch::X86) = (start(Table::Thunks), arch) {
+        fields.extend((0..imports.thunks.len() as u64).map(|number| start + number * thunk_size(arch) + 2));
+    }
+    if let Some(start) = start(Table::LocalSlots) {
+        let moves = |target: &GlobalId| !link.symbols.get(*target).traits.has(crate::model::Traits::ABSOLUTE);
+        let slots = imports.local_slots.iter().enumerate().filter(|(_, target)| moves(target));
+        fields.extend(slots.map(|(number, _)| start + number as u64 * word(arch)));
+    }
+    fields
+}

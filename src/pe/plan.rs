@@ -1,0 +1,411 @@
+//! Which sections a PE image has, in which order, and what goes into each.
+//!
+//! Input sections of one *family* (the name before `$`) make an output section; the part from `$` on says where in it
+//! they go, by the order of bytes (PE/COFF specification, *Grouped Sections*). Several output sections share a section of
+//! the image and its header: what has the same permissions need not begin a page of its own. The order is that of other
+//! linkers, with the heap image last of what is used at run time: code, constants (with unwind data, imports and exports),
+//! data (with what is zero behind it), functions' unwind rows, thread-local storage, others, base relocations, the heap
+//! image; then debug sections, which have addresses too but which nobody looks at in memory.
+//!
+//! A section's place in this order is its *rank*: the section of the image in the upper half, the place in it in the
+//! lower.
+
+use std::borrow::Cow;
+
+use indexmap::{IndexMap, IndexSet};
+use object::pe;
+
+use super::parse::base_name;
+use super::{ImageSection, Table, imports, word};
+use crate::error::Result;
+use crate::layout::{Content, OutputSection, place_inputs};
+use crate::link::{Link, over};
+use crate::model::{Fate, ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::options::Strip;
+use crate::scan::Scan;
+
+/// Output sections that join others (what MinGW's linkers merge).
+const MERGES: [(&[u8], &[u8]); 9] = [
+    (b".bss", b".data"),
+    (b".xdata", b".rdata"),
+    (b".idata", b".rdata"),
+    (b".edata", b".rdata"),
+    (b".didat", b".rdata"),
+    (b".00cfg", b".rdata"),
+    (b".CRT", b".rdata"),
+    (b".ctors", b".rdata"),
+    (b".dtors", b".rdata"),
+];
+
+/// The sections of the image by rank.
+const TEXT: u32 = 0;
+const RDATA: u32 = 1;
+const DATA: u32 = 2;
+const PDATA: u32 = 3;
+const TLS: u32 = 4;
+const OTHERS: u32 = 5;
+const RESOURCES: u32 = 0x7000;
+const RELOC: u32 = 0x7001;
+const HEAP_IMAGE: u32 = 0x7002;
+const DEBUG: u32 = 0x7003;
+
+/// Places in a section of the image.
+const MAIN: u32 = 0;
+const JOINED: u32 = 0x100;
+const CONSTRUCTORS: u32 = 0x200;
+const DESTRUCTORS: u32 = 0x210;
+const IMPORTS: u32 = 0x1000;
+const TABLES: u32 = 0x2000;
+const ZERO: u32 = 0x8000;
+
+/// The name of the section of the heap image.
+const HEAP_IMAGE_NAME: &[u8] = b".image";
+
+/// The most sections that a header's count of 16 bits allows, with room for those that have reserved numbers.
+const SECTION_LIMIT: u64 = 0xfe00;
+
+const fn rank(section: u32, place: u32) -> u32 {
+    section << 16 | place
+}
+
+/// Decides the sections of the image and the sizes of all tables but the base relocations.
+///
+/// # Errors
+/// More sections than the format can number; sizes beyond an address space.
+pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
+    link.pe.pieces = found.pieces;
+    let commons = link.symbols.allot_commons()?;
+    collect(link);
+    if let Some((size, align)) = commons {
+        let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
+        let output = output(Cow::Borrowed(b".bss"), flags, rank(DATA, ZERO + 1), align, Content::Commons);
+        link.outputs.push(OutputSection { size, ..output });
+    }
+    add_tables(link);
+    for number in 0..link.outputs.len() {
+        place_inputs(&mut link.objects, &mut link.outputs[number], |_, _| None)?;
+    }
+    // Empty sections would take a header and a page each.
+    link.outputs.retain(|output| output.size > 0 || is_late(output));
+    link.outputs.sort_by_key(|output| output.rank);
+    number(link);
+    group(link);
+    over("PE section headers", "the number of sections of the image", link.pe.sections.len() as u64, SECTION_LIMIT)?;
+    Ok(())
+}
+
+/// Whether the size of an output section is known only once others have addresses.
+fn is_late(output: &OutputSection<'_>) -> bool {
+    matches!(output.content, Content::Table(table) if Table::from_number(table) == Some(Table::BaseRelocations))
+}
+
+/// The family of a section: what stands before `$` or before a second dot (`.text.startup`, `.ctors.65535`).
+fn family(name: &[u8]) -> &[u8] {
+    let name = base_name(name);
+    let dot = name.get(1..).and_then(|rest| memchr::memchr(b'.', rest));
+    dot.and_then(|dot| name.get(..=dot)).unwrap_or(name)
+}
+
+/// The section of the image that a family joins: by what inputs ask for, then by custom. Chains are followed as far as they
+/// can have links.
+fn joined<'n>(link: &'n Link<'_>, family: &'n [u8]) -> &'n [u8] {
+    let mut name = family;
+    for _ in 0..=link.pe.merges.len() {
+        let asked = link.pe.merges.iter().find(|(from, _)| from == name).map(|(_, to)| to.as_slice());
+        match asked.or_else(|| MERGES.iter().find(|(from, _)| *from == name).map(|(_, to)| *to)) {
+            Some(to) if to != name => name = to,
+            _ => break,
+        }
+    }
+    name
+}
+
+/// Sorts the input sections into output sections.
+fn collect(link: &mut Link<'_>) {
+    type Key<'a> = (Cow<'a, [u8]>, bool);
+    let mut outputs: IndexMap<Key<'_>, (OutputSection<'_>, Vec<Sorted<'_>>), foldhash::quality::RandomState> =
+        IndexMap::default();
+    let mut others: IndexSet<Vec<u8>> = IndexSet::new();
+    let mut dropped = Vec::new();
+    for (id, object) in link.objects() {
+        for (index, section) in object.sections.iter().enumerate() {
+            let index = index as u32;
+            if !section.is_live() {
+                continue;
+            }
+            if section.flags.has(Flags::DEBUG) && link.options.strip != Strip::None {
+                dropped.push((id, index));
+                continue;
+            }
+            if link.heap_image == Some((id, index)) && section.relocs.is_empty() {
+                let name = Cow::Borrowed(HEAP_IMAGE_NAME);
+                let heap = output(name.clone(), section.flags, rank(HEAP_IMAGE, MAIN), 1, Content::Inputs(Vec::new()));
+                outputs.insert((name, false), (heap, vec![Sorted { name: b"", id, index, member: (&"", None) }]));
+                continue;
+            }
+            let mut family = family(section.name);
+            // Pieces of import tables stay apart, since tables made here go between them.
+            if family == b".idata" {
+                family = section.name;
+            }
+            let base = base_name(family);
+            // Zeros behind the rest of their section need no bytes in the file; elsewhere the order by name counts.
+            let zero = section.flags.has(Flags::ZERO) && matches!(base, b".bss" | b".data");
+            let key = (Cow::Borrowed(family), zero);
+            let entry = outputs.entry(key);
+            let (output, inputs) = entry.or_insert_with(|| {
+                let target = joined(link, base);
+                let section_rank = match target {
+                    _ if section.flags.has(Flags::DEBUG) => DEBUG + others.insert_full(target.to_vec()).0 as u32,
+                    b".text" => TEXT,
+                    b".rdata" => RDATA,
+                    b".data" => DATA,
+                    b".pdata" => PDATA,
+                    b".tls" => TLS,
+                    b".rsrc" => RESOURCES,
+                    _ => OTHERS + others.insert_full(target.to_vec()).0 as u32,
+                };
+                let place = place(family, target, zero);
+                let flags = section.flags.without(Flags::GROUP.and(Flags::RETAIN).and(Flags::ZERO));
+                let flags = flags.when(zero, Flags::ZERO);
+                (
+                    output(Cow::Borrowed(family), flags, rank(section_rank, place), 1, Content::Inputs(Vec::new())),
+                    Vec::new(),
+                )
+            });
+            output.flags.set(section.flags.common(Flags::WRITE.and(Flags::EXEC)));
+            inputs.push(Sorted {
+                name: section.name,
+                id,
+                index,
+                member: (&object.name.file, object.name.member.as_deref()),
+            });
+        }
+    }
+    let outputs = outputs
+        .into_values()
+        .map(|(mut output, mut inputs)| {
+            if output.name.starts_with(b".idata") {
+                // The members of an import library bring a DLL's tables piece by piece; their names say in which order.
+                inputs.sort_by(|one, other| one.member.cmp(&other.member));
+            } else {
+                inputs.sort_by(|one, other| one.name.cmp(other.name));
+            }
+            output.content = Content::Inputs(inputs.into_iter().map(|input| (input.id, input.index)).collect());
+            output
+        })
+        .collect();
+    for (object, section) in dropped {
+        link.objects[object.index()].sections[section as usize].fate = Fate::Stripped;
+    }
+    link.outputs = outputs;
+}
+
+/// An input section and what it is sorted by.
+struct Sorted<'l> {
+    name: &'l [u8],
+    id: ObjectId,
+    index: SectionIndex,
+    /// The file and the archive's member.
+    member: (&'l &'l str, Option<&'l [u8]>),
+}
+
+/// The place of a family in a section of the image.
+fn place(family: &[u8], target: &[u8], zero: bool) -> u32 {
+    match family {
+        _ if zero => ZERO,
+        _ if family == target => MAIN,
+        b".ctors" => CONSTRUCTORS + 1,
+        b".dtors" => DESTRUCTORS + 1,
+        _ if family.starts_with(b".idata$") => IMPORTS + import_place(family) + 1,
+        _ => JOINED,
+    }
+}
+
+/// The place of a piece of import tables among the others: `.idata$2` to `.idata$7`.
+fn import_place(name: &[u8]) -> u32 {
+    let number = name.strip_prefix(b".idata$").and_then(|rest| rest.first()).map_or(0, |digit| u32::from(*digit));
+    number.saturating_sub(u32::from(b'0')).min(9) * 4
+}
+
+fn output<'a>(name: Cow<'a, [u8]>, flags: Flags, rank: u32, align: u64, content: Content) -> OutputSection<'a> {
+    OutputSection { name, kind: 0, flags, align, entry_size: 0, content, rank, size: 0, address: 0, offset: 0 }
+}
+
+/// Adds the tables that the image needs.
+fn add_tables(link: &mut Link<'_>) {
+    let arch = link.target.arch;
+    let word = word(arch);
+    let read = Flags::ALLOC;
+    let code = Flags::ALLOC.and(Flags::EXEC);
+    let imports = &link.pe.imports;
+    // The lists of constructors are made where somebody looks for them.
+    let listed = |name: &[u8]| {
+        let name = if word == 4 { [b"_", name].concat() } else { name.to_vec() };
+        link.symbols.find(&name).is_some()
+    };
+    let constructors = listed(b"__CTOR_LIST__") || listed(b"___CTOR_LIST__");
+    let destructors = listed(b"__DTOR_LIST__") || listed(b"___DTOR_LIST__");
+    let has_imports = imports.len() > 0 || link.outputs.iter().any(|output| output.name.starts_with(b".idata$2"));
+    let at = |digit: u32, part: u32| rank(RDATA, IMPORTS + digit * 4 + part);
+    let name = |name: &'static [u8]| name;
+    let tables = [
+        (
+            Table::Entry,
+            name(b".text"),
+            code,
+            rank(TEXT, TABLES),
+            16,
+            if link.pe.makes_entry { super::entry::code(arch).len() as u64 } else { 0 },
+        ),
+        (Table::Thunks, b".text", code, rank(TEXT, TABLES + 1), 8, imports.size(Table::Thunks, arch)),
+        (Table::LocalSlots, b".rdata", read, rank(RDATA, TABLES), word, imports.size(Table::LocalSlots, arch)),
+        (Table::ImportDirectory, b".idata", read, at(2, 0), 4, imports.size(Table::ImportDirectory, arch)),
+        (
+            Table::ImportDirectoryEnd,
+            b".idata",
+            read,
+            at(3, 3),
+            4,
+            if has_imports { imports::DIRECTORY_ENTRY } else { 0 },
+        ),
+        (Table::ImportLookup, b".idata", read, at(4, 0), word, imports.size(Table::ImportLookup, arch)),
+        (Table::ImportAddress, b".idata", read, at(5, 0), word, imports.size(Table::ImportAddress, arch)),
+        (Table::ImportNames, b".idata", read, at(6, 3), 2, imports.size(Table::ImportNames, arch)),
+        (
+            Table::Exports,
+            b".edata",
+            read,
+            rank(RDATA, TABLES + 1),
+            4,
+            if link.pe.exports.is_empty() { 0 } else { link.pe.exports.size(link) },
+        ),
+        (
+            Table::BuildId,
+            b".buildid",
+            read,
+            rank(RDATA, TABLES + 2),
+            4,
+            if link.options.pe.build_id { super::headers::BUILD_ID_SIZE } else { 0 },
+        ),
+        (
+            Table::ConstructorsStart,
+            b".ctors",
+            read,
+            rank(RDATA, CONSTRUCTORS),
+            word,
+            if constructors { word } else { 0 },
+        ),
+        (
+            Table::ConstructorsEnd,
+            b".ctors",
+            read,
+            rank(RDATA, CONSTRUCTORS + 2),
+            word,
+            if constructors { word } else { 0 },
+        ),
+        (Table::DestructorsStart, b".dtors", read, rank(RDATA, DESTRUCTORS), word, if destructors { word } else { 0 }),
+        (
+            Table::DestructorsEnd,
+            b".dtors",
+            read,
+            rank(RDATA, DESTRUCTORS + 2),
+            word,
+            if destructors { word } else { 0 },
+        ),
+    ];
+    for (table, name, flags, rank, align, size) in tables {
+        if size > 0 {
+            let output = output(Cow::Borrowed(name), flags, rank, align, table.content());
+            link.outputs.push(OutputSection { size, ..output });
+        }
+    }
+    // Without base relocations an image that says it may be moved is refused; one with none still has an empty list.
+    let reloc = output(Cow::Borrowed(b".reloc"), read, rank(RELOC, MAIN), 4, Table::BaseRelocations.content());
+    link.outputs.push(reloc);
+}
+
+/// Tells each input section its output section, and the plan where the tables are.
+fn number(link: &mut Link<'_>) {
+    for (number, output) in link.outputs.iter().enumerate() {
+        let number = number as u32;
+        match &output.content {
+            Content::Inputs(inputs) => {
+                for (object, index) in inputs {
+                    link.objects[object.index()].sections[*index as usize].output = number;
+                }
+            }
+            Content::Commons => link.pe.commons = Some(number),
+            Content::Table(table) => {
+                if let Some(place) = link.pe.tables.get_mut(*table as usize) {
+                    *place = Some(number);
+                }
+            }
+        }
+    }
+}
+
+/// Groups the output sections into sections of the image.
+fn group(link: &mut Link<'_>) {
+    let mut sections: Vec<ImageSection> = Vec::new();
+    let mut section_of = Vec::with_capacity(link.outputs.len());
+    let mut last = None;
+    for (number, output) in link.outputs.iter().enumerate() {
+        let number = number as u32;
+        let group = output.rank >> 16;
+        if last != Some(group) {
+            last = Some(group);
+            sections.push(ImageSection {
+                name: section_name(link, output, group),
+                outputs: (number, number),
+                characteristics: characteristics(group),
+                address: 0,
+                size: 0,
+                file_size: 0,
+                offset: 0,
+            });
+        }
+        if let Some(section) = sections.last_mut() {
+            section.outputs.1 = number + 1;
+            section.characteristics |= further_characteristics(group, output.flags);
+        }
+        section_of.push(sections.len() as u16 - 1);
+    }
+    link.pe.sections = sections;
+    link.pe.section_of = section_of;
+}
+
+fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<u8> {
+    match group {
+        TEXT => b".text".to_vec(),
+        RDATA => b".rdata".to_vec(),
+        DATA => b".data".to_vec(),
+        _ => joined(link, base_name(&output.name)).to_vec(),
+    }
+}
+
+/// What the header of a section of the image says in any case.
+fn characteristics(group: u32) -> u32 {
+    let read = pe::IMAGE_SCN_MEM_READ.0;
+    let data = pe::IMAGE_SCN_CNT_INITIALIZED_DATA.0 | read;
+    match group {
+        TEXT => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read,
+        DATA | TLS | HEAP_IMAGE => data | pe::IMAGE_SCN_MEM_WRITE.0,
+        RELOC => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
+        group if group >= DEBUG => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
+        _ => data,
+    }
+}
+
+/// What an output section adds to that: nothing where custom says what the section is.
+fn further_characteristics(group: u32, flags: Flags) -> u32 {
+    let named = matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG;
+    let write = if !named && flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
+    let exec = pe::IMAGE_SCN_MEM_EXECUTE.0 | pe::IMAGE_SCN_CNT_CODE.0;
+    write | if !named && flags.has(Flags::EXEC) { exec } else { 0 }
+}
+
+/// Whether an output section has its addresses before the base relocations are known.
+pub(crate) fn is_before_base_relocs(output: &OutputSection<'_>) -> bool {
+    output.rank >> 16 < RELOC
+}

@@ -1,0 +1,45 @@
+//! `.pdata`: one row for each function, by which Windows finds how to unwind it.
+//!
+//! A row begins with the offset of the function's first byte from the image's base. Unwinders halve the table, so
+//! its rows are in ascending order; objects bring theirs in the order of their own sections, which is that of the image
+//! unless functions have sections of their own. On x64 a row has the function's end and the place of its unwind
+//! data besides; on Arm64 one more word.
+//!
+//! Source: PE/COFF specification, *The .pdata Section*.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+/// The size of a row of x64, in bytes.
+pub(crate) const ROW: usize = 12;
+/// The size of a row of Arm64, in bytes.
+pub(crate) const ARM_ROW: usize = 8;
+
+/// Sorts the rows of a table by where their functions begin; tells whether any has moved. What remains behind the last
+/// whole row stays.
+pub(crate) fn sort(table: &mut [u8], row: usize) -> bool {
+    let begin = |row: &[u8]| row.first_chunk().copied().map(u32::from_le_bytes);
+    if table.chunks_exact(row).is_sorted_by_key(begin) {
+        return false;
+    }
+    let mut rows: Vec<Vec<u8>> = table.chunks_exact(row).map(<[u8]>::to_vec).collect();
+    rows.sort_by_key(|row| begin(row));
+    for (place, row) in table.chunks_exact_mut(row).zip(&rows) {
+        place.copy_from_slice(row);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_by_their_beginnings() {
+        let row = |begin: u32, rest: u32| [begin.to_le_bytes(), (begin + 8).to_le_bytes(), rest.to_le_bytes()].concat();
+        let mut table = [row(0x1010, 1), row(0x1000, 2), row(0x2000, 3), vec![7, 7]].concat();
+        assert!(sort(&mut table, ROW));
+        assert_eq!(table, [row(0x1000, 2), row(0x1010, 1), row(0x2000, 3), vec![7, 7]].concat());
+        assert!(!sort(&mut table, ROW));
+        assert!(!sort(&mut [], ARM_ROW));
+    }
+}
