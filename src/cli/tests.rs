@@ -74,6 +74,7 @@ fn julia_1_13_and_later() {
     let search_paths = ["/j/lib/julia", "/j/lib", "/j/lib"].map(Into::into).into();
     let mut options = Options { search_paths, undefined: Undefined::Error, ..Options::default() };
     options.elf.build_id = BuildId::Fast;
+    options.pe.build_id = true;
     options.elf.hash_style = HashStyle::Gnu;
     assert_eq!(link.options, options);
     let wanted = [
@@ -103,6 +104,7 @@ fn gcc_and_its_plugin() {
     let search_paths = ["/g", "/lib/../lib"].map(Into::into).into();
     let mut options = Options { target: Some(Target::LINUX_X86_64), search_paths, ..Options::default() };
     options.elf.build_id = BuildId::Fast;
+    options.pe.build_id = true;
     options.elf.hash_style = HashStyle::Gnu;
     assert_eq!(link.options, options);
     assert_eq!(link.inputs, inputs(AS_NEEDED, &["crti.o", "x.o", "-lgcc", "-lgcc_s", "-lc", "crtn.o"]));

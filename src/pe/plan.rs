@@ -83,7 +83,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     }
     add_tables(link);
     for number in 0..link.outputs.len() {
-        place_inputs(&mut link.objects, &mut link.outputs[number], |_, _| None)?;
+        place_inputs(&mut link.objects, &mut link.outputs[number], &mut [], |_, _| None)?;
     }
     // Empty sections would take a header and a page each.
     link.outputs.retain(|output| output.size > 0 || is_late(output));
