@@ -14,7 +14,7 @@ use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, What};
+use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
 use crate::thunks::{Branch, Destination};
@@ -87,6 +87,7 @@ pub(crate) struct Context<'l, 'a> {
     base: u64,
     addresses: &'l [u64],
     loaded: bool,
+    got_base: u64,
     /// The traits of symbols for which a relocation means more than their address.
     special: Traits,
 }
@@ -106,7 +107,8 @@ impl<'l, 'a> Context<'l, 'a> {
             base: stretch.address.wrapping_sub(stretch.start),
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
-            special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED },
+            got_base: format::anchor_address(link, Anchor::GotBase),
+            special: if loaded { SimpleKinds::SPECIAL } else { Traits::DISCARDED },
         }
     }
 
@@ -161,12 +163,16 @@ impl<'l, 'a> Context<'l, 'a> {
     /// unchanged, for others and for those that are wrong.
     #[inline]
     fn apply_simple(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
-        let Simple { place_mask, field } = self.link.simple_kinds.get(raw.kind)?;
+        let Simple { from, field } = self.link.simple_kinds.get(raw.kind)?;
         if self.object.symbols.get(raw.symbol as usize)?.traits.any(self.special) {
             return None;
         }
-        let place = self.base.wrapping_add(raw.offset) & place_mask;
-        let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place).cast_signed();
+        let start = match from {
+            Origin::Place => self.base.wrapping_add(raw.offset),
+            Origin::GotBase => self.got_base,
+            _ => 0,
+        };
+        let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(start).cast_signed();
         let (min, max) = field.range();
         if !(min..=max).contains(&value) {
             return None;
@@ -246,7 +252,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::Plt if matches!(reloc.field, Field::Aarch64(_)) && symbol.traits.has(Traits::UNDEFINED) => {
                     return place.wrapping_add(4);
                 }
-                What::GotBase => self.got_base(),
+                What::GotBase => self.got_base,
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
                 What::SectionNumber => format::section_number(self.link, self.id, symbol),
@@ -264,11 +270,7 @@ impl<'l, 'a> Context<'l, 'a> {
             _ => 0,
         };
         let number = number.wrapping_sub(start);
-        reloc.value.from.count(number, place, || self.got_base()).cast_signed()
-    }
-
-    fn got_base(&self) -> u64 {
-        format::anchor_address(self.link, Anchor::GotBase)
+        reloc.value.from.count(number, place, || self.got_base).cast_signed()
     }
 
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to

@@ -366,11 +366,11 @@ pub(crate) struct SimpleKinds {
     kinds: Vec<Option<Simple>>,
 }
 
-/// A kind that stores S + A or S + A − P in four or eight bytes.
+/// A kind that stores S + A, S + A − P or S + A − GOT in four or eight bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Simple {
-    /// All ones if P is subtracted, else zero.
-    pub(crate) place_mask: u64,
+    /// Where the number counts from: [`Origin::Zero`], [`Origin::Place`] or [`Origin::GotBase`].
+    pub(crate) from: Origin,
     /// The field.
     pub(crate) field: Field,
 }
@@ -383,16 +383,19 @@ impl SimpleKinds {
     pub(crate) fn of(target: Target) -> Self {
         let simple = |kind| {
             let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 })?;
-            let place_mask = match (reloc.value.what, reloc.value.from) {
-                (What::Symbol, Origin::Zero) => 0,
-                (What::Symbol | What::Plt, Origin::Place) => u64::MAX,
-                _ => return None,
-            };
+            let Value { what, from } = reloc.value;
+            let direct = matches!(
+                (what, from),
+                (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
+            );
             let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Word32 | Field::U64);
-            whole.then_some(Simple { place_mask, field: reloc.field })
+            (direct && whole).then_some(Simple { from, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }
     }
+
+    /// The traits of symbols for which a relocation of loaded data means more than their address.
+    pub(crate) const SPECIAL: Traits = Traits(u8::MAX).without(Traits::FAR);
 
     /// What is simple about a kind, if it is.
     #[inline]
