@@ -388,7 +388,7 @@ impl SimpleKinds {
                 (What::Symbol | What::Plt, Origin::Place) => u64::MAX,
                 _ => return None,
             };
-            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Word32 | Field::U64);
+            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
             whole.then_some(Simple { place_mask, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }

@@ -361,3 +361,23 @@ fn branches_reach_beyond_128_mib() {
         reads_clean(&bench, "ours/far.so");
     }
 }
+
+/// In the middle of a section that is larger than branches reach in both directions, there is no way to a thunk.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn a_section_beyond_all_reach_is_told() {
+    let bench = bench();
+    let middle = |more: &str| {
+        format!(
+            ".section .text.large, \"ax\"\n.globl middle\n.space 0x8400000\nmiddle: bl elsewhere\n.space 0x8400000\nret
+             .section .text.other, \"ax\"\n.globl elsewhere\n.hidden elsewhere\n{more}elsewhere: ret\n"
+        )
+    };
+    let object = assemble(&bench, "large", &middle(""));
+    let said = bench.refuses(&object);
+    for part in
+        ["large.o", "(.text.large+0x8400000)", "middle", "R_AARCH64_CALL26", "'elsewhere'", "-ffunction-sections"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+}
