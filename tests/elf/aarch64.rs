@@ -134,7 +134,7 @@ fn what_cannot_be_linked_is_told_with_a_reason() {
             "ldr x0, far\n.section .text.far, \"ax\"\n.space 0x100000\nfar: ret",
             &["R_AARCH64_LD_PREL_LO19", "is not in [-1048576, 1048575]"],
         ),
-        ("movz x0, #:abs_g0:absolute", &["R_AARCH64_MOVW_UABS_G0 against 'absolute'", "is not in [0, 65535]"]),
+        ("movz x0, #:abs_g0:absolute", &["R_AARCH64_MOVW_UABS_G0", "references 'absolute'", "is not in [0, 65535]"]),
         ("movz x0, #:abs_g0_s:absolute", &["R_AARCH64_MOVW_SABS_G0", "is not in [-65536, 65535]"]),
     ];
     let bench = bench();
