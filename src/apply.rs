@@ -228,7 +228,7 @@ impl<'l, 'a> Context<'l, 'a> {
         let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
         let place = self.base.wrapping_add(raw.offset);
         let target = self.number(raw, &reloc, action, symbol, place);
-        Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+        Some(Branch { field: reloc.field, place, target, to })
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.

@@ -388,7 +388,7 @@ impl SimpleKinds {
                 (what, from),
                 (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
             );
-            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Word32 | Field::U64);
+            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
             (direct && whole).then_some(Simple { from, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }

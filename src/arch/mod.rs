@@ -195,54 +195,46 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     }
 }
 
-/// What a thunk does.
+/// What a thunk does: each CPU has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ThunkKind {
-    /// AArch64: goes on to the target, ±4 GiB away.
-    Aarch64Long,
-    /// AArch64: goes on to the target's landing pad, ±4 GiB away.
-    Aarch64LongToPad,
-    /// AArch64: a landing pad near a function that has none.
-    Aarch64Pad,
+    /// Of AArch64.
+    Aarch64(aarch64::Thunk),
 }
 
 impl ThunkKind {
     /// Size in bytes.
     pub(crate) fn size(self) -> u64 {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::LONG_THUNK_SIZE,
-            Self::Aarch64Pad => aarch64::LANDING_PAD_SIZE,
+            Self::Aarch64(thunk) => thunk.size(),
         }
     }
 
     /// How far it can lead, in bytes.
     pub(crate) fn reach(self) -> u64 {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => 1 << 32,
-            Self::Aarch64Pad => 1 << 27,
+            Self::Aarch64(thunk) => thunk.reach(),
         }
     }
 
     /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
     pub(crate) fn mark(self) -> &'static str {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad | Self::Aarch64Pad => "$x",
+            Self::Aarch64(_) => "$x",
         }
     }
 
-    /// What the names of its symbols start with; the target's name follows.
+    /// What the names of its symbols start with, as LLD names them; the target's name follows.
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => "__AArch64ADRPThunk_",
-            Self::Aarch64Pad => "__AArch64BTIThunk_",
+            Self::Aarch64(thunk) => thunk.symbol_prefix(),
         }
     }
 
     /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
     pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::long_thunk(address, target),
-            Self::Aarch64Pad => aarch64::landing_pad(address, target),
+            Self::Aarch64(thunk) => thunk.code(address, target),
         }
     }
 }
