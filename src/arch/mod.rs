@@ -4,6 +4,7 @@
 //! in the format rooms that call them.
 
 pub(crate) mod aarch64;
+pub(crate) mod arm;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 

@@ -1,0 +1,2 @@
+//! Placeholder essay
+pub(crate) mod imm;
