@@ -132,7 +132,7 @@ pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
 }
 
 /// Why a relocation kind that [`elf_reloc`] does not know is refused, where there is more to say than that.
-pub(crate) fn elf_refusal(kind: u32) -> Option<&'static str> {
+pub(crate) fn elf_reloc_refusal(kind: u32) -> Option<&'static str> {
     Some(match kind {
         9 | 35..=37 | 39 | 70..=89 => {
             "addressing relative to a static base register is for images that are loaded in parts; compile without -mrwpi"
@@ -256,7 +256,7 @@ mod tests {
             if dynamic(kind) || obsolete(kind) {
                 assert_eq!(elf_reloc(kind), None, "{kind}");
             } else {
-                assert_ne!(elf_reloc(kind).is_some(), elf_refusal(kind).is_some(), "{}", elf_reloc_name(kind));
+                assert_ne!(elf_reloc(kind).is_some(), elf_reloc_refusal(kind).is_some(), "{}", elf_reloc_name(kind));
             }
         }
         for kind in [112, 127, 128, 139, 160, 255, 256, u32::MAX] {
