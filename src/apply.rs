@@ -9,11 +9,12 @@
 
 use std::ops::Range;
 
-use crate::arch::{self, x86_64};
+use crate::arch::{self, arm, x86_64};
 use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
+use crate::options::Arch;
 use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
@@ -253,7 +254,39 @@ impl<'l, 'a> Context<'l, 'a> {
                 _ => self.address(raw.symbol),
             },
         };
-        what.wrapping_add_signed(raw.addend)
+        match reloc.value.what {
+            What::Symbol | What::Plt if self.link.target.arch == Arch::Arm => {
+                self.arm_number(raw, reloc, symbol, what, action == Action::Plt)
+            }
+            _ => what.wrapping_add_signed(raw.addend),
+        }
+    }
+
+    /// `address`, of a symbol of an Arm object or of its PLT entry, with the addend and with the state that a branch ends in.
+    fn arm_number(&self, raw: &RawReloc, reloc: &Reloc, symbol: &Symbol, address: u64, plt: bool) -> u64 {
+        let branch = if let Field::Arm(imm) = reloc.field { Some(imm).filter(|imm| imm.is_branch()) } else { None };
+        // Only functions have a state; the address of a byte may be odd, too.
+        let function = !plt && (branch.is_some() || address & 1 != 0) && self.link.is_function(symbol);
+        let Some(imm) = branch else {
+            return if function {
+                arm::add_to_function(address, raw.addend)
+            } else {
+                address.wrapping_add_signed(raw.addend)
+            };
+        };
+        let code = usize::try_from(raw.offset).ok().and_then(|offset| self.section.data.get(offset..)).unwrap_or_default();
+        let written = imm.written_state(code).unwrap_or(0);
+        if plt {
+            let stays_thumb = imm.is_thumb() && !imm.changes_state(code);
+            let entry = if stays_thumb { arm::stubs::thumb_entrance(address) } else { address };
+            return arm::add_to_function(entry, raw.addend);
+        }
+        if symbol.traits.has(Traits::UNDEFINED) {
+            // A call of what is not there goes on to the next instruction (AAELF32, *Call and Jump relocations*).
+            let next = self.base.wrapping_add(raw.offset).wrapping_add(imm.size());
+            return arm::add_to_function(next | written, raw.addend);
+        }
+        arm::add_to_function(if function { address } else { address & !1 | written }, raw.addend)
     }
 
     /// `number`, the addend added, counted from where the relocation says.
@@ -320,6 +353,7 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     fn store(&self, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Fault> {
-        out.get_mut(at..).and_then(|field| reloc.field.store(field, value)).ok_or(Fault::Outside)
+        let field = out.get_mut(at..).filter(|field| field.len() as u64 >= reloc.field.size()).ok_or(Fault::Outside)?;
+        reloc.field.store(field, value).ok_or_else(|| Fault::Because(reloc.field.complaint(field)))
     }
 }

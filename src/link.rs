@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
 use crate::link_map::link_map;
-use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
+use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Options, Target, Undefined};
 use crate::pe;
 use crate::reloc::SimpleKinds;
@@ -183,6 +183,21 @@ impl<'a> Link<'a> {
             Some(global) => self.slots.of(SymbolRef::Global(global)),
             None => self.slots.of(SymbolRef::Local(object, index)),
         }
+    }
+
+    /// Whether a symbol of an object means code that is declared as such: where a CPU has two instruction sets, only these
+    /// have one of them.
+    pub(crate) fn is_function(&self, symbol: &Symbol) -> bool {
+        let defined = |id| match self.symbols.get(id).definition {
+            Definition::Alias(target, offset) => self.symbols.get(self.symbols.root(target, offset).0).definition,
+            definition => definition,
+        };
+        let kind = match symbol.global.get().map(defined) {
+            Some(Definition::Object(object, index)) => self.object(object).symbols[index as usize].kind,
+            Some(_) => return false,
+            None => symbol.kind,
+        };
+        matches!(kind, SymbolKind::Function | SymbolKind::Ifunc)
     }
 
     /// The address of an offset of an input section, in the image.

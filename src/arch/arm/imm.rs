@@ -171,11 +171,11 @@ impl Imm {
 
     /// The state that the branch at the start of `bytes` ends in as it stands: 1 for Thumb. What is no function has no
     /// state of its own, and the branch keeps to what its author wrote (AAELF32, *Symbol Types*).
-    pub(crate) fn written_state(self, bytes: &[u8]) -> Option<i64> {
+    pub(crate) fn written_state(self, bytes: &[u8]) -> Option<u64> {
         let code = || bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
         match self {
-            Self::Branch => Some(i64::from(is_blx(code()?))),
-            Self::ThumbBranch => Some(i64::from(code()?.rotate_left(16) & THUMB_FORM != THUMB_BLX)),
+            Self::Branch => Some(u64::from(is_blx(code()?))),
+            Self::ThumbBranch => Some(u64::from(code()?.rotate_left(16) & THUMB_FORM != THUMB_BLX)),
             _ => Some(1),
         }
     }
@@ -187,6 +187,20 @@ impl Imm {
             Self::Branch => is_blx(code) || code >> 24 == BL_ALWAYS,
             Self::ThumbBranch => matches!(code.rotate_left(16) & THUMB_FORM, THUMB_BL | THUMB_BLX),
             _ => false,
+        }
+    }
+
+    /// Why [`store`](Self::store) has refused a value of its range, for a person.
+    pub(crate) fn complaint(self, bytes: &[u8]) -> &'static str {
+        match self {
+            _ if self.load(bytes).is_none() => "the instruction there is none that this relocation is for",
+            Self::Branch | Self::ThumbBranch if self.changes_state(bytes) => {
+                "the instruction cannot express the distance to the target, which is not at a multiple of 4"
+            }
+            _ if self.is_branch() => {
+                "the target is in the other instruction set, or not aligned for its own, and this branch cannot switch to it"
+            }
+            _ => "the instruction cannot express the value",
         }
     }
 

@@ -10,6 +10,11 @@ pub(crate) const PLT_ENTRY_SIZE: u64 = 20;
 /// Offset in a further entry of its Arm code, which calls go to. Before it stands the entrance for Thumb code.
 pub(crate) const PLT_ARM_OFFSET: u64 = 4;
 
+/// The entrance for Thumb code of the PLT entry whose Arm code is at `arm`, with bit 0 set.
+pub(crate) fn thumb_entrance(arm: u64) -> u64 {
+    arm.wrapping_sub(PLT_ARM_OFFSET) | 1
+}
+
 /// The PLT's first entry, which hands over to the loader's resolver: that expects `ip` to hold the address of the slot, `lr`
 /// that of the resolver's own slot, GOT+8, and the return address on the stack.
 pub(crate) fn plt_header(place: &PltPlace) -> Vec<u8> {

@@ -243,7 +243,7 @@ fn groups_follow_the_rule() {
 
 #[test]
 fn states_of_branches_are_told() {
-    let rows: &[(Imm, Vec<u8>, i64, bool)] = &[
+    let rows: &[(Imm, Vec<u8>, u64, bool)] = &[
         (Imm::Branch, arm(0xebfffffe), 0, true),           // bl
         (Imm::Branch, arm(0xfafffffe), 1, true),           // blx
         (Imm::Branch, arm(0x0bfffffe), 0, false),          // bleq
