@@ -274,7 +274,8 @@ impl<'l, 'a> Context<'l, 'a> {
                 address.wrapping_add_signed(raw.addend)
             };
         };
-        let code = usize::try_from(raw.offset).ok().and_then(|offset| self.section.data.get(offset..)).unwrap_or_default();
+        let code =
+            usize::try_from(raw.offset).ok().and_then(|offset| self.section.data.get(offset..)).unwrap_or_default();
         let written = imm.written_state(code).unwrap_or(0);
         if plt {
             let stays_thumb = imm.is_thumb() && !imm.changes_state(code);

@@ -225,11 +225,6 @@ impl Field {
         matches!(self, Self::Word32 | Self::U64)
     }
 
-    /// Whether it is part of a branch, whose distance says the state that it ends in (Arm and Thumb).
-    pub(crate) fn is_branch(self) -> bool {
-        matches!(self, Self::Arm(imm) if imm.is_branch())
-    }
-
     /// Why [`store`](Self::store) has refused a value of its range, for a person.
     pub(crate) fn complaint(self, bytes: &[u8]) -> &'static str {
         match self {

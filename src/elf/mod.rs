@@ -1,6 +1,7 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod arm;
 pub(crate) mod class;
 pub(crate) mod companion;
 pub(crate) mod compressed;
@@ -50,6 +51,8 @@ pub(crate) struct ObjectInfo {
     pub(crate) exec_stack: bool,
     /// What its `.note.gnu.property` says.
     pub(crate) properties: property::Properties,
+    /// What its `.ARM.attributes` says.
+    pub(crate) arm_attributes: Option<Box<arm::attributes::Attributes>>,
 }
 
 /// What is known of the objects of a link, each of which is ELF.
@@ -108,10 +111,14 @@ pub(crate) enum Table {
     Shstrtab,
     /// `.gnu_debuglink`: name and checksum of the companion
     DebugLink,
+    /// `.ARM.attributes`: what the image needs of the processor
+    Attributes,
+    /// `.ARM.exidx`: the unwind index
+    Exidx,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 22] = [
+pub(crate) const TABLES: [Table; 24] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -134,6 +141,8 @@ pub(crate) const TABLES: [Table; 22] = [
     Table::Strtab,
     Table::Shstrtab,
     Table::DebugLink,
+    Table::Attributes,
+    Table::Exidx,
 ];
 
 impl Table {
@@ -189,6 +198,10 @@ pub(crate) struct Plan {
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// `e_flags`.
     pub(crate) flags: u32,
+    /// The merged `.ARM.attributes`.
+    pub(crate) attributes: Vec<u8>,
+    /// The entries of `.ARM.exidx`.
+    pub(crate) unwind_index: arm::exidx::Index,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.

@@ -248,6 +248,9 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     if let Some(at) = table(Table::EhFrameHdr) {
         segments.push((elf::PT_GNU_EH_FRAME, at, at));
     }
+    if let Some(at) = table(Table::Exidx) {
+        segments.push((elf::PT_ARM_EXIDX, at, at));
+    }
     if let Some(at) = table(Table::Property) {
         segments.push((elf::PT_GNU_PROPERTY, at, at));
     }

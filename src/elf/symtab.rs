@@ -268,7 +268,9 @@ fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
         (SymbolKind::Section, _) => false,
         (_, SymbolSection::Absolute) => true,
         (_, SymbolSection::In(index)) => object.sections.get(index as usize).is_some_and(|section| {
-            section.is_live() && !(section.flags.has(SectionFlags::MERGE) && name.starts_with(b".L"))
+            section.is_live()
+                && !section.flags.has(SectionFlags::EXIDX)
+                && !(section.flags.has(SectionFlags::MERGE) && name.starts_with(b".L"))
         }),
         _ => false,
     }

@@ -91,7 +91,9 @@ pub(super) const GROUP: Group = Group {
             "what R_ARM_TARGET2 means: got-rel, as on all systems with shared libraries",
             |_, given| match given.text()? {
                 "got-rel" => Ok(()),
-                "abs" | "rel" => Err(given.refused("type information of other libraries is reached through the GOT: got-rel")),
+                "abs" | "rel" => {
+                    Err(given.refused("type information of other libraries is reached through the GOT: got-rel"))
+                }
                 _ => Err(given.bad("got-rel")),
             },
         ),
