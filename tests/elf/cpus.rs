@@ -76,6 +76,7 @@ on!(
     descriptors: &["gcc -O2 -mbranch-protection=standard"],
     ifunc: &["gcc -O1", "gcc -O2 -fno-plt", "clang-19 -O1", "gcc -O1 -mbranch-protection=standard"]
 );
+on!(arm, Cpu::Arm, descriptors: &[], ifunc: &["gcc -O0", "gcc -O2 -marm", "clang-19 -O1"]);
 
 /// GCC's driver, with its start files and libraries, calls the program as its linker.
 fn driver(cpu: Cpu) {
