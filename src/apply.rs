@@ -200,18 +200,22 @@ impl<'l, 'a> Context<'l, 'a> {
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
         let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
-        if let Err(fault) = self.check(&reloc, value) {
-            value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
+        let checked = self.check(&reloc, value);
+        if checked.is_err() || reloc.field.changes_state(value) {
+            match self.branch(raw).and_then(|branch| self.through_thunk(&branch)) {
+                Some(distance) => value = distance,
+                None => checked?,
+            }
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
     }
 
-    /// The distance from a branch to its thunk, if it has one.
+    /// The distance from a branch to its thunk, if it has one, as the field holds it.
     #[cold]
     fn through_thunk(&self, branch: &Branch) -> Option<i64> {
         let thunk = self.link.thunks.of_branch(self.link, branch)?;
-        Some(thunk.wrapping_sub(branch.place).cast_signed())
+        Some(thunk.wrapping_sub(branch.place).cast_signed().wrapping_sub(arch::branch_bias(branch.field)))
     }
 
     /// The branch that a relocation fills in, if it is one for which there can be thunks.
@@ -219,11 +223,31 @@ impl<'l, 'a> Context<'l, 'a> {
         let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
         let symbol = self.object.symbols.get(raw.symbol as usize)?;
         let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
-        let reference = symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global);
-        let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
+        let plt = action == Action::Plt;
+        let reference = self.reference(raw, symbol);
+        if let Field::Arm(imm) = reloc.field {
+            // A thunk for what has no state of its own goes on in the caller's.
+            let own = u64::from(imm.is_thumb());
+            if !plt && imm.written_state(self.code(raw)) != Some(own) && !self.link.is_function(reference) {
+                return None;
+            }
+        }
+        let bias = arch::branch_bias(reloc.field);
+        let to = Destination { symbol: reference, addend: raw.addend.wrapping_add(bias), plt };
         let place = self.base.wrapping_add(raw.offset);
-        let target = self.number(raw, &reloc, action, symbol, place);
+        let target = self.number(raw, &reloc, action, symbol, place).wrapping_add_signed(bias);
         Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+    }
+
+    /// The symbol of a relocation as the whole link knows it.
+    fn reference(&self, raw: &RawReloc, symbol: &Symbol) -> SymbolRef {
+        symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global)
+    }
+
+    /// The section's bytes, before they are relocated, from a relocation's field on.
+    fn code(&self, raw: &RawReloc) -> &'l [u8] {
+        let offset = usize::try_from(raw.offset).ok();
+        offset.and_then(|offset| self.section.data.get(offset..)).unwrap_or_default()
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.
@@ -266,7 +290,8 @@ impl<'l, 'a> Context<'l, 'a> {
     fn arm_number(&self, raw: &RawReloc, reloc: &Reloc, symbol: &Symbol, address: u64, plt: bool) -> u64 {
         let branch = if let Field::Arm(imm) = reloc.field { Some(imm).filter(|imm| imm.is_branch()) } else { None };
         // Only functions have a state; the address of a byte may be odd, too.
-        let function = !plt && (branch.is_some() || address & 1 != 0) && self.link.is_function(symbol);
+        let function =
+            !plt && (branch.is_some() || address & 1 != 0) && self.link.is_function(self.reference(raw, symbol));
         let Some(imm) = branch else {
             return if function {
                 arm::add_to_function(address, raw.addend)
@@ -274,8 +299,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 address.wrapping_add_signed(raw.addend)
             };
         };
-        let code =
-            usize::try_from(raw.offset).ok().and_then(|offset| self.section.data.get(offset..)).unwrap_or_default();
+        let code = self.code(raw);
         let written = imm.written_state(code).unwrap_or(0);
         if plt {
             let stays_thumb = imm.is_thumb() && !imm.changes_state(code);

@@ -185,19 +185,22 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Whether a symbol of an object means code that is declared as such: where a CPU has two instruction sets, only these
+    /// Whether a symbol means code that is declared as such: where a CPU has two instruction sets, only these
     /// have one of them.
-    pub(crate) fn is_function(&self, symbol: &Symbol) -> bool {
-        let defined = |id| match self.symbols.get(id).definition {
-            Definition::Alias(target, offset) => self.symbols.get(self.symbols.root(target, offset).0).definition,
-            definition => definition,
+    pub(crate) fn is_function(&self, symbol: SymbolRef) -> bool {
+        let (object, index) = match symbol {
+            SymbolRef::Local(object, index) => (object, index),
+            SymbolRef::Global(id) => {
+                let root = match self.symbols.get(id).definition {
+                    Definition::Alias(target, offset) => self.symbols.root(target, offset).0,
+                    _ => id,
+                };
+                let Definition::Object(object, index) = self.symbols.get(root).definition else { return false };
+                (object, index)
+            }
         };
-        let kind = match symbol.global.get().map(defined) {
-            Some(Definition::Object(object, index)) => self.object(object).symbols[index as usize].kind,
-            Some(_) => return false,
-            None => symbol.kind,
-        };
-        matches!(kind, SymbolKind::Function | SymbolKind::Ifunc)
+        let symbol = self.object(object).symbols.get(index as usize);
+        symbol.is_some_and(|symbol| matches!(symbol.kind, SymbolKind::Function | SymbolKind::Ifunc))
     }
 
     /// The address of an offset of an input section, in the image.

@@ -225,6 +225,11 @@ impl Field {
         matches!(self, Self::Word32 | Self::U64)
     }
 
+    /// Whether it is part of a branch that would have to switch to the other instruction set, as its value says (Arm).
+    pub(crate) fn changes_state(self, value: i64) -> bool {
+        matches!(self, Self::Arm(imm) if imm.is_branch() && imm.is_thumb() != (value & 1 != 0))
+    }
+
     /// Why [`store`](Self::store) has refused a value of its range, for a person.
     pub(crate) fn complaint(self, bytes: &[u8]) -> &'static str {
         match self {

@@ -40,8 +40,9 @@ pub(crate) mod stubs;
 
 use object::elf;
 
-use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base};
+use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, Reach, ThunkKind};
 use crate::reloc::{Field, Origin, Value, What};
+use crate::thunks::Branch;
 pub(crate) use imm::Imm;
 
 // Kinds that the `object` crate knows by older names.
@@ -205,6 +206,24 @@ pub(crate) const ELF: ElfMachine = ElfMachine {
     // In Arm state `mov r0, r0`; its first half in Thumb state is `lsls r0, r0, #0`.
     nop: &[0x00, 0x00, 0xa0, 0xe1],
 };
+
+/// How far branches reach: the conditional ones of Thumb, of which compilers make few calls, 1 MiB. Veneers that change the
+/// state may be needed at any size.
+pub(crate) const REACH: Reach = Reach { bytes: 1 << 20, spacing: 768 << 10, always: true };
+
+/// The veneer that a branch needs: its target is out of reach, or in the other state and the instruction is not one that can
+/// be turned into another which changes it.
+pub(crate) fn thunk_for(branch: &Branch, imm: Imm) -> Option<ThunkKind> {
+    let bias = super::branch_bias(branch.field);
+    let value = branch.target.wrapping_sub(branch.place).cast_signed().wrapping_sub(bias);
+    let is_call = matches!(elf::RelocationType(branch.kind), elf::R_ARM_CALL | THM_CALL);
+    let to_thumb = branch.target & 1 != 0;
+    let (min, max) = imm.range();
+    // `blx` from between two words does not reach the last one.
+    let max = if imm == Imm::ThumbBranch && !to_thumb { max.wrapping_sub(3) } else { max };
+    let reaches = (min..=max).contains(&value) && (is_call || to_thumb == imm.is_thumb());
+    (!reaches).then_some(if imm.is_thumb() { ThunkKind::Thumb } else { ThunkKind::Arm })
+}
 
 /// S with T, and A: where A is odd, T is added no second time.
 pub(crate) fn add_to_function(address: u64, addend: i64) -> u64 {

@@ -196,6 +196,7 @@ pub(crate) struct Reach {
 pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     match arch {
         Arch::Aarch64 => Some(aarch64::REACH),
+        Arch::Arm => Some(arm::REACH),
         _ => None,
     }
 }
@@ -209,6 +210,10 @@ pub(crate) enum ThunkKind {
     Aarch64LongToPad,
     /// AArch64: a landing pad near a function that has none.
     Aarch64Pad,
+    /// Arm: goes on from Arm state to any target, in either state.
+    Arm,
+    /// Arm: goes on from Thumb state to any target, in either state.
+    Thumb,
 }
 
 impl ThunkKind {
@@ -217,6 +222,8 @@ impl ThunkKind {
         match self {
             Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::LONG_THUNK_SIZE,
             Self::Aarch64Pad => aarch64::LANDING_PAD_SIZE,
+            Self::Arm => arm::stubs::ARM_VENEER_SIZE,
+            Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
         }
     }
 
@@ -225,13 +232,17 @@ impl ThunkKind {
         match self {
             Self::Aarch64Long | Self::Aarch64LongToPad => 1 << 32,
             Self::Aarch64Pad => 1 << 27,
+            Self::Arm | Self::Thumb => 1 << 32,
         }
     }
 
-    /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
+    /// The name of the symbol that tells readers what follows: instructions, of which kind, or data (the ELF ABIs of AArch64
+    /// and Arm, *Mapping symbols*).
     pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::Aarch64Long | Self::Aarch64LongToPad | Self::Aarch64Pad => "$x",
+            Self::Arm => "$a",
+            Self::Thumb => "$t",
         }
     }
 
@@ -240,7 +251,14 @@ impl ThunkKind {
         match self {
             Self::Aarch64Long | Self::Aarch64LongToPad => "__AArch64ADRPThunk_",
             Self::Aarch64Pad => "__AArch64BTIThunk_",
+            Self::Arm => "__ARMV7PILongThunk_",
+            Self::Thumb => "__ThumbV7PILongThunk_",
         }
+    }
+
+    /// What is added to its address to make the value of its symbol: for Thumb code, the bit that says so.
+    pub(crate) fn state(self) -> u64 {
+        u64::from(self == Self::Thumb)
     }
 
     /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
@@ -248,6 +266,8 @@ impl ThunkKind {
         match self {
             Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::long_thunk(address, target),
             Self::Aarch64Pad => aarch64::landing_pad(address, target),
+            Self::Arm => arm::stubs::arm_veneer(address, target),
+            Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
     }
 }
@@ -255,13 +275,24 @@ impl ThunkKind {
 /// Whether a field is that of a branch for which there can be thunks.
 #[inline]
 pub(crate) fn is_branch(field: Field) -> bool {
-    matches!(field, Field::Aarch64(aarch64::Imm::Branch26))
+    use arm::Imm::{Branch, ThumbBranch, ThumbBranch20};
+    matches!(field, Field::Aarch64(aarch64::Imm::Branch26) | Field::Arm(Branch | ThumbBranch | ThumbBranch20))
+}
+
+/// What a branch adds to the distance that its field holds: the program counter is ahead of it.
+pub(crate) fn branch_bias(field: Field) -> i64 {
+    match field {
+        Field::Arm(imm) if imm.is_thumb() => 4,
+        Field::Arm(_) => 8,
+        _ => 0,
+    }
 }
 
 /// The thunk that a branch needs to get to its target.
 pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     match branch.field {
         Field::Aarch64(_) => aarch64::thunk_for(branch),
+        Field::Arm(imm) => arm::thunk_for(branch, imm),
         _ => None,
     }
 }
