@@ -90,6 +90,8 @@ pub(crate) struct Context<'l, 'a> {
     loaded: bool,
     /// The traits of symbols for which a relocation means more than their address.
     special: Traits,
+    /// The bit of a function's address that is its state, on a CPU with two instruction sets.
+    state: u64,
 }
 
 impl<'l, 'a> Context<'l, 'a> {
@@ -108,6 +110,7 @@ impl<'l, 'a> Context<'l, 'a> {
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
             special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED },
+            state: u64::from(link.target.arch == Arch::Arm),
         }
     }
 
@@ -167,7 +170,12 @@ impl<'l, 'a> Context<'l, 'a> {
             return None;
         }
         let place = self.base.wrapping_add(raw.offset) & place_mask;
-        let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place).cast_signed();
+        let address = self.address(raw.symbol);
+        // The state of an Arm function is no part of the sum.
+        if address & raw.addend.cast_unsigned() & self.state != 0 {
+            return None;
+        }
+        let value = address.wrapping_add_signed(raw.addend).wrapping_sub(place).cast_signed();
         let (min, max) = field.range();
         if !(min..=max).contains(&value) {
             return None;
@@ -278,27 +286,24 @@ impl<'l, 'a> Context<'l, 'a> {
                 _ => self.address(raw.symbol),
             },
         };
-        match reloc.value.what {
-            What::Symbol | What::Plt if self.link.target.arch == Arch::Arm => {
-                self.arm_number(raw, reloc, symbol, what, action == Action::Plt)
-            }
-            _ => what.wrapping_add_signed(raw.addend),
+        match reloc.field {
+            Field::Arm(imm) if imm.is_branch() => self.arm_branch(raw, imm, symbol, what, action == Action::Plt),
+            _ => self.add(raw, symbol, what),
         }
     }
 
-    /// `address`, of a symbol of an Arm object or of its PLT entry, with the addend and with the state that a branch ends in.
-    fn arm_number(&self, raw: &RawReloc, reloc: &Reloc, symbol: &Symbol, address: u64, plt: bool) -> u64 {
-        let branch = if let Field::Arm(imm) = reloc.field { Some(imm).filter(|imm| imm.is_branch()) } else { None };
+    /// `address`, of a relocation's symbol, and the addend.
+    fn add(&self, raw: &RawReloc, symbol: &Symbol, address: u64) -> u64 {
         // Only functions have a state; the address of a byte may be odd, too.
-        let function =
-            !plt && (branch.is_some() || address & 1 != 0) && self.link.is_function(self.reference(raw, symbol));
-        let Some(imm) = branch else {
-            return if function {
-                arm::add_to_function(address, raw.addend)
-            } else {
-                address.wrapping_add_signed(raw.addend)
-            };
-        };
+        if address & self.state != 0 && self.link.is_function(self.reference(raw, symbol)) {
+            return arm::add_to_function(address, raw.addend);
+        }
+        address.wrapping_add_signed(raw.addend)
+    }
+
+    /// The number that a branch of an Arm object holds, whose bit 0 is the state that it ends in: from the `address` of the
+    /// symbol, or that of its PLT entry.
+    fn arm_branch(&self, raw: &RawReloc, imm: arm::Imm, symbol: &Symbol, address: u64, plt: bool) -> u64 {
         let code = self.code(raw);
         let written = imm.written_state(code).unwrap_or(0);
         if plt {
@@ -311,6 +316,7 @@ impl<'l, 'a> Context<'l, 'a> {
             let next = self.base.wrapping_add(raw.offset).wrapping_add(imm.size());
             return arm::add_to_function(next | written, raw.addend);
         }
+        let function = self.link.is_function(self.reference(raw, symbol));
         arm::add_to_function(if function { address } else { address & !1 | written }, raw.addend)
     }
 
@@ -351,7 +357,7 @@ impl<'l, 'a> Context<'l, 'a> {
             _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
         let place = self.base.wrapping_add(raw.offset);
-        let value = self.count(&reloc, symbol, number.wrapping_add_signed(raw.addend), place);
+        let value = self.count(&reloc, symbol, self.add(raw, symbol, number), place);
         self.check(&reloc, value)?;
         self.store(&reloc, at, out, value)
     }

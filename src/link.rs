@@ -121,7 +121,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
         &link.symbols,
         &found.locals,
         found.tls_module,
-        format::binds_now(&link),
+        format::binds_now(&link, &found),
         format::got_header(&link),
     );
 

@@ -12,10 +12,13 @@ pub(crate) mod exidx;
 use object::elf;
 
 use self::attributes::Merger;
+use crate::arch::arm::stubs;
+use crate::elf::Table;
 use crate::error::{Error, Errors};
 use crate::link::Link;
 use crate::model::{ObjectInfo, SectionFlags};
 use crate::options::Arch;
+use crate::thunks::ThunkSymbol;
 
 /// The value of `e_flags` bits [`EF_ARM_EABIMASK`](elf::EF_ARM_EABIMASK) that this linker knows.
 const EABI: u32 = elf::EF_ARM_EABI_VER5.0;
@@ -59,6 +62,31 @@ pub(crate) fn merge(link: &mut Link<'_>) -> Result<(), Errors> {
         };
     link.elf.attributes = merger.merged.write();
     Ok(())
+}
+
+/// The symbols that tell readers of an Arm image which parts of the PLT are Arm code, Thumb code and data.
+pub(crate) fn plt_marks<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbol<'l>> {
+    let table = move |table: Table, header: &'static [(u64, &'static [u8])], start: u64, count: usize| {
+        let output = link.elf.tables.get(table as usize).copied().flatten().filter(|_| link.target.arch == Arch::Arm);
+        let address = output.and_then(|number| link.outputs.get(number as usize)).map_or(0, |output| output.address);
+        let entries = (0_u64..).take(count).flat_map(move |index| {
+            let entry = start.saturating_add(stubs::PLT_ENTRY_SIZE.saturating_mul(index));
+            [(entry, &b"$t"[..]), (entry.saturating_add(stubs::PLT_ARM_OFFSET), b"$a")]
+        });
+        let marks = header.iter().copied().chain(entries);
+        output.into_iter().flat_map(move |output| {
+            let mark = move |(offset, name)| ThunkSymbol {
+                output,
+                address: address.wrapping_add(offset),
+                size: 0,
+                name: [name, &[]],
+            };
+            marks.clone().map(mark)
+        })
+    };
+    let header: &[(u64, &[u8])] = &[(0, b"$a"), (stubs::PLT_HEADER_DATA, b"$d")];
+    let lazy = table(Table::Plt, header, stubs::PLT_HEADER_SIZE, link.slots.lazy.len());
+    lazy.chain(table(Table::PltGot, &[], 0, link.slots.through_got.len()))
 }
 
 const VERSION_4: u32 = elf::EF_ARM_EABI_VER4.0;

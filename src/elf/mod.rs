@@ -27,9 +27,10 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex};
-use crate::options::{Format, Os, Target};
-use crate::symbols::Anchor;
+use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
+use crate::options::{Arch, Format, Os, Target};
+use crate::scan::Scan;
+use crate::symbols::{Anchor, Needs};
 
 pub(crate) use define::{define_symbols, fix_traits, give_plt_addresses};
 pub(crate) use emit::emit;
@@ -253,6 +254,16 @@ pub(crate) fn machine(link: &Link<'_>) -> &'static ElfMachine {
 /// The offset in the image's TLS block that stands for an address in the template, as code adds it to the block's address.
 pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
     address.wrapping_sub(link.elf.tls.0).wrapping_sub(machine(link).tls_bias)
+}
+
+/// Whether calls must not wait for their first: glibc's loader for Arm wants the relocations that call resolvers among those
+/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls.
+pub(crate) fn must_bind_now(link: &Link<'_>, found: &Scan) -> bool {
+    let indirect = |traits: Traits| traits.has(Traits::IFUNC);
+    link.target.arch == Arch::Arm
+        && (found.pieces.iter().any(|piece| piece.indirect > 0)
+            || found.locals.iter().any(|(.., traits)| indirect(*traits))
+            || link.symbols.iter().any(|(_, global)| indirect(global.traits) && global.needs() != Needs::default()))
 }
 
 /// The output section of a table.

@@ -141,12 +141,12 @@ impl SymbolTable {
         Ok(table)
     }
 
-    /// Adds the symbols of thunks, once addresses are fixed.
+    /// Adds the symbols of the linker's own code, once addresses are fixed: thunks, and marks of what is which kind of code.
     ///
     /// # Errors
     /// If the strings take more than 4 GiB.
-    pub(crate) fn add_thunks(&mut self, link: &Link<'_>) -> Result<(), Error> {
-        for symbol in thunks::symbols(link) {
+    pub(crate) fn add_own(&mut self, link: &Link<'_>) -> Result<(), Error> {
+        for symbol in thunks::symbols(link).chain(super::arm::plt_marks(link)) {
             let name = u32::try_from(self.strings_size()).unwrap_or(u32::MAX);
             let kind = if symbol.size > 0 { SymbolKind::Function } else { SymbolKind::None };
             let entry = Entry {

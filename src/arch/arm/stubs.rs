@@ -5,6 +5,8 @@ use crate::arch::{LazyEntry, PltPlace};
 
 /// Size of the PLT's first entry, in bytes.
 pub(crate) const PLT_HEADER_SIZE: u64 = 20;
+/// Offset in the PLT's first entry of a word of data.
+pub(crate) const PLT_HEADER_DATA: u64 = 16;
 /// Size of each further entry of the PLT, in bytes.
 pub(crate) const PLT_ENTRY_SIZE: u64 = 20;
 /// Offset in a further entry of its Arm code, which calls go to. Before it stands the entrance for Thumb code.
