@@ -34,7 +34,7 @@ pub(crate) fn merge(link: &mut Link<'_>) -> Result<(), Errors> {
     let mut merger = Merger::default();
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for object in &link.objects {
-        let ObjectInfo::Elf(info) = &object.info;
+        let ObjectInfo::Elf(info) = &object.info else { continue };
         let code = SectionFlags::ALLOC.and(SectionFlags::EXEC);
         let has_code = object.sections.iter().any(|section| section.is_live() && section.flags.has(code));
         let version = info.flags & elf::EF_ARM_EABIMASK;

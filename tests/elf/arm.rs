@@ -11,7 +11,9 @@ fn every_kind_of_relocation_reaches_its_target() {
     let kinds = bench.compile("gcc -march=armv7-a", "kinds.s", include_str!("fixtures/arm_kinds.s"));
     let near = bench.compile("clang-19", "near.s", include_str!("fixtures/arm_near.s"));
     bench.file("absolute.s", ".globl absolute_short, absolute_byte\n.hidden absolute_short, absolute_byte\n");
-    bench.must("arm-linux-gnueabihf-as -o absolute.o absolute.s --defsym absolute_short=0x1234 --defsym absolute_byte=0xfe");
+    bench.must(
+        "arm-linux-gnueabihf-as -o absolute.o absolute.s --defsym absolute_short=0x1234 --defsym absolute_byte=0xfe",
+    );
     let probe = bench.compile(
         "gcc -O1",
         "probe.c",
@@ -200,22 +202,35 @@ fn branches_that_nothing_helps_are_errors() {
     let bench = Bench::of(Cpu::Arm);
     for (what, said) in [
         // A short branch has no veneers, and cannot change the state.
-        (".thumb\n.thumb_func\nprobe: b.n target\n.arm\n.type target, %function\n.globl target\n.hidden target\ntarget: bx lr",
-         "relocation R_ARM_THM_JUMP11 against 'target': the target is in the other instruction set"),
+        (
+            ".thumb\n.thumb_func\nprobe: b.n target\n.arm\n.type target, %function\n.globl target\n.hidden target\ntarget: bx lr",
+            "relocation R_ARM_THM_JUMP11 against 'target': the target is in the other instruction set",
+        ),
         // Nor can it be reached from far away.
-        (".thumb\n.thumb_func\nprobe: beq.n target\n.space 1000\n.thumb_func\n.globl target\n.hidden target\ntarget: bx lr",
-         "relocation R_ARM_THM_JUMP8 out of range: "),
+        (
+            ".thumb\n.thumb_func\nprobe: beq.n target\n.space 1000\n.thumb_func\n.globl target\n.hidden target\ntarget: bx lr",
+            "relocation R_ARM_THM_JUMP8 out of range: ",
+        ),
         // Absolute addresses.
-        (".arm\nprobe: movw r0, #:lower16:target\n.data\ntarget: .word 1",
-         "relocation R_ARM_MOVW_ABS_NC against '.data': the image is loaded at an address that is not known now"),
+        (
+            ".arm\nprobe: movw r0, #:lower16:target\n.data\ntarget: .word 1",
+            "relocation R_ARM_MOVW_ABS_NC against '.data': the image is loaded at an address that is not known now",
+        ),
         (".arm\nprobe: movt r0, #:upper16:imported", "relocation R_ARM_MOVT_ABS against 'imported': "),
         // What another library may define is not at a distance.
         (".data\nprobe: .word imported - .", "relocation R_ARM_REL32 against 'imported': another library may define"),
-        (".data\nprobe: .word local(tpoff)\n.section .tbss,\"awT\",%nobits\nlocal: .skip 4",
-         "relocation R_ARM_TLS_LE32 against 'local': local-exec thread-local storage is for executables only"),
-        (".data\nprobe: .word imported(sbrel)", "relocation R_ARM_SBREL32 against 'imported': addressing relative to a static base"),
-        (".data\nprobe: .word imported(tlsdesc)",
-         "relocation R_ARM_TLS_GOTDESC against 'imported': thread-local storage by descriptors is not linked for this CPU"),
+        (
+            ".data\nprobe: .word local(tpoff)\n.section .tbss,\"awT\",%nobits\nlocal: .skip 4",
+            "relocation R_ARM_TLS_LE32 against 'local': local-exec thread-local storage is for executables only",
+        ),
+        (
+            ".data\nprobe: .word imported(sbrel)",
+            "relocation R_ARM_SBREL32 against 'imported': addressing relative to a static base",
+        ),
+        (
+            ".data\nprobe: .word imported(tlsdesc)",
+            "relocation R_ARM_TLS_GOTDESC against 'imported': thread-local storage by descriptors is not linked for this CPU",
+        ),
     ] {
         let source = format!(".syntax unified\n.arch armv7-a\n.globl probe\n{what}\n");
         let object = bench.compile("gcc", "wrong.s", &source);
@@ -261,13 +276,20 @@ const OTHER: &str = "
 #[ignore = "needs g++-arm-linux-gnueabihf, clang-19 and qemu-user-static"]
 fn exceptions_pass_both_instruction_sets() {
     let bench = Bench::of(Cpu::Arm);
-    let silent = bench.compile("gcc -O1 -fno-unwind-tables -fno-asynchronous-unwind-tables", "silent.c", "int silent(int x) { return x; }");
+    let silent = bench.compile(
+        "gcc -O1 -fno-unwind-tables -fno-asynchronous-unwind-tables",
+        "silent.c",
+        "int silent(int x) { return x; }",
+    );
     let (c, gcc) = ("/usr/arm-linux-gnueabihf/lib", GCC_DIRECTORY);
     let standard = Cpu::Arm.standard();
-    let compilers = ["g++ -O2 -marm", "g++ -O1 -mthumb", "clang-19 -O2 -marm", "clang-19 -O1 -mthumb -ffunction-sections"];
-    let headers = "-I/usr/arm-linux-gnueabihf/include/c++/12 -I/usr/arm-linux-gnueabihf/include/c++/12/arm-linux-gnueabihf";
+    let compilers =
+        ["g++ -O2 -marm", "g++ -O1 -mthumb", "clang-19 -O2 -marm", "clang-19 -O1 -mthumb -ffunction-sections"];
+    let headers =
+        "-I/usr/arm-linux-gnueabihf/include/c++/12 -I/usr/arm-linux-gnueabihf/include/c++/12/arm-linux-gnueabihf";
     for (first, second) in compilers.iter().zip(compilers.iter().cycle().skip(1)) {
-        let compiler = |line: &str| if line.starts_with("clang") { format!("{line} {headers}") } else { line.to_owned() };
+        let compiler =
+            |line: &str| if line.starts_with("clang") { format!("{line} {headers}") } else { line.to_owned() };
         let one = bench.compile(&compiler(first), "one.cc", THROWER);
         let two = bench.compile(&compiler(second), "two.cc", OTHER);
         for how in ["", "--gc-sections"] {
@@ -337,13 +359,20 @@ fn broken_unwind_indices_are_errors() {
 fn attributes_are_merged_and_flags_follow() {
     let bench = Bench::of(Cpu::Arm);
     let object = |name: &str, lines: &str| bench.compile("gcc", name, &format!(".syntax unified\n{lines}\n.text\n"));
-    let a = object("a.s", ".arch armv6t2\n.fpu vfpv2\n.eabi_attribute 28, 1\n.eabi_attribute 18, 4\n.eabi_attribute 34, 1");
+    let a =
+        object("a.s", ".arch armv6t2\n.fpu vfpv2\n.eabi_attribute 28, 1\n.eabi_attribute 18, 4\n.eabi_attribute 34, 1");
     let b = object("b.s", ".arch armv6k\n.fpu neon\n.eabi_attribute 18, 4\n.eabi_attribute 26, 2");
     let c = bench.compile("gcc -O1", "c.c", "int probe(void) { return 0; }");
     succeeds(&bench.ours(&format!("-shared -o ours/merged.so {a} {b} {c}")));
     let printed = bench.must("readelf -Ah ours/merged.so");
-    for line in ["CPU_arch: v7", "FP_arch: VFPv3", "ABI_VFP_args: VFP registers", "ABI_PCS_wchar_t: 4",
-        "CPU_unaligned_access: v6", "0x5000400, Version5 EABI, hard-float ABI"] {
+    for line in [
+        "CPU_arch: v7",
+        "FP_arch: VFPv3",
+        "ABI_VFP_args: VFP registers",
+        "ABI_PCS_wchar_t: 4",
+        "CPU_unaligned_access: v6",
+        "0x5000400, Version5 EABI, hard-float ABI",
+    ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }
     let other = bench.must("llvm-readelf-19 -A ours/merged.so");

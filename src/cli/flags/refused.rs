@@ -188,11 +188,7 @@ pub(super) const REST: Group = Group {
             Takes::Nothing,
             OTHER_MACHINE,
         ),
-        Flag::refused(
-            &["in-implib", "android-memtag-mode", "mips-got-size"],
-            Takes::Value("VALUE"),
-            OTHER_MACHINE,
-        ),
+        Flag::refused(&["in-implib", "android-memtag-mode", "mips-got-size"], Takes::Value("VALUE"), OTHER_MACHINE),
         Flag::refused(&["power10-stubs"], Takes::Optional("HOW"), OTHER_MACHINE),
     ],
 };
