@@ -54,9 +54,10 @@ fn every_kind_of_relocation_reaches_its_target() {
             return 0;
         }",
     );
-    let pair = bench.link("kinds.so", &format!("{probe} {kinds} {near} absolute.o"));
-    pair.reads_clean();
-    pair.prints("", "probe 0\nend\n");
+    // The reference linker knows not all of these.
+    succeeds(&bench.ours(&format!("-shared -o ours/kinds.so {probe} {kinds} {near} absolute.o")));
+    reads_clean(&bench, "ours/kinds.so");
+    assert_eq!(bench.load("ours/kinds.so"), "probe 0\nend\n");
 }
 
 /// Arm and Thumb objects in all mixtures: calls, tail calls and pointers between them and into other libraries.
@@ -336,7 +337,7 @@ fn symbol(bench: &Bench, library: &str, name: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "needs gcc-arm-linux-gnueabihf"]
+#[ignore = "needs clang-19"]
 fn broken_unwind_indices_are_errors() {
     let bench = Bench::of(Cpu::Arm);
     let text = ".syntax unified\n.text\n.globl probe\nprobe: bx lr\n.section .ARM.exidx, \"ao\", %0x70000001, .text\n";
@@ -348,7 +349,7 @@ fn broken_unwind_indices_are_errors() {
         (".word imported(prel31), 1", "an entry without a function of this object"),
         (".word probe(prel31), probe", "a relocation that no entry of an unwind index has"),
     ] {
-        let object = bench.compile("gcc", "broken.s", &format!("{text}{entries}\n"));
+        let object = bench.compile("clang-19", "broken.s", &format!("{text}{entries}\n"));
         let refused = bench.refuses(&object);
         assert!(refused.contains("broken.o: .ARM.exidx") && refused.contains(said), "{entries}: {refused}");
     }
@@ -378,8 +379,8 @@ fn attributes_are_merged_and_flags_follow() {
     let other = bench.must("llvm-readelf-19 -A ours/merged.so");
     assert!(other.contains("ARM v7"), "{other}");
 
-    // Soft and hard.
-    let soft = object("soft.s", ".eabi_attribute 28, 0");
+    // Soft and hard: compilers say nothing of the first but that there are floating-point numbers.
+    let soft = bench.compile("gcc -O1 -mfloat-abi=softfp", "soft.c", "int soft(void) { return 0; }");
     let said = bench.refuses(&format!("{a} {soft}"));
     assert!(
         said.contains("soft.o: passes floating-point numbers in the way 'in core registers'")

@@ -108,7 +108,7 @@ impl Cpu {
     /// What keeps GCC's driver from asking for code to be rewritten around errors of processors, which Debian's does.
     pub(crate) fn without_fixes(self) -> &'static str {
         match self {
-            Self::X86_64 | Self::X86 => "",
+            Self::X86_64 | Self::X86 | Self::Arm => "",
             Self::Aarch64 => "-mno-fix-cortex-a53-843419",
         }
     }

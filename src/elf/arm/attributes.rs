@@ -10,8 +10,8 @@
 //! must do, the image does if all do; and where two cannot go together, it is an error or, if other linkers let it pass,
 //! a warning. [`RULES`] is the list. Objects without the section say nothing.
 //!
-//! One rule is softer than the document: an object without `Tag_ABI_VFP_args` goes with any. It is missing in much code
-//! that passes no floating-point number at all, such as hand-written assembly.
+//! One rule is softer than the document: an object without `Tag_ABI_VFP_args` goes with any, unless it says that its code has
+//! floating-point numbers (`Tag_ABI_FP_number_model`), as compilers do. The tag is missing in much hand-written assembly.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
@@ -28,6 +28,7 @@ const CPU_NAME: u64 = 5;
 const CPU_ARCH: u64 = 6;
 const CPU_ARCH_PROFILE: u64 = 7;
 const FP_ARCH: u64 = 10;
+const ABI_FP_NUMBER_MODEL: u64 = 23;
 const ABI_VFP_ARGS: u64 = 28;
 const COMPATIBILITY: u64 = 32;
 const CONFORMANCE: u64 = 67;
@@ -94,7 +95,7 @@ const RULES: [(u64, Rule); 39] = [
     (20, Rule::Order021),                                       // Tag_ABI_FP_denormal
     (21, Rule::Largest),                                        // Tag_ABI_FP_exceptions
     (22, Rule::Largest),                                        // Tag_ABI_FP_user_exceptions
-    (23, Rule::Largest),                                        // Tag_ABI_FP_number_model
+    (ABI_FP_NUMBER_MODEL, Rule::Largest),                       // Tag_ABI_FP_number_model
     (24, Rule::Order021),                                       // Tag_ABI_align_needed: 2 is alignment to 4 bytes
     (25, Rule::Smallest),                                       // Tag_ABI_align_preserved
     (26, Rule::Doubtful(3, "has enumerations of kind")),        // Tag_ABI_enum_size
@@ -148,6 +149,10 @@ impl Attributes {
                 }
             }
         }
+        // 0 goes without saying where there is something to pass.
+        if attributes.number(ABI_FP_NUMBER_MODEL) != 0 {
+            attributes.numbers.entry(ABI_VFP_ARGS).or_insert(0);
+        }
         Ok(attributes)
     }
 
@@ -189,7 +194,7 @@ impl Attributes {
     }
 
     /// How floating-point numbers are passed (`Tag_ABI_VFP_args`): 0 as integers, 1 in their registers. `None` where nothing
-    /// is said of it.
+    /// is said of it, nor that there are such numbers.
     pub(crate) fn float_arguments(&self) -> Option<u64> {
         self.numbers.get(&ABI_VFP_ARGS).copied()
     }
@@ -211,8 +216,8 @@ impl Attributes {
         text(CONFORMANCE, &self.conformance, &mut values);
         text(CPU_NAME, &self.cpu, &mut values);
         for (tag, value) in &self.numbers {
-            // That floating-point numbers are passed as integers is worth saying: nothing said goes with any.
-            if *value != 0 || *tag == ABI_VFP_ARGS {
+            // That floating-point numbers are passed as integers is worth saying where it does not go without.
+            if *value != 0 || (*tag == ABI_VFP_ARGS && self.number(ABI_FP_NUMBER_MODEL) == 0) {
                 uleb128(&mut values, *tag);
                 uleb128(&mut values, *value);
             }
