@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use crate::arch::aarch64;
+use crate::arch::arm;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
 use crate::options::{Format, Target};
@@ -115,6 +116,8 @@ pub(crate) enum Origin {
     Zero,
     /// The place: X − P.
     Place,
+    /// The word of the place: X − Pa, where Pa is P rounded down to a multiple of 4.
+    PlaceWord,
     /// The page of the place: Page(X) − Page(P), with pages of 4 KiB.
     Page,
     /// X's page: X mod 4 KiB.
@@ -140,6 +143,7 @@ impl Origin {
         match self {
             Self::Zero | Self::Image | Self::Section => number,
             Self::Place => number.wrapping_sub(place),
+            Self::PlaceWord => number.wrapping_sub(place & !3),
             Self::Page => page(number).wrapping_sub(page(place)),
             Self::PageOffset => number & (Self::PAGE - 1),
             Self::GotBase => number.wrapping_sub(got()),
@@ -173,6 +177,8 @@ pub(crate) enum Field {
     U64,
     /// Part of an AArch64 instruction.
     Aarch64(aarch64::Imm),
+    /// A field of an Arm or Thumb instruction.
+    Arm(arm::Imm),
 }
 
 impl Field {
@@ -185,6 +191,7 @@ impl Field {
             Self::U32 | Self::I32 | Self::Any32 | Self::Word32 => 4,
             Self::U64 => 8,
             Self::Aarch64(imm) => imm.size(),
+            Self::Arm(imm) => imm.size(),
         }
     }
 
@@ -200,6 +207,7 @@ impl Field {
             Self::I32 => (i32::MIN as i64, i32::MAX as i64),
             Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
             Self::Aarch64(imm) => imm.range(),
+            Self::Arm(imm) => imm.range(),
         }
     }
 
@@ -207,6 +215,7 @@ impl Field {
     pub(crate) fn step(self) -> i64 {
         match self {
             Self::Aarch64(imm) => imm.step(),
+            Self::Arm(imm) => imm.step(),
             _ => 1,
         }
     }
@@ -216,10 +225,26 @@ impl Field {
         matches!(self, Self::Word32 | Self::U64)
     }
 
+    /// Whether it is part of a branch that would have to switch to the other instruction set, as its value says (Arm).
+    pub(crate) fn changes_state(self, value: i64) -> bool {
+        matches!(self, Self::Arm(imm) if imm.is_branch() && imm.is_thumb() != (value & 1 != 0))
+    }
+
+    /// Why [`store`](Self::store) has refused a value of its range, for a person.
+    pub(crate) fn complaint(self, bytes: &[u8]) -> &'static str {
+        match self {
+            Self::Arm(imm) => imm.complaint(bytes),
+            _ => "the field is cut off",
+        }
+    }
+
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
         if let Self::Aarch64(imm) = self {
+            return imm.store(bytes, value);
+        }
+        if let Self::Arm(imm) = self {
             return imm.store(bytes, value);
         }
         let all = value.to_le_bytes();
@@ -232,6 +257,9 @@ impl Field {
     /// relocations has none. `None` if the bytes are too few.
     pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
         if let Self::Aarch64(imm) = self {
+            return imm.load(bytes);
+        }
+        if let Self::Arm(imm) = self {
             return imm.load(bytes);
         }
         Some(match self.size() {

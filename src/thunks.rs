@@ -32,6 +32,7 @@ use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::Link;
 use crate::memory::{of_map, of_vec};
 use crate::model::{ObjectId, SectionFlags, SectionIndex};
+use crate::options::Arch;
 use crate::reloc::{self, Field};
 use crate::slots::SymbolRef;
 use crate::symbols::Definition;
@@ -41,6 +42,8 @@ use crate::symbols::Definition;
 pub(crate) struct Branch {
     /// The field for the distance, which says what kind of a branch it is.
     pub(crate) field: Field,
+    /// The format's number of the relocation kind.
+    pub(crate) kind: u32,
     /// The address of the instruction.
     pub(crate) place: u64,
     /// The address that it is to lead to, the relocation's addend included.
@@ -147,10 +150,10 @@ impl Thunks {
         Some(island.address.wrapping_add(*island.offsets.get(key)?))
     }
 
-    /// The address of the thunk that a branch goes through; `None` if it needs none, or has none.
+    /// The address of the thunk that a branch goes through, with its state; `None` if it needs none, or has none.
     pub(crate) fn of_branch(&self, link: &Link<'_>, branch: &Branch) -> Option<u64> {
         let kind = needed(link, branch)?;
-        self.find(branch.place, &(kind, branch.to))
+        Some(self.find(branch.place, &(kind, branch.to))? | kind.state())
     }
 }
 
@@ -328,7 +331,11 @@ fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     for ((kind, to), offset) in &island.thunks {
         let address = island.address.wrapping_add(*offset);
-        let target = target(link, *to);
+        let mut target = target(link, *to);
+        if link.target.arch == Arch::Arm && !to.plt && !link.is_function(to.symbol) {
+            // What is no function has no state: it is entered in that of the thunk.
+            target = target & !1 | kind.state();
+        }
         let pad = || link.thunks.find(target, &(PAD, *to));
         let next = if *kind == LONG_TO_PAD { pad() } else { Some(target) };
         let code = next.and_then(|next| kind.code(address, next)).ok_or_else(|| Error::Limit {
@@ -359,17 +366,16 @@ pub(crate) struct ThunkSymbol<'a> {
 pub(crate) fn symbols<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbol<'l>> {
     link.thunks.islands.iter().flat_map(move |island| {
         let output = island.output;
-        let mark = island.thunks.first().map(|((kind, _), _)| {
-            let name = [kind.mark().as_bytes(), &[]];
-            ThunkSymbol { output, address: island.address, size: 0, name }
-        });
-        let thunks = island.thunks.iter().map(move |((kind, to), offset)| ThunkSymbol {
-            output,
-            address: island.address.wrapping_add(*offset),
-            size: kind.size(),
-            name: [kind.symbol_prefix().as_bytes(), name(link, *to)],
-        });
-        mark.into_iter().chain(thunks)
+        let mut marked = None;
+        island.thunks.iter().flat_map(move |((kind, to), offset)| {
+            let address = island.address.wrapping_add(*offset);
+            let name = [kind.symbol_prefix().as_bytes(), name(link, *to)];
+            let thunk = ThunkSymbol { output, address: address | kind.state(), size: kind.size(), name };
+            // What stands behind one of the same kind needs no mark.
+            let same = marked.replace(kind.mark()) == Some(kind.mark());
+            let mark = ThunkSymbol { output, address, size: 0, name: [kind.mark().as_bytes(), &[]] };
+            Some(mark).filter(|_| !same).into_iter().chain([thunk])
+        })
     })
 }
 

@@ -4,6 +4,7 @@
 //! in the format rooms that call them.
 
 pub(crate) mod aarch64;
+pub(crate) mod arm;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -105,7 +106,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 3] = [Arch::X86_64, Arch::X86, Arch::Aarch64];
+const ELF_CPUS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -114,6 +115,7 @@ impl ElfMachine {
             Arch::X86_64 => Some(&x86_64::ELF),
             Arch::X86 => Some(&x86::ELF),
             Arch::Aarch64 => Some(&aarch64::ELF),
+            Arch::Arm => Some(&arm::ELF),
             _ => None,
         }
     }
@@ -131,6 +133,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::X86_64 => x86_64::elf_reloc(kind),
         Arch::X86 => x86::elf_reloc(kind),
         Arch::Aarch64 => aarch64::elf_reloc(kind),
+        Arch::Arm => arm::elf_reloc(kind),
         _ => None,
     }
 }
@@ -139,6 +142,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
 pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
     match arch {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
+        Arch::Arm => arm::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -149,6 +153,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::X86_64 => x86_64::elf_reloc_name(kind),
         Arch::X86 => x86::elf_reloc_name(kind),
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
+        Arch::Arm => arm::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
 }
@@ -191,6 +196,7 @@ pub(crate) struct Reach {
 pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     match arch {
         Arch::Aarch64 => Some(aarch64::REACH),
+        Arch::Arm => Some(arm::REACH),
         _ => None,
     }
 }
@@ -200,6 +206,10 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
 pub(crate) enum ThunkKind {
     /// Of AArch64.
     Aarch64(aarch64::Thunk),
+    /// Arm: goes on from Arm state to any target, in either state.
+    Arm,
+    /// Arm: goes on from Thumb state to any target, in either state.
+    Thumb,
 }
 
 impl ThunkKind {
@@ -207,6 +217,8 @@ impl ThunkKind {
     pub(crate) fn size(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.size(),
+            Self::Arm => arm::stubs::ARM_VENEER_SIZE,
+            Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
         }
     }
 
@@ -214,13 +226,17 @@ impl ThunkKind {
     pub(crate) fn reach(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.reach(),
+            Self::Arm | Self::Thumb => 1 << 32,
         }
     }
 
-    /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
+    /// The name of the symbol that tells readers what follows: instructions, of which kind, or data (the ELF ABIs of AArch64
+    /// and Arm, *Mapping symbols*).
     pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::Aarch64(_) => "$x",
+            Self::Arm => "$a",
+            Self::Thumb => "$t",
         }
     }
 
@@ -228,13 +244,22 @@ impl ThunkKind {
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
             Self::Aarch64(thunk) => thunk.symbol_prefix(),
+            Self::Arm => "__ARMV7PILongThunk_",
+            Self::Thumb => "__ThumbV7PILongThunk_",
         }
+    }
+
+    /// What is added to its address to make the value of its symbol: for Thumb code, the bit that says so.
+    pub(crate) fn state(self) -> u64 {
+        u64::from(self == Self::Thumb)
     }
 
     /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
     pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
         match self {
             Self::Aarch64(thunk) => thunk.code(address, target),
+            Self::Arm => arm::stubs::arm_veneer(address, target),
+            Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
     }
 }
@@ -242,13 +267,24 @@ impl ThunkKind {
 /// Whether a field is that of a branch for which there can be thunks.
 #[inline]
 pub(crate) fn is_branch(field: Field) -> bool {
-    matches!(field, Field::Aarch64(aarch64::Imm::Branch26))
+    use arm::Imm::{Branch, ThumbBranch, ThumbBranch20};
+    matches!(field, Field::Aarch64(aarch64::Imm::Branch26) | Field::Arm(Branch | ThumbBranch | ThumbBranch20))
+}
+
+/// What a branch adds to the distance that its field holds: the program counter is ahead of it.
+pub(crate) fn branch_bias(field: Field) -> i64 {
+    match field {
+        Field::Arm(imm) if imm.is_thumb() => 4,
+        Field::Arm(_) => 8,
+        _ => 0,
+    }
 }
 
 /// The thunk that a branch needs to get to its target.
 pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     match branch.field {
         Field::Aarch64(_) => aarch64::thunk_for(branch),
+        Field::Arm(imm) => arm::thunk_for(branch, imm),
         _ => None,
     }
 }

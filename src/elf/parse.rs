@@ -18,6 +18,7 @@ use object::elf;
 use object::read::elf::{CrelIterator, FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym};
 
 use super::ObjectInfo;
+use super::arm;
 use super::class::Writer;
 use super::property::Properties;
 use crate::arch::{Bits, ElfMachine};
@@ -112,6 +113,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
             properties: Properties::absent(),
+            arm_attributes: None,
         };
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
@@ -184,6 +186,13 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             })?;
             info.properties.add_section(&properties);
         }
+        if self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_ATTRIBUTES.0 {
+            let attributes = arm::attributes::Attributes::parse(data);
+            let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
+            info.arm_attributes = Some(Box::new(attributes));
+        }
+        let loaded = raw_flags & elf::SHF_ALLOC.0 != 0;
+        let is_index = self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_EXIDX.0 && loaded;
         if name.starts_with(b".gnu.lto_") {
             return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
         }
@@ -192,7 +201,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },
             data: Cow::Borrowed(data),
             align,
-            flags: flags(name, kind, raw_flags),
+            flags: flags(name, kind, raw_flags).when(is_index, SectionFlags::EXIDX),
             kind,
             entry_size: header.sh_entsize(LE).into(),
             linked: header.sh_link(LE),
@@ -447,7 +456,7 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
             | elf::SHT_GROUP
             | elf::SHT_SYMTAB_SHNDX
     ) || SHT_LLVM_METADATA.contains(&kind);
-    let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning");
+    let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes");
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
 }
 

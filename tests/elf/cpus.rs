@@ -76,6 +76,8 @@ on!(
     descriptors: &["gcc -O2 -mbranch-protection=standard"],
     ifunc: &["gcc -O1", "gcc -O2 -fno-plt", "clang-19 -O1", "gcc -O1 -mbranch-protection=standard"]
 );
+// Clang refers to indirect functions of the same file by their section, and so calls the resolver.
+on!(arm, Cpu::Arm, descriptors: &[], ifunc: &["gcc -O0", "gcc -O2 -marm", "gcc -O1 -fno-plt"]);
 
 /// GCC's driver, with its start files and libraries, calls the program as its linker.
 fn driver(cpu: Cpu) {
