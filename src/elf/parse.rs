@@ -175,7 +175,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         } else {
             self.read(header.data(LE, self.bytes), &what())?
         };
-        let fate = fate(name, kind, raw_flags);
+        // AArch64's build attributes are one table an object, and end to end they would be none. What the image must keep of
+        // them stands in the property note, too (*Build Attributes for the Arm 64-bit Architecture*).
+        let attributes = info.machine == elf::EM_AARCH64.0 && kind == elf::SHT_AARCH64_ATTRIBUTES.0;
+        let fate = if attributes { Fate::Metadata } else { fate(name, kind, raw_flags) };
         if name == b".note.GNU-stack" && raw_flags & elf::SHF_EXECINSTR.0 != 0 {
             info.exec_stack = true;
         }

@@ -257,6 +257,21 @@ fn entries_have_landing_pads_if_all_objects_ask_for_them() {
     }
 }
 
+/// Tables of build attributes end to end would be no table.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn build_attributes_stay_in_the_objects() {
+    let bench = bench();
+    let attributes = format!(
+        "{BTI}.globl {{}}\n{{}}: ret\n.section .ARM.attributes, \"\", %0x70000003\n.byte 'A'\n.word 30\n
+         .asciz \"aeabi_feature_and_bits\"\n.byte 1, 0, 0, 1\n"
+    );
+    let objects = ["one", "two"].map(|name| assemble(&bench, name, &attributes.replace("{}", name)));
+    crate::support::succeeds(&bench.ours(&format!("-shared -o ours/attributes.so {}", objects.join(" "))));
+    let said = bench.must("llvm-readelf-19 -SnW ours/attributes.so");
+    assert!(!said.contains("attributes") && said.contains("aarch64 feature: BTI"), "{said}");
+}
+
 /// The pages are guarded indeed: without a landing pad nothing is called through a pointer.
 #[test]
 #[ignore = "needs the packages gcc-aarch64-linux-gnu, clang-19 and qemu-user-static"]

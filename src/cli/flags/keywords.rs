@@ -199,7 +199,7 @@ pub(super) const REFUSED: Group = Group {
         Flag::refused(
             &["ibt", "ibtplt", "force-ibt", "shstk", "force-bti", "pac-plt", "gcs", "zicfilp", "zicfiss"],
             Takes::Optional("HOW"),
-            "control-flow protection is stated where all inputs state it; compile them with -fcf-protection",
+            "control-flow protection is stated where all inputs state it; compile them with -fcf-protection or -mbranch-protection",
         ),
         Flag::refused(
             &["retpolineplt", "hazardplt", "ifunc-noplt", "mark-plt"],
