@@ -473,6 +473,14 @@ impl<'a> Object<'a> {
         symbol.kind == SymbolKind::None && self.symbol_name_start(symbol, 2).first() == Some(&b'$')
     }
 
+    /// Where what a symbol of a section stands for starts in it: its value, of Arm functions without the bit that says in which
+    /// of two instruction sets they are.
+    fn start(&self, symbol: &Symbol) -> u64 {
+        let arm = matches!(&self.info, ObjectInfo::Elf(info) if info.machine == object::elf::EM_ARM.0);
+        let function = matches!(symbol.kind, SymbolKind::Function | SymbolKind::Ifunc);
+        symbol.value & !u64::from(arm && function)
+    }
+
     /// The function or data that covers `offset` of a section: the last symbol that starts at or before it and, if it
     /// has a size, ends after it.
     pub(crate) fn symbol_at(&self, section: SectionIndex, offset: u64) -> Option<&'a [u8]> {
@@ -480,8 +488,8 @@ impl<'a> Object<'a> {
             symbol.section() == SymbolSection::In(section)
                 && !matches!(symbol.kind, SymbolKind::Section | SymbolKind::File)
                 && !self.is_mark(symbol)
-                && symbol.value <= offset
-                && (symbol.size == 0 || offset - symbol.value < symbol.size)
+                && self.start(symbol) <= offset
+                && (symbol.size == 0 || offset - self.start(symbol) < symbol.size)
         };
         let symbol = self.symbols.iter().filter(covers).max_by_key(|symbol| symbol.value)?;
         Some(self.symbol_name(symbol)).filter(|name| !name.is_empty())

@@ -101,6 +101,9 @@ impl Trouble {
                     _ if arch::is_branch(field) => {
                         "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections"
                     }
+                    Field::Arm(_) => {
+                        "the instruction reaches no farther; use its longer form, or an address in a register"
+                    }
                     Field::Aarch64(_) => "what lies farther apart than an instruction reaches needs -mcmodel=large",
                     _ => "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
                 };

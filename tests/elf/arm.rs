@@ -204,18 +204,18 @@ fn branches_that_nothing_helps_are_errors() {
     for (what, said) in [
         // A short branch has no veneers, and cannot change the state.
         (
-            ".thumb\n.thumb_func\nprobe: b.n target\n.arm\n.type target, %function\n.globl target\n.hidden target\ntarget: bx lr",
+            ".thumb\n.thumb_func\nprobe: b.n target\n.section .text.other,\"ax\"\n.arm\n.type target, %function\n.globl target\n.hidden target\ntarget: bx lr",
             "relocation R_ARM_THM_JUMP11 against 'target': the target is in the other instruction set",
         ),
         // Nor can it be reached from far away.
         (
-            ".thumb\n.thumb_func\nprobe: beq.n target\n.space 1000\n.thumb_func\n.globl target\n.hidden target\ntarget: bx lr",
-            "relocation R_ARM_THM_JUMP8 out of range: ",
+            ".thumb\n.thumb_func\nprobe: beq.n target\n.space 1000\n.section .text.other,\"ax\"\n.thumb\n.thumb_func\n.globl target\n.hidden target\ntarget: bx lr",
+            " in probe: relocation R_ARM_THM_JUMP8 out of range: ",
         ),
         // Absolute addresses.
         (
             ".arm\nprobe: movw r0, #:lower16:target\n.data\ntarget: .word 1",
-            "relocation R_ARM_MOVW_ABS_NC against '.data': the image is loaded at an address that is not known now",
+            "relocation R_ARM_MOVW_ABS_NC against 'target': the image is loaded at an address that is not known now",
         ),
         (".arm\nprobe: movt r0, #:upper16:imported", "relocation R_ARM_MOVT_ABS against 'imported': "),
         // What another library may define is not at a distance.
@@ -340,14 +340,15 @@ fn symbol(bench: &Bench, library: &str, name: &str) -> u64 {
 #[ignore = "needs clang-19"]
 fn broken_unwind_indices_are_errors() {
     let bench = Bench::of(Cpu::Arm);
-    let text = ".syntax unified\n.text\n.globl probe\nprobe: bx lr\n.section .ARM.exidx, \"ao\", %0x70000001, .text\n";
+    let text =
+        ".syntax unified\n.text\n.globl probe\nprobe:\nlocal: bx lr\n.section .ARM.exidx, \"ao\", %0x70000001, .text\n";
     for (entries, said) in [
         (".word 0, 1", "an entry without a function of this object"),
         (".word probe(prel31)", "an entry of the unwind index is cut off"),
         (".word probe(prel31), 16", "an entry without a table of this object"),
         (".word probe(prel31), imported(prel31)", "an entry without a table of this object"),
         (".word imported(prel31), 1", "an entry without a function of this object"),
-        (".word probe(prel31), probe", "a relocation that no entry of an unwind index has"),
+        (".word local(prel31), local - .", "a relocation that no entry of an unwind index has"),
     ] {
         let object = bench.compile("clang-19", "broken.s", &format!("{text}{entries}\n"));
         let refused = bench.refuses(&object);
