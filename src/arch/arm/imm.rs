@@ -233,7 +233,7 @@ impl Imm {
     }
 
     fn loaded(self, code: u32) -> Option<i64> {
-        let signed = |offset: u32| if code & UP != 0 { i64::from(offset) } else { -i64::from(offset) };
+        let signed = |offset: u32| if code & UP != 0 { i64::from(offset) } else { i64::from(offset).saturating_neg() };
         Some(match self {
             Self::Data31 => extend(code, 31),
             Self::Branch if is_blx(code) => extend((code & 0xff_ffff) << 2 | code >> 23 & 2, 26),

@@ -98,7 +98,8 @@ fn distance(to: u64, from: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::cast_possible_truncation)]
 
     use proptest::prelude::*;
 

@@ -46,7 +46,9 @@ impl Index {
     /// # Errors
     /// Every malformed section.
     pub(crate) fn new(link: &Link<'_>) -> Result<Self, Errors> {
-        let mut by_code: BTreeMap<(ObjectId, SectionIndex), Vec<(u64, Says<Spot>)>> = BTreeMap::new();
+        // Of each section of code: the offsets at which entries begin, and what they say.
+        type Entries = Vec<(u64, Says<Spot>)>;
+        let mut by_code: BTreeMap<(ObjectId, SectionIndex), Entries> = BTreeMap::new();
         let mut problems = Vec::new();
         for (id, object) in link.objects() {
             for (index, section) in (0..).zip(&object.sections) {

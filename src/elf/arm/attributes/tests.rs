@@ -88,7 +88,7 @@ fn broken_sections_are_refused() {
         "attribute 161 is not known, and may not be passed over"
     );
     assert_eq!(error(&section_of(b"aeabi", &[32, 2, b'x', 0])), "only tools of 'x' can process this object");
-    assert_eq!(error(&section_of(b"aeabi", &[6])), "at offset 0x10: an attribute's number is cut off");
+    assert_eq!(error(&section_of(b"aeabi", &[6])), "at offset 0x11: an attribute's number is cut off");
 }
 
 /// *The target-related attributes*, *The procedure call-related attributes*: tag, two values, and what they give together.
