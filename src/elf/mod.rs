@@ -14,6 +14,7 @@ pub(crate) mod parse;
 pub(crate) mod plan;
 pub(crate) mod property;
 pub(crate) mod relocs;
+pub(crate) mod riscv;
 pub(crate) mod script;
 pub(crate) mod segments;
 pub(crate) mod symtab;
