@@ -9,8 +9,10 @@
 
 use std::ops::Range;
 
+use crate::arch::riscv64::{Imm, Operation};
 use crate::arch::{self, x86_64};
 use crate::debug::{Fault, Trouble};
+use crate::elf::riscv::pairs;
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
@@ -23,8 +25,8 @@ use crate::thunks::{Branch, Destination};
 const WINDOW: u64 = 32;
 /// The most bytes that a footprint has before its field: the opcode of a rewritten GOT load.
 const BEFORE: u64 = 2;
-/// The most bytes of a field.
-const FIELD: u64 = 8;
+/// The most bytes of a field: a number of 64 bits in LEB128.
+const FIELD: u64 = 10;
 
 /// A stretch of an input section on its way into the image.
 #[derive(Debug, Clone, Copy)]
@@ -199,6 +201,9 @@ impl<'l, 'a> Context<'l, 'a> {
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
         let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
+        if let Some(difference) = self.leb_difference(raw, &reloc, value) {
+            return self.store_leb(&reloc, at, out, difference?);
+        }
         if let Err(fault) = self.check(&reloc, value) {
             value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
             self.check(&reloc, value)?;
@@ -225,8 +230,47 @@ impl<'l, 'a> Context<'l, 'a> {
         Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
     }
 
+    /// What a pair of relocations stores together in LEB128, of which `value` is what is subtracted from: each alone may
+    /// need more bytes than there are. `None` for other relocations.
+    fn leb_difference(&self, raw: &RawReloc, reloc: &Reloc, value: i64) -> Option<Result<Option<i64>, Fault>> {
+        match reloc.field {
+            Field::Riscv64(Imm::Uleb(Operation::Subtract)) => Some(Ok(None)),
+            Field::Riscv64(Imm::Uleb(_)) => Some(match pairs::subtrahend(self.section, raw) {
+                Ok(other) => {
+                    let other = self.address(other.symbol).wrapping_add_signed(other.addend);
+                    Ok(Some(value.wrapping_sub(other.cast_signed())))
+                }
+                Err(reason) => Err(Fault::Because(reason)),
+            }),
+            _ => None,
+        }
+    }
+
+    fn store_leb(&self, reloc: &Reloc, at: usize, out: &mut [u8], difference: Option<i64>) -> Result<(), Fault> {
+        let Some(difference) = difference else { return Ok(()) };
+        let stored = out.get_mut(at..).and_then(|field| reloc.field.store(field, difference));
+        stored.ok_or(Fault::Because("the difference does not fit in the bytes that the compiler left for it"))
+    }
+
+    /// The number of which a relocation stores the lower part.
+    fn upper_part(&self, raw: &RawReloc) -> i64 {
+        let upper = || {
+            let raw = pairs::upper_part(self.object, self.index, raw).ok()?;
+            let reloc = reloc::understand(self.link.target, raw)?;
+            let symbol = self.object.symbols.get(raw.symbol as usize)?;
+            let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
+            let place = self.base.wrapping_add(raw.offset);
+            Some(self.count(&reloc, symbol, self.number(&raw, &reloc, action, symbol, place), place))
+        };
+        // Scanning has refused what has none.
+        upper().unwrap_or(0)
+    }
+
     /// The number that a relocation of a loaded section at `place` tells, the addend included.
     fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> u64 {
+        if reloc.value.what == What::AtLabel {
+            return self.upper_part(raw).cast_unsigned();
+        }
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
             Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
@@ -285,7 +329,7 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         let address = self.address(raw.symbol);
         let number = match reloc.value.what {
-            What::Nothing => return Ok(()),
+            What::Nothing | What::Alignment => return Ok(()),
             What::Symbol | What::Plt => address,
             What::Size => format::symbol_size(self.link, symbol),
             What::TlsBlock => format::tls_block_offset(self.link, address),
@@ -294,6 +338,9 @@ impl<'l, 'a> Context<'l, 'a> {
         };
         let place = self.base.wrapping_add(raw.offset);
         let value = self.count(&reloc, symbol, number.wrapping_add_signed(raw.addend), place);
+        if let Some(difference) = self.leb_difference(raw, &reloc, value) {
+            return self.store_leb(&reloc, at, out, difference?);
+        }
         self.check(&reloc, value)?;
         self.store(&reloc, at, out, value)
     }

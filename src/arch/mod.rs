@@ -4,6 +4,7 @@
 //! in the format rooms that call them.
 
 pub(crate) mod aarch64;
+pub(crate) mod riscv64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -105,7 +106,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 3] = [Arch::X86_64, Arch::X86, Arch::Aarch64];
+const ELF_CPUS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Riscv64];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -114,6 +115,7 @@ impl ElfMachine {
             Arch::X86_64 => Some(&x86_64::ELF),
             Arch::X86 => Some(&x86::ELF),
             Arch::Aarch64 => Some(&aarch64::ELF),
+            Arch::Riscv64 => Some(&riscv64::ELF),
             _ => None,
         }
     }
@@ -131,6 +133,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::X86_64 => x86_64::elf_reloc(kind),
         Arch::X86 => x86::elf_reloc(kind),
         Arch::Aarch64 => aarch64::elf_reloc(kind),
+        Arch::Riscv64 => riscv64::elf_reloc(kind),
         _ => None,
     }
 }
@@ -139,6 +142,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
 pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
     match arch {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
+        Arch::Riscv64 => riscv64::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -149,6 +153,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::X86_64 => x86_64::elf_reloc_name(kind),
         Arch::X86 => x86::elf_reloc_name(kind),
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
+        Arch::Riscv64 => riscv64::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
 }

@@ -41,21 +41,20 @@ use object::elf;
 use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, LazyEntry, PltPlace};
 use crate::reloc::{Field, Origin, Value, What};
 
-pub(crate) use imm::{Imm, Operation, ULEB_LIMIT, Width};
+pub(crate) use imm::{Imm, Operation, Width};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
     use Operation::{Add, Set, Subtract};
-    use Origin::{Difference, GlobalPointer, Place, Zero};
-    use What::{AtLabel, Foreign, Got, Plt, Symbol, TlsBlock, TlsDescriptor, TlsOffset, TlsPair, TlsStatic};
+    use Origin::{Difference, Place, Zero};
+    use What::{AtLabel, Got, Plt, Symbol, TlsBlock, TlsDescriptor, TlsOffset, TlsPair, TlsStatic};
     use Width::{Bytes, Six};
     let imm = Field::Riscv64;
     let part = |operation, width| (Symbol.from(Difference), imm(Imm::Part(operation, width)));
     let nothing = (What::Nothing.from(Zero), Field::Nothing);
     Some(match elf::RelocationType(kind) {
         elf::R_RISCV_NONE | elf::R_RISCV_RELAX | elf::R_RISCV_TLSDESC_CALL => nothing,
-        // What it asks for has been done when the object was read.
-        elf::R_RISCV_ALIGN => nothing,
+        elf::R_RISCV_ALIGN => (What::Alignment.from(Zero), Field::Nothing),
         elf::R_RISCV_32 => (Symbol.from(Zero), Field::Any32),
         elf::R_RISCV_64 => (Symbol.from(Zero), Field::U64),
         elf::R_RISCV_32_PCREL => (Symbol.from(Place), Field::I32),
@@ -86,9 +85,6 @@ pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
         elf::R_RISCV_TPREL_LO12_I => (TlsStatic.from(Zero), imm(Imm::I)),
         elf::R_RISCV_TPREL_LO12_S => (TlsStatic.from(Zero), imm(Imm::S)),
         elf::R_RISCV_TPREL_ADD => (TlsStatic.from(Zero), Field::Nothing),
-        GPREL_LO12_I => (Symbol.from(GlobalPointer), imm(Imm::I)),
-        GPREL_LO12_S => (Symbol.from(GlobalPointer), imm(Imm::S)),
-        GPREL_HI20 => (Symbol.from(GlobalPointer), imm(Imm::U)),
         // Meant for the loader; DWARF names thread-local variables by them.
         elf::R_RISCV_TLS_DTPREL32 => (TlsBlock.from(Zero), Field::Any32),
         elf::R_RISCV_TLS_DTPREL64 => (TlsBlock.from(Zero), Field::U64),
@@ -109,18 +105,22 @@ pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
         elf::R_RISCV_SET_ULEB128 => (Symbol.from(Difference), imm(Imm::Uleb(Set))),
         elf::R_RISCV_SUB_ULEB128 => (Symbol.from(Difference), imm(Imm::Uleb(Subtract))),
 
-        elf::RelocationType(VENDOR | 192..=255) => (Foreign.from(Zero), Field::Nothing),
         _ => return None,
     })
 }
 
-/// The latest names of what the older psABI called `GPREL_I`, `GPREL_S` and, otherwise used, `TPREL_I`.
-const GPREL_LO12_I: elf::RelocationType = elf::RelocationType(47);
-const GPREL_LO12_S: elf::RelocationType = elf::RelocationType(48);
-const GPREL_HI20: elf::RelocationType = elf::RelocationType(49);
-
 /// `R_RISCV_VENDOR`: the symbol says whose the relocation of the same place is that follows.
 const VENDOR: u32 = 191;
+
+/// Why objects with a kind of relocation cannot be linked, where more can be said than that no object may have it.
+pub(crate) fn elf_reloc_refusal(kind: u32) -> Option<&'static str> {
+    match kind {
+        // GPREL_LO12_I, GPREL_LO12_S and GPREL_HI20, as the psABI calls them now.
+        47..=49 => Some("the global pointer belongs to the executable; recompile with -fPIC"),
+        VENDOR | 192..=255 => Some("only its CPU vendor's own linker knows what it asks for"),
+        _ => None,
+    }
+}
 
 /// The name of a relocation kind, for messages.
 pub(crate) fn elf_reloc_name(kind: u32) -> String {
@@ -207,10 +207,9 @@ pub(crate) fn is_upper_part(kind: u32, user: u32) -> bool {
         matches!(elf::RelocationType(user), elf::R_RISCV_TLSDESC_LOAD_LO12 | elf::R_RISCV_TLSDESC_ADD_LO12);
     match elf::RelocationType(kind) {
         elf::R_RISCV_TLSDESC_HI20 => descriptor,
-        elf::R_RISCV_PCREL_HI20
-        | elf::R_RISCV_GOT_HI20
-        | elf::R_RISCV_TLS_GOT_HI20
-        | elf::R_RISCV_TLS_GD_HI20 => !descriptor,
+        elf::R_RISCV_PCREL_HI20 | elf::R_RISCV_GOT_HI20 | elf::R_RISCV_TLS_GOT_HI20 | elf::R_RISCV_TLS_GD_HI20 => {
+            !descriptor
+        }
         _ => false,
     }
 }
@@ -351,13 +350,13 @@ mod tests {
             (39, "SUB32", of(Symbol, Origin::Difference, 4)),
             (40, "SUB64", of(Symbol, Origin::Difference, 8)),
             (41, "GOT32_PCREL", of(Got, Origin::Place, 4)),
-            (43, "ALIGN", nothing),
+            (43, "ALIGN", of(What::Alignment, Origin::Zero, 0)),
             (44, "RVC_BRANCH", of(Symbol, Origin::Place, 2)),
             (45, "RVC_JUMP", of(Symbol, Origin::Place, 2)),
             (46, "RVC_LUI", None),
-            (47, "GPREL_LO12_I", of(Symbol, Origin::GlobalPointer, 4)),
-            (48, "GPREL_LO12_S", of(Symbol, Origin::GlobalPointer, 4)),
-            (49, "GPREL_HI20", of(Symbol, Origin::GlobalPointer, 4)),
+            (47, "GPREL_LO12_I", None),
+            (48, "GPREL_LO12_S", None),
+            (49, "GPREL_HI20", None),
             (50, "TPREL_S", None),
             (51, "RELAX", nothing),
             (52, "SUB6", of(Symbol, Origin::Difference, 1)),
@@ -374,14 +373,15 @@ mod tests {
             (63, "TLSDESC_LOAD_LO12", of(AtLabel, Origin::Zero, 4)),
             (64, "TLSDESC_ADD_LO12", of(AtLabel, Origin::Zero, 4)),
             (65, "TLSDESC_CALL", nothing),
-            (191, "VENDOR", of(What::Foreign, Origin::Zero, 0)),
-            (192, "CUSTOM192", of(What::Foreign, Origin::Zero, 0)),
-            (255, "CUSTOM255", of(What::Foreign, Origin::Zero, 0)),
+            (191, "VENDOR", None),
+            (192, "CUSTOM192", None),
+            (255, "CUSTOM255", None),
         ];
         for (kind, name, expected) in table {
             assert_eq!(elf_reloc_name(kind), format!("R_RISCV_{name}"));
             let got = elf_reloc(kind).map(|(value, field)| (value.what, value.from, field.size()));
             assert_eq!(got, expected, "{name}");
+            assert_eq!(elf_reloc_refusal(kind).is_some(), matches!(kind, 47..=49 | 191..), "{name}");
         }
         let known: Vec<u32> = table.iter().map(|(kind, ..)| *kind).collect();
         for kind in (0..200).filter(|kind| !known.contains(kind) && *kind < 192).chain([256, u32::MAX]) {
@@ -421,7 +421,11 @@ mod tests {
             assert_eq!(pair(&code, 0, 8), distance);
             assert_eq!(pair(&code, 0, 16), distance);
             for index in [0, 1, 700] {
-                let entry = LazyEntry { address: plt + 32 + 16 * u64::from(index), slot: got_plt + 16 + 8 * u64::from(index), index };
+                let entry = LazyEntry {
+                    address: plt + 32 + 16 * u64::from(index),
+                    slot: got_plt + 16 + 8 * u64::from(index),
+                    index,
+                };
                 assert_eq!(pair(&plt_entry(&entry), 0, 4), (entry.slot as i64) - (entry.address as i64));
                 // What the header makes of `t1` (behind the jalr) and `t3` (the header): the slot's offset behind the first two.
                 assert_eq!((entry.address + 12 - plt - 44) >> 1, 8 * u64::from(index));

@@ -83,7 +83,13 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
         };
         sections.push(Placed { number, kind, offset });
     }
+    let attributes = sections.iter().find(|placed| {
+        link.outputs.get(placed.number).is_some_and(|output| output.content == Table::Attributes.content())
+    });
     let segment = |segment: &Segment| {
+        if let (elf::PT_RISCV_ATTRIBUTES, Some(Placed { offset, .. })) = (segment.kind, attributes) {
+            return Segment { offset: *offset, ..*segment };
+        }
         if segment.kind == elf::PT_GNU_STACK || segment.address.saturating_add(segment.size) <= kept {
             return *segment;
         }

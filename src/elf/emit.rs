@@ -164,6 +164,7 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::RelrDyn => got::encode_words(link, link.elf.relocations.relr.iter().copied()),
         Table::Shstrtab => link.elf.section_names.0.clone(),
         Table::DebugLink => companion::debug_link(link.options)?,
+        Table::Attributes => link.elf.attributes.clone(),
         Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
             got::bytes(link, table)
         }

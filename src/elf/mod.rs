@@ -51,6 +51,8 @@ pub(crate) struct ObjectInfo {
     pub(crate) exec_stack: bool,
     /// What its `.note.gnu.property` says.
     pub(crate) properties: property::Properties,
+    /// What its `.riscv.attributes` say.
+    pub(crate) riscv_attributes: Option<Box<riscv::attributes::Attributes>>,
 }
 
 /// What is known of the objects of a link, each of which is ELF.
@@ -109,10 +111,12 @@ pub(crate) enum Table {
     Shstrtab,
     /// `.gnu_debuglink`: name and checksum of the companion
     DebugLink,
+    /// `.riscv.attributes`: what the image needs of the processor
+    Attributes,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 22] = [
+pub(crate) const TABLES: [Table; 23] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -135,6 +139,7 @@ pub(crate) const TABLES: [Table; 22] = [
     Table::Strtab,
     Table::Shstrtab,
     Table::DebugLink,
+    Table::Attributes,
 ];
 
 impl Table {
@@ -190,6 +195,8 @@ pub(crate) struct Plan {
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// `e_flags`.
     pub(crate) flags: u32,
+    /// The merged `.riscv.attributes`.
+    pub(crate) attributes: Vec<u8>,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.

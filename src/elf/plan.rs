@@ -81,6 +81,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.elf.frames = Frames::new(link)?;
     let commons = link.symbols.allot_commons()?;
     merge_properties(link);
+    super::riscv::merge(link)?;
     collect(link);
     add_commons(link, commons);
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
@@ -342,6 +343,7 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
         Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NAMES, 1, 0),
         Table::DebugLink => (b".gnu_debuglink", elf::SHT_PROGBITS, strings, NAMES + 1, 4, 0),
+        Table::Attributes => (b".riscv.attributes", elf::SHT_RISCV_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0),
     };
     section(name, kind, flags, rank, align, entry_size, table.content())
 }
@@ -364,6 +366,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
             Table::EhFrameHdr => 0,
             Table::Symtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::size),
             Table::Strtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::strings_size),
+            Table::Attributes => link.elf.attributes.len() as u64,
             Table::DebugLink => companion::debug_link(link.options).map_or(0, |link| link.len() as u64),
             Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
                 got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))

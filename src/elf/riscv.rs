@@ -29,10 +29,10 @@ pub(crate) fn merge(link: &mut Link<'_>) -> Result<(), Errors> {
     let mut problems = Vec::new();
     let mut flags = Flags::default();
     let mut merged = attributes::Merged::default();
-    for object in &link.objects {
+    for (object, info) in link.objects.iter().zip(super::infos(link)) {
         let file = object.name.to_string();
-        problems.extend(flags.add(&file, object.elf.flags, is_data(object)).err());
-        if let Some(attributes) = &object.elf.riscv_attributes {
+        problems.extend(flags.add(&file, info.flags, is_data(object)).err());
+        if let Some(attributes) = &info.riscv_attributes {
             problems.extend(merged.add(&file, attributes).err().into_iter().flatten());
         }
     }
@@ -73,7 +73,7 @@ impl Flags {
             self.fixed = Some((own, file.to_owned()));
             return Ok(());
         };
-        let differing = [EF_RISCV_FLOAT_ABI.0, EF_RISCV_RVE.0, !0].into_iter().find(|mask| fixed & mask != own & mask);
+        let differing = [EF_RISCV_FLOAT_ABI, EF_RISCV_RVE.0, !0].into_iter().find(|mask| fixed & mask != own & mask);
         let Some(mask) = differing else { return Ok(()) };
         Err(Error::Incompatible {
             file: file.to_owned(),
@@ -86,7 +86,7 @@ impl Flags {
 
 /// What messages call the flags that `mask` picks.
 fn flags_name(mask: u32, flags: u32) -> String {
-    if mask == EF_RISCV_FLOAT_ABI.0 {
+    if mask == EF_RISCV_FLOAT_ABI {
         let abi = match flags & mask {
             0 => "soft-float ABI (-mabi=lp64)",
             2 => "single-float ABI (-mabi=lp64f)",
@@ -99,7 +99,7 @@ fn flags_name(mask: u32, flags: u32) -> String {
         let registers = if flags & mask == 0 { "32 registers" } else { "the 16 registers of RVE" };
         return format!("is compiled for {registers}");
     }
-    format!("has the non-standard file flags 0x{:x}", flags & !(EF_RISCV_FLOAT_ABI.0 | EF_RISCV_RVE.0))
+    format!("has the non-standard file flags 0x{:x}", flags & !(EF_RISCV_FLOAT_ABI | EF_RISCV_RVE.0))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(crate) enum Width {
 }
 
 /// The most bytes of a LEB128 number of 64 bits.
-pub(crate) const ULEB_LIMIT: usize = 10;
+const ULEB_LIMIT: usize = 10;
 
 impl Imm {
     /// Bytes of the instruction or number; of LEB128, the least.
@@ -216,7 +216,8 @@ impl Imm {
 }
 
 impl Operation {
-    fn of(self, there: u64, value: u64) -> u64 {
+    /// The result for V and X.
+    pub(crate) fn of(self, there: u64, value: u64) -> u64 {
         match self {
             Self::Set => value,
             Self::Add => there.wrapping_add(value),
@@ -340,9 +341,11 @@ mod tests {
             (&[0xff], &[(Imm::Part(Set, Six), 0x3f), (Imm::Part(Subtract, Six), 0x40)], &[0xff]),
             (&[9], &[(Imm::Part(Set, Bytes(1)), 0x1234), (Imm::Part(Subtract, Bytes(1)), 0x1200)], &[0x34]),
             (&[1, 0], &[(Imm::Part(Add, Bytes(2)), 0x1_0000), (Imm::Part(Subtract, Bytes(2)), 1)], &[0, 0]),
-            (&[0; 4], &[(Imm::Part(Add, Bytes(4)), 0x2000), (Imm::Part(Subtract, Bytes(4)), 0x2004)], &[
-                0xfc, 0xff, 0xff, 0xff,
-            ]),
+            (
+                &[0; 4],
+                &[(Imm::Part(Add, Bytes(4)), 0x2000), (Imm::Part(Subtract, Bytes(4)), 0x2004)],
+                &[0xfc, 0xff, 0xff, 0xff],
+            ),
             (&[0; 8], &[(Imm::Part(Subtract, Bytes(8)), 1), (Imm::Part(Add, Bytes(8)), 3)], &[2, 0, 0, 0, 0, 0, 0, 0]),
             // The length stays, whatever the number.
             (&[0x80, 0x80, 0x00, 7], &[(Imm::Uleb(Set), 5)], &[0x85, 0x80, 0x00, 7]),

@@ -296,7 +296,13 @@ mod tests {
     }
 
     /// An object with nothing, `.text` and a section with relocations; symbols: nothing, those of the two sections, labels.
-    fn object(align: u64, data: Vec<u8>, text: &[Entry], other: &[Entry], labels: &[(u64, u64)]) -> (Vec<Section<'static>>, Vec<Symbol>) {
+    fn object(
+        align: u64,
+        data: Vec<u8>,
+        text: &[Entry],
+        other: &[Entry],
+        labels: &[(u64, u64)],
+    ) -> (Vec<Section<'static>>, Vec<Symbol>) {
         let code = SectionFlags::ALLOC.and(SectionFlags::EXEC);
         let sections = vec![
             section(SectionFlags::default(), 1, Vec::new(), &[]),
@@ -380,21 +386,23 @@ mod tests {
         assert_eq!(sections[1].data.len(), 26);
         assert_eq!(&sections[1].data[..16], [&[0x82, 0x80][..], &[1; 14]].concat());
         assert_eq!(&sections[1].data[24..], [0x82, 0x80]);
-        assert_eq!(relocations(&sections[1]), [
-            (16, R_RISCV_GOT_HI20, 5, 0),
-            (16, R_RISCV_RELAX, 0, 0),
-            (20, R_RISCV_PCREL_LO12_I, 4, 0),
-        ]);
-        assert_eq!(relocations(&sections[2]), [
-            (0, R_RISCV_ADD32, 6, 0),
-            (0, R_RISCV_SUB32, 3, 0),
-            (8, R_RISCV_64, TEXT, 24),
-            (16, R_RISCV_64, TEXT, 24),
-            (24, R_RISCV_64, DATA, 30),
-            (32, R_RISCV_64, 4, 14),
-            (40, R_RISCV_64, TEXT, -2),
-            (48, R_RISCV_64, TEXT, 994),
-        ]);
+        assert_eq!(
+            relocations(&sections[1]),
+            [(16, R_RISCV_GOT_HI20, 5, 0), (16, R_RISCV_RELAX, 0, 0), (20, R_RISCV_PCREL_LO12_I, 4, 0),]
+        );
+        assert_eq!(
+            relocations(&sections[2]),
+            [
+                (0, R_RISCV_ADD32, 6, 0),
+                (0, R_RISCV_SUB32, 3, 0),
+                (8, R_RISCV_64, TEXT, 24),
+                (16, R_RISCV_64, TEXT, 24),
+                (24, R_RISCV_64, DATA, 30),
+                (32, R_RISCV_64, 4, 14),
+                (40, R_RISCV_64, TEXT, -2),
+                (48, R_RISCV_64, TEXT, 994),
+            ]
+        );
         let places: Vec<_> = symbols.iter().skip(3).map(|symbol| (symbol.value, symbol.size)).collect();
         assert_eq!(places, [(0, 16), (16, 10), (24, 0), (24, 2), (26, 0)]);
     }
@@ -423,14 +431,42 @@ mod tests {
     fn padding_that_is_none_is_refused() {
         let cases: [(u64, &[Entry], &str); 9] = [
             (16, &[(0, R_RISCV_ALIGN, 0, -2)], "at offset 0x0: R_RISCV_ALIGN: -2 bytes of padding"),
-            (16, &[(30, R_RISCV_ALIGN, 0, 6)], "at offset 0x1e: R_RISCV_ALIGN: 6 bytes of padding reach beyond the section's 32"),
-            (16, &[(u64::MAX, R_RISCV_ALIGN, 0, 6)], "at offset 0xffffffffffffffff: R_RISCV_ALIGN: 6 bytes of padding reach beyond the section's 32"),
-            (16, &[(0, R_RISCV_ALIGN, 0, i64::MAX)], "at offset 0x0: R_RISCV_ALIGN: 9223372036854775807 bytes of padding reach beyond the section's 32"),
-            (16, &[(0, R_RISCV_ALIGN, 0, 14), (8, R_RISCV_ALIGN, 0, 2)], "at offset 0x8: R_RISCV_ALIGN: it lies in the padding of the one before it"),
-            (4, &[(0, R_RISCV_ALIGN, 0, 6)], "at offset 0x0: R_RISCV_ALIGN: alignment to 8 bytes in a section that is aligned to 4"),
+            (
+                16,
+                &[(30, R_RISCV_ALIGN, 0, 6)],
+                "at offset 0x1e: R_RISCV_ALIGN: 6 bytes of padding reach beyond the section's 32",
+            ),
+            (
+                16,
+                &[(u64::MAX, R_RISCV_ALIGN, 0, 6)],
+                "at offset 0xffffffffffffffff: R_RISCV_ALIGN: 6 bytes of padding reach beyond the section's 32",
+            ),
+            (
+                16,
+                &[(0, R_RISCV_ALIGN, 0, i64::MAX)],
+                "at offset 0x0: R_RISCV_ALIGN: 9223372036854775807 bytes of padding reach beyond the section's 32",
+            ),
+            (
+                16,
+                &[(0, R_RISCV_ALIGN, 0, 14), (8, R_RISCV_ALIGN, 0, 2)],
+                "at offset 0x8: R_RISCV_ALIGN: it lies in the padding of the one before it",
+            ),
+            (
+                4,
+                &[(0, R_RISCV_ALIGN, 0, 6)],
+                "at offset 0x0: R_RISCV_ALIGN: alignment to 8 bytes in a section that is aligned to 4",
+            ),
             (16, &[(1, R_RISCV_ALIGN, 0, 6)], "at offset 0x1: R_RISCV_ALIGN: 6 bytes of padding where 7 are needed"),
-            (16, &[(3, R_RISCV_ALIGN, 0, 6)], "at offset 0x3: R_RISCV_ALIGN: the padding starts at an odd offset, where no instruction can"),
-            (16, &[(0, R_RISCV_ALIGN, 0, 14), (12, R_RISCV_JAL, 0, 0)], "at offset 0xc: R_RISCV_ALIGN: R_RISCV_JAL is to be applied to the padding"),
+            (
+                16,
+                &[(3, R_RISCV_ALIGN, 0, 6)],
+                "at offset 0x3: R_RISCV_ALIGN: the padding starts at an odd offset, where no instruction can",
+            ),
+            (
+                16,
+                &[(0, R_RISCV_ALIGN, 0, 14), (12, R_RISCV_JAL, 0, 0)],
+                "at offset 0xc: R_RISCV_ALIGN: R_RISCV_JAL is to be applied to the padding",
+            ),
         ];
         for (align, text, expected) in cases {
             let (mut sections, mut symbols) = object(align, vec![0; 32], text, &[], &[]);

@@ -101,7 +101,8 @@ impl Attributes {
     fn parse_value(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
         let tag = reader.uleb128("a tag is cut off")?;
         if tag == ARCH {
-            self.arch = Some(Isa::parse(reader.string("the architecture string does not end")?).map_err(Problem::Words)?);
+            self.arch =
+                Some(Isa::parse(reader.string("the architecture string does not end")?).map_err(Problem::Words)?);
             return Ok(());
         }
         let known = NUMBERS.iter().position(|(known, _)| *known == tag);
@@ -317,9 +318,9 @@ mod tests {
     fn merged(objects: &[&[u8]]) -> Result<Vec<u8>, String> {
         let mut merged = Merged::default();
         for (index, values) in objects.iter().enumerate() {
-            let errors = merged.add(&format!("{index}.o"), &parse(values)).map_err(|errors| {
-                errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            });
+            let errors = merged
+                .add(&format!("{index}.o"), &parse(values))
+                .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "));
             errors?;
         }
         Ok(merged.write())
@@ -341,12 +342,12 @@ mod tests {
         let error = |text: &str| Err::<&[u8], _>(text.to_owned());
         let cases: [(&[&[u8]], Result<&[u8], String>); 19] = [
             (&[b"\x04\x10", b"", b"\x04\x10"], Ok(b"\x04\x10")),
-            (&[b"\x04\x10", b"\x04\x08"], error("1.o: aligns the stack to 8 bytes, but 0.o aligns the stack to 16 bytes")),
-            (&[b"\x05rv64i2p1\0", b"\x05rv64i2p1_m2p0\0"], Ok(b"\x05rv64i2p1_m2p0\0")),
             (
-                &[b"\x05rv64i2p1\0", b"\x05rv32i2p1\0"],
-                error("1.o: is for 32-bit RISC-V, but 0.o is for rv64i2p1"),
+                &[b"\x04\x10", b"\x04\x08"],
+                error("1.o: aligns the stack to 8 bytes, but 0.o aligns the stack to 16 bytes"),
             ),
+            (&[b"\x05rv64i2p1\0", b"\x05rv64i2p1_m2p0\0"], Ok(b"\x05rv64i2p1_m2p0\0")),
+            (&[b"\x05rv64i2p1\0", b"\x05rv32i2p1\0"], error("1.o: is for 32-bit RISC-V, but 0.o is for rv64i2p1")),
             (&[b"\x06\x00", b"\x06\x01", b"\x06\x00"], Ok(b"\x06\x01")),
             (&[b"\x06\x00", b"\x06\x00"], Ok(b"\x06\x00")),
             (
@@ -361,7 +362,10 @@ mod tests {
             (&[b"\x0e\x02", b"\x0e\x01"], Ok(b"\x0e\x01")),
             (&[b"\x0e\x02", b"\x0e\x03"], Ok(b"\x0e\x03")),
             (&[b"\x0e\x01", b"\x0e\x03"], error("1.o: uses the atomic ABI A7, but 0.o uses the atomic ABI A6C")),
-            (&[b"\x0e\x02", b"\x0e\x01", b"\x0e\x03"], error("2.o: uses the atomic ABI A7, but 1.o uses the atomic ABI A6C")),
+            (
+                &[b"\x0e\x02", b"\x0e\x01", b"\x0e\x03"],
+                error("2.o: uses the atomic ABI A7, but 1.o uses the atomic ABI A6C"),
+            ),
             (&[b"\x0e\x04", b"\x0e\x00"], error("1.o: uses the atomic ABI UNKNOWN, but 0.o uses the atomic ABI 4")),
             (&[b"\x10\x00", b"\x10\x02"], Ok(b"\x10\x02")),
             (&[b"\x10\x01", b"\x10\x00"], Ok(b"\x10\x01")),

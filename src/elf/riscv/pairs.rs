@@ -8,7 +8,7 @@ use crate::model::{Object, Section, SectionIndex, SymbolSection};
 use crate::reloc::{self, Field, Origin, RawReloc, Reason};
 
 /// The relocations at one offset of a section, in order.
-fn at(section: &Section<'_>, offset: u64) -> impl Iterator<Item = RawReloc> + '_ {
+fn at<'s>(section: &'s Section<'_>, offset: u64) -> impl Iterator<Item = RawReloc> + use<'s> {
     reloc::decode(section, reloc::find(section, offset..offset.saturating_add(1)))
 }
 
@@ -79,6 +79,14 @@ pub(crate) fn check_difference(section: &Section<'_>, offset: u64) -> Result<(),
         return Err(ALONE);
     }
     Ok(())
+}
+
+/// The number that the relocations at `offset` make of `there`, which stands there, where `address` tells what one refers to.
+pub(crate) fn difference(section: &Section<'_>, offset: u64, there: u64, address: impl Fn(&RawReloc) -> u64) -> u64 {
+    at(section, offset).fold(there, |number, raw| match riscv64::elf_reloc(raw.kind) {
+        Some((_, Field::Riscv64(Imm::Part(operation, _)))) => operation.of(number, address(&raw)),
+        _ => number,
+    })
 }
 
 const ALONE: Reason = "one half of a difference stands alone: where the image is loaded is not known now";
