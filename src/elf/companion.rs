@@ -83,9 +83,8 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
         };
         sections.push(Placed { number, kind, offset });
     }
-    let attributes = sections.iter().find(|placed| {
-        link.outputs.get(placed.number).is_some_and(|output| output.content == Table::Attributes.content())
-    });
+    let attributes = link.elf.tables.get(Table::Attributes as usize).copied().flatten();
+    let attributes = attributes.and_then(|number| sections.iter().find(|placed| placed.number == number as usize));
     let segment = |segment: &Segment| {
         if let (elf::PT_RISCV_ATTRIBUTES, Some(Placed { offset, .. })) = (segment.kind, attributes) {
             return Segment { offset: *offset, ..*segment };
