@@ -102,6 +102,12 @@ fn every_archive_of_linux_i686() {
 }
 
 #[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu and qemu-user-static"]
+fn every_archive_of_linux_riscv64() {
+    every_archive_of(target::LINUX_RISCV64);
+}
+
+#[test]
 fn the_needed_libraries_and_versions_are_julias() {
     use object::read::elf::{ElfFile64, FileHeader as _};
     for entry in committed() {

@@ -275,21 +275,21 @@ mod tests {
     #[test]
     fn instructions_hold_what_assemblers_put_there() {
         for (imm, before, value, after) in [
-            (Imm::U, 0x0000_0517, 0x1234_5678_i64, 0x1234_5517_u32), // auipc a0, 0x12345
-            (Imm::U, 0x0000_0537, 0x1234_5fff, 0x1234_6537),         // lui a0, 0x12346
-            (Imm::U, 0x0000_0537, -1, 0x0000_0537),                  // lui a0, 0
-            (Imm::U, 0x0000_0537, -0x801, 0xffff_f537),              // lui a0, 0xfffff
-            (Imm::I, 0x0005_0513, 0x1234_5fff, 0xfff5_0513),         // addi a0, a0, -1
-            (Imm::I, 0x0005_3503, 0x7f8, 0x7f85_3503),               // ld a0, 2040(a0)
-            (Imm::I, 0x0005_0513, -0x800, 0x8005_0513),              // addi a0, a0, -2048
-            (Imm::S, 0x00b5_3023, -1, 0xfeb5_3fa3),                  // sd a1, -1(a0)
-            (Imm::S, 0x00b5_3023, 0x7ff, 0x7eb5_3fa3),               // sd a1, 2047(a0)
-            (Imm::B, 0x00b5_0063, 0xffe, 0x7eb5_0fe3),               // beq a0, a1, .+4094
-            (Imm::B, 0x00b5_0063, -0x1000, 0x80b5_0063),             // beq a0, a1, .-4096
-            (Imm::B, 0x00b5_0063, 0x554, 0x54b5_0a63),               // beq a0, a1, .+0x554
-            (Imm::J, 0x0000_00ef, 0xf_fffe, 0x7fff_f0ef),            // jal .+0xffffe
-            (Imm::J, 0x0000_00ef, -0x10_0000, 0x8000_00ef),          // jal .-0x100000
-            (Imm::J, 0x0000_00ef, 0x5_5554, 0x5545_50ef),            // jal .+0x55554
+            (Imm::U, 0x0000_0517_u32, 0x1234_5678_i64, 0x1234_5517_u32), // auipc a0, 0x12345
+            (Imm::U, 0x0000_0537, 0x1234_5fff, 0x1234_6537),             // lui a0, 0x12346
+            (Imm::U, 0x0000_0537, -1, 0x0000_0537),                      // lui a0, 0
+            (Imm::U, 0x0000_0537, -0x801, 0xffff_f537),                  // lui a0, 0xfffff
+            (Imm::I, 0x0005_0513, 0x1234_5fff, 0xfff5_0513),             // addi a0, a0, -1
+            (Imm::I, 0x0005_3503, 0x7f8, 0x7f85_3503),                   // ld a0, 2040(a0)
+            (Imm::I, 0x0005_0513, -0x800, 0x8005_0513),                  // addi a0, a0, -2048
+            (Imm::S, 0x00b5_3023, -1, 0xfeb5_3fa3),                      // sd a1, -1(a0)
+            (Imm::S, 0x00b5_3023, 0x7ff, 0x7eb5_3fa3),                   // sd a1, 2047(a0)
+            (Imm::B, 0x00b5_0063, 0xffe, 0x7eb5_0fe3),                   // beq a0, a1, .+4094
+            (Imm::B, 0x00b5_0063, -0x1000, 0x80b5_0063),                 // beq a0, a1, .-4096
+            (Imm::B, 0x00b5_0063, 0x554, 0x54b5_0a63),                   // beq a0, a1, .+0x554
+            (Imm::J, 0x0000_00ef, 0xf_fffe, 0x7fff_f0ef),                // jal .+0xffffe
+            (Imm::J, 0x0000_00ef, -0x10_0000, 0x8000_00ef),              // jal .-0x100000
+            (Imm::J, 0x0000_00ef, 0x5_5554, 0x5545_50ef),                // jal .+0x55554
         ] {
             let mut bytes = before.to_le_bytes();
             imm.store(&mut bytes, value).unwrap();

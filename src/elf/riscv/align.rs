@@ -262,7 +262,10 @@ mod tests {
 
     use super::*;
     use crate::model::{Fate, RelocEncoding, Relocs};
-    use object::elf::*;
+    use object::elf::{
+        R_RISCV_64, R_RISCV_ADD32, R_RISCV_CALL_PLT, R_RISCV_GOT_HI20, R_RISCV_JAL, R_RISCV_PCREL_LO12_I,
+        R_RISCV_SUB32, SHT_PROGBITS,
+    };
     use proptest::prelude::*;
 
     const TEXT: u32 = 1;
