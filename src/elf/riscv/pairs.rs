@@ -7,9 +7,13 @@ use crate::arch::riscv64::{self, Imm, Operation};
 use crate::model::{Object, Section, SectionIndex, SymbolSection};
 use crate::reloc::{self, Field, Origin, RawReloc, Reason};
 
+/// The most relocations at one offset that are looked at: a dozen times as many as there ever are. A bound is needed, as each
+/// of many may ask for all others.
+const AT_ONE_PLACE: usize = 64;
+
 /// The relocations at one offset of a section, in order.
 fn at<'s>(section: &'s Section<'_>, offset: u64) -> impl Iterator<Item = RawReloc> + use<'s> {
-    reloc::decode(section, reloc::find(section, offset..offset.saturating_add(1)))
+    reloc::decode(section, reloc::find(section, offset..offset.saturating_add(1))).take(AT_ONE_PLACE)
 }
 
 /// The relocation of the upper part of the number whose lower part `raw` stores: that of the instruction at the label that
@@ -74,6 +78,9 @@ pub(crate) fn check_difference(section: &Section<'_>, offset: u64) -> Result<(),
             Imm::Uleb(_) => *set = set.saturating_add(1),
             _ => {}
         }
+    }
+    if at(section, offset).count() == AT_ONE_PLACE {
+        return Err("there are too many relocations at this place");
     }
     if balance != 0 || lebs.iter().any(|count| *count > 1) {
         return Err(ALONE);
