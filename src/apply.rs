@@ -131,8 +131,11 @@ impl<'l, 'a> Context<'l, 'a> {
         let near = |raw: &&RawReloc| {
             raw.offset.saturating_sub(BEFORE) <= boundary && raw.offset.saturating_add(FIELD) >= boundary
         };
+        // All of them before any byte is taken over: several of one place make one number together.
         for raw in crossing.iter().filter(near) {
             self.apply(raw, start, window, problems);
+        }
+        for raw in crossing.iter().filter(near) {
             let footprint = raw.offset.saturating_sub(BEFORE)..raw.offset.saturating_add(FIELD);
             for place in footprint.start.max(inside.start)..footprint.end.min(inside.end) {
                 let (from, to) = (place.wrapping_sub(start) as usize, place.wrapping_sub(inside.start) as usize);

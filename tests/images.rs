@@ -157,6 +157,19 @@ fn images_beyond_2_gib_load_and_compute() {
     }
 }
 
+#[test]
+#[ignore = "writes 2.5 GB, and needs the packages gcc-riscv64-linux-gnu and qemu-user-static"]
+fn images_of_linux_riscv64_beyond_2_gib_load_and_compute() {
+    let directory = scratch("beyond").join("linux-riscv64");
+    let made = big("linux-riscv64/julia-1.14-llvm22", 2_500_000_000, &directory).unwrap();
+    let manifest = Manifest::read(&made.expect).unwrap();
+    let stubs = Stubs::committed_for(target::LINUX_RISCV64, manifest.julia);
+    let image = link_with(&made.archive, manifest.julia, &stubs, "beyond-linux-riscv64");
+    check(target::LINUX_RISCV64, &image, &manifest, &stubs).unwrap();
+    fs::remove_file(image).unwrap();
+    fs::remove_file(made.archive).unwrap();
+}
+
 /// What eu-elflint says of images that are right, each with the reason.
 const LINT_ALLOWED: [(&str, &str); 3] = [
     ("_GLOBAL_OFFSET_TABLE_ symbol size 0 does not match", "a label, which no linker gives a size"),

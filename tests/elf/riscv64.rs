@@ -537,3 +537,48 @@ fn functions_of_other_calling_conventions_are_told_to_the_loader() {
     succeeds(&bench.ours(&format!("-shared -o ours/plain.so {plain} -L. -lvectors")));
     assert!(!bench.must("llvm-readelf-19 -d ours/plain.so").contains("VARIANT_CC"));
 }
+
+/// The image is made in parts of about a MiB; both halves of a difference belong to one, or to a seam.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu and clang-19"]
+fn differences_stand_whole_at_the_seams() {
+    const COUNT: usize = 270_000;
+    let bench = bench();
+    for before in [0, 3, 6] {
+        let source = format!(
+            ".text\nfirst: call elsewhere\n.p2align 4\nlast: ret
+            .data\n.globl table\n.hidden table\n.zero {before}\ntable:
+            .rept {COUNT}\n.word last - first\n.uleb128 last - first\n.byte 0x55\n.endr
+            .size table, . - table\n"
+        );
+        let object = assemble(&bench, "seams", &source);
+        succeeds(&bench.ours(&format!("-shared -o ours/seams.so {object}")));
+        let bytes = bench.bytes("ours/seams.so");
+        let file = ElfFile64::<LE>::parse(&*bytes).unwrap();
+        let table = file.symbols().find(|symbol| symbol.name() == Ok("table")).unwrap();
+        let section = file.section_by_index(table.section_index().unwrap()).unwrap();
+        let table = section.data_range(table.address(), table.size()).unwrap().unwrap();
+        assert_eq!(table.len(), 6 * COUNT);
+        for (index, entry) in table.chunks(6).enumerate() {
+            assert_eq!(entry, [16, 0, 0, 0, 16, 0x55], "entry {index} behind {before} bytes");
+        }
+    }
+}
+
+/// What is told of the code in a file of its own stands there whole.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu and clang-19"]
+fn a_separate_debug_file_has_the_attributes() {
+    let bench = bench();
+    let source = "int f(int a) { for (int i = 0; i < a; i++) a += i; return a; }";
+    let object = bench.compile("clang-19 -O2 -g -falign-functions=32", "apart.c", source);
+    succeeds(&bench.ours(&format!("-shared --separate-debug-file -o ours/apart.so {object}")));
+    succeeds(&bench.ours(&format!("-shared -o ours/whole.so {object}")));
+    for file in ["ours/apart.so", "ours/apart.so.dbg"] {
+        let told = bench.must(&format!("llvm-readelf-19 -A {file}"));
+        assert!(told.contains("rv64i2p1"), "{file}: {told}");
+        let segments = bench.must(&format!("llvm-readelf-19 -lW {file}"));
+        assert!(segments.contains(" .riscv.attributes"), "{file}: {segments}");
+    }
+    assert_eq!(rows(&bench, "ours/apart.so.dbg"), rows(&bench, "ours/whole.so"));
+}

@@ -25,7 +25,7 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["m"],
             Takes::Value("EMULATION"),
-            "link for EMULATION: elf_x86_64, elf_x86_64_fbsd, elf_i386, i386pep or i386pe (default: what the first object is for)",
+            "link for EMULATION: elf_x86_64, elf_x86_64_fbsd, elf_i386, elf64lriscv, i386pep or i386pe (default: what the first object is for)",
             |reading, given| {
                 reading.options.target = Some(target(given)?);
                 Ok(())
