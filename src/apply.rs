@@ -108,7 +108,7 @@ impl<'l, 'a> Context<'l, 'a> {
             base: stretch.address.wrapping_sub(stretch.start),
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
-            special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED },
+            special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED.and(Traits::TLS) },
         }
     }
 
@@ -333,6 +333,11 @@ impl<'l, 'a> Context<'l, 'a> {
         let address = self.address(raw.symbol);
         let number = match reloc.value.what {
             What::Nothing | What::Alignment => return Ok(()),
+            // "The st_value of a thread-local symbol is its offset in the TLS template" (gABI, *Symbol Table*): debuggers of
+            // RISC-V get it by a relocation of the ordinary kind.
+            What::Symbol if symbol.traits.has(Traits::TLS) => {
+                address.wrapping_sub(format::anchor_address(self.link, Anchor::TlsStart))
+            }
             What::Symbol | What::Plt => address,
             What::Size => format::symbol_size(self.link, symbol),
             What::TlsBlock => format::tls_block_offset(self.link, address),
