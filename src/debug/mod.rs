@@ -100,11 +100,17 @@ impl Trouble {
             Fault::Overflow { value, field } => {
                 let (min, max) = field.range();
                 let hint = match field {
-                    _ if arch::is_branch(field) => {
-                        "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections"
+                    // The code model is the only one for shared libraries.
+                    Field::Riscv64(_) => None,
+                    _ if arch::is_branch(field) => Some(
+                        "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections",
+                    ),
+                    Field::Aarch64(_) => {
+                        Some("what lies farther apart than an instruction reaches needs -mcmodel=large")
                     }
-                    Field::Aarch64(_) => "what lies farther apart than an instruction reaches needs -mcmodel=large",
-                    _ => "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
+                    _ => Some(
+                        "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
+                    ),
                 };
                 return Error::Overflow {
                     place: Box::new(place(link, self.object, self.section, self.raw.offset)),
@@ -113,7 +119,7 @@ impl Trouble {
                     value,
                     min,
                     max,
-                    hint: (!matches!(field, Field::Riscv64(_))).then(|| hint.to_owned()),
+                    hint: hint.map(str::to_owned),
                 };
             }
             Fault::Misaligned { value, field } => {

@@ -23,7 +23,7 @@ fn assemble(bench: &Bench, name: &str, source: &str) -> String {
 fn refused(source: &str) -> String {
     const SUB6: u64 = 52;
     let bench = bench();
-    let object = assemble(&bench, "bad", source);
+    let object = assemble(&bench, "bad", &format!(".option norvc\n{source}"));
     if let Some(kind) = source.lines().find_map(|line| line.split_once(", x # ")?.1.parse::<u64>().ok()) {
         let mut bytes = bench.bytes(&object);
         let info = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
@@ -80,7 +80,7 @@ fn every_kind_is_read_back_by_code() {
         let found: BTreeSet<&str> = told.split_whitespace().filter(|word| word.starts_with("R_RISCV_")).collect();
         match assembler {
             "clang-19 -mrelax" => assert_eq!(found.len(), 37, "{found:?}"),
-            "clang-19 -mno-relax" => assert_eq!(found.len(), 35, "{found:?}"),
+            "clang-19 -mno-relax" => assert_eq!(found.len(), 36, "{found:?}"),
             _ => assert!(found.len() > 30, "{found:?}"),
         }
         let libc = Cpu::Riscv64.libc();
@@ -450,7 +450,7 @@ fn padding_that_is_none_is_refused() {
         (".reloc ., R_RISCV_ALIGN, -4\nnop", "-4 bytes of padding"),
         (".reloc ., R_RISCV_ALIGN, 30\n.zero 40", "alignment to 32 bytes in a section that is aligned to"),
     ] {
-        let told = refused(&format!(".option norvc\n{source}"));
+        let told = refused(source);
         assert!(
             told.contains(".text at offset") && told.contains("R_RISCV_ALIGN") && told.contains(said),
             "{source}: {told}"
@@ -545,9 +545,9 @@ fn functions_of_other_calling_conventions_are_told_to_the_loader() {
 #[test]
 #[ignore = "needs the packages gcc-riscv64-linux-gnu and clang-19"]
 fn differences_stand_whole_at_the_seams() {
-    const COUNT: usize = 270_000;
+    const COUNT: usize = 180_000;
     let bench = bench();
-    for before in [0, 3, 6] {
+    for before in [0, 3] {
         let source = format!(
             ".text\nfirst: call elsewhere\n.p2align 4\nlast: ret
             .data\n.globl table\n.hidden table\n.zero {before}\ntable:

@@ -84,10 +84,9 @@ impl Imm {
 
     /// The smallest and the largest value that fits, each inclusive.
     pub(crate) fn range(self) -> (i64, i64) {
-        /// What rounding adds to the 32-bit numbers that begin with 20 bits.
-        const HALF: i64 = 0x800;
         match self {
-            Self::U | Self::Call => (i32::MIN as i64 - HALF, i32::MAX as i64 - HALF),
+            // Those of 32 bits, moved by what rounding adds.
+            Self::U | Self::Call => (-0x8000_0800, 0x7fff_f7ff),
             Self::B => (-0x1000, 0xffe),
             Self::J => (-0x10_0000, 0xf_fffe),
             Self::Cb => (-0x100, 0xfe),
