@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn flags_are_merged() {
-        let cases: [(&[(u32, bool)], Result<u32, &str>); 9] = [
+        type Case = (&'static [(u32, bool)], Result<u32, &'static str>);
+        let cases: [Case; 9] = [
             (&[], Ok(0)),
             (&[(5, false), (4, false)], Ok(5)),
             (&[(4, false), (0x15, false)], Ok(0x15)),

@@ -335,7 +335,8 @@ mod tests {
 
     #[test]
     fn parts_are_put_together() {
-        let cases: [(&[u8], &[(Imm, i64)], &[u8]); 9] = [
+        type Case = (&'static [u8], &'static [(Imm, i64)], &'static [u8]);
+        let cases: [Case; 9] = [
             (&[0x40], &[(Imm::Part(Set, Six), 0x1006), (Imm::Part(Subtract, Six), 0x1002)], &[0x44]),
             (&[0xff], &[(Imm::Part(Set, Six), 0x3f), (Imm::Part(Subtract, Six), 0x40)], &[0xff]),
             (&[9], &[(Imm::Part(Set, Bytes(1)), 0x1234), (Imm::Part(Subtract, Bytes(1)), 0x1200)], &[0x34]),

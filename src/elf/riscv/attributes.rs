@@ -340,7 +340,8 @@ mod tests {
     #[test]
     fn each_rule_is_kept() {
         let error = |text: &str| Err::<&[u8], _>(text.to_owned());
-        let cases: [(&[&[u8]], Result<&[u8], String>); 19] = [
+        type Case = (&'static [&'static [u8]], Result<&'static [u8], String>);
+        let cases: [Case; 19] = [
             (&[b"\x04\x10", b"", b"\x04\x10"], Ok(b"\x04\x10")),
             (
                 &[b"\x04\x10", b"\x04\x08"],
