@@ -10,13 +10,14 @@
 use std::ops::Range;
 
 use crate::arch::riscv64::{Imm, Operation};
-use crate::arch::{self, x86_64};
+use crate::arch::{self, arm, x86_64};
 use crate::debug::{Fault, Trouble};
 use crate::elf::riscv::pairs;
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, What};
+use crate::options::Arch;
+use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
 use crate::thunks::{Branch, Destination};
@@ -89,8 +90,11 @@ pub(crate) struct Context<'l, 'a> {
     base: u64,
     addresses: &'l [u64],
     loaded: bool,
+    got_base: u64,
     /// The traits of symbols for which a relocation means more than their address.
     special: Traits,
+    /// The bit of a function's address that is its state, on a CPU with two instruction sets.
+    state: u64,
 }
 
 impl<'l, 'a> Context<'l, 'a> {
@@ -108,7 +112,9 @@ impl<'l, 'a> Context<'l, 'a> {
             base: stretch.address.wrapping_sub(stretch.start),
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
-            special: if loaded { Traits(u8::MAX).without(Traits::FAR) } else { Traits::DISCARDED.and(Traits::TLS) },
+            got_base: format::anchor_address(link, Anchor::GotBase),
+            special: if loaded { SimpleKinds::SPECIAL } else { Traits::DISCARDED.and(Traits::TLS) },
+            state: u64::from(link.target.arch == Arch::Arm),
         }
     }
 
@@ -166,12 +172,21 @@ impl<'l, 'a> Context<'l, 'a> {
     /// unchanged, for others and for those that are wrong.
     #[inline]
     fn apply_simple(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
-        let Simple { place_mask, field } = self.link.simple_kinds.get(raw.kind)?;
+        let Simple { from, field } = self.link.simple_kinds.get(raw.kind)?;
         if self.object.symbols.get(raw.symbol as usize)?.traits.any(self.special) {
             return None;
         }
-        let place = self.base.wrapping_add(raw.offset) & place_mask;
-        let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place).cast_signed();
+        let start = match from {
+            Origin::Place => self.base.wrapping_add(raw.offset),
+            Origin::GotBase => self.got_base,
+            _ => 0,
+        };
+        let address = self.address(raw.symbol);
+        // The state of an Arm function is no part of the sum.
+        if address & raw.addend.cast_unsigned() & self.state != 0 {
+            return None;
+        }
+        let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start).cast_signed();
         let (min, max) = field.range();
         if !(min..=max).contains(&value) {
             return None;
@@ -207,18 +222,22 @@ impl<'l, 'a> Context<'l, 'a> {
         if let Some(difference) = self.leb_difference(raw, &reloc, value) {
             return self.store_leb(&reloc, at, out, difference?);
         }
-        if let Err(fault) = self.check(&reloc, value) {
-            value = self.branch(raw).and_then(|branch| self.through_thunk(&branch)).ok_or(fault)?;
+        let checked = self.check(&reloc, value);
+        if checked.is_err() || reloc.field.changes_state(value) {
+            match self.branch(raw).and_then(|branch| self.through_thunk(&branch)) {
+                Some(distance) => value = distance,
+                None => checked?,
+            }
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
     }
 
-    /// The distance from a branch to its thunk, if it has one.
+    /// The distance from a branch to its thunk, if it has one, as the field holds it.
     #[cold]
     fn through_thunk(&self, branch: &Branch) -> Option<i64> {
         let thunk = self.link.thunks.of_branch(self.link, branch)?;
-        Some(thunk.wrapping_sub(branch.place).cast_signed())
+        Some(thunk.wrapping_sub(branch.place).cast_signed().wrapping_sub(arch::branch_bias(branch.field)))
     }
 
     /// The branch that a relocation fills in, if it is one for which there can be thunks.
@@ -226,11 +245,31 @@ impl<'l, 'a> Context<'l, 'a> {
         let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
         let symbol = self.object.symbols.get(raw.symbol as usize)?;
         let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
-        let reference = symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global);
-        let to = Destination { symbol: reference, addend: raw.addend, plt: action == Action::Plt };
+        let plt = action == Action::Plt;
+        let reference = self.reference(raw, symbol);
+        if let Field::Arm(imm) = reloc.field {
+            // A thunk for what has no state of its own goes on in the caller's.
+            let own = u64::from(imm.is_thumb());
+            if !plt && imm.written_state(self.code(raw)) != Some(own) && !self.link.is_function(reference) {
+                return None;
+            }
+        }
+        let bias = arch::branch_bias(reloc.field);
+        let to = Destination { symbol: reference, addend: raw.addend.wrapping_add(bias), plt };
         let place = self.base.wrapping_add(raw.offset);
-        let target = self.number(raw, &reloc, action, symbol, place);
+        let target = self.number(raw, &reloc, action, symbol, place).wrapping_add_signed(bias);
         Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+    }
+
+    /// The symbol of a relocation as the whole link knows it.
+    fn reference(&self, raw: &RawReloc, symbol: &Symbol) -> SymbolRef {
+        symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global)
+    }
+
+    /// The section's bytes, before they are relocated, from a relocation's field on.
+    fn code(&self, raw: &RawReloc) -> &'l [u8] {
+        let offset = usize::try_from(raw.offset).ok();
+        offset.and_then(|offset| self.section.data.get(offset..)).unwrap_or_default()
     }
 
     /// What a pair of relocations stores together in LEB128, of which `value` is what is subtracted from: each alone may
@@ -293,14 +332,45 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::Plt if matches!(reloc.field, Field::Aarch64(_)) && symbol.traits.has(Traits::UNDEFINED) => {
                     return place.wrapping_add(4);
                 }
-                What::GotBase => self.got_base(),
+                What::GotBase => self.got_base,
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
                 What::SectionNumber => format::section_number(self.link, self.id, symbol),
                 _ => self.address(raw.symbol),
             },
         };
-        what.wrapping_add_signed(raw.addend)
+        match reloc.field {
+            Field::Arm(imm) if imm.is_branch() => self.arm_branch(raw, imm, symbol, what, action == Action::Plt),
+            _ => self.add(raw, symbol, what),
+        }
+    }
+
+    /// `address`, of a relocation's symbol, and the addend.
+    fn add(&self, raw: &RawReloc, symbol: &Symbol, address: u64) -> u64 {
+        // Only functions have a state; the address of a byte may be odd, too.
+        if address & self.state != 0 && self.link.is_function(self.reference(raw, symbol)) {
+            return arm::add_to_function(address, raw.addend);
+        }
+        address.wrapping_add_signed(raw.addend)
+    }
+
+    /// The number that a branch of an Arm object holds, whose bit 0 is the state that it ends in: from the `address` of the
+    /// symbol, or that of its PLT entry.
+    fn arm_branch(&self, raw: &RawReloc, imm: arm::Imm, symbol: &Symbol, address: u64, plt: bool) -> u64 {
+        let code = self.code(raw);
+        let written = imm.written_state(code).unwrap_or(0);
+        if plt {
+            let stays_thumb = imm.is_thumb() && !imm.changes_state(code);
+            let entry = if stays_thumb { arm::stubs::thumb_entrance(address) } else { address };
+            return arm::add_to_function(entry, raw.addend);
+        }
+        if symbol.traits.has(Traits::UNDEFINED) {
+            // A call of what is not there goes on to the next instruction (AAELF32, *Call and Jump relocations*).
+            let next = self.base.wrapping_add(raw.offset).wrapping_add(imm.size());
+            return arm::add_to_function(next | written, raw.addend);
+        }
+        let function = self.link.is_function(self.reference(raw, symbol));
+        arm::add_to_function(if function { address } else { address & !1 | written }, raw.addend)
     }
 
     /// `number`, the addend added, counted from where the relocation says.
@@ -311,11 +381,7 @@ impl<'l, 'a> Context<'l, 'a> {
             _ => 0,
         };
         let number = number.wrapping_sub(start);
-        reloc.value.from.count(number, place, || self.got_base()).cast_signed()
-    }
-
-    fn got_base(&self) -> u64 {
-        format::anchor_address(self.link, Anchor::GotBase)
+        reloc.value.from.count(number, place, || self.got_base).cast_signed()
     }
 
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
@@ -345,7 +411,7 @@ impl<'l, 'a> Context<'l, 'a> {
             _ => return Err(Fault::Because("it has no meaning in a section that is not loaded")),
         };
         let place = self.base.wrapping_add(raw.offset);
-        let value = self.count(&reloc, symbol, number.wrapping_add_signed(raw.addend), place);
+        let value = self.count(&reloc, symbol, self.add(raw, symbol, number), place);
         if let Some(difference) = self.leb_difference(raw, &reloc, value) {
             return self.store_leb(&reloc, at, out, difference?);
         }
@@ -375,6 +441,7 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     fn store(&self, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Fault> {
-        out.get_mut(at..).and_then(|field| reloc.field.store(field, value)).ok_or(Fault::Outside)
+        let field = out.get_mut(at..).filter(|field| field.len() as u64 >= reloc.field.size()).ok_or(Fault::Outside)?;
+        reloc.field.store(field, value).ok_or_else(|| Fault::Because(reloc.field.complaint(field)))
     }
 }

@@ -96,9 +96,9 @@ pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, Symb
 }
 
 /// Whether calls through the PLT are bound when the image is loaded, so that they share slots with the GOT.
-pub(crate) fn binds_now(link: &Link<'_>) -> bool {
+pub(crate) fn binds_now(link: &Link<'_>, found: &Scan) -> bool {
     match link.target.format {
-        Format::Elf => link.options.elf.now,
+        Format::Elf => link.options.elf.now || elf::must_bind_now(link, found),
         Format::MachO | Format::Pe => true,
     }
 }

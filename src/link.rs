@@ -15,7 +15,7 @@ use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
 use crate::link_map::link_map;
-use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolSection};
+use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Options, Target, Undefined};
 use crate::pe;
 use crate::reloc::SimpleKinds;
@@ -121,7 +121,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
         &link.symbols,
         &found.locals,
         found.tls_module,
-        format::binds_now(&link),
+        format::binds_now(&link, &found),
         format::got_header(&link),
     );
 
@@ -183,6 +183,24 @@ impl<'a> Link<'a> {
             Some(global) => self.slots.of(SymbolRef::Global(global)),
             None => self.slots.of(SymbolRef::Local(object, index)),
         }
+    }
+
+    /// Whether a symbol means code that is declared as such: where a CPU has two instruction sets, only these
+    /// have one of them.
+    pub(crate) fn is_function(&self, symbol: SymbolRef) -> bool {
+        let (object, index) = match symbol {
+            SymbolRef::Local(object, index) => (object, index),
+            SymbolRef::Global(id) => {
+                let root = match self.symbols.get(id).definition {
+                    Definition::Alias(target, offset) => self.symbols.root(target, offset).0,
+                    _ => id,
+                };
+                let Definition::Object(object, index) = self.symbols.get(root).definition else { return false };
+                (object, index)
+            }
+        };
+        let symbol = self.object(object).symbols.get(index as usize);
+        symbol.is_some_and(|symbol| matches!(symbol.kind, SymbolKind::Function | SymbolKind::Ifunc))
     }
 
     /// The address of an offset of an input section, in the image.

@@ -68,6 +68,7 @@ fn of_plan(plan: &crate::elf::Plan) -> u64 {
         of_vec(&plan.found.pieces),
         of_vec(&plan.found.locals),
         plan.dynamic.held(),
+        plan.unwind_index.held(),
         plan.symtab.as_ref().map_or(0, |table| table.held()),
         of_map(&plan.frames.sections),
         of_vec(&plan.relocations.parts),

@@ -146,6 +146,8 @@ flags! {
         RELRO = 1 << 13,
         /// The contents are compressed, until [`decompress`](crate::elf::compressed::decompress).
         COMPRESSED = 1 << 14,
+        /// `.ARM.exidx`: entries of an unwind index, which is written anew.
+        EXIDX = 1 << 15,
     }
 }
 

@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use crate::arch::aarch64;
+use crate::arch::arm;
 use crate::arch::riscv64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{Object, RelocEncoding, Section, SectionIndex, SymbolIndex, Traits};
@@ -120,6 +121,8 @@ pub(crate) enum Origin {
     Zero,
     /// The place: X − P.
     Place,
+    /// The word of the place: X − Pa, where Pa is P rounded down to a multiple of 4.
+    PlaceWord,
     /// The page of the place: Page(X) − Page(P), with pages of 4 KiB.
     Page,
     /// X's page: X mod 4 KiB.
@@ -147,6 +150,7 @@ impl Origin {
         match self {
             Self::Zero | Self::Image | Self::Section | Self::Difference => number,
             Self::Place => number.wrapping_sub(place),
+            Self::PlaceWord => number.wrapping_sub(place & !3),
             Self::Page => page(number).wrapping_sub(page(place)),
             Self::PageOffset => number & (Self::PAGE - 1),
             Self::GotBase => number.wrapping_sub(got()),
@@ -180,6 +184,8 @@ pub(crate) enum Field {
     U64,
     /// Part of an AArch64 instruction.
     Aarch64(aarch64::Imm),
+    /// A field of an Arm or Thumb instruction.
+    Arm(arm::Imm),
     /// Some of the bits of an instruction, or a part of a number.
     Riscv64(riscv64::Imm),
 }
@@ -194,6 +200,7 @@ impl Field {
             Self::U32 | Self::I32 | Self::Any32 | Self::Word32 => 4,
             Self::U64 => 8,
             Self::Aarch64(imm) => imm.size(),
+            Self::Arm(imm) => imm.size(),
             Self::Riscv64(imm) => imm.size(),
         }
     }
@@ -210,6 +217,7 @@ impl Field {
             Self::I32 => (i32::MIN as i64, i32::MAX as i64),
             Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
             Self::Aarch64(imm) => imm.range(),
+            Self::Arm(imm) => imm.range(),
             Self::Riscv64(imm) => imm.range(),
         }
     }
@@ -218,6 +226,7 @@ impl Field {
     pub(crate) fn step(self) -> i64 {
         match self {
             Self::Aarch64(imm) => imm.step(),
+            Self::Arm(imm) => imm.step(),
             Self::Riscv64(imm) => imm.step(),
             _ => 1,
         }
@@ -228,11 +237,25 @@ impl Field {
         matches!(self, Self::Word32 | Self::U64)
     }
 
+    /// Whether it is part of a branch that would have to switch to the other instruction set, as its value says (Arm).
+    pub(crate) fn changes_state(self, value: i64) -> bool {
+        matches!(self, Self::Arm(imm) if imm.is_branch() && imm.is_thumb() != (value & 1 != 0))
+    }
+
+    /// Why [`store`](Self::store) has refused a value of its range, for a person.
+    pub(crate) fn complaint(self, bytes: &[u8]) -> &'static str {
+        match self {
+            Self::Arm(imm) => imm.complaint(bytes),
+            _ => "the field is cut off",
+        }
+    }
+
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
         match self {
             Self::Aarch64(imm) => return imm.store(bytes, value),
+            Self::Arm(imm) => return imm.store(bytes, value),
             Self::Riscv64(imm) => return imm.store(bytes, value),
             _ => {}
         }
@@ -247,6 +270,7 @@ impl Field {
     pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
         match self {
             Self::Aarch64(imm) => return imm.load(bytes),
+            Self::Arm(imm) => return imm.load(bytes),
             Self::Riscv64(imm) => return imm.load(bytes),
             _ => {}
         }
@@ -382,11 +406,11 @@ pub(crate) struct SimpleKinds {
     kinds: Vec<Option<Simple>>,
 }
 
-/// A kind that stores S + A or S + A − P in four or eight bytes.
+/// A kind that stores S + A, S + A − P or S + A − GOT in four or eight bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Simple {
-    /// All ones if P is subtracted, else zero.
-    pub(crate) place_mask: u64,
+    /// Where the number counts from: [`Origin::Zero`], [`Origin::Place`] or [`Origin::GotBase`].
+    pub(crate) from: Origin,
     /// The field.
     pub(crate) field: Field,
 }
@@ -399,16 +423,19 @@ impl SimpleKinds {
     pub(crate) fn of(target: Target) -> Self {
         let simple = |kind| {
             let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 })?;
-            let place_mask = match (reloc.value.what, reloc.value.from) {
-                (What::Symbol, Origin::Zero) => 0,
-                (What::Symbol | What::Plt, Origin::Place) => u64::MAX,
-                _ => return None,
-            };
-            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Word32 | Field::U64);
-            whole.then_some(Simple { place_mask, field: reloc.field })
+            let Value { what, from } = reloc.value;
+            let direct = matches!(
+                (what, from),
+                (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
+            );
+            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
+            (direct && whole).then_some(Simple { from, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }
     }
+
+    /// The traits of symbols for which a relocation of loaded data means more than their address.
+    pub(crate) const SPECIAL: Traits = Traits(u8::MAX).without(Traits::FAR);
 
     /// What is simple about a kind, if it is.
     #[inline]

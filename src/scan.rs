@@ -8,8 +8,8 @@ use crate::debug::{self, Fault, Trouble};
 use crate::error::{Error, Errors, SHOWN};
 use crate::format;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolIndex, Traits};
-use crate::reloc::{self, Action, Origin, What};
+use crate::model::{GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, Traits};
+use crate::reloc::{self, Action, Origin, RawReloc, Simple, SimpleKinds, What};
 use crate::symbols::Needs;
 
 /// The number of relocations in a piece.
@@ -131,6 +131,9 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let read_only = !section.flags.has(SectionFlags::WRITE);
     let mut checked = None;
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
+        if scan_simple(link, object, section, &raw, &mut found).is_some() {
+            continue;
+        }
         let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
         let Some(reloc) = reloc::understand(link.target, raw) else {
             found.problems.push(trouble(Fault::Because(reloc::refusal(link.target, raw.kind))));
@@ -212,6 +215,30 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     }
     merge_locals(&mut found.locals);
     found
+}
+
+/// Looks at a relocation of a simple kind against a symbol about which nothing is special: at most the loader adds the image's
+/// base. Returns `None`, with nothing noted, for others and for those that are wrong.
+#[inline]
+fn scan_simple(
+    link: &Link<'_>,
+    object: &Object<'_>,
+    section: &Section<'_>,
+    raw: &RawReloc,
+    found: &mut Found,
+) -> Option<()> {
+    let Simple { from, field } = link.simple_kinds.get(raw.kind)?;
+    let special = object.symbols.get(raw.symbol as usize)?.traits.any(SimpleKinds::SPECIAL);
+    if special || raw.offset.checked_add(field.size())? > section.data.len() as u64 {
+        return None;
+    }
+    match from {
+        Origin::Place => {}
+        Origin::GotBase => found.got_base = true,
+        _ if field.is_word() && section.flags.has(SectionFlags::WRITE) => found.counts[0] += 1,
+        _ => return None,
+    }
+    Some(())
 }
 
 /// What a message calls a symbol: its name or, for a nameless one, its section's.

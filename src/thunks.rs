@@ -23,6 +23,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::apply::{Context, Stretch};
+use crate::arch::aarch64::Thunk;
 use crate::arch::{self, Reach, ThunkKind};
 use crate::error::{Error, Result};
 use crate::format;
@@ -31,6 +32,7 @@ use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::Link;
 use crate::memory::{of_map, of_vec};
 use crate::model::{ObjectId, SectionFlags, SectionIndex};
+use crate::options::Arch;
 use crate::reloc::{self, Field};
 use crate::slots::SymbolRef;
 use crate::symbols::Definition;
@@ -148,22 +150,22 @@ impl Thunks {
         Some(island.address.wrapping_add(*island.offsets.get(key)?))
     }
 
-    /// The address of the thunk that a branch goes through; `None` if it needs none, or has none.
+    /// The address of the thunk that a branch goes through, with its state; `None` if it needs none, or has none.
     pub(crate) fn of_branch(&self, link: &Link<'_>, branch: &Branch) -> Option<u64> {
         let kind = needed(link, branch)?;
-        self.find(branch.place, &(kind, branch.to))
+        Some(self.find(branch.place, &(kind, branch.to))? | kind.state())
     }
 }
+
+const LONG: ThunkKind = ThunkKind::Aarch64(Thunk::Long);
+const LONG_TO_PAD: ThunkKind = ThunkKind::Aarch64(Thunk::LongToPad);
+const PAD: ThunkKind = ThunkKind::Aarch64(Thunk::Pad);
 
 /// The thunk that a branch needs.
 fn needed(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
     let kind = arch::thunk_for(branch)?;
-    if kind == ThunkKind::Aarch64Long
-        && format::guards_branches(link)
-        && !branch.to.plt
-        && !is_landing_pad(link, branch.to)
-    {
-        return Some(ThunkKind::Aarch64LongToPad);
+    if kind == LONG && format::guards_branches(link) && !branch.to.plt && !is_landing_pad(link, branch.to) {
+        return Some(LONG_TO_PAD);
     }
     Some(kind)
 }
@@ -304,8 +306,8 @@ fn missing(link: &Link<'_>, thunks: &Thunks, object: ObjectId, index: SectionInd
         let Some(branch) = context.branch(&raw) else { continue };
         let Some(kind) = needed(link, &branch) else { continue };
         need(branch.place, (kind, branch.to));
-        if kind == ThunkKind::Aarch64LongToPad {
-            need(branch.target, (ThunkKind::Aarch64Pad, branch.to));
+        if kind == LONG_TO_PAD {
+            need(branch.target, (PAD, branch.to));
         }
     }
     found
@@ -329,9 +331,13 @@ fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     for ((kind, to), offset) in &island.thunks {
         let address = island.address.wrapping_add(*offset);
-        let target = target(link, *to);
-        let pad = || link.thunks.find(target, &(ThunkKind::Aarch64Pad, *to));
-        let next = if *kind == ThunkKind::Aarch64LongToPad { pad() } else { Some(target) };
+        let mut target = target(link, *to);
+        if link.target.arch == Arch::Arm && !to.plt && !link.is_function(to.symbol) {
+            // What is no function has no state: it is entered in that of the thunk.
+            target = target & !1 | kind.state();
+        }
+        let pad = || link.thunks.find(target, &(PAD, *to));
+        let next = if *kind == LONG_TO_PAD { pad() } else { Some(target) };
         let code = next.and_then(|next| kind.code(address, next)).ok_or_else(|| Error::Limit {
             name: "reach of a thunk",
             what: format!("the distance from a thunk to {}", String::from_utf8_lossy(name(link, *to))),
@@ -360,17 +366,16 @@ pub(crate) struct ThunkSymbol<'a> {
 pub(crate) fn symbols<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbol<'l>> {
     link.thunks.islands.iter().flat_map(move |island| {
         let output = island.output;
-        let mark = island.thunks.first().map(|((kind, _), _)| {
-            let name = [kind.mark().as_bytes(), &[]];
-            ThunkSymbol { output, address: island.address, size: 0, name }
-        });
-        let thunks = island.thunks.iter().map(move |((kind, to), offset)| ThunkSymbol {
-            output,
-            address: island.address.wrapping_add(*offset),
-            size: kind.size(),
-            name: [kind.symbol_prefix().as_bytes(), name(link, *to)],
-        });
-        mark.into_iter().chain(thunks)
+        let mut marked = None;
+        island.thunks.iter().flat_map(move |((kind, to), offset)| {
+            let address = island.address.wrapping_add(*offset);
+            let name = [kind.symbol_prefix().as_bytes(), name(link, *to)];
+            let thunk = ThunkSymbol { output, address: address | kind.state(), size: kind.size(), name };
+            // What stands behind one of the same kind needs no mark.
+            let same = marked.replace(kind.mark()) == Some(kind.mark());
+            let mark = ThunkSymbol { output, address, size: 0, name: [kind.mark().as_bytes(), &[]] };
+            Some(mark).filter(|_| !same).into_iter().chain([thunk])
+        })
     })
 }
 
@@ -400,5 +405,52 @@ fn name<'a>(link: &Link<'a>, to: Destination) -> &'a [u8] {
                 (name, _) => name,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::model::GlobalId;
+
+    fn key(number: u32) -> Key {
+        (LONG, Destination { symbol: SymbolRef::Global(GlobalId(number)), addend: 0, plt: false })
+    }
+
+    fn island(output: u32, address: u64) -> Island {
+        Island { address, ..Island::new(output, 0, 0) }
+    }
+
+    #[test]
+    fn the_nearest_island_is_asked() {
+        let thunks = Thunks { islands: vec![island(1, 100), island(1, 200), island(3, 400)] };
+        for (address, expected) in
+            [(0, 0), (100, 0), (149, 0), (150, 0), (151, 1), (200, 1), (300, 1), (301, 2), (9999, 2)]
+        {
+            assert_eq!(thunks.nearest(address), Some(expected), "{address}");
+        }
+        assert_eq!(Thunks::default().nearest(0), None);
+        assert_eq!([0, 1, 2, 3, 4].map(|number| thunks.of_output(number).len()), [0, 2, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_thunk_is_there_once() {
+        let mut thunks = Thunks { islands: vec![island(1, 0x1000), island(1, 0x9000)] };
+        assert!(thunks.is_empty());
+        let first = thunks.islands.first_mut().unwrap();
+        assert_eq!([key(1), key(2), key(1)].map(|key| first.add(key)), [true, true, false]);
+        assert_eq!(first.size, 24);
+        assert!(!thunks.is_empty());
+        assert_eq!(thunks.find(0x1234, &key(2)), Some(0x100c));
+        // Each island has its own.
+        assert_eq!(thunks.find(0x8000, &key(2)), None);
+        assert_eq!(thunks.find(0x1234, &key(3)), None);
+        // What differs in anything is another one.
+        let (kind, to) = key(1);
+        let others =
+            [(LONG_TO_PAD, to), (kind, Destination { addend: 4, ..to }), (kind, Destination { plt: true, ..to })];
+        assert!(others.iter().all(|other| thunks.find(0x1234, other).is_none()));
     }
 }

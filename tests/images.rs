@@ -108,6 +108,19 @@ fn every_archive_of_linux_riscv64() {
 }
 
 #[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu and qemu-user-static"]
+fn every_archive_of_aarch64() {
+    every_archive_of(target::LINUX_AARCH64);
+    every_archive_of(target::FREEBSD_AARCH64);
+}
+
+#[test]
+#[ignore = "needs the packages gcc-arm-linux-gnueabihf and qemu-user-static"]
+fn every_archive_of_linux_armv7() {
+    every_archive_of(target::LINUX_ARMV7);
+}
+
+#[test]
 fn the_needed_libraries_and_versions_are_julias() {
     use object::read::elf::{ElfFile64, FileHeader as _};
     for entry in committed() {

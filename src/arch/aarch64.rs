@@ -39,10 +39,8 @@ use crate::reloc::{Field, Origin, Value, What};
 use crate::thunks::Branch;
 
 pub(crate) use imm::{Imm, Move};
-pub(crate) use stubs::{
-    LANDING_PAD_SIZE, LONG_THUNK_SIZE, PLT_ENTRY_SIZE, PLT_HEADER_SIZE, is_landing_pad, landing_pad, long_thunk,
-    plt_entry, plt_entry_size, plt_got_entry, plt_header,
-};
+use stubs::{PLT_ENTRY_SIZE, PLT_HEADER_SIZE};
+pub(crate) use stubs::{Thunk, is_landing_pad, plt_entry, plt_entry_size, plt_got_entry, plt_header};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 ///
@@ -220,7 +218,7 @@ pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     let (min, max) = Imm::Branch26.range();
     let distance = branch.target.wrapping_sub(branch.place).cast_signed();
     (branch.field == Field::Aarch64(Imm::Branch26) && !(min..=max).contains(&distance))
-        .then_some(ThunkKind::Aarch64Long)
+        .then_some(ThunkKind::Aarch64(Thunk::Long))
 }
 
 /// ELF images for this CPU.

@@ -4,6 +4,7 @@
 //! in the format rooms that call them.
 
 pub(crate) mod aarch64;
+pub(crate) mod arm;
 pub(crate) mod riscv64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
@@ -106,7 +107,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Riscv64];
+const ELF_CPUS: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm, Arch::Riscv64];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -115,6 +116,7 @@ impl ElfMachine {
             Arch::X86_64 => Some(&x86_64::ELF),
             Arch::X86 => Some(&x86::ELF),
             Arch::Aarch64 => Some(&aarch64::ELF),
+            Arch::Arm => Some(&arm::ELF),
             Arch::Riscv64 => Some(&riscv64::ELF),
             _ => None,
         }
@@ -133,6 +135,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::X86_64 => x86_64::elf_reloc(kind),
         Arch::X86 => x86::elf_reloc(kind),
         Arch::Aarch64 => aarch64::elf_reloc(kind),
+        Arch::Arm => arm::elf_reloc(kind),
         Arch::Riscv64 => riscv64::elf_reloc(kind),
         _ => None,
     }
@@ -142,6 +145,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
 pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
     match arch {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
+        Arch::Arm => arm::elf_reloc_refusal(kind),
         Arch::Riscv64 => riscv64::elf_reloc_refusal(kind),
         _ => None,
     }
@@ -153,6 +157,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::X86_64 => x86_64::elf_reloc_name(kind),
         Arch::X86 => x86::elf_reloc_name(kind),
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
+        Arch::Arm => arm::elf_reloc_name(kind),
         Arch::Riscv64 => riscv64::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
@@ -196,58 +201,70 @@ pub(crate) struct Reach {
 pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     match arch {
         Arch::Aarch64 => Some(aarch64::REACH),
+        Arch::Arm => Some(arm::REACH),
         _ => None,
     }
 }
 
-/// What a thunk does.
+/// What a thunk does: each CPU has its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ThunkKind {
-    /// AArch64: goes on to the target, ±4 GiB away.
-    Aarch64Long,
-    /// AArch64: goes on to the target's landing pad, ±4 GiB away.
-    Aarch64LongToPad,
-    /// AArch64: a landing pad near a function that has none.
-    Aarch64Pad,
+    /// Of AArch64.
+    Aarch64(aarch64::Thunk),
+    /// Arm: goes on from Arm state to any target, in either state.
+    Arm,
+    /// Arm: goes on from Thumb state to any target, in either state.
+    Thumb,
 }
 
 impl ThunkKind {
     /// Size in bytes.
     pub(crate) fn size(self) -> u64 {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::LONG_THUNK_SIZE,
-            Self::Aarch64Pad => aarch64::LANDING_PAD_SIZE,
+            Self::Aarch64(thunk) => thunk.size(),
+            Self::Arm => arm::stubs::ARM_VENEER_SIZE,
+            Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
         }
     }
 
     /// How far it can lead, in bytes.
     pub(crate) fn reach(self) -> u64 {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => 1 << 32,
-            Self::Aarch64Pad => 1 << 27,
+            Self::Aarch64(thunk) => thunk.reach(),
+            Self::Arm | Self::Thumb => 1 << 32,
         }
     }
 
-    /// The name of the symbol that tells readers what follows: instructions or data (AArch64 ELF ABI, *Mapping symbols*).
+    /// The name of the symbol that tells readers what follows: instructions, of which kind, or data (the ELF ABIs of AArch64
+    /// and Arm, *Mapping symbols*).
     pub(crate) fn mark(self) -> &'static str {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad | Self::Aarch64Pad => "$x",
+            Self::Aarch64(_) => "$x",
+            Self::Arm => "$a",
+            Self::Thumb => "$t",
         }
     }
 
-    /// What the names of its symbols start with; the target's name follows.
+    /// What the names of its symbols start with, as LLD names them; the target's name follows.
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => "__AArch64ADRPThunk_",
-            Self::Aarch64Pad => "__AArch64BTIThunk_",
+            Self::Aarch64(thunk) => thunk.symbol_prefix(),
+            Self::Arm => "__ARMV7PILongThunk_",
+            Self::Thumb => "__ThumbV7PILongThunk_",
         }
+    }
+
+    /// What is added to its address to make the value of its symbol: for Thumb code, the bit that says so.
+    pub(crate) fn state(self) -> u64 {
+        u64::from(self == Self::Thumb)
     }
 
     /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
     pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
         match self {
-            Self::Aarch64Long | Self::Aarch64LongToPad => aarch64::long_thunk(address, target),
-            Self::Aarch64Pad => aarch64::landing_pad(address, target),
+            Self::Aarch64(thunk) => thunk.code(address, target),
+            Self::Arm => arm::stubs::arm_veneer(address, target),
+            Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
     }
 }
@@ -255,13 +272,24 @@ impl ThunkKind {
 /// Whether a field is that of a branch for which there can be thunks.
 #[inline]
 pub(crate) fn is_branch(field: Field) -> bool {
-    matches!(field, Field::Aarch64(aarch64::Imm::Branch26))
+    use arm::Imm::{Branch, ThumbBranch, ThumbBranch20};
+    matches!(field, Field::Aarch64(aarch64::Imm::Branch26) | Field::Arm(Branch | ThumbBranch | ThumbBranch20))
+}
+
+/// What a branch adds to the distance that its field holds: the program counter is ahead of it.
+pub(crate) fn branch_bias(field: Field) -> i64 {
+    match field {
+        Field::Arm(imm) if imm.is_thumb() => 4,
+        Field::Arm(_) => 8,
+        _ => 0,
+    }
 }
 
 /// The thunk that a branch needs to get to its target.
 pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     match branch.field {
         Field::Aarch64(_) => aarch64::thunk_for(branch),
+        Field::Arm(imm) => arm::thunk_for(branch, imm),
         _ => None,
     }
 }

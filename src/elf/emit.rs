@@ -40,6 +40,8 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     let entries = 2 * size_of::<eh_frame_hdr::Entry>() as u64 * link.elf.frames.count;
     link.report.memory_peak = link.report.memory_peak.max(memory::held(&link) + entries);
     link.elf.made = super::TABLES.into_iter().filter_map(|table| Some((table, small_table(&link, table)?))).collect();
+    let unwind_index = super::arm::exidx::bytes(&link)?;
+    link.elf.made.push((Table::Exidx, unwind_index));
 
     let mut packed = std::mem::take(&mut link.elf.packed);
     let identity = identity(&link);
@@ -165,6 +167,8 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::Shstrtab => link.elf.section_names.0.clone(),
         Table::DebugLink => companion::debug_link(link.options)?,
         Table::Attributes => link.elf.attributes.clone(),
+        // Made before, since it may fail.
+        Table::Exidx => return None,
         Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
             got::bytes(link, table)
         }
@@ -388,6 +392,12 @@ fn header_index(link: &Link<'_>, sections: &[Placed], table: Table) -> u32 {
     at.map_or(0, |at| at as u32 + 1)
 }
 
+/// The header index of the first section of code: what an unwind index is ordered by.
+fn first_code(link: &Link<'_>, sections: &[Placed]) -> u32 {
+    let is_code = |section: &Placed| link.outputs[section.number].flags.has(Flags::ALLOC.and(Flags::EXEC));
+    sections.iter().position(is_code).map_or(0, |at| at as u32 + 1)
+}
+
 /// The section headers.
 fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
     let bits = machine(link).bits;
@@ -410,6 +420,7 @@ fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
             Some(Table::RelaPlt) if slots_only => (index(Table::Dynsym), index(Table::GotPlt)),
             Some(Table::RelaPlt) => (index(Table::Dynsym), 0),
             Some(Table::Dynamic) => (index(Table::Dynstr), 0),
+            Some(Table::Exidx) => (first_code(link, sections), 0),
             Some(Table::Symtab) => {
                 (index(Table::Strtab), link.elf.symtab.as_ref().map_or(0, |table| table.first_global))
             }
@@ -445,6 +456,7 @@ fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
     let flags = bits.into_iter().filter(|(flag, _)| output.flags.has(*flag)).fold(0, |all, (_, bit)| all | bit);
     match table {
         Some(Table::RelaPlt) => flags | elf::SHF_INFO_LINK.0,
+        Some(Table::Exidx) => flags | elf::SHF_LINK_ORDER.0,
         _ if output.rank >= NOT_LOADED && output.kind == elf::SHT_STRTAB.0 => 0,
         _ => flags,
     }

@@ -5,7 +5,7 @@
 //! first, then those of the sections in link order. The table is made in parts when it is written.
 
 use super::{Table, machine, table_output};
-use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, riscv64, x86, x86_64};
+use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, arm, riscv64, x86, x86_64};
 use crate::link::Link;
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
@@ -390,9 +390,14 @@ pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
     let size = plt_entry_size(link);
     match entry {
         PltEntry::Lazy(index) if has_plt_sec(link) => start(link, Table::PltSec) + size * u64::from(index),
-        PltEntry::Lazy(index) => lazy_entry(link, index).address,
-        PltEntry::ThroughGot(index) => start(link, Table::PltGot) + size * u64::from(index),
+        PltEntry::Lazy(index) => lazy_entry(link, index).address + called_offset(link),
+        PltEntry::ThroughGot(index) => start(link, Table::PltGot) + size * u64::from(index) + called_offset(link),
     }
+}
+
+/// Offset in a PLT entry of the instruction that calls go to.
+fn called_offset(link: &Link<'_>) -> u64 {
+    if link.target.arch == Arch::Arm { arm::stubs::PLT_ARM_OFFSET } else { 0 }
 }
 
 /// The size of one of the tables of slots, in bytes; 0 where the image does without it.
@@ -441,7 +446,7 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
             let mut code = Vec::new();
             for (index, symbol) in (0..).zip(&link.slots.through_got) {
                 let slot = got_address(link, link.slots.of(*symbol).plt_target.unwrap_or(0));
-                let address = plt_address(link, PltEntry::ThroughGot(index));
+                let address = plt_address(link, PltEntry::ThroughGot(index)) - called_offset(link);
                 code.extend(plt_got_entry(link, &place, address, slot));
             }
             code
@@ -493,6 +498,10 @@ fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = La
             code.extend(aarch64::plt_header(place, link.elf.ibt));
             entries.for_each(|entry| code.extend(aarch64::plt_entry(&entry, link.elf.ibt)));
         }
+        Arch::Arm => {
+            code.extend(arm::stubs::plt_header(place));
+            entries.for_each(|entry| code.extend(arm::stubs::plt_entry(&entry)));
+        }
         Arch::Riscv64 => {
             code.extend(riscv64::plt_header(place));
             entries.for_each(|entry| code.extend(riscv64::plt_entry(&entry)));
@@ -509,6 +518,7 @@ fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> 
         Arch::X86_64 => x86_64::plt_got_entry(address, slot).to_vec(),
         Arch::X86 => x86::plt_got_entry(place, slot).to_vec(),
         Arch::Aarch64 => aarch64::plt_got_entry(address, slot, link.elf.ibt),
+        Arch::Arm => arm::stubs::plt_got_entry(address, slot),
         Arch::Riscv64 => riscv64::plt_got_entry(address, slot).to_vec(),
         _ => Vec::new(),
     }

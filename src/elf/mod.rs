@@ -1,6 +1,7 @@
 //! What only ELF has. Source of the rules: the gABI (System V Application Binary Interface, Edition 4.1 and the later
 //! drafts of chapters 4 and 5), the psABI of each CPU, and the GNU extensions where no ABI speaks.
 
+pub(crate) mod arm;
 pub(crate) mod class;
 pub(crate) mod companion;
 pub(crate) mod compressed;
@@ -27,9 +28,10 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex};
-use crate::options::{Format, Os, Target};
-use crate::symbols::Anchor;
+use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
+use crate::options::{Arch, Format, Os, Target};
+use crate::scan::Scan;
+use crate::symbols::{Anchor, Needs};
 
 pub(crate) use define::{define_symbols, fix_traits, give_plt_addresses};
 pub(crate) use emit::emit;
@@ -51,6 +53,8 @@ pub(crate) struct ObjectInfo {
     pub(crate) exec_stack: bool,
     /// What its `.note.gnu.property` says.
     pub(crate) properties: property::Properties,
+    /// What its `.ARM.attributes` says.
+    pub(crate) arm_attributes: Option<Box<arm::attributes::Attributes>>,
     /// What its `.riscv.attributes` say.
     pub(crate) riscv_attributes: Option<Box<riscv::attributes::Attributes>>,
 }
@@ -111,12 +115,14 @@ pub(crate) enum Table {
     Shstrtab,
     /// `.gnu_debuglink`: name and checksum of the companion
     DebugLink,
-    /// `.riscv.attributes`: what the image needs of the processor
+    /// `.ARM.attributes`, `.riscv.attributes`: what the image needs of the processor
     Attributes,
+    /// `.ARM.exidx`: the unwind index
+    Exidx,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 23] = [
+pub(crate) const TABLES: [Table; 24] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -140,6 +146,7 @@ pub(crate) const TABLES: [Table; 23] = [
     Table::Shstrtab,
     Table::DebugLink,
     Table::Attributes,
+    Table::Exidx,
 ];
 
 impl Table {
@@ -195,8 +202,10 @@ pub(crate) struct Plan {
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// `e_flags`.
     pub(crate) flags: u32,
-    /// The merged `.riscv.attributes`.
+    /// The merged `.ARM.attributes` or `.riscv.attributes`.
     pub(crate) attributes: Vec<u8>,
+    /// The entries of `.ARM.exidx`.
+    pub(crate) unwind_index: arm::exidx::Index,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.
@@ -248,6 +257,16 @@ pub(crate) fn machine(link: &Link<'_>) -> &'static ElfMachine {
 /// The offset in the image's TLS block that stands for an address in the template, as code adds it to the block's address.
 pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
     address.wrapping_sub(link.elf.tls.0).wrapping_sub(machine(link).tls_bias)
+}
+
+/// Whether calls must not wait for their first: glibc's loader for Arm wants the relocations that call resolvers among those
+/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls.
+pub(crate) fn must_bind_now(link: &Link<'_>, found: &Scan) -> bool {
+    let indirect = |traits: Traits| traits.has(Traits::IFUNC);
+    link.target.arch == Arch::Arm
+        && (found.pieces.iter().any(|piece| piece.indirect > 0)
+            || found.locals.iter().any(|(.., traits)| indirect(*traits))
+            || link.symbols.iter().any(|(_, global)| indirect(global.traits) && global.needs() != Needs::default()))
 }
 
 /// The output section of a table.

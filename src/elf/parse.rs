@@ -18,6 +18,7 @@ use object::elf;
 use object::read::elf::{CrelIterator, FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym};
 
 use super::ObjectInfo;
+use super::arm;
 use super::class::Writer;
 use super::property::Properties;
 use super::riscv;
@@ -114,6 +115,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             exec_stack: false,
             properties: Properties::absent(),
             riscv_attributes: None,
+            arm_attributes: None,
         };
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
@@ -195,6 +197,13 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
             info.riscv_attributes = Some(Box::new(attributes));
         }
+        if self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_ATTRIBUTES.0 {
+            let attributes = arm::attributes::Attributes::parse(data);
+            let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
+            info.arm_attributes = Some(Box::new(attributes));
+        }
+        let loaded = raw_flags & elf::SHF_ALLOC.0 != 0;
+        let is_index = self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_EXIDX.0 && loaded;
         if name.starts_with(b".gnu.lto_") {
             return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
         }
@@ -203,7 +212,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },
             data: Cow::Borrowed(data),
             align,
-            flags: flags(name, kind, raw_flags),
+            flags: flags(name, kind, raw_flags).when(is_index, SectionFlags::EXIDX),
             kind,
             entry_size: header.sh_entsize(LE).into(),
             linked: header.sh_link(LE),
@@ -458,7 +467,10 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
             | elf::SHT_GROUP
             | elf::SHT_SYMTAB_SHNDX
     ) || SHT_LLVM_METADATA.contains(&kind);
-    let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".riscv.attributes");
+    let consumed = matches!(
+        name,
+        b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes" | b".riscv.attributes"
+    );
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
 }
 

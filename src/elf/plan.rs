@@ -27,7 +27,7 @@ use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
 use crate::options::{Arch, BuildId, Options, Strip};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition};
-use crate::unwind::eh_frame_hdr;
+use crate::unwind::{eh_frame_hdr, exidx};
 
 /// The first rank of code.
 pub(crate) const CODE: u32 = 100;
@@ -45,7 +45,7 @@ const MOVED: u32 = 650;
 const NAMES: u32 = 702;
 
 /// Output names that several input names go to: `.text.foo` goes to `.text`.
-const FAMILIES: [&[u8]; 24] = [
+const FAMILIES: [&[u8]; 25] = [
     b".text",
     b".rodata",
     b".data.rel.ro",
@@ -70,6 +70,7 @@ const FAMILIES: [&[u8]; 24] = [
     b".sdata",
     b".sbss",
     b".eh_frame",
+    b".ARM.extab",
 ];
 
 /// Decides the sections of the image, and makes all tables that do not depend on addresses.
@@ -82,6 +83,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     let commons = link.symbols.allot_commons()?;
     merge_properties(link);
     super::riscv::merge(link)?;
+    super::arm::merge(link)?;
     collect(link);
     add_commons(link, commons);
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
@@ -92,6 +94,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     measure(link)?;
     link.outputs.sort_by_key(|output| (output.rank, note_align(output)));
     number(link);
+    super::arm::exidx::fix(link)?;
     define_section_bounds(link);
     // What the dynamic section says depends on the sections there are, its size on what it says.
     fix_dynamic_section(link);
@@ -127,7 +130,7 @@ fn collect(link: &mut Link<'_>) {
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
-            if !section.is_live() {
+            if !section.is_live() || section.flags.has(Flags::EXIDX) {
                 continue;
             }
             let debug = section.flags.has(Flags::DEBUG) || is_debug_aid(section.name);
@@ -343,7 +346,11 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
         Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NAMES, 1, 0),
         Table::DebugLink => (b".gnu_debuglink", elf::SHT_PROGBITS, strings, NAMES + 1, 4, 0),
-        Table::Attributes => (b".riscv.attributes", elf::SHT_RISCV_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0),
+        Table::Attributes if link.target.arch == Arch::Riscv64 => {
+            (b".riscv.attributes", elf::SHT_RISCV_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0)
+        }
+        Table::Attributes => (b".ARM.attributes", elf::SHT_ARM_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0),
+        Table::Exidx => (b".ARM.exidx", elf::SHT_ARM_EXIDX, read, 49, exidx::ALIGNMENT, 0),
     };
     section(name, kind, flags, rank, align, entry_size, table.content())
 }
@@ -367,6 +374,8 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
             Table::Symtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::size),
             Table::Strtab => link.elf.symtab.as_ref().map_or(0, SymbolTable::strings_size),
             Table::Attributes => link.elf.attributes.len() as u64,
+            // Its size follows when the code is in order; that it is there is known.
+            Table::Exidx => u64::from(super::arm::exidx::is_needed(link)),
             Table::DebugLink => companion::debug_link(link.options).map_or(0, |link| link.len() as u64),
             Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
                 got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))

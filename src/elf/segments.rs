@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::options::Arch;
 use crate::thunks;
 
 /// A program header.
@@ -47,12 +48,12 @@ pub(super) fn page_size(link: &Link<'_>) -> u64 {
 /// An image beyond the limits of [`Limits`](crate::Limits).
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     settle(link)?;
-    if link.thunks.is_empty() {
+    if link.thunks.is_empty() && super::arm::plt_marks(link).next().is_none() {
         return Ok(());
     }
     // Symbol tables are not loaded: that they grow moves nothing that has an address.
     if let Some(mut symtab) = link.elf.symtab.take() {
-        symtab.add_thunks(link)?;
+        symtab.add_own(link)?;
         for (table, size) in [(Table::Symtab, symtab.size()), (Table::Strtab, symtab.strings_size())] {
             if let Some(output) =
                 link.elf.tables[table as usize].and_then(|number| link.outputs.get_mut(number as usize))
@@ -248,10 +249,13 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     if let Some(at) = table(Table::EhFrameHdr) {
         segments.push((elf::PT_GNU_EH_FRAME, at, at));
     }
+    if let Some(at) = table(Table::Exidx) {
+        segments.push((elf::PT_ARM_EXIDX, at, at));
+    }
     if let Some(at) = table(Table::Property) {
         segments.push((elf::PT_GNU_PROPERTY, at, at));
     }
-    if let Some(at) = table(Table::Attributes) {
+    if let (Arch::Riscv64, Some(at)) = (link.target.arch, table(Table::Attributes)) {
         segments.push((elf::PT_RISCV_ATTRIBUTES, at, at));
     }
     let is_tls = |output: &OutputSection<'_>| output.flags.has(Flags::TLS.and(Flags::ALLOC));

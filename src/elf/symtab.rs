@@ -141,12 +141,12 @@ impl SymbolTable {
         Ok(table)
     }
 
-    /// Adds the symbols of thunks, once addresses are fixed.
+    /// Adds the symbols of the linker's own code, once addresses are fixed: thunks, and marks of what is which kind of code.
     ///
     /// # Errors
     /// If the strings take more than 4 GiB.
-    pub(crate) fn add_thunks(&mut self, link: &Link<'_>) -> Result<(), Error> {
-        for symbol in thunks::symbols(link) {
+    pub(crate) fn add_own(&mut self, link: &Link<'_>) -> Result<(), Error> {
+        for symbol in thunks::symbols(link).chain(super::arm::plt_marks(link)) {
             let name = u32::try_from(self.strings_size()).unwrap_or(u32::MAX);
             let kind = if symbol.size > 0 { SymbolKind::Function } else { SymbolKind::None };
             let entry = Entry {
@@ -268,7 +268,9 @@ fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
         (SymbolKind::Section, _) => false,
         (_, SymbolSection::Absolute) => true,
         (_, SymbolSection::In(index)) => object.sections.get(index as usize).is_some_and(|section| {
-            section.is_live() && !(section.flags.has(SectionFlags::MERGE) && name.starts_with(b".L"))
+            section.is_live()
+                && !section.flags.has(SectionFlags::EXIDX)
+                && !(section.flags.has(SectionFlags::MERGE) && name.starts_with(b".L"))
         }),
         _ => false,
     }

@@ -116,26 +116,26 @@ fn what_cannot_be_linked_is_told_with_a_reason() {
         // A distance of 2 to 4 GiB does not fit: whoever reads it takes it for a negative one.
         (
             ".data\n.word far - .\n.section .bss.far, \"aw\", %nobits\n.space 0xa0000000\nfar: .byte 0",
-            &["R_AARCH64_PREL32", "is not in -2147483648..2147483647"],
+            &["R_AARCH64_PREL32", "is not in [-2147483648, 2147483647]"],
         ),
         (
             "adrp x0, far\n.section .bss.far, \"aw\", %nobits\n.space 0x180000000\nfar: .byte 0",
-            &["R_AARCH64_ADR_PREL_PG_HI21", "is not in -4294967296..4294967295", "-mcmodel=large"],
+            &["R_AARCH64_ADR_PREL_PG_HI21", "is not in [-4294967296, 4294967295]", "-mcmodel=large"],
         ),
         (
             "b.eq far\n.section .text.far, \"ax\"\n.space 0x100000\nfar: ret",
-            &["R_AARCH64_CONDBR19", "is not in -1048576..1048575"],
+            &["R_AARCH64_CONDBR19", "is not in [-1048576, 1048575]"],
         ),
         (
             "tbz x0, #3, far\n.section .text.far, \"ax\"\n.space 0x8000\nfar: ret",
-            &["R_AARCH64_TSTBR14", "is not in -32768..32767"],
+            &["R_AARCH64_TSTBR14", "is not in [-32768, 32767]"],
         ),
         (
             "ldr x0, far\n.section .text.far, \"ax\"\n.space 0x100000\nfar: ret",
-            &["R_AARCH64_LD_PREL_LO19", "is not in -1048576..1048575"],
+            &["R_AARCH64_LD_PREL_LO19", "is not in [-1048576, 1048575]"],
         ),
-        ("movz x0, #:abs_g0:absolute", &["R_AARCH64_MOVW_UABS_G0 against 'absolute'", "is not in 0..65535"]),
-        ("movz x0, #:abs_g0_s:absolute", &["R_AARCH64_MOVW_SABS_G0", "is not in -65536..65535"]),
+        ("movz x0, #:abs_g0:absolute", &["R_AARCH64_MOVW_UABS_G0", "references 'absolute'", "is not in [0, 65535]"]),
+        ("movz x0, #:abs_g0_s:absolute", &["R_AARCH64_MOVW_SABS_G0", "is not in [-65536, 65535]"]),
     ];
     let bench = bench();
     let absolute = assemble(&bench, "absolute", ".globl absolute\n.hidden absolute\n.set absolute, 0x10000");
@@ -359,5 +359,25 @@ fn branches_reach_beyond_128_mib() {
         assert_eq!(named(" __AArch64ADRPThunk_atoi"), 1, "{symbols}");
         assert_eq!(named(" __AArch64BTIThunk_last"), usize::from(prefix == "BTI"), "{symbols}");
         reads_clean(&bench, "ours/far.so");
+    }
+}
+
+/// In the middle of a section that is larger than branches reach in both directions, there is no way to a thunk.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn a_section_beyond_all_reach_is_told() {
+    let bench = bench();
+    let middle = |more: &str| {
+        format!(
+            ".section .text.large, \"ax\"\n.globl middle\n.space 0x8400000\nmiddle: bl elsewhere\n.space 0x8400000\nret
+             .section .text.other, \"ax\"\n.globl elsewhere\n.hidden elsewhere\n{more}elsewhere: ret\n"
+        )
+    };
+    let object = assemble(&bench, "large", &middle(""));
+    let said = bench.refuses(&object);
+    for part in
+        ["large.o", "(.text.large+0x8400000)", "middle", "R_AARCH64_CALL26", "'elsewhere'", "-ffunction-sections"]
+    {
+        assert!(said.contains(part), "{said}");
     }
 }

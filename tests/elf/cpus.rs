@@ -78,6 +78,8 @@ on!(
 );
 // The compilers' descriptors are newer than the emulator's C library; `riscv64.rs` reads what they come to.
 on!(riscv64, Cpu::Riscv64, descriptors: &["clang-19 -O2 -mno-relax"], ifunc: &["gcc -O1", "gcc -O2 -mno-relax", "clang-19 -O1"]);
+// Clang refers to indirect functions of the same file by their section, and so calls the resolver.
+on!(arm, Cpu::Arm, descriptors: &[], ifunc: &["gcc -O0", "gcc -O2 -marm", "gcc -O1 -fno-plt"]);
 
 /// GCC's driver, with its start files and libraries, calls the program as its linker.
 fn driver(cpu: Cpu) {

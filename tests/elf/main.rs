@@ -6,6 +6,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod aarch64;
+mod arm;
 mod cpus;
 mod drivers;
 mod errors;

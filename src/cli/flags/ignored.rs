@@ -37,6 +37,23 @@ pub(super) const GROUP: Group = Group {
         ),
         Flag::ignored(&["nostdlib"], Takes::Nothing, "no directory is searched but those given with -L"),
         Flag::ignored(&["EL"], Takes::Nothing, "the machines linked for are little-endian"),
+        Flag::ignored(&["target1-abs"], Takes::Nothing, "the lists of constructors hold addresses anyway"),
+        Flag::ignored(
+            &["merge-exidx-entries", "no-merge-exidx-entries"],
+            Takes::Nothing,
+            "neighbours in the unwind table that say the same are always one entry",
+        ),
+        Flag::ignored(&["pic-veneer", "use-blx"], Takes::Nothing, "it is done anyway"),
+        Flag::ignored(
+            &["no-fix-cortex-a8", "no-fix-arm1176"],
+            Takes::Nothing,
+            "no code is changed for the sake of a processor's errors",
+        ),
+        Flag::ignored(
+            &["no-enum-size-warning", "no-wchar-size-warning"],
+            Takes::Nothing,
+            "a warning changes nothing in the image",
+        ),
         Flag::ignored(
             &["X", "x", "discard-locals", "discard-all", "discard-none"],
             Takes::Nothing,

@@ -86,6 +86,18 @@ pub(super) const GROUP: Group = Group {
             },
         ),
         Flag::does(
+            &["target2"],
+            Takes::Value("TYPE"),
+            "what R_ARM_TARGET2 means: got-rel, as on all systems with shared libraries",
+            |_, given| match given.text()? {
+                "got-rel" => Ok(()),
+                "abs" | "rel" => {
+                    Err(given.refused("type information of other libraries is reached through the GOT: got-rel"))
+                }
+                _ => Err(given.bad("got-rel")),
+            },
+        ),
+        Flag::does(
             &["threads"],
             Takes::Optional("N"),
             "use N threads, 1 to 4096 (default: as many as processors may be used)",
@@ -117,9 +129,7 @@ pub(super) const GROUP: Group = Group {
 const OTHER_ELF: &[&str] = &[
     "aarch64elfb",
     "aarch64linuxb",
-    "armelf",
     "armelfb",
-    "armelf_linux_eabi",
     "armelfb_linux_eabi",
     "elf32_x86_64",
     "elf32lriscv",
@@ -149,6 +159,8 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("aarch64_elf64_le_vec", Target::LINUX_AARCH64),
     ("aarch64fbsd", Target::FREEBSD_AARCH64),
     ("aarch64elf_fbsd", Target::FREEBSD_AARCH64),
+    ("armelf_linux_eabi", Target::LINUX_ARM),
+    ("armelf", Target::LINUX_ARM),
     ("i386pep", Target::WINDOWS_X86_64),
     ("i386pe", Target::WINDOWS_X86),
 ];

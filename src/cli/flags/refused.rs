@@ -150,6 +150,22 @@ pub(super) const REST: Group = Group {
         Flag::refused(&["error-handling-script"], Takes::Value("FILE"), "leave it out"),
         Flag::refused(&["vs-diagnostics", "error-rwx-segments", "error-execstack"], Takes::Nothing, "leave it out"),
         Flag::refused(&["chroot"], Takes::Value("DIR"), "use --sysroot"),
+        Flag::refused(&["be8"], Takes::Nothing, "the machines linked for are little-endian"),
+        Flag::refused(
+            &["fix-cortex-a8"],
+            Takes::Nothing,
+            "leave it out unless the image is for a Cortex-A8 before revision r3p2, and compile with -marm for that one",
+        ),
+        Flag::refused(
+            &["target1-rel"],
+            Takes::Nothing,
+            "leave it out: on systems with shared libraries the lists of constructors hold addresses",
+        ),
+        Flag::refused(
+            &["fix-v4bx", "fix-v4bx-interworking"],
+            Takes::Nothing,
+            "leave it out: processors with the hard-float ABI have the instruction",
+        ),
         Flag::refused(
             &["fix-cortex-a53-843419", "fix-cortex-a53-835769"],
             Takes::Nothing,
@@ -157,14 +173,7 @@ pub(super) const REST: Group = Group {
         ),
         Flag::refused(
             &[
-                "be8",
                 "cmse-implib",
-                "fix-cortex-a8",
-                "merge-exidx-entries",
-                "no-merge-exidx-entries",
-                "pic-veneer",
-                "target1-abs",
-                "target1-rel",
                 "android-memtag-heap",
                 "android-memtag-stack",
                 "use-android-relr-tags",
@@ -179,11 +188,7 @@ pub(super) const REST: Group = Group {
             Takes::Nothing,
             OTHER_MACHINE,
         ),
-        Flag::refused(
-            &["in-implib", "target2", "android-memtag-mode", "mips-got-size"],
-            Takes::Value("VALUE"),
-            OTHER_MACHINE,
-        ),
+        Flag::refused(&["in-implib", "android-memtag-mode", "mips-got-size"], Takes::Value("VALUE"), OTHER_MACHINE),
         Flag::refused(&["power10-stubs"], Takes::Optional("HOW"), OTHER_MACHINE),
     ],
 };
