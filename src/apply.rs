@@ -9,8 +9,10 @@
 
 use std::ops::Range;
 
+use crate::arch::riscv64::{Imm, Operation};
 use crate::arch::{self, arm, x86_64};
 use crate::debug::{Fault, Trouble};
+use crate::elf::riscv::pairs;
 use crate::format;
 use crate::link::Link;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
@@ -24,8 +26,8 @@ use crate::thunks::{Branch, Destination};
 const WINDOW: u64 = 32;
 /// The most bytes that a footprint has before its field: the opcode of a rewritten GOT load.
 const BEFORE: u64 = 2;
-/// The most bytes of a field.
-const FIELD: u64 = 8;
+/// The most bytes of a field: a number of 64 bits in LEB128.
+const FIELD: u64 = 10;
 
 /// A stretch of an input section on its way into the image.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +113,7 @@ impl<'l, 'a> Context<'l, 'a> {
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
             got_base: format::anchor_address(link, Anchor::GotBase),
-            special: if loaded { SimpleKinds::SPECIAL } else { Traits::DISCARDED },
+            special: if loaded { SimpleKinds::SPECIAL } else { Traits::DISCARDED.and(Traits::TLS) },
             state: u64::from(link.target.arch == Arch::Arm),
         }
     }
@@ -135,8 +137,11 @@ impl<'l, 'a> Context<'l, 'a> {
         let near = |raw: &&RawReloc| {
             raw.offset.saturating_sub(BEFORE) <= boundary && raw.offset.saturating_add(FIELD) >= boundary
         };
+        // All of them before any byte is taken over: several of one place make one number together.
         for raw in crossing.iter().filter(near) {
             self.apply(raw, start, window, problems);
+        }
+        for raw in crossing.iter().filter(near) {
             let footprint = raw.offset.saturating_sub(BEFORE)..raw.offset.saturating_add(FIELD);
             for place in footprint.start.max(inside.start)..footprint.end.min(inside.end) {
                 let (from, to) = (place.wrapping_sub(start) as usize, place.wrapping_sub(inside.start) as usize);
@@ -214,6 +219,9 @@ impl<'l, 'a> Context<'l, 'a> {
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
         let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
+        if let Some(difference) = self.leb_difference(raw, &reloc, value) {
+            return self.store_leb(&reloc, at, out, difference?);
+        }
         let checked = self.check(&reloc, value);
         if checked.is_err() || reloc.field.changes_state(value) {
             match self.branch(raw).and_then(|branch| self.through_thunk(&branch)) {
@@ -264,8 +272,47 @@ impl<'l, 'a> Context<'l, 'a> {
         offset.and_then(|offset| self.section.data.get(offset..)).unwrap_or_default()
     }
 
+    /// What a pair of relocations stores together in LEB128, of which `value` is what is subtracted from: each alone may
+    /// need more bytes than there are. `None` for other relocations.
+    fn leb_difference(&self, raw: &RawReloc, reloc: &Reloc, value: i64) -> Option<Result<Option<i64>, Fault>> {
+        match reloc.field {
+            Field::Riscv64(Imm::Uleb(Operation::Subtract)) => Some(Ok(None)),
+            Field::Riscv64(Imm::Uleb(_)) => Some(match pairs::subtrahend(self.section, raw) {
+                Ok(other) => {
+                    let other = self.address(other.symbol).wrapping_add_signed(other.addend);
+                    Ok(Some(value.wrapping_sub(other.cast_signed())))
+                }
+                Err(reason) => Err(Fault::Because(reason)),
+            }),
+            _ => None,
+        }
+    }
+
+    fn store_leb(&self, reloc: &Reloc, at: usize, out: &mut [u8], difference: Option<i64>) -> Result<(), Fault> {
+        let Some(difference) = difference else { return Ok(()) };
+        let stored = out.get_mut(at..).and_then(|field| reloc.field.store(field, difference));
+        stored.ok_or(Fault::Because("the difference does not fit in the bytes that the compiler left for it"))
+    }
+
+    /// The number of which a relocation stores the lower part.
+    fn upper_part(&self, raw: &RawReloc) -> i64 {
+        let upper = || {
+            let raw = pairs::upper_part(self.object, self.index, raw).ok()?;
+            let reloc = reloc::understand(self.link.target, raw)?;
+            let symbol = self.object.symbols.get(raw.symbol as usize)?;
+            let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
+            let place = self.base.wrapping_add(raw.offset);
+            Some(self.count(&reloc, symbol, self.number(&raw, &reloc, action, symbol, place), place))
+        };
+        // Scanning has refused what has none.
+        upper().unwrap_or(0)
+    }
+
     /// The number that a relocation of a loaded section at `place` tells, the addend included.
     fn number(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, place: u64) -> u64 {
+        if reloc.value.what == What::AtLabel {
+            return self.upper_part(raw).cast_unsigned();
+        }
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
             Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
@@ -351,7 +398,12 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         let address = self.address(raw.symbol);
         let number = match reloc.value.what {
-            What::Nothing => return Ok(()),
+            What::Nothing | What::Alignment => return Ok(()),
+            // "The st_value of a thread-local symbol is its offset in the TLS template" (gABI, *Symbol Table*): debuggers of
+            // RISC-V get it by a relocation of the ordinary kind.
+            What::Symbol if symbol.traits.has(Traits::TLS) => {
+                address.wrapping_sub(format::anchor_address(self.link, Anchor::TlsStart))
+            }
             What::Symbol | What::Plt => address,
             What::Size => format::symbol_size(self.link, symbol),
             What::TlsBlock => format::tls_block_offset(self.link, address),
@@ -360,6 +412,9 @@ impl<'l, 'a> Context<'l, 'a> {
         };
         let place = self.base.wrapping_add(raw.offset);
         let value = self.count(&reloc, symbol, self.add(raw, symbol, number), place);
+        if let Some(difference) = self.leb_difference(raw, &reloc, value) {
+            return self.store_leb(&reloc, at, out, difference?);
+        }
         self.check(&reloc, value)?;
         self.store(&reloc, at, out, value)
     }

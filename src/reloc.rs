@@ -14,8 +14,9 @@ use std::ops::Range;
 
 use crate::arch::aarch64;
 use crate::arch::arm;
+use crate::arch::riscv64;
 use crate::arch::x86_64::GotLoad;
-use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
+use crate::model::{Object, RelocEncoding, Section, SectionIndex, SymbolIndex, Traits};
 use crate::options::{Format, Target};
 use crate::symbols::Needs;
 use crate::{arch, elf, pe};
@@ -84,6 +85,10 @@ pub(crate) enum What {
     TlsStatic,
     /// The number of the image's section that holds S (COFF).
     SectionNumber,
+    /// What the relocation of the upper part at the label S tells, and counted from where that counts (RISC-V).
+    AtLabel,
+    /// Nothing: that what follows is aligned, which has been seen to when the object was read (RISC-V).
+    Alignment,
 }
 
 impl What {
@@ -130,6 +135,8 @@ pub(crate) enum Origin {
     Image,
     /// The start of the output section that holds X.
     Section,
+    /// Zero; another relocation of the same place counts the other way, so that together they tell a distance.
+    Difference,
 }
 
 impl Origin {
@@ -141,7 +148,7 @@ impl Origin {
     pub(crate) fn count(self, number: u64, place: u64, got: impl FnOnce() -> u64) -> u64 {
         let page = |address: u64| address & !(Self::PAGE - 1);
         match self {
-            Self::Zero | Self::Image | Self::Section => number,
+            Self::Zero | Self::Image | Self::Section | Self::Difference => number,
             Self::Place => number.wrapping_sub(place),
             Self::PlaceWord => number.wrapping_sub(place & !3),
             Self::Page => page(number).wrapping_sub(page(place)),
@@ -179,6 +186,8 @@ pub(crate) enum Field {
     Aarch64(aarch64::Imm),
     /// A field of an Arm or Thumb instruction.
     Arm(arm::Imm),
+    /// Some of the bits of an instruction, or a part of a number.
+    Riscv64(riscv64::Imm),
 }
 
 impl Field {
@@ -192,6 +201,7 @@ impl Field {
             Self::U64 => 8,
             Self::Aarch64(imm) => imm.size(),
             Self::Arm(imm) => imm.size(),
+            Self::Riscv64(imm) => imm.size(),
         }
     }
 
@@ -208,6 +218,7 @@ impl Field {
             Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
             Self::Aarch64(imm) => imm.range(),
             Self::Arm(imm) => imm.range(),
+            Self::Riscv64(imm) => imm.range(),
         }
     }
 
@@ -216,6 +227,7 @@ impl Field {
         match self {
             Self::Aarch64(imm) => imm.step(),
             Self::Arm(imm) => imm.step(),
+            Self::Riscv64(imm) => imm.step(),
             _ => 1,
         }
     }
@@ -241,11 +253,11 @@ impl Field {
     /// Stores the low bits of `value` at the start of `bytes`, little-endian. Returns `None`, with `bytes` unchanged, if
     /// they are too few.
     pub(crate) fn store(self, bytes: &mut [u8], value: i64) -> Option<()> {
-        if let Self::Aarch64(imm) = self {
-            return imm.store(bytes, value);
-        }
-        if let Self::Arm(imm) = self {
-            return imm.store(bytes, value);
+        match self {
+            Self::Aarch64(imm) => return imm.store(bytes, value),
+            Self::Arm(imm) => return imm.store(bytes, value),
+            Self::Riscv64(imm) => return imm.store(bytes, value),
+            _ => {}
         }
         let all = value.to_le_bytes();
         let width = self.size() as usize;
@@ -256,11 +268,11 @@ impl Field {
     /// The number that the start of `bytes` holds before it is relocated, sign-extended: the addend, where a table of
     /// relocations has none. `None` if the bytes are too few.
     pub(crate) fn load(self, bytes: &[u8]) -> Option<i64> {
-        if let Self::Aarch64(imm) = self {
-            return imm.load(bytes);
-        }
-        if let Self::Arm(imm) = self {
-            return imm.load(bytes);
+        match self {
+            Self::Aarch64(imm) => return imm.load(bytes),
+            Self::Arm(imm) => return imm.load(bytes),
+            Self::Riscv64(imm) => return imm.load(bytes),
+            _ => {}
         }
         Some(match self.size() {
             0 => 0,
@@ -445,6 +457,24 @@ pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, tra
         Format::Elf => elf::relocs::classify(target.arch, section, reloc, traits),
         Format::Pe => pe::relocs::classify(section, reloc, traits),
         Format::MachO => Err("images of this format cannot be linked"),
+    }
+}
+
+/// Checks that a relocation of a loaded section finds those that it needs to mean something.
+///
+/// # Errors
+/// What is missing, for a person.
+pub(crate) fn check_partners(
+    object: &Object<'_>,
+    index: SectionIndex,
+    section: &Section<'_>,
+    reloc: &Reloc,
+    raw: &RawReloc,
+) -> Result<(), Reason> {
+    match reloc.value {
+        Value { what: What::AtLabel, .. } => elf::riscv::pairs::upper_part(object, index, raw).map(|_| ()),
+        Value { from: Origin::Difference, .. } => elf::riscv::pairs::check_difference(section, raw.offset),
+        _ => Ok(()),
     }
 }
 

@@ -129,6 +129,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let object = link.object(piece.object);
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
     let read_only = !section.flags.has(SectionFlags::WRITE);
+    let mut checked = None;
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
         if scan_simple(link, object, section, &raw, &mut found).is_some() {
             continue;
@@ -154,6 +155,17 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
                 continue;
             }
         };
+        // The first of those that make a difference is looked at together with the others.
+        let half = reloc.value.from == Origin::Difference;
+        if !(half && checked == Some(raw.offset))
+            && let Err(reason) = reloc::check_partners(object, piece.section, section, &reloc, &raw)
+        {
+            found.problems.push(trouble(Fault::Because(reason)));
+            continue;
+        }
+        if half {
+            checked = Some(raw.offset);
+        }
         let needs = match action {
             Action::Link | Action::Relax(_) => {
                 found.got_base |= reloc.value.needs_got_base();

@@ -64,7 +64,7 @@ pub(crate) enum Anchor {
     Pe(crate::pe::Place),
 }
 
-/// `STO_AARCH64_VARIANT_PCS` of `st_other`.
+/// `STO_AARCH64_VARIANT_PCS` and `STO_RISCV_VARIANT_CC` of `st_other`.
 pub(crate) const VARIANT_CALL: u8 = 0x80;
 
 flags! {
@@ -82,8 +82,8 @@ flags! {
         HIDDEN_BY_OPTION = 1 << 4,
         /// One definition in the whole process.
         UNIQUE = 1 << 5,
-        /// A mention has the highest bit of `st_other` set: on AArch64, it is called by a variant of the procedure call
-        /// standard.
+        /// A mention has the highest bit of `st_other` set: on AArch64 and RISC-V, it is called by a variant of the ABI's
+        /// calling convention.
         VARIANT_CALL = 1 << 6,
     }
 }

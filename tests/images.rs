@@ -102,6 +102,12 @@ fn every_archive_of_linux_i686() {
 }
 
 #[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu and qemu-user-static"]
+fn every_archive_of_linux_riscv64() {
+    every_archive_of(target::LINUX_RISCV64);
+}
+
+#[test]
 #[ignore = "needs the packages gcc-aarch64-linux-gnu and qemu-user-static"]
 fn every_archive_of_aarch64() {
     every_archive_of(target::LINUX_AARCH64);
@@ -162,6 +168,19 @@ fn images_beyond_2_gib_load_and_compute() {
         fs::remove_file(image).unwrap();
         fs::remove_file(made.archive).unwrap();
     }
+}
+
+#[test]
+#[ignore = "writes 2.5 GB, and needs the packages gcc-riscv64-linux-gnu and qemu-user-static"]
+fn images_of_linux_riscv64_beyond_2_gib_load_and_compute() {
+    let directory = scratch("beyond").join("linux-riscv64");
+    let made = big("linux-riscv64/julia-1.14-llvm22", 2_500_000_000, &directory).unwrap();
+    let manifest = Manifest::read(&made.expect).unwrap();
+    let stubs = Stubs::committed_for(target::LINUX_RISCV64, manifest.julia);
+    let image = link_with(&made.archive, manifest.julia, &stubs, "beyond-linux-riscv64");
+    check(target::LINUX_RISCV64, &image, &manifest, &stubs).unwrap();
+    fs::remove_file(image).unwrap();
+    fs::remove_file(made.archive).unwrap();
 }
 
 /// What eu-elflint says of images that are right, each with the reason.

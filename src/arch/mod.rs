@@ -5,6 +5,7 @@
 
 pub(crate) mod aarch64;
 pub(crate) mod arm;
+pub(crate) mod riscv64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
@@ -106,7 +107,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm];
+const ELF_CPUS: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm, Arch::Riscv64];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -116,6 +117,7 @@ impl ElfMachine {
             Arch::X86 => Some(&x86::ELF),
             Arch::Aarch64 => Some(&aarch64::ELF),
             Arch::Arm => Some(&arm::ELF),
+            Arch::Riscv64 => Some(&riscv64::ELF),
             _ => None,
         }
     }
@@ -134,6 +136,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::X86 => x86::elf_reloc(kind),
         Arch::Aarch64 => aarch64::elf_reloc(kind),
         Arch::Arm => arm::elf_reloc(kind),
+        Arch::Riscv64 => riscv64::elf_reloc(kind),
         _ => None,
     }
 }
@@ -143,6 +146,7 @@ pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
     match arch {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
         Arch::Arm => arm::elf_reloc_refusal(kind),
+        Arch::Riscv64 => riscv64::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -154,6 +158,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::X86 => x86::elf_reloc_name(kind),
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
         Arch::Arm => arm::elf_reloc_name(kind),
+        Arch::Riscv64 => riscv64::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
 }

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use gimli::SectionId;
 
 use crate::arch;
+use crate::arch::riscv64::{Imm, Operation};
+use crate::elf::riscv::pairs;
 use crate::error::{Error, Errors, Place, SHOWN};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
@@ -98,14 +100,20 @@ impl Trouble {
             Fault::Overflow { value, field } => {
                 let (min, max) = field.range();
                 let hint = match field {
-                    _ if arch::is_branch(field) => {
-                        "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections"
+                    // The code model is the only one for shared libraries.
+                    Field::Riscv64(_) => None,
+                    _ if arch::is_branch(field) => Some(
+                        "a branch reaches neither its target nor the code beside the section that leads there; compile with -ffunction-sections",
+                    ),
+                    Field::Aarch64(_) => {
+                        Some("what lies farther apart than an instruction reaches needs -mcmodel=large")
                     }
                     Field::Arm(_) => {
-                        "the instruction reaches no farther; use its longer form, or an address in a register"
+                        Some("the instruction reaches no farther; use its longer form, or an address in a register")
                     }
-                    Field::Aarch64(_) => "what lies farther apart than an instruction reaches needs -mcmodel=large",
-                    _ => "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
+                    _ => Some(
+                        "what lies farther apart than a 32-bit displacement reaches needs -mcmodel=medium or large",
+                    ),
                 };
                 return Error::Overflow {
                     place: Box::new(place(link, self.object, self.section, self.raw.offset)),
@@ -114,7 +122,7 @@ impl Trouble {
                     value,
                     min,
                     max,
-                    hint: Some(hint.to_owned()),
+                    hint: hint.map(str::to_owned),
                 };
             }
             Fault::Misaligned { value, field } => {
@@ -192,6 +200,19 @@ fn base(section: SectionIndex) -> Option<u64> {
     u64::from(section).checked_add(1)?.checked_mul(1 << 36)
 }
 
+/// S + A of a relocation, where loaded sections stand at their [`base`] and others at 0.
+fn number(object: &Object<'_>, raw: &RawReloc) -> Option<i64> {
+    let symbol = object.symbols.get(raw.symbol as usize)?;
+    let start = match symbol.section() {
+        SymbolSection::In(index) => {
+            let loaded = object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
+            if loaded { base(index).unwrap_or(u64::MAX) } else { 0 }
+        }
+        _ => 0,
+    };
+    Some(start.wrapping_add(symbol.value).wrapping_add_signed(raw.addend).cast_signed())
+}
+
 /// Copies of an object's debug sections, with loaded sections at their [`base`] and others at 0.
 fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<u8>> {
     const READ: [SectionId; 9] = [
@@ -213,21 +234,17 @@ fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<
         left = rest;
         let mut copy = section.data.to_vec();
         for raw in reloc::decode(section, 0..section.relocs.len()) {
-            let Some(reloc) =
-                reloc::understand(target, raw).filter(|reloc| reloc.value == What::Symbol.from(Origin::Zero))
-            else {
+            let plain = [What::Symbol.from(Origin::Zero), What::Symbol.from(Origin::Difference)];
+            let Some(reloc) = reloc::understand(target, raw).filter(|reloc| plain.contains(&reloc.value)) else {
                 continue;
             };
-            let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
-            let start = match symbol.section() {
-                SymbolSection::In(index) => {
-                    let loaded =
-                        object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
-                    if loaded { base(index).unwrap_or(u64::MAX) } else { 0 }
-                }
-                _ => 0,
-            };
-            let value = start.wrapping_add(symbol.value).wrapping_add_signed(raw.addend).cast_signed();
+            let Some(mut value) = number(object, &raw) else { continue };
+            if let Field::Riscv64(Imm::Uleb(operation)) = reloc.field {
+                // The other half is stored together with this one.
+                let other = pairs::subtrahend(section, &raw).ok().and_then(|other| number(object, &other));
+                let Some(other) = other.filter(|_| operation == Operation::Set) else { continue };
+                value = value.wrapping_sub(other);
+            }
             let field = usize::try_from(raw.offset).ok().and_then(|offset| copy.get_mut(offset..));
             // What does not fit its section is left as it is: DWARF is asked for help only.
             let _ = field.and_then(|field| reloc.field.store(field, value));

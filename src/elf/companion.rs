@@ -83,7 +83,12 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
         };
         sections.push(Placed { number, kind, offset });
     }
+    let attributes = link.elf.tables.get(Table::Attributes as usize).copied().flatten();
+    let attributes = attributes.and_then(|number| sections.iter().find(|placed| placed.number == number as usize));
     let segment = |segment: &Segment| {
+        if let (elf::PT_RISCV_ATTRIBUTES, Some(Placed { offset, .. })) = (segment.kind, attributes) {
+            return Segment { offset: *offset, ..*segment };
+        }
         if segment.kind == elf::PT_GNU_STACK || segment.address.saturating_add(segment.size) <= kept {
             return *segment;
         }

@@ -289,7 +289,9 @@ impl DynamicSymbols {
                 SymbolRef::Local(..) => false,
             };
             if link.slots.lazy.iter().any(variant) {
-                add(elf::DT_AARCH64_VARIANT_PCS, Entry::Number(0));
+                let aarch64 = link.target.arch == Arch::Aarch64;
+                let tag = if aarch64 { elf::DT_AARCH64_VARIANT_PCS } else { elf::DT_RISCV_VARIANT_CC };
+                add(tag, Entry::Number(0));
             }
         }
         add(elf::DT_SYMTAB, Entry::Start(Table::Dynsym));

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::Table;
 use crate::error::{Error, Errors};
 use crate::link::Link;
-use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection, Traits};
-use crate::reloc;
-use crate::unwind::eh_frame::{self, Kind, TERMINATOR};
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolSection, Traits};
+use crate::options::Arch;
+use crate::reloc::{self, RawReloc};
+use crate::unwind::eh_frame::{self, Fde, Kind, TERMINATOR};
 use crate::unwind::eh_frame_hdr;
 use crate::unwind::join::{Joined, join};
 
@@ -139,9 +140,22 @@ fn entries(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Vec<eh_frame_h
         let Some(symbol) = link.addresses[id.index()].get(raw.symbol as usize) else { continue };
         entries.push(eh_frame_hdr::Entry {
             function: symbol.wrapping_add_signed(raw.addend),
-            length: description.pc_range,
+            length: length(link, id, section, &description),
             description: base + place,
         });
     }
     entries
+}
+
+/// The length of a function, in bytes. Where linkers may shorten code, it is a difference of labels.
+fn length(link: &Link<'_>, id: ObjectId, section: &Section<'_>, description: &Fde) -> u64 {
+    let field = description.pc_begin.offset.saturating_add(description.pc_begin.size);
+    let address = |raw: &RawReloc| {
+        let symbol = link.addresses[id.index()].get(raw.symbol as usize).copied().unwrap_or(0);
+        symbol.wrapping_add_signed(raw.addend)
+    };
+    match link.target.arch {
+        Arch::Riscv64 => super::riscv::pairs::difference(section, field, description.pc_range, address),
+        _ => description.pc_range,
+    }
 }

@@ -5,7 +5,7 @@
 //! first, then those of the sections in link order. The table is made in parts when it is written.
 
 use super::{Table, machine, table_output};
-use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, arm, x86, x86_64};
+use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, arm, riscv64, x86, x86_64};
 use crate::link::Link;
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
@@ -502,6 +502,10 @@ fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = La
             code.extend(arm::stubs::plt_header(place));
             entries.for_each(|entry| code.extend(arm::stubs::plt_entry(&entry)));
         }
+        Arch::Riscv64 => {
+            code.extend(riscv64::plt_header(place));
+            entries.for_each(|entry| code.extend(riscv64::plt_entry(&entry)));
+        }
         _ => {}
     }
     code
@@ -515,6 +519,7 @@ fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> 
         Arch::X86 => x86::plt_got_entry(place, slot).to_vec(),
         Arch::Aarch64 => aarch64::plt_got_entry(address, slot, link.elf.ibt),
         Arch::Arm => arm::stubs::plt_got_entry(address, slot),
+        Arch::Riscv64 => riscv64::plt_got_entry(address, slot).to_vec(),
         _ => Vec::new(),
     }
 }

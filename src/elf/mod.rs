@@ -15,6 +15,7 @@ pub(crate) mod parse;
 pub(crate) mod plan;
 pub(crate) mod property;
 pub(crate) mod relocs;
+pub(crate) mod riscv;
 pub(crate) mod script;
 pub(crate) mod segments;
 pub(crate) mod symtab;
@@ -54,6 +55,8 @@ pub(crate) struct ObjectInfo {
     pub(crate) properties: property::Properties,
     /// What its `.ARM.attributes` says.
     pub(crate) arm_attributes: Option<Box<arm::attributes::Attributes>>,
+    /// What its `.riscv.attributes` say.
+    pub(crate) riscv_attributes: Option<Box<riscv::attributes::Attributes>>,
 }
 
 /// What is known of the objects of a link, each of which is ELF.
@@ -112,7 +115,7 @@ pub(crate) enum Table {
     Shstrtab,
     /// `.gnu_debuglink`: name and checksum of the companion
     DebugLink,
-    /// `.ARM.attributes`: what the image needs of the processor
+    /// `.ARM.attributes`, `.riscv.attributes`: what the image needs of the processor
     Attributes,
     /// `.ARM.exidx`: the unwind index
     Exidx,
@@ -199,7 +202,7 @@ pub(crate) struct Plan {
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// `e_flags`.
     pub(crate) flags: u32,
-    /// The merged `.ARM.attributes`.
+    /// The merged `.ARM.attributes` or `.riscv.attributes`.
     pub(crate) attributes: Vec<u8>,
     /// The entries of `.ARM.exidx`.
     pub(crate) unwind_index: arm::exidx::Index,

@@ -21,6 +21,7 @@ use super::ObjectInfo;
 use super::arm;
 use super::class::Writer;
 use super::property::Properties;
+use super::riscv;
 use crate::arch::{Bits, ElfMachine};
 use crate::error::Error;
 use crate::model::{
@@ -113,6 +114,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
             properties: Properties::absent(),
+            riscv_attributes: None,
             arm_attributes: None,
         };
         let mut sections = Vec::with_capacity(table.len());
@@ -125,6 +127,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         let groups = self.groups(&table, &mut sections, &symbols, strings)?;
         for header in table.iter() {
             self.relocations(header, &mut sections)?;
+        }
+        let mut symbols = symbols;
+        if self.arch == Some(Arch::Riscv64) {
+            riscv::align::align(self.file, &mut sections, &mut symbols)?;
         }
         Ok((sections, symbols, strings, groups, info))
     }
@@ -188,6 +194,11 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what))
             })?;
             info.properties.add_section(&properties);
+        }
+        if self.arch == Some(Arch::Riscv64) && kind == elf::SHT_RISCV_ATTRIBUTES.0 {
+            let attributes = riscv::attributes::Attributes::parse(data);
+            let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
+            info.riscv_attributes = Some(Box::new(attributes));
         }
         if self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_ATTRIBUTES.0 {
             let attributes = arm::attributes::Attributes::parse(data);
@@ -459,7 +470,10 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
             | elf::SHT_GROUP
             | elf::SHT_SYMTAB_SHNDX
     ) || SHT_LLVM_METADATA.contains(&kind);
-    let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes");
+    let consumed = matches!(
+        name,
+        b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes" | b".riscv.attributes"
+    );
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
 }
 

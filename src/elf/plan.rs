@@ -82,6 +82,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.elf.frames = Frames::new(link)?;
     let commons = link.symbols.allot_commons()?;
     merge_properties(link);
+    super::riscv::merge(link)?;
     super::arm::merge(link)?;
     collect(link);
     add_commons(link, commons);
@@ -345,6 +346,9 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
         Table::Shstrtab => (b".shstrtab", elf::SHT_STRTAB, strings, NAMES, 1, 0),
         Table::DebugLink => (b".gnu_debuglink", elf::SHT_PROGBITS, strings, NAMES + 1, 4, 0),
+        Table::Attributes if link.target.arch == Arch::Riscv64 => {
+            (b".riscv.attributes", elf::SHT_RISCV_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0)
+        }
         Table::Attributes => (b".ARM.attributes", elf::SHT_ARM_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0),
         Table::Exidx => (b".ARM.exidx", elf::SHT_ARM_EXIDX, read, 49, exidx::ALIGNMENT, 0),
     };

@@ -108,6 +108,9 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     }
     Ok(match what {
         What::Nothing => Action::Link,
+        What::Alignment if section.flags.has(SectionFlags::EXEC) => Action::Link,
+        What::Alignment => return Err("only code can be left to the linker to align"),
+        What::AtLabel => Action::Link,
         What::Symbol if from == Origin::Zero => match () {
             () if preemptible && reloc.field.is_word() => Action::Symbolic,
             () if traits.has(Traits::PLT_ADDRESS) && reloc.field.is_word() => Action::Relative,

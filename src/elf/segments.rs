@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::options::Arch;
 use crate::thunks;
 
 /// A program header.
@@ -254,6 +255,9 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     if let Some(at) = table(Table::Property) {
         segments.push((elf::PT_GNU_PROPERTY, at, at));
     }
+    if let (Arch::Riscv64, Some(at)) = (link.target.arch, table(Table::Attributes)) {
+        segments.push((elf::PT_RISCV_ATTRIBUTES, at, at));
+    }
     let is_tls = |output: &OutputSection<'_>| output.flags.has(Flags::TLS.and(Flags::ALLOC));
     if let (Some(first), Some(last)) = (outputs.iter().position(is_tls), outputs.iter().rposition(is_tls)) {
         segments.push((elf::PT_TLS, first, last));
@@ -287,7 +291,8 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
             offset: first.offset,
             address: first.address,
             file_size: file_end.saturating_sub(first.offset),
-            size: last.end().saturating_sub(first.address),
+            // What is not loaded takes no memory.
+            size: if first.flags.has(Flags::ALLOC) { last.end().saturating_sub(first.address) } else { 0 },
             align,
         }
     };

@@ -357,9 +357,9 @@ pub(crate) fn symbol_size(link: &Link<'_>, symbol: &Symbol) -> u64 {
     symbol.global.get().map_or(symbol.size, |id| describe(link, link.symbols.get(id)).1)
 }
 
-/// Whether a function is called by a variant of the procedure call standard (AArch64 ELF ABI, *Symbol Table*).
+/// Whether a function is called by a variant of the calling convention (AArch64 ELF ABI and RISC-V psABI, *Symbol Table*).
 pub(crate) fn is_variant_call(link: &Link<'_>, global: &Global<'_>) -> bool {
-    link.target.arch == Arch::Aarch64 && global.flags.has(GlobalFlags::VARIANT_CALL)
+    matches!(link.target.arch, Arch::Aarch64 | Arch::Riscv64) && global.flags.has(GlobalFlags::VARIANT_CALL)
 }
 
 /// Section index, size and `st_other` of a global symbol.

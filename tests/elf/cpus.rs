@@ -76,6 +76,8 @@ on!(
     descriptors: &["gcc -O2 -mbranch-protection=standard"],
     ifunc: &["gcc -O1", "gcc -O2 -fno-plt", "clang-19 -O1", "gcc -O1 -mbranch-protection=standard"]
 );
+// The compilers' descriptors are newer than the emulator's C library; `riscv64.rs` reads what they come to.
+on!(riscv64, Cpu::Riscv64, descriptors: &["clang-19 -O2 -mno-relax"], ifunc: &["gcc -O1", "gcc -O2 -mno-relax", "clang-19 -O1"]);
 // Clang refers to indirect functions of the same file by their section, and so calls the resolver.
 on!(arm, Cpu::Arm, descriptors: &[], ifunc: &["gcc -O0", "gcc -O2 -marm", "gcc -O1 -fno-plt"]);
 

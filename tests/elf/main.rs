@@ -14,6 +14,7 @@ mod groups;
 mod ifunc;
 mod inputs;
 mod relocations;
+mod riscv64;
 mod startup;
 mod support;
 mod symbols;

@@ -44,7 +44,7 @@ fn stubs(target: Target, julia: Julia) -> Vec<(String, Vec<u8>)> {
 
 /// The committed archives of every CPU that images can be made for.
 fn entries() -> impl Iterator<Item = Entry> {
-    [target::LINUX_I686].into_iter().flat_map(committed_for).chain(committed())
+    [target::LINUX_I686, target::LINUX_RISCV64].into_iter().flat_map(committed_for).chain(committed())
 }
 
 fn name(entry: &Entry) -> String {

@@ -25,7 +25,7 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["m"],
             Takes::Value("EMULATION"),
-            "link for EMULATION, as elf_x86_64, elf_i386, aarch64linux, i386pep (default: what the first object is for)",
+            "link for EMULATION, as elf_x86_64, elf_i386, aarch64linux, elf64lriscv, i386pep (default: what the first object is for)",
             |reading, given| {
                 reading.options.target = Some(target(given)?);
                 Ok(())
@@ -139,7 +139,6 @@ const OTHER_ELF: &[&str] = &[
     "elf64briscv",
     "elf64loongarch",
     "elf64lppc",
-    "elf64lriscv",
     "elf64ppc",
     "elf_amd64",
     "elf_i386_fbsd",
@@ -154,6 +153,7 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("elf_x86_64", Target::LINUX_X86_64),
     ("elf_x86_64_fbsd", Target::FREEBSD_X86_64),
     ("elf_i386", Target::LINUX_X86),
+    ("elf64lriscv", Target::LINUX_RISCV64),
     ("aarch64linux", Target::LINUX_AARCH64),
     ("aarch64elf", Target::LINUX_AARCH64),
     ("aarch64_elf64_le_vec", Target::LINUX_AARCH64),
