@@ -5,6 +5,7 @@
 
 pub(crate) mod aarch64;
 pub(crate) mod arm;
+pub(crate) mod ppc64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
 
