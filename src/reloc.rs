@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use crate::arch::aarch64;
 use crate::arch::arm;
+use crate::arch::ppc64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{RelocEncoding, Section, SymbolIndex, Traits};
 use crate::options::{Format, Target};
@@ -62,6 +63,10 @@ pub(crate) enum What {
     Symbol,
     /// L, or S for what the image itself defines for good.
     Plt,
+    /// POWER: as [`Plt`](Self::Plt), in a call from code that has the image's TOC pointer in r2: S is the local entry point.
+    CallToc,
+    /// POWER: as [`Plt`](Self::Plt), in a call from code that has no TOC pointer: L is the entry that does without it.
+    CallNoToc,
     /// The address of the GOT slot that holds S.
     Got,
     /// As [`Got`](Self::Got), in an instruction that may be rewritten to use S.
@@ -78,6 +83,8 @@ pub(crate) enum What {
     TlsOffset,
     /// The address of the GOT pair that is a thread-local symbol's descriptor.
     TlsDescriptor,
+    /// The address of the GOT slot with a thread-local symbol's offset in its module's block.
+    TlsBlockSlot,
     /// The offset of a thread-local symbol in its module's block.
     TlsBlock,
     /// The offset of a thread-local symbol from the thread pointer.
@@ -104,7 +111,13 @@ impl What {
     pub(crate) fn is_tls(self) -> bool {
         matches!(
             self,
-            Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor | Self::TlsBlock | Self::TlsStatic
+            Self::TlsPair
+                | Self::TlsModule
+                | Self::TlsOffset
+                | Self::TlsDescriptor
+                | Self::TlsBlockSlot
+                | Self::TlsBlock
+                | Self::TlsStatic
         )
     }
 }
@@ -179,6 +192,8 @@ pub(crate) enum Field {
     Aarch64(aarch64::Imm),
     /// A field of an Arm or Thumb instruction.
     Arm(arm::Imm),
+    /// Part of a POWER instruction.
+    Ppc64(ppc64::imm::Imm),
 }
 
 impl Field {
@@ -192,6 +207,7 @@ impl Field {
             Self::U64 => 8,
             Self::Aarch64(imm) => imm.size(),
             Self::Arm(imm) => imm.size(),
+            Self::Ppc64(imm) => imm.size(),
         }
     }
 
@@ -208,6 +224,7 @@ impl Field {
             Self::Any32 => (i32::MIN as i64, u32::MAX as i64),
             Self::Aarch64(imm) => imm.range(),
             Self::Arm(imm) => imm.range(),
+            Self::Ppc64(imm) => imm.range(),
         }
     }
 
@@ -216,6 +233,7 @@ impl Field {
         match self {
             Self::Aarch64(imm) => imm.step(),
             Self::Arm(imm) => imm.step(),
+            Self::Ppc64(imm) => imm.step(),
             _ => 1,
         }
     }
@@ -247,6 +265,9 @@ impl Field {
         if let Self::Arm(imm) = self {
             return imm.store(bytes, value);
         }
+        if let Self::Ppc64(imm) = self {
+            return imm.store(bytes, value);
+        }
         let all = value.to_le_bytes();
         let width = self.size() as usize;
         bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
@@ -260,6 +281,9 @@ impl Field {
             return imm.load(bytes);
         }
         if let Self::Arm(imm) = self {
+            return imm.load(bytes);
+        }
+        if let Self::Ppc64(imm) = self {
             return imm.load(bytes);
         }
         Some(match self.size() {

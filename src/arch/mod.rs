@@ -107,7 +107,7 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 4] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm];
+const ELF_CPUS: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm, Arch::Ppc64];
 
 impl ElfMachine {
     /// Of a CPU, if ELF images can be made for it.
@@ -117,6 +117,7 @@ impl ElfMachine {
             Arch::X86 => Some(&x86::ELF),
             Arch::Aarch64 => Some(&aarch64::ELF),
             Arch::Arm => Some(&arm::ELF),
+            Arch::Ppc64 => Some(&ppc64::ELF),
             _ => None,
         }
     }
@@ -135,6 +136,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::X86 => x86::elf_reloc(kind),
         Arch::Aarch64 => aarch64::elf_reloc(kind),
         Arch::Arm => arm::elf_reloc(kind),
+        Arch::Ppc64 => ppc64::elf_reloc(kind),
         _ => None,
     }
 }
@@ -155,6 +157,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::X86 => x86::elf_reloc_name(kind),
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
         Arch::Arm => arm::elf_reloc_name(kind),
+        Arch::Ppc64 => ppc64::elf_reloc_name(kind),
         _ => format!("number {kind}"),
     }
 }

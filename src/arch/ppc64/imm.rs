@@ -17,8 +17,8 @@
 //! part is added as a *signed* number by the later instruction, which is why a higher part may have to be one more than
 //! the number's own bits: it is *adjusted* (`@ha`) by adding half a unit before the bits are taken.
 //!
-//! Source: Power ISA 3.1, Book I, 1.6; OpenPOWER ELF V2 ABI 1.5, 3.5.1 *Relocation Fields* and 3.5.3 *Relocation Types*
-//! (`#lo`, `#hi`, `#ha` …).
+//! Source: Power ISA 3.1, Book I, 1.6; OpenPOWER ELF V2 ABI 1.5, chapter 3, *Relocation Fields* and
+//! *Relocation Notations* (`#lo`, `#hi`, `#ha` …).
 
 #![deny(
     clippy::indexing_slicing,
@@ -172,7 +172,7 @@ impl Imm {
     }
 
     /// The form of the instruction at the start of `bytes`, where a relocation says DS: one kind serves both DS and DQ
-    /// (psABI 3.5.1, `half16ds`).
+    /// (psABI, *Relocation Fields*, `half16ds`).
     pub(crate) fn of_instruction(self, bytes: &[u8]) -> Self {
         match self {
             Self::Ds(part) if word(bytes).is_some_and(is_dq) => Self::Dq(part),

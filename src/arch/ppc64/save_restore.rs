@@ -1,4 +1,4 @@
-//! The functions that save and restore registers, which a linker provides (psABI 2.3.3, *Register Saving Functions*).
+//! The functions that save and restore registers, which a linker provides (psABI chapter 2, *Register Saving Functions*).
 //!
 //! With `-Os` a compiler calls them in prologues and epilogues instead of storing registers one by one. They are entered
 //! at the first register wanted and run on to the last one. They leave r2 alone, so calls to them need no nop.
@@ -150,7 +150,7 @@ fn displacement(below: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// The code of the psABI (2.3.3) at some of its labels, as the GNU assembler encodes it.
+    /// The code of the psABI (*Register Saving Functions*) at some of its labels, as the GNU assembler encodes it.
     const KNOWN: [(&str, &[u32]); 16] = [
         ("_savegpr0_14", &[0xf9c1_ff70, 0xf9e1_ff78]), // std r14,-144(r1); std r15,-136(r1)
         ("_savegpr0_31", &[0xfbe1_fff8, 0xf801_0010, 0x4e80_0020]), // std r31,-8(r1); std r0,16(r1); blr

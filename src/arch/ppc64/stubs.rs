@@ -1,7 +1,7 @@
 //! Code that the linker writes: the lazy-binding table (*glink*), call stubs, and thunks.
 //!
 //! All of it runs between a call and the function called, so it may change only r0, r11, r12 and the count register
-//! (psABI 2.2.1.1, *Register Roles*; r2 after it was saved), and must leave the link register as the call set it.
+//! (psABI chapter 2, *Register Roles*; r2 after it was saved), and must leave the link register as the call set it.
 
 #![deny(
     clippy::indexing_slicing,
@@ -26,9 +26,9 @@ pub(crate) enum Isa {
 
 /// Size of the code before the first lazy entry, in bytes.
 pub(crate) const GLINK_HEADER_SIZE: u64 = 64;
-/// Size of a lazy entry, in bytes. The loader counts with it (psABI 4.2.5.3).
+/// Size of a lazy entry, in bytes. The loader counts with it (psABI chapter 4, *Procedure Linkage Table*).
 pub(crate) const GLINK_ENTRY_SIZE: u64 = 4;
-/// `DT_PPC64_GLINK` is the address of the first lazy entry less this (psABI 4.2.2).
+/// `DT_PPC64_GLINK` is the address of the first lazy entry less this (the same).
 pub(crate) const GLINK_BIAS: u64 = 32;
 /// The most lazy entries: each branches back to the header.
 pub(crate) const GLINK_ENTRIES: u64 = ((1 << 25) - GLINK_HEADER_SIZE) / GLINK_ENTRY_SIZE;

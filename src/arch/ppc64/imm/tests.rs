@@ -59,7 +59,7 @@ fn sum_of_parts(high: Imm, low: Imm, number: i64) -> i64 {
 
 #[test]
 fn ranges_are_exact() {
-    // Fields, their ranges and steps: psABI 3.5.1; Power ISA 3.1, Book I, 1.6.
+    // Fields, their ranges and steps: psABI, *Relocation Fields*; Power ISA 3.1, Book I, 1.6.
     let table = [
         (Imm::Branch24, -0x200_0000, 0x1ff_ffff, 4),
         (Imm::Branch14, -0x8000, 0x7fff, 4),
@@ -189,7 +189,7 @@ proptest! {
             imm.store(&mut bytes, wide).unwrap();
             imm.load(&bytes).unwrap()
         };
-        // Four instructions hold all 64 bits, two prefixed ones as well (psABI 3.5.3, `#highest`, `#hi30`).
+        // Four instructions hold all 64 bits, two prefixed ones as well (psABI, *Relocation Notations*, `#highest`, `#hi30`).
         let quarters = [Part::Highest, Part::Higher, Part::High, Part::Lo].map(|of| part(Imm::D(of)));
         let shifts = [48, 32, 16, 0];
         let joined = quarters.iter().zip(shifts).fold(0, |all, (quarter, shift)| all | (quarter >> shift & 0xffff) << shift);
