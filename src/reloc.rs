@@ -103,7 +103,13 @@ impl What {
     pub(crate) fn is_slot(self) -> bool {
         matches!(
             self,
-            Self::Got | Self::GotRelaxable | Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor
+            Self::Got
+                | Self::GotRelaxable
+                | Self::TlsPair
+                | Self::TlsModule
+                | Self::TlsOffset
+                | Self::TlsBlockSlot
+                | Self::TlsDescriptor
         )
     }
 
@@ -235,6 +241,15 @@ impl Field {
             Self::Arm(imm) => imm.step(),
             Self::Ppc64(imm) => imm.step(),
             _ => 1,
+        }
+    }
+
+    /// The field of the instruction at the start of `bytes`, where one relocation kind serves several forms.
+    #[inline]
+    pub(crate) fn of_instruction(self, bytes: &[u8]) -> Self {
+        match self {
+            Self::Ppc64(imm) => Self::Ppc64(imm.of_instruction(bytes)),
+            _ => self,
         }
     }
 

@@ -146,6 +146,7 @@ pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
     match arch {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
         Arch::Arm => arm::elf_reloc_refusal(kind),
+        Arch::Ppc64 => ppc64::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -201,6 +202,7 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     match arch {
         Arch::Aarch64 => Some(aarch64::REACH),
         Arch::Arm => Some(arm::REACH),
+        Arch::Ppc64 => Some(ppc64::REACH),
         _ => None,
     }
 }
@@ -214,6 +216,8 @@ pub(crate) enum ThunkKind {
     Arm,
     /// Arm: goes on from Thumb state to any target, in either state.
     Thumb,
+    /// Of POWER.
+    Ppc64(ppc64::stubs::Thunk),
 }
 
 impl ThunkKind {
@@ -223,6 +227,7 @@ impl ThunkKind {
             Self::Aarch64(thunk) => thunk.size(),
             Self::Arm => arm::stubs::ARM_VENEER_SIZE,
             Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
+            Self::Ppc64(_) => ppc64::stubs::STUB_SIZE,
         }
     }
 
@@ -231,16 +236,18 @@ impl ThunkKind {
         match self {
             Self::Aarch64(thunk) => thunk.reach(),
             Self::Arm | Self::Thumb => 1 << 32,
+            Self::Ppc64(thunk) => thunk.reach(),
         }
     }
 
     /// The name of the symbol that tells readers what follows: instructions, of which kind, or data (the ELF ABIs of AArch64
-    /// and Arm, *Mapping symbols*).
-    pub(crate) fn mark(self) -> &'static str {
+    /// and Arm, *Mapping symbols*). Other ABIs have none.
+    pub(crate) fn mark(self) -> Option<&'static str> {
         match self {
-            Self::Aarch64(_) => "$x",
-            Self::Arm => "$a",
-            Self::Thumb => "$t",
+            Self::Aarch64(_) => Some("$x"),
+            Self::Arm => Some("$a"),
+            Self::Thumb => Some("$t"),
+            Self::Ppc64(_) => None,
         }
     }
 
@@ -248,6 +255,7 @@ impl ThunkKind {
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
             Self::Aarch64(thunk) => thunk.symbol_prefix(),
+            Self::Ppc64(thunk) => thunk.symbol_prefix(),
             Self::Arm => "__ARMV7PILongThunk_",
             Self::Thumb => "__ThumbV7PILongThunk_",
         }
@@ -258,10 +266,12 @@ impl ThunkKind {
         u64::from(self == Self::Thumb)
     }
 
-    /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
-    pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
+    /// The code of a thunk at `address` that goes on to `target`, in an image with a GOT base; `None` if that is too
+    /// far.
+    pub(crate) fn code(self, address: u64, target: u64, got_base: u64) -> Option<Vec<u8>> {
         match self {
             Self::Aarch64(thunk) => thunk.code(address, target),
+            Self::Ppc64(thunk) => thunk.code(address, target, got_base),
             Self::Arm => arm::stubs::arm_veneer(address, target),
             Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
@@ -272,7 +282,13 @@ impl ThunkKind {
 #[inline]
 pub(crate) fn is_branch(field: Field) -> bool {
     use arm::Imm::{Branch, ThumbBranch, ThumbBranch20};
-    matches!(field, Field::Aarch64(aarch64::Imm::Branch26) | Field::Arm(Branch | ThumbBranch | ThumbBranch20))
+    use ppc64::imm::Imm::{Branch14, Branch24};
+    matches!(
+        field,
+        Field::Aarch64(aarch64::Imm::Branch26)
+            | Field::Arm(Branch | ThumbBranch | ThumbBranch20)
+            | Field::Ppc64(Branch14 | Branch24)
+    )
 }
 
 /// What a branch adds to the distance that its field holds: the program counter is ahead of it.

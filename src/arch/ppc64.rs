@@ -68,16 +68,14 @@ pub(crate) mod stubs;
 
 use object::elf;
 
-use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base};
+use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, Reach};
 use crate::reloc::{Field, Origin, Value, What};
 use imm::{Imm, Part};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
     use Origin::{GotBase, Place, Zero};
-    use What::{
-        CallNoToc, CallToc, Got, Symbol, TlsBlock, TlsBlockSlot, TlsModule, TlsOffset, TlsPair, TlsStatic,
-    };
+    use What::{CallNoToc, CallToc, Got, Symbol, TlsBlock, TlsBlockSlot, TlsModule, TlsOffset, TlsPair, TlsStatic};
     let nothing = (What::Nothing.from(Zero), Field::Nothing);
     let d = |value: Value, part: Part| (value, Field::Ppc64(Imm::D(part)));
     let ds = |value: Value, part: Part| (value, Field::Ppc64(Imm::Ds(part)));
@@ -280,6 +278,24 @@ pub(crate) fn uses_toc(other: u8) -> bool {
 pub(crate) fn abi_version(flags: u32) -> u32 {
     flags & elf::EF_PPC64_ABI
 }
+
+/// Why a kind that the ABI or older assemblers know is not for images, for a person.
+pub(crate) fn elf_reloc_refusal(kind: u32) -> Option<&'static str> {
+    match kind {
+        // PLT32, PLTREL32, SECTOFF*, PLT64, PLTREL64, PLTGOT16*, SECTOFF*_DS, PLTGOT16*_DS.
+        27 | 28 | 33..=36 | 45 | 46 | 52..=55 | 61 | 62 | 65 | 66 => {
+            Some("it belongs to version 1 of the ABI, which has function descriptors; recompile with -mabi=elfv2")
+        }
+        // ADDR64_LOCAL.
+        117 => {
+            Some("a pointer to a local entry point would be called with whatever is in r2; use the function's address")
+        }
+        _ => None,
+    }
+}
+
+/// How far `b` and `bl` reach. (Conditional branches stay within their section.)
+pub(crate) const REACH: Reach = Reach { bytes: 32 << 20, spacing: 24 << 20, always: false };
 
 /// ELF images for this CPU.
 pub(crate) const ELF: ElfMachine = ElfMachine {

@@ -13,6 +13,7 @@ pub(crate) mod got;
 pub(crate) mod library;
 pub(crate) mod parse;
 pub(crate) mod plan;
+pub(crate) mod ppc64;
 pub(crate) mod property;
 pub(crate) mod relocs;
 pub(crate) mod script;
@@ -116,10 +117,12 @@ pub(crate) enum Table {
     Attributes,
     /// `.ARM.exidx`: the unwind index
     Exidx,
+    /// Functions that the linker provides, beside other code: on POWER those that save and restore registers
+    ProvidedCode,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 24] = [
+pub(crate) const TABLES: [Table; 25] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -144,6 +147,7 @@ pub(crate) const TABLES: [Table; 24] = [
     Table::DebugLink,
     Table::Attributes,
     Table::Exidx,
+    Table::ProvidedCode,
 ];
 
 impl Table {
@@ -203,6 +207,8 @@ pub(crate) struct Plan {
     pub(crate) attributes: Vec<u8>,
     /// The entries of `.ARM.exidx`.
     pub(crate) unwind_index: arm::exidx::Index,
+    /// What only images for POWER have.
+    pub(crate) ppc64: ppc64::Plan,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.
@@ -320,6 +326,9 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         Anchor::DataEnd => bounds.data_end,
         Anchor::ZeroStart => bounds.zero_start,
         Anchor::ImageEnd => bounds.image_end,
+        Anchor::ProvidedCode(offset) => {
+            table_output(link, Table::ProvidedCode).map_or(0, |output| output.address.wrapping_add(offset))
+        }
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
         Anchor::Pe(_) => 0,
@@ -345,7 +354,11 @@ pub(crate) fn target_of(name: &InputName<'_>, info: &ObjectInfo) -> Result<Targe
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
-    check_machine(&name.to_string(), (info.machine, info.bits), target, source)
+    check_machine(&name.to_string(), (info.machine, info.bits), target, source)?;
+    if target.arch == Arch::Ppc64 {
+        ppc64::check_flags(name, info.flags)?;
+    }
+    Ok(())
 }
 
 /// Checks that a shared library is for the machine of the objects.

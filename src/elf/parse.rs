@@ -196,12 +196,15 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         if name.starts_with(b".gnu.lto_") {
             return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
         }
+        let flags = flags(name, kind, raw_flags);
+        // On POWER compilers write slots as the GOT has them.
+        let power_toc = self.arch == Some(Arch::Ppc64) && name == b".toc" && flags.has(SectionFlags::WRITE);
         Ok(Section {
             name,
             size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },
             data: Cow::Borrowed(data),
             align,
-            flags: flags(name, kind, raw_flags).when(is_index, SectionFlags::EXIDX),
+            flags: flags.when(is_index, SectionFlags::EXIDX).when(power_toc, SectionFlags::RELRO),
             kind,
             entry_size: header.sh_entsize(LE).into(),
             linked: header.sh_link(LE),

@@ -12,10 +12,11 @@
     clippy::cast_possible_truncation
 )]
 
-use super::imm::{Imm, Part};
+use super::imm::{Imm, Part, word};
+use crate::reloc::Reason;
 
 /// Which instructions stubs without a TOC pointer may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Isa {
     /// Those that every little-endian system has (Power ISA 2.07): the program counter is read by a call to the next
     /// instruction.
@@ -134,8 +135,48 @@ pub(crate) fn call_stub_notoc(isa: Isa, place: u64, slot: u64) -> Option<[u8; ST
     }
 }
 
+/// What a thunk does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Thunk {
+    /// Goes on to a local entry point, with the TOC pointer in r2.
+    Long,
+    /// Saves the TOC pointer, and goes on to code that does not keep it.
+    SaveToc,
+    /// Goes on to a global entry point, without a TOC pointer.
+    NoToc(Isa),
+}
+
+impl Thunk {
+    /// How far it can lead, from the TOC pointer or from itself, in bytes.
+    pub(crate) fn reach(self) -> u64 {
+        match self {
+            Self::Long | Self::SaveToc | Self::NoToc(Isa::Power8) => 1 << 31,
+            Self::NoToc(Isa::Power10) => 1 << 33,
+        }
+    }
+
+    /// What the names of its symbols start with; the target's name follows.
+    pub(crate) fn symbol_prefix(self) -> &'static str {
+        match self {
+            Self::Long => "__PPC64LongThunk_",
+            Self::SaveToc => "__PPC64SaveTocThunk_",
+            Self::NoToc(_) => "__PPC64NoTocThunk_",
+        }
+    }
+
+    /// The code of a thunk at `place` that goes on to `target`; `None` if that is too far.
+    pub(crate) fn code(self, place: u64, target: u64, toc: u64) -> Option<Vec<u8>> {
+        let code = match self {
+            Self::Long => long_branch(target, toc),
+            Self::SaveToc => save_toc(target, toc),
+            Self::NoToc(isa) => branch_notoc(isa, place, target),
+        };
+        code.map(Vec::from)
+    }
+}
+
 /// A thunk from code with a TOC pointer to code that uses the same one: to the local entry point `target`.
-pub(crate) fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
     let mut bytes = code([
         0x3d82_0000, //  0: addis r12,r2,target@toc@ha
         0x398c_0000, //  4: addi  r12,r12,target@toc@l
@@ -151,7 +192,7 @@ pub(crate) fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usi
 }
 
 /// A thunk from code with a TOC pointer to code that does not keep it: saves it where the caller restores it from.
-pub(crate) fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
     let mut bytes = code([
         0xf841_0018, //  0: std   r2,24(r1)
         0x3d82_0000, //  4: addis r12,r2,target@toc@ha
@@ -167,7 +208,7 @@ pub(crate) fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]
 }
 
 /// A thunk at `place` from code without a TOC pointer to the global entry point `target`, which makes its own of r12.
-pub(crate) fn branch_notoc(isa: Isa, place: u64, target: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn branch_notoc(isa: Isa, place: u64, target: u64) -> Option<[u8; STUB_SIZE as usize]> {
     match isa {
         Isa::Power8 => place_relative(0x398c_0000, Imm::D(Part::Lo), place, target), // addi r12,r12,target-0x8@l
         Isa::Power10 => place_relative_prefixed([0x0610_0000, 0x3980_0000], place, target), // pla r12,target@pcrel
@@ -202,6 +243,33 @@ fn place_relative_prefixed([prefix, first]: [u32; 2], place: u64, to: u64) -> Op
     ]);
     reach(&mut bytes, Imm::D34, to, place)?;
     Some(bytes)
+}
+
+/// Turns the nop behind a call, at the start of `behind`, into the instruction that restores the TOC pointer.
+///
+/// # Errors
+/// Why that cannot be, for a person.
+pub(crate) fn restore_toc(call: &[u8], behind: &mut [u8]) -> Result<(), Reason> {
+    // The link bit.
+    if word(call).is_some_and(|word| word & 1 == 0) {
+        return Err(
+            "the function may be another library's, or does not keep the TOC pointer, and a jump cannot restore it afterwards; \
+             recompile with -fno-optimize-sibling-calls, or give the function hidden visibility",
+        );
+    }
+    match word(behind) {
+        Some(NOP) => {
+            if let Some(word) = behind.first_chunk_mut() {
+                *word = RESTORE_TOC.to_le_bytes();
+            }
+            Ok(())
+        }
+        Some(RESTORE_TOC) => Ok(()),
+        _ => Err(
+            "the function may be another library's, or does not keep the TOC pointer, and no nop behind the call leaves \
+             room for restoring it; recompile with -fPIC, or give the function hidden visibility",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -245,6 +313,20 @@ mod tests {
         }
         // The slot of a load must be a multiple of 4 away.
         assert_eq!(call_stub(0x1002, 0), None);
+    }
+
+    #[test]
+    fn calls_restore_the_toc_pointer_where_there_is_room() {
+        let restored = |call: u32, behind: u32| {
+            let mut bytes = behind.to_le_bytes();
+            restore_toc(&call.to_le_bytes(), &mut bytes).map(|()| u32::from_le_bytes(bytes))
+        };
+        let (bl, b, mr) = (0x4800_0001, 0x4800_0000, 0x7c7e_1b78);
+        assert_eq!(restored(bl, NOP), Ok(RESTORE_TOC));
+        assert_eq!(restored(bl, RESTORE_TOC), Ok(RESTORE_TOC));
+        assert!(restored(bl, mr).unwrap_err().contains("no nop"));
+        assert!(restored(b, NOP).unwrap_err().contains("a jump"));
+        assert!(restore_toc(&0x4800_0001_u32.to_le_bytes(), &mut []).unwrap_err().contains("no nop"));
     }
 
     #[test]
