@@ -36,7 +36,7 @@
 //! image's link map, and each further one with the address of the slot's *lazy entry*, a branch to a common piece of
 //! code in front of all of them (*glink*, see [`stubs::glink_header`]). It finds the lazy entries through
 //! `DT_PPC64_GLINK`, and counts them by the relocations in `DT_JMPREL`: so nothing but `R_PPC64_JMP_SLOT` may stand
-//! there. `DT_PPC64_OPT` is left out: what its bits promise (stubs for `__tls_get_addr` that look into the slot
+//! there. An image with indirect functions does without lazy binding. `DT_PPC64_OPT` is left out: what its bits promise (stubs for `__tls_get_addr` that look into the slot
 //! first, several TOC pointers, stubs that do not save r2), is not done here.
 //!
 //! # Thread-local storage

@@ -88,12 +88,6 @@ pub(crate) fn reloc_size(machine: &ElfMachine) -> u64 {
     machine.bits.word() * if machine.rela { 3 } else { 2 }
 }
 
-/// Whether the loader counts slots by the relocations of the PLT, so that no others may stand among them. (On POWER it
-/// prepares the slots before anything else, so that resolvers may call functions through them.)
-fn counts_by_plt(link: &Link<'_>) -> bool {
-    link.target.arch == Arch::Ppc64
-}
-
 impl DynamicRelocations {
     /// Counts what `.rela.dyn` holds.
     pub(crate) fn new(link: &Link<'_>, pieces: &[Piece]) -> Self {
@@ -125,7 +119,7 @@ impl DynamicRelocations {
         } else {
             0
         };
-        Self { parts, packed, indirect_in_plt: !link.slots.lazy.is_empty() && !counts_by_plt(link), relr: Vec::new() }
+        Self { parts, packed, indirect_in_plt: !link.slots.lazy.is_empty(), relr: Vec::new() }
     }
 
     /// The number of relocations, or of one class of them.

@@ -263,10 +263,12 @@ pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
 }
 
 /// Whether calls must not wait for their first: glibc's loader for Arm wants the relocations that call resolvers among those
-/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls.
+/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls. On POWER
+/// a loader that binds at once fills slots after all of `.rela.dyn`, and one that does not counts slots by the relocations of
+/// `.rela.plt` and looks at none of them: so those that call resolvers can stand nowhere but in `.rela.dyn`.
 pub(crate) fn must_bind_now(link: &Link<'_>, found: &Scan) -> bool {
     let indirect = |traits: Traits| traits.has(Traits::IFUNC);
-    link.target.arch == Arch::Arm
+    matches!(link.target.arch, Arch::Arm | Arch::Ppc64)
         && (found.pieces.iter().any(|piece| piece.indirect > 0)
             || found.locals.iter().any(|(.., traits)| indirect(*traits))
             || link.symbols.iter().any(|(_, global)| indirect(global.traits) && global.needs() != Needs::default()))

@@ -54,6 +54,7 @@ pub(crate) enum Cpu {
     X86,
     Aarch64,
     Arm,
+    Ppc64,
 }
 
 /// Where this machine's C library is, of whose functions fixtures call some.
@@ -67,6 +68,7 @@ impl Cpu {
             Self::X86 => "i686-linux-gnu-",
             Self::Aarch64 => "aarch64-linux-gnu-",
             Self::Arm => "arm-linux-gnueabihf-",
+            Self::Ppc64 => "powerpc64le-linux-gnu-",
         }
     }
 
@@ -77,6 +79,7 @@ impl Cpu {
             Self::X86 => "--target=i686-linux-gnu -I/usr/i686-linux-gnu/include",
             Self::Aarch64 => "--target=aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include",
             Self::Arm => "--target=armv7-linux-gnueabihf -I/usr/arm-linux-gnueabihf/include",
+            Self::Ppc64 => "--target=powerpc64le-linux-gnu -I/usr/powerpc64le-linux-gnu/include",
         }
     }
 
@@ -87,6 +90,7 @@ impl Cpu {
             Self::X86 => "-L/usr/i686-linux-gnu/lib -lc",
             Self::Aarch64 => "-L/usr/aarch64-linux-gnu/lib -lc",
             Self::Arm => "-L/usr/arm-linux-gnueabihf/lib -lc",
+            Self::Ppc64 => "-L/usr/powerpc64le-linux-gnu/lib -lc",
         }
     }
 
@@ -97,6 +101,7 @@ impl Cpu {
             Self::X86 => "/usr/lib/gcc-cross/i686-linux-gnu/12",
             Self::Aarch64 => "/usr/lib/gcc-cross/aarch64-linux-gnu/12",
             Self::Arm => "/usr/lib/gcc-cross/arm-linux-gnueabihf/12",
+            Self::Ppc64 => "/usr/lib/gcc-cross/powerpc64le-linux-gnu/12",
         }
     }
 
@@ -108,7 +113,7 @@ impl Cpu {
     /// What keeps GCC's driver from asking for code to be rewritten around errors of processors, which Debian's does.
     pub(crate) fn without_fixes(self) -> &'static str {
         match self {
-            Self::X86_64 | Self::X86 | Self::Arm => "",
+            Self::X86_64 | Self::X86 | Self::Arm | Self::Ppc64 => "",
             Self::Aarch64 => "-mno-fix-cortex-a53-843419",
         }
     }
@@ -122,6 +127,8 @@ impl Cpu {
             // Every extension, landing pads among them; the quick kind of signatures.
             Self::Aarch64 => "qemu-aarch64-static -cpu max,pauth-impdef=on -L /usr/aarch64-linux-gnu",
             Self::Arm => "qemu-arm-static -L /usr/arm-linux-gnueabihf",
+            // Prefixed instructions too.
+            Self::Ppc64 => "qemu-ppc64le-static -cpu power10 -L /usr/powerpc64le-linux-gnu",
         }
     }
 
