@@ -36,8 +36,11 @@
 //! image's link map, and each further one with the address of the slot's *lazy entry*, a branch to a common piece of
 //! code in front of all of them (*glink*, see [`stubs::glink_header`]). It finds the lazy entries through
 //! `DT_PPC64_GLINK`, and counts them by the relocations in `DT_JMPREL`: so nothing but `R_PPC64_JMP_SLOT` may stand
-//! there. An image with indirect functions does without lazy binding. `DT_PPC64_OPT` is left out: what its bits promise (stubs for `__tls_get_addr` that look into the slot
-//! first, several TOC pointers, stubs that do not save r2), is not done here.
+//! there. An image with indirect functions does without lazy binding.
+//!
+//! A slot gets the global entry point of a function of another image, and the local one of the image's own, unless
+//! `DT_PPC64_OPT` says that there are several TOC pointers: which is as if some callers have none. What its other bits
+//! promise (stubs for `__tls_get_addr` that look into the slot first, stubs that do not save r2) is not done here.
 //!
 //! # Thread-local storage
 //! Offsets in a module's block are kept 0x8000 lower than they are, and offsets from the thread pointer (r13) 0x7000,

@@ -285,6 +285,9 @@ impl DynamicSymbols {
             add(elf::DT_PLTREL, Entry::Number(table.0 as u64));
             if link.target.arch == Arch::Ppc64 {
                 add(elf::DT_PPC64_GLINK, Entry::Within(Table::Plt, super::ppc64::GLINK));
+                if let Some(opt) = super::ppc64::opt(link) {
+                    add(elf::DT_PPC64_OPT, Entry::Number(opt.into()));
+                }
             }
             if link.target.arch == Arch::Aarch64 && link.elf.ibt {
                 add(elf::DT_AARCH64_BTI_PLT, Entry::Number(0));

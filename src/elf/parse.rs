@@ -458,6 +458,8 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
             | elf::SHT_CREL
             | elf::SHT_GROUP
             | elf::SHT_SYMTAB_SHNDX
+            // What an object assumes of ABI variants: one after the other they would be malformed, and no loader reads them.
+            | elf::SHT_GNU_ATTRIBUTES
     ) || SHT_LLVM_METADATA.contains(&kind);
     let consumed = matches!(name, b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes");
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }

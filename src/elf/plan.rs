@@ -349,6 +349,8 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, stub, got::called_size(link)),
         Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, stub, got::called_size(link)),
         Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, word, machine.bits.dynamic_size()),
+        // Code that loads quadwords relative to the TOC pointer relies on its alignment; GNU ld aligns it as much.
+        Table::Got if power => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, 256, word),
         Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, word, word),
         Table::GotPlt if power => (b".plt", elf::SHT_PROGBITS, write, got_plt, word, word),
         Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, word, word),

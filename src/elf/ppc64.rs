@@ -10,6 +10,8 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic)]
 
+use object::elf;
+
 use super::{Table, got, table_output};
 use crate::arch::ppc64::imm::Imm;
 use crate::arch::ppc64::save_restore::{Families, Function};
@@ -208,6 +210,14 @@ pub(super) fn glink(place: &PltPlace, entries: impl Iterator<Item = LazyEntry>) 
     let mut code = stubs::glink_header(place.plt, place.got_plt).to_vec();
     code.extend(entries.flat_map(|entry| stubs::glink_entry(entry.index.into())));
     code
+}
+
+/// `DT_PPC64_OPT`, if it says anything.
+///
+/// A loader fills the slot of a function of the image itself with its local entry point, unless it is told that r2 may differ
+/// between callers: code without a TOC pointer calls through the same slots.
+pub(super) fn opt(link: &Link<'_>) -> Option<u32> {
+    link.elf.ppc64.calls.without_toc.then_some(elf::PPC64_OPT_MULTI_TOC)
 }
 
 /// Checks, addresses being fixed, that each stub reaches its slot, and that there are no more lazy entries than their branches

@@ -91,10 +91,8 @@ on!(
     descriptors: &[
         "gcc -O1 -mcmodel=small",
         "gcc -O1 -mcpu=power10",
-        "gcc -O2 -ftls-model=local-dynamic",
-        "gcc -O1 -ftls-model=local-dynamic -mtls-size=16",
-        "gcc -O1 -ftls-model=local-dynamic -mtls-size=64",
-        "gcc -O1 -ftls-model=local-dynamic -mcpu=power10",
+        "gcc -O1 -mtls-size=16",
+        "gcc -O1 -mtls-size=64",
         "clang-19 -O2 -mcpu=pwr10",
     ],
     ifunc: &["gcc -O1", "gcc -O1 -mcmodel=small", "gcc -O1 -mcpu=power10", "clang-19 -O1", "clang-19 -O1 -mcpu=pwr10"]
