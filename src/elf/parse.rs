@@ -198,7 +198,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         }
         let flags = flags(name, kind, raw_flags);
         // On POWER compilers write slots as the GOT has them.
-        let power_toc = self.arch == Some(Arch::Ppc64) && name == b".toc" && flags.has(SectionFlags::WRITE);
+        let power = self.arch == Some(Arch::Ppc64);
+        let power_toc = power && name == b".toc" && flags.has(SectionFlags::WRITE);
+        // Assemblers leave it at 1 where the source does not ask for more.
+        let align = if power && flags.has(SectionFlags::EXEC) { align.max(4) } else { align };
         Ok(Section {
             name,
             size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },

@@ -160,7 +160,7 @@ fn registers_are_saved_and_restored() {
     let own = bench.compile(
         "gcc",
         "own.s",
-        "\t.globl _savevr_20\n_savevr_20:\n\tblr\n\t.globl probe\nprobe:\n\tmflr 0\n\tli 3,0\n\tbl _savevr_20\n\tmtlr 0\n\tblr\n",
+        "\t.globl _savevr_20\n\t.hidden _savevr_20\n_savevr_20:\n\tblr\n\t.globl probe\nprobe:\n\tmflr 0\n\tli 3,0\n\tbl _savevr_20\n\tmtlr 0\n\tblr\n",
     );
     runs(&bench, "own.so", &own);
     assert!(!bench.must("llvm-readelf-19 -S ours/own.so").contains(".text.provided"));

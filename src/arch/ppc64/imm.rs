@@ -85,7 +85,8 @@ impl Part {
         match self {
             Self::Whole => (i16::MIN as i64, i16::MAX as i64),
             Self::Hi => (i32::MIN as i64, i32::MAX as i64),
-            Self::Ha => (i32::MIN as i64 - HALF, i32::MAX as i64 - HALF),
+            // Half a unit is added, and the sum must fit 32 bits.
+            Self::Ha => (-0x8000_8000, 0x7fff_7fff),
             _ => (i64::MIN, i64::MAX),
         }
     }

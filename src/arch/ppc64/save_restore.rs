@@ -76,8 +76,8 @@ impl Families {
         self.0 |= 1_u8.wrapping_shl(function.family.into());
     }
 
-    fn iter(self) -> impl Iterator<Item = (usize, &'static Family)> {
-        FAMILIES.iter().enumerate().filter(move |(number, _)| self.0.wrapping_shr(*number as u32) & 1 == 1)
+    fn iter(self) -> impl Iterator<Item = (u8, &'static Family)> {
+        (0..).zip(&FAMILIES).filter(move |(number, _)| self.0.wrapping_shr(u32::from(*number)) & 1 == 1)
     }
 
     /// Their code.
@@ -92,7 +92,7 @@ impl Families {
 
     /// The offset of a function in their code, in bytes.
     pub(crate) fn offset(self, function: Function) -> u64 {
-        let before = self.iter().filter(|(number, _)| *number < usize::from(function.family));
+        let before = self.iter().filter(|(number, _)| *number < function.family);
         let start = before.map(|(_, family)| family.size()).fold(0, u64::wrapping_add);
         let family = FAMILIES.get(usize::from(function.family));
         let skipped = family.map_or(0, |family| {
@@ -148,6 +148,8 @@ fn displacement(below: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     /// The code of the psABI (*Register Saving Functions*) at some of its labels, as the GNU assembler encodes it.
@@ -181,7 +183,7 @@ mod tests {
     fn functions_are_those_of_the_abi() {
         let mut all = Families::default();
         let functions = KNOWN.map(|(name, _)| Function::named(name.as_bytes()).unwrap());
-        functions.map(|function| all.add(function));
+        functions.iter().for_each(|function| all.add(*function));
         for ((name, words), function) in KNOWN.iter().zip(functions) {
             // Alone, and among the others.
             let mut one = Families::default();

@@ -26,16 +26,19 @@ pub(crate) enum Isa {
 }
 
 /// Size of the code before the first lazy entry, in bytes.
-pub(crate) const GLINK_HEADER_SIZE: u64 = 64;
+pub(crate) const GLINK_HEADER_SIZE: u64 = HEADER as u64;
+const HEADER: usize = 64;
 /// Size of a lazy entry, in bytes. The loader counts with it (psABI chapter 4, *Procedure Linkage Table*).
-pub(crate) const GLINK_ENTRY_SIZE: u64 = 4;
+pub(crate) const GLINK_ENTRY_SIZE: u64 = ENTRY as u64;
+const ENTRY: usize = 4;
 /// `DT_PPC64_GLINK` is the address of the first lazy entry less this (the same).
 pub(crate) const GLINK_BIAS: u64 = 32;
 /// The most lazy entries: each branches back to the header.
 pub(crate) const GLINK_ENTRIES: u64 = ((1 << 25) - GLINK_HEADER_SIZE) / GLINK_ENTRY_SIZE;
 
 /// Size and alignment of a call stub and of a thunk, in bytes. No prefixed instruction in one crosses a boundary of 64.
-pub(crate) const STUB_SIZE: u64 = 32;
+pub(crate) const STUB_SIZE: u64 = STUB as u64;
+const STUB: usize = 32;
 
 /// The nop behind a call, which a stub that saves r2 needs to be changed.
 pub(crate) const NOP: u32 = 0x6000_0000;
@@ -75,7 +78,7 @@ fn reach_pair(code: &mut [u8], at: usize, low: Imm, to: u64, from: u64) -> Optio
 ///
 /// `glink` is its address, `slots` that of the PLT's slots, of which the loader fills the first two. r12 holds the address
 /// of the lazy entry, since a call stub has loaded it from the slot.
-pub(crate) fn glink_header(glink: u64, slots: u64) -> [u8; GLINK_HEADER_SIZE as usize] {
+pub(crate) fn glink_header(glink: u64, slots: u64) -> [u8; HEADER] {
     let mut bytes = code([
         0x7c08_02a6, //  0: mflr  r0
         0x429f_0005, //  4: bcl   20,31,.+4
@@ -101,7 +104,7 @@ pub(crate) fn glink_header(glink: u64, slots: u64) -> [u8; GLINK_HEADER_SIZE as 
 }
 
 /// The lazy entry with a number, below [`GLINK_ENTRIES`]: `b glink`.
-pub(crate) fn glink_entry(number: u64) -> [u8; GLINK_ENTRY_SIZE as usize] {
+pub(crate) fn glink_entry(number: u64) -> [u8; ENTRY] {
     let back = number.wrapping_mul(GLINK_ENTRY_SIZE).wrapping_add(GLINK_HEADER_SIZE);
     let mut bytes = 0x4800_0000_u32.to_le_bytes(); // b
     // The table is no larger than what a branch reaches.
@@ -111,7 +114,7 @@ pub(crate) fn glink_entry(number: u64) -> [u8; GLINK_ENTRY_SIZE as usize] {
 
 /// A call stub for callers that have the image's TOC pointer in r2: saves it where the caller restores it from, and jumps
 /// to what `slot` holds.
-pub(crate) fn call_stub(slot: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
+pub(crate) fn call_stub(slot: u64, toc: u64) -> Option<[u8; STUB]> {
     let mut bytes = code([
         0xf841_0018, //  0: std   r2,24(r1)
         0x3d82_0000, //  4: addis r12,r2,slot@toc@ha
@@ -128,7 +131,7 @@ pub(crate) fn call_stub(slot: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]>
 
 /// A call stub at `place` for callers without a TOC pointer, and for anybody who calls through a pointer: jumps to what
 /// `slot` holds.
-pub(crate) fn call_stub_notoc(isa: Isa, place: u64, slot: u64) -> Option<[u8; STUB_SIZE as usize]> {
+pub(crate) fn call_stub_notoc(isa: Isa, place: u64, slot: u64) -> Option<[u8; STUB]> {
     match isa {
         Isa::Power8 => place_relative(0xe98c_0000, Imm::Ds(Part::Lo), place, slot), // ld r12,slot-0x8@l(r12)
         Isa::Power10 => place_relative_prefixed([0x0410_0000, 0xe580_0000], place, slot), // pld r12,slot@pcrel
@@ -176,7 +179,7 @@ impl Thunk {
 }
 
 /// A thunk from code with a TOC pointer to code that uses the same one: to the local entry point `target`.
-fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB]> {
     let mut bytes = code([
         0x3d82_0000, //  0: addis r12,r2,target@toc@ha
         0x398c_0000, //  4: addi  r12,r12,target@toc@l
@@ -192,7 +195,7 @@ fn long_branch(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
 }
 
 /// A thunk from code with a TOC pointer to code that does not keep it: saves it where the caller restores it from.
-fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB]> {
     let mut bytes = code([
         0xf841_0018, //  0: std   r2,24(r1)
         0x3d82_0000, //  4: addis r12,r2,target@toc@ha
@@ -208,14 +211,14 @@ fn save_toc(target: u64, toc: u64) -> Option<[u8; STUB_SIZE as usize]> {
 }
 
 /// A thunk at `place` from code without a TOC pointer to the global entry point `target`, which makes its own of r12.
-fn branch_notoc(isa: Isa, place: u64, target: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn branch_notoc(isa: Isa, place: u64, target: u64) -> Option<[u8; STUB]> {
     match isa {
         Isa::Power8 => place_relative(0x398c_0000, Imm::D(Part::Lo), place, target), // addi r12,r12,target-0x8@l
         Isa::Power10 => place_relative_prefixed([0x0610_0000, 0x3980_0000], place, target), // pla r12,target@pcrel
     }
 }
 
-fn place_relative(second: u32, low: Imm, place: u64, to: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn place_relative(second: u32, low: Imm, place: u64, to: u64) -> Option<[u8; STUB]> {
     let mut bytes = code([
         0x7d88_02a6, //  0: mflr  r12
         0x429f_0005, //  4: bcl   20,31,.+4
@@ -230,7 +233,7 @@ fn place_relative(second: u32, low: Imm, place: u64, to: u64) -> Option<[u8; STU
     Some(bytes)
 }
 
-fn place_relative_prefixed([prefix, first]: [u32; 2], place: u64, to: u64) -> Option<[u8; STUB_SIZE as usize]> {
+fn place_relative_prefixed([prefix, first]: [u32; 2], place: u64, to: u64) -> Option<[u8; STUB]> {
     let mut bytes = code([
         prefix,      //  0: …     r12,to@pcrel
         first,       //  4:
@@ -274,6 +277,8 @@ pub(crate) fn restore_toc(call: &[u8], behind: &mut [u8]) -> Result<(), Reason> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     fn words(bytes: &[u8]) -> Vec<u32> {

@@ -1,3 +1,10 @@
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation
+)]
+
 use proptest::prelude::*;
 
 use super::{Imm, Part, word};
