@@ -9,8 +9,9 @@
 
 use std::ops::Range;
 
+use crate::arch::ppc64::stubs::{self, Thunk};
 use crate::arch::riscv64::{Imm, Operation};
-use crate::arch::{self, arm, x86_64};
+use crate::arch::{self, ThunkKind, arm, x86_64};
 use crate::debug::{Fault, Trouble};
 use crate::elf::riscv::pairs;
 use crate::format;
@@ -20,7 +21,7 @@ use crate::options::Arch;
 use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
-use crate::thunks::{Branch, Destination};
+use crate::thunks::{self, Branch, Destination};
 
 /// Bytes on both sides of a stretch's end that hold every footprint which crosses it.
 const WINDOW: u64 = 32;
@@ -218,6 +219,10 @@ impl<'l, 'a> Context<'l, 'a> {
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
         }
+        if let What::CallToc | What::CallNoToc = reloc.value.what {
+            return self.power_call(raw, &reloc, action, symbol, at, out);
+        }
+        let reloc = Reloc { field: reloc.field.of_instruction(out.get(at..).unwrap_or_default()), ..reloc };
         let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
         if let Some(difference) = self.leb_difference(raw, &reloc, value) {
             return self.store_leb(&reloc, at, out, difference?);
@@ -233,6 +238,37 @@ impl<'l, 'a> Context<'l, 'a> {
         self.store(&reloc, at, out, value)
     }
 
+    /// Carries out the relocation of a call in code for POWER, which may have to restore the TOC pointer afterwards.
+    fn power_call(
+        &self,
+        raw: &RawReloc,
+        reloc: &Reloc,
+        action: Action,
+        symbol: &Symbol,
+        at: usize,
+        out: &mut [u8],
+    ) -> Result<(), Fault> {
+        let branch = self.call(raw, reloc, action, symbol);
+        let thunk = thunks::needed(self.link, &branch);
+        let target = match thunk {
+            Some(ThunkKind::Ppc64(Thunk::Long)) => self.link.thunks.of_branch(self.link, &branch).unwrap_or(branch.target),
+            Some(_) => self.link.thunks.of_branch(self.link, &branch).ok_or(Fault::Because(
+                "the caller and the function treat the TOC pointer differently, and there is no place for code between them",
+            ))?,
+            None => branch.target,
+        };
+        let value = target.wrapping_sub(branch.place).cast_signed();
+        self.check(reloc, value)?;
+        self.store(reloc, at, out, value)?;
+        let saves = action == Action::Plt || thunk == Some(ThunkKind::Ppc64(Thunk::SaveToc));
+        if reloc.value.what == What::CallToc && saves {
+            let (call, behind) =
+                out.get_mut(at..).and_then(|code| code.split_at_mut_checked(4)).ok_or(Fault::Outside)?;
+            stubs::restore_toc(call, behind).map_err(Fault::Because)?;
+        }
+        Ok(())
+    }
+
     /// The distance from a branch to its thunk, if it has one, as the field holds it.
     #[cold]
     fn through_thunk(&self, branch: &Branch) -> Option<i64> {
@@ -245,20 +281,25 @@ impl<'l, 'a> Context<'l, 'a> {
         let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
         let symbol = self.object.symbols.get(raw.symbol as usize)?;
         let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
-        let plt = action == Action::Plt;
         let reference = self.reference(raw, symbol);
         if let Field::Arm(imm) = reloc.field {
             // A thunk for what has no state of its own goes on in the caller's.
-            let own = u64::from(imm.is_thumb());
+            let (own, plt) = (u64::from(imm.is_thumb()), action == Action::Plt);
             if !plt && imm.written_state(self.code(raw)) != Some(own) && !self.link.is_function(reference) {
                 return None;
             }
         }
+        Some(self.call(raw, &reloc, action, symbol))
+    }
+
+    /// As [`branch`](Self::branch), of what is known to be one.
+    fn call(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol) -> Branch {
         let bias = arch::branch_bias(reloc.field);
-        let to = Destination { symbol: reference, addend: raw.addend.wrapping_add(bias), plt };
+        let (plt, addend) = (action == Action::Plt, raw.addend.wrapping_add(bias));
+        let to = Destination { symbol: self.reference(raw, symbol), addend, plt };
         let place = self.base.wrapping_add(raw.offset);
-        let target = self.number(raw, &reloc, action, symbol, place).wrapping_add_signed(bias);
-        Some(Branch { field: reloc.field, kind: raw.kind, place, target, to })
+        let target = self.number(raw, reloc, action, symbol, place).wrapping_add_signed(bias);
+        Branch { field: reloc.field, kind: raw.kind, place, target, to }
     }
 
     /// The symbol of a relocation as the whole link knows it.
@@ -315,13 +356,17 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         let slots = || self.link.slots_of(self.id, raw.symbol, symbol);
         let what = match action {
-            Action::Plt => slots().plt.map_or(0, |entry| format::plt_address(self.link, entry)),
+            Action::Plt => slots().plt.map_or(0, |entry| match reloc.value.what {
+                What::CallNoToc | What::Symbol => format::plt_address_no_base(self.link, entry),
+                _ => format::plt_address(self.link, entry),
+            }),
             Action::Got(_) | Action::GotTlsModule => {
-                let SymbolSlots { got, tls_pair, tls_offset, tls_descriptor, .. } = slots();
+                let SymbolSlots { got, tls_pair, tls_offset, tls_block, tls_descriptor, .. } = slots();
                 let word = match reloc.value.what {
                     What::TlsPair => tls_pair,
                     What::TlsModule => self.link.slots.tls_module,
                     What::TlsOffset => tls_offset,
+                    What::TlsBlockSlot => tls_block,
                     What::TlsDescriptor => tls_descriptor,
                     _ => got,
                 };
@@ -336,6 +381,12 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
                 What::SectionNumber => format::section_number(self.link, self.id, symbol),
+                What::CallToc | What::CallNoToc if symbol.traits.has(Traits::UNDEFINED) => {
+                    return place.wrapping_add(4);
+                }
+                What::CallToc => {
+                    self.address(raw.symbol).wrapping_add(format::local_entry(self.link, self.reference(raw, symbol)))
+                }
                 _ => self.address(raw.symbol),
             },
         };

@@ -2,16 +2,18 @@
 //!
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
+use crate::arch::{self, ThunkKind};
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
 use crate::model::{InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex, Traits};
-use crate::options::{BuildId, Format, Options, Target};
+use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
 use crate::scan::Scan;
-use crate::slots::PltEntry;
+use crate::slots::{PltEntry, SymbolRef};
 use crate::symbols::{Anchor, Global};
+use crate::thunks::{Branch, Destination};
 
 /// What the rooms that are not there would be asked for.
 const NO_ROOM: &str = "images of this format cannot be linked";
@@ -271,6 +273,47 @@ pub(crate) fn imports_automatically(target: Option<Target>, options: &Options) -
 /// Whether a weak reference is content with a shared library's definition.
 pub(crate) fn weak_takes_library(target: Option<Target>) -> bool {
     target.is_none_or(|target| target.format != Format::Pe)
+}
+
+/// As [`plt_address`], for calls that do not use the GOT base that the image has in a register; such an entry can stand for
+/// the symbol's address.
+pub(crate) fn plt_address_no_base(link: &Link<'_>, entry: PltEntry) -> u64 {
+    match (link.target.format, link.target.arch) {
+        (Format::Elf, Arch::Ppc64) => elf::ppc64::no_toc_address(link, entry),
+        _ => plt_address(link, entry),
+    }
+}
+
+/// The thunk that a branch needs to get to its target.
+pub(crate) fn thunk_for(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
+    match (link.target.format, link.target.arch) {
+        (Format::Elf, Arch::Ppc64) => elf::ppc64::thunk_for(link, branch),
+        _ => arch::thunk_for(branch),
+    }
+}
+
+/// The address that a thunk to a destination at `address` leads to, without the relocation's addend.
+pub(crate) fn thunk_target(link: &Link<'_>, kind: ThunkKind, to: Destination, address: u64) -> u64 {
+    match (link.target.format, link.target.arch) {
+        (Format::Elf, Arch::Ppc64) => elf::ppc64::thunk_target(link, kind, to, address),
+        _ => address,
+    }
+}
+
+/// Whether branches need thunks however near their targets are.
+pub(crate) fn calls_change_mode(link: &Link<'_>) -> bool {
+    match (link.target.format, link.target.arch) {
+        (Format::Elf, Arch::Ppc64) => elf::ppc64::needs_thunks(link),
+        _ => false,
+    }
+}
+
+/// How far behind its address a function is entered by calls from its own image, in bytes.
+pub(crate) fn local_entry(link: &Link<'_>, symbol: SymbolRef) -> u64 {
+    match (link.target.format, link.target.arch) {
+        (Format::Elf, Arch::Ppc64) => elf::ppc64::local_entry(link, symbol),
+        _ => 0,
+    }
 }
 
 /// The offset in the image's TLS block that stands for an address in the template.

@@ -5,7 +5,6 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use crate::arch::ElfMachine;
 use crate::error::{Error, Result};
 
 /// The container of the image.
@@ -94,7 +93,7 @@ impl Target {
     /// Whether images for it can be linked.
     fn is_linked_for(self) -> bool {
         match self.format {
-            Format::Elf => ElfMachine::of(self.arch).is_some(),
+            Format::Elf => true,
             Format::Pe => matches!(self.arch, Arch::X86_64 | Arch::X86),
             Format::MachO => false,
         }

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use crate::arch::aarch64;
 use crate::arch::arm;
+use crate::arch::ppc64;
 use crate::arch::riscv64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{Object, RelocEncoding, Section, SectionIndex, SymbolIndex, Traits};
@@ -63,6 +64,10 @@ pub(crate) enum What {
     Symbol,
     /// L, or S for what the image itself defines for good.
     Plt,
+    /// POWER: as [`Plt`](Self::Plt), in a call from code that has the image's TOC pointer in r2: S is the local entry point.
+    CallToc,
+    /// POWER: as [`Plt`](Self::Plt), in a call from code that has no TOC pointer: L is the entry that does without it.
+    CallNoToc,
     /// The address of the GOT slot that holds S.
     Got,
     /// As [`Got`](Self::Got), in an instruction that may be rewritten to use S.
@@ -79,6 +84,8 @@ pub(crate) enum What {
     TlsOffset,
     /// The address of the GOT pair that is a thread-local symbol's descriptor.
     TlsDescriptor,
+    /// The address of the GOT slot with a thread-local symbol's offset in its module's block.
+    TlsBlockSlot,
     /// The offset of a thread-local symbol in its module's block.
     TlsBlock,
     /// The offset of a thread-local symbol from the thread pointer.
@@ -101,7 +108,13 @@ impl What {
     pub(crate) fn is_slot(self) -> bool {
         matches!(
             self,
-            Self::Got | Self::GotRelaxable | Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor
+            Self::Got
+                | Self::GotRelaxable
+                | Self::TlsPair
+                | Self::TlsModule
+                | Self::TlsOffset
+                | Self::TlsBlockSlot
+                | Self::TlsDescriptor
         )
     }
 
@@ -109,7 +122,13 @@ impl What {
     pub(crate) fn is_tls(self) -> bool {
         matches!(
             self,
-            Self::TlsPair | Self::TlsModule | Self::TlsOffset | Self::TlsDescriptor | Self::TlsBlock | Self::TlsStatic
+            Self::TlsPair
+                | Self::TlsModule
+                | Self::TlsOffset
+                | Self::TlsDescriptor
+                | Self::TlsBlockSlot
+                | Self::TlsBlock
+                | Self::TlsStatic
         )
     }
 }
@@ -188,6 +207,8 @@ pub(crate) enum Field {
     Arm(arm::Imm),
     /// Some of the bits of an instruction, or a part of a number.
     Riscv64(riscv64::Imm),
+    /// Part of a POWER instruction.
+    Ppc64(ppc64::imm::Imm),
 }
 
 impl Field {
@@ -202,6 +223,7 @@ impl Field {
             Self::Aarch64(imm) => imm.size(),
             Self::Arm(imm) => imm.size(),
             Self::Riscv64(imm) => imm.size(),
+            Self::Ppc64(imm) => imm.size(),
         }
     }
 
@@ -219,6 +241,7 @@ impl Field {
             Self::Aarch64(imm) => imm.range(),
             Self::Arm(imm) => imm.range(),
             Self::Riscv64(imm) => imm.range(),
+            Self::Ppc64(imm) => imm.range(),
         }
     }
 
@@ -228,7 +251,17 @@ impl Field {
             Self::Aarch64(imm) => imm.step(),
             Self::Arm(imm) => imm.step(),
             Self::Riscv64(imm) => imm.step(),
+            Self::Ppc64(imm) => imm.step(),
             _ => 1,
+        }
+    }
+
+    /// The field of the instruction at the start of `bytes`, where one relocation kind serves several forms.
+    #[inline]
+    pub(crate) fn of_instruction(self, bytes: &[u8]) -> Self {
+        match self {
+            Self::Ppc64(imm) => Self::Ppc64(imm.of_instruction(bytes)),
+            _ => self,
         }
     }
 
@@ -259,6 +292,9 @@ impl Field {
             Self::Riscv64(imm) => return imm.store(bytes, value),
             _ => {}
         }
+        if let Self::Ppc64(imm) = self {
+            return imm.store(bytes, value);
+        }
         let all = value.to_le_bytes();
         let width = self.size() as usize;
         bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
@@ -273,6 +309,9 @@ impl Field {
             Self::Arm(imm) => return imm.load(bytes),
             Self::Riscv64(imm) => return imm.load(bytes),
             _ => {}
+        }
+        if let Self::Ppc64(imm) = self {
+            return imm.load(bytes);
         }
         Some(match self.size() {
             0 => 0,

@@ -31,6 +31,8 @@ pub(crate) enum GotEntry {
     TlsModule,
     /// The thread-local symbol's offset from the thread pointer.
     TlsOffset(SymbolRef),
+    /// The thread-local symbol's offset in its module's block.
+    TlsBlock(SymbolRef),
     /// Two words: the thread-local symbol's descriptor.
     TlsDescriptor(SymbolRef),
 }
@@ -39,7 +41,7 @@ impl GotEntry {
     /// Size in words.
     pub(crate) fn words(self) -> u32 {
         match self {
-            Self::Address(_) | Self::PltAddress(_) | Self::TlsOffset(_) => 1,
+            Self::Address(_) | Self::PltAddress(_) | Self::TlsOffset(_) | Self::TlsBlock(_) => 1,
             Self::TlsPair(_) | Self::TlsModule | Self::TlsDescriptor(_) => 2,
         }
     }
@@ -65,6 +67,8 @@ pub(crate) struct SymbolSlots {
     pub(crate) tls_pair: Option<u32>,
     /// Its offset from the thread pointer.
     pub(crate) tls_offset: Option<u32>,
+    /// Its offset in its TLS module's block.
+    pub(crate) tls_block: Option<u32>,
     /// Its TLS descriptor.
     pub(crate) tls_descriptor: Option<u32>,
     /// Its PLT entry.
@@ -149,6 +153,9 @@ impl Slots {
         }
         if needs.has(Needs::TLS_IE) {
             slots.tls_offset = Some(self.push(GotEntry::TlsOffset(symbol)));
+        }
+        if needs.has(Needs::TLS_BLOCK) {
+            slots.tls_block = Some(self.push(GotEntry::TlsBlock(symbol)));
         }
         if needs.has(Needs::TLS_DESC) {
             slots.tls_descriptor = Some(self.push(GotEntry::TlsDescriptor(symbol)));

@@ -56,6 +56,8 @@ pub(crate) enum Anchor {
     ZeroStart,
     /// The end of the image: `end`.
     ImageEnd,
+    /// An offset, in bytes, in the code that the linker provides.
+    ProvidedCode(u64),
     /// The start of an output section (index into the plan's list; none: the image's start).
     SectionStart(u32),
     /// The end of an output section.
@@ -103,6 +105,8 @@ flags! {
         TLS_DESC = 1 << 4,
         /// An entry in the dynamic symbol table, for a relocation in a section.
         DYNAMIC = 1 << 5,
+        /// A GOT slot with the offset in the module's TLS block.
+        TLS_BLOCK = 1 << 6,
     }
 }
 

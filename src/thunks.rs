@@ -35,7 +35,7 @@ use crate::model::{ObjectId, SectionFlags, SectionIndex};
 use crate::options::Arch;
 use crate::reloc::{self, Field};
 use crate::slots::SymbolRef;
-use crate::symbols::Definition;
+use crate::symbols::{Anchor, Definition};
 
 /// A branch in code, with what its relocation says.
 #[derive(Debug, Clone, Copy)]
@@ -162,8 +162,8 @@ const LONG_TO_PAD: ThunkKind = ThunkKind::Aarch64(Thunk::LongToPad);
 const PAD: ThunkKind = ThunkKind::Aarch64(Thunk::Pad);
 
 /// The thunk that a branch needs.
-fn needed(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
-    let kind = arch::thunk_for(branch)?;
+pub(crate) fn needed(link: &Link<'_>, branch: &Branch) -> Option<ThunkKind> {
+    let kind = format::thunk_for(link, branch)?;
     if kind == LONG && format::guards_branches(link) && !branch.to.plt && !is_landing_pad(link, branch.to) {
         return Some(LONG_TO_PAD);
     }
@@ -205,7 +205,8 @@ pub(crate) fn grow(link: &mut Link<'_>) -> Result<bool> {
         let code = || link.outputs.iter().filter(|output| is_code(output));
         let (start, end) = (code().map(|output| output.address).min(), code().map(OutputSection::end).max());
         let size = end.unwrap_or(0).saturating_sub(start.unwrap_or(0));
-        if size <= reach.bytes && !reach.always {
+        let always = reach.always || format::calls_change_mode(link);
+        if size <= reach.bytes && !always {
             return Ok(false);
         }
         thunks.islands = islands(link, &reach);
@@ -329,16 +330,17 @@ pub(crate) fn write(link: &Link<'_>) -> Result<Vec<Extent>, Error> {
 
 fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
+    let got_base = format::anchor_address(link, Anchor::GotBase);
     for ((kind, to), offset) in &island.thunks {
         let address = island.address.wrapping_add(*offset);
-        let mut target = target(link, *to);
+        let mut target = target(link, *kind, *to);
         if link.target.arch == Arch::Arm && !to.plt && !link.is_function(to.symbol) {
             // What is no function has no state: it is entered in that of the thunk.
             target = target & !1 | kind.state();
         }
         let pad = || link.thunks.find(target, &(PAD, *to));
         let next = if *kind == LONG_TO_PAD { pad() } else { Some(target) };
-        let code = next.and_then(|next| kind.code(address, next)).ok_or_else(|| Error::Limit {
+        let code = next.and_then(|next| kind.code(address, next, got_base)).ok_or_else(|| Error::Limit {
             name: "reach of a thunk",
             what: format!("the distance from a thunk to {}", String::from_utf8_lossy(name(link, *to))),
             wanted: target.abs_diff(address),
@@ -373,14 +375,15 @@ pub(crate) fn symbols<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbo
             let thunk = ThunkSymbol { output, address: address | kind.state(), size: kind.size(), name };
             // What stands behind one of the same kind needs no mark.
             let same = marked.replace(kind.mark()) == Some(kind.mark());
-            let mark = ThunkSymbol { output, address, size: 0, name: [kind.mark().as_bytes(), &[]] };
-            Some(mark).filter(|_| !same).into_iter().chain([thunk])
+            let mark = kind.mark().filter(|_| !same);
+            let mark = mark.map(|mark| ThunkSymbol { output, address, size: 0, name: [mark.as_bytes(), &[]] });
+            mark.into_iter().chain([thunk])
         })
     })
 }
 
-/// The address that a destination has.
-fn target(link: &Link<'_>, to: Destination) -> u64 {
+/// The address that a thunk to a destination leads to.
+fn target(link: &Link<'_>, kind: ThunkKind, to: Destination) -> u64 {
     let address = match to.symbol {
         symbol if to.plt => link.slots.of(symbol).plt.map_or(0, |entry| format::plt_address(link, entry)),
         SymbolRef::Global(id) => link.global_address(id),
@@ -389,7 +392,7 @@ fn target(link: &Link<'_>, to: Destination) -> u64 {
             symbol.and_then(|symbol| link.symbol_address(object, symbol)).unwrap_or(0)
         }
     };
-    address.wrapping_add_signed(to.addend)
+    format::thunk_target(link, kind, to, address).wrapping_add_signed(to.addend)
 }
 
 /// The name of a destination's symbol.

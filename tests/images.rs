@@ -121,6 +121,12 @@ fn every_archive_of_linux_armv7() {
 }
 
 #[test]
+#[ignore = "needs the packages gcc-powerpc64le-linux-gnu and qemu-user-static"]
+fn every_archive_of_linux_ppc64le() {
+    every_archive_of(target::LINUX_PPC64LE);
+}
+
+#[test]
 fn the_needed_libraries_and_versions_are_julias() {
     use object::read::elf::{ElfFile64, FileHeader as _};
     for entry in committed() {

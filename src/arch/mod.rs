@@ -5,6 +5,7 @@
 
 pub(crate) mod aarch64;
 pub(crate) mod arm;
+pub(crate) mod ppc64;
 pub(crate) mod riscv64;
 pub(crate) mod x86;
 pub(crate) mod x86_64;
@@ -107,24 +108,24 @@ pub(crate) struct ElfDynamicKinds {
 }
 
 /// The CPUs that ELF images can be made for.
-const ELF_CPUS: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm, Arch::Riscv64];
+const ELF_CPUS: [Arch; 6] = [Arch::X86_64, Arch::X86, Arch::Aarch64, Arch::Arm, Arch::Riscv64, Arch::Ppc64];
 
 impl ElfMachine {
-    /// Of a CPU, if ELF images can be made for it.
-    pub(crate) fn of(arch: Arch) -> Option<&'static Self> {
+    /// Of a CPU.
+    pub(crate) fn of(arch: Arch) -> &'static Self {
         match arch {
-            Arch::X86_64 => Some(&x86_64::ELF),
-            Arch::X86 => Some(&x86::ELF),
-            Arch::Aarch64 => Some(&aarch64::ELF),
-            Arch::Arm => Some(&arm::ELF),
-            Arch::Riscv64 => Some(&riscv64::ELF),
-            _ => None,
+            Arch::X86_64 => &x86_64::ELF,
+            Arch::X86 => &x86::ELF,
+            Arch::Aarch64 => &aarch64::ELF,
+            Arch::Arm => &arm::ELF,
+            Arch::Riscv64 => &riscv64::ELF,
+            Arch::Ppc64 => &ppc64::ELF,
         }
     }
 
     /// The CPU with an `e_machine`, in files of a class.
     pub(crate) fn find(machine: elf::Machine, bits: Bits) -> Option<Arch> {
-        let is = |arch: &Arch| Self::of(*arch).is_some_and(|of| of.machine == machine && of.bits == bits);
+        let is = |arch: &Arch| (Self::of(*arch).machine, Self::of(*arch).bits) == (machine, bits);
         ELF_CPUS.into_iter().find(is)
     }
 }
@@ -137,7 +138,7 @@ pub(crate) fn elf_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
         Arch::Aarch64 => aarch64::elf_reloc(kind),
         Arch::Arm => arm::elf_reloc(kind),
         Arch::Riscv64 => riscv64::elf_reloc(kind),
-        _ => None,
+        Arch::Ppc64 => ppc64::elf_reloc(kind),
     }
 }
 
@@ -147,6 +148,7 @@ pub(crate) fn elf_reloc_refusal(arch: Arch, kind: u32) -> Option<&'static str> {
         Arch::Aarch64 => aarch64::elf_reloc_refusal(kind),
         Arch::Arm => arm::elf_reloc_refusal(kind),
         Arch::Riscv64 => riscv64::elf_reloc_refusal(kind),
+        Arch::Ppc64 => ppc64::elf_reloc_refusal(kind),
         _ => None,
     }
 }
@@ -159,7 +161,7 @@ pub(crate) fn elf_reloc_name(arch: Arch, kind: u32) -> String {
         Arch::Aarch64 => aarch64::elf_reloc_name(kind),
         Arch::Arm => arm::elf_reloc_name(kind),
         Arch::Riscv64 => riscv64::elf_reloc_name(kind),
-        _ => format!("number {kind}"),
+        Arch::Ppc64 => ppc64::elf_reloc_name(kind),
     }
 }
 
@@ -202,6 +204,7 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
     match arch {
         Arch::Aarch64 => Some(aarch64::REACH),
         Arch::Arm => Some(arm::REACH),
+        Arch::Ppc64 => Some(ppc64::REACH),
         _ => None,
     }
 }
@@ -215,6 +218,8 @@ pub(crate) enum ThunkKind {
     Arm,
     /// Arm: goes on from Thumb state to any target, in either state.
     Thumb,
+    /// Of POWER.
+    Ppc64(ppc64::stubs::Thunk),
 }
 
 impl ThunkKind {
@@ -224,6 +229,7 @@ impl ThunkKind {
             Self::Aarch64(thunk) => thunk.size(),
             Self::Arm => arm::stubs::ARM_VENEER_SIZE,
             Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
+            Self::Ppc64(_) => ppc64::stubs::STUB_SIZE,
         }
     }
 
@@ -232,16 +238,18 @@ impl ThunkKind {
         match self {
             Self::Aarch64(thunk) => thunk.reach(),
             Self::Arm | Self::Thumb => 1 << 32,
+            Self::Ppc64(thunk) => thunk.reach(),
         }
     }
 
     /// The name of the symbol that tells readers what follows: instructions, of which kind, or data (the ELF ABIs of AArch64
-    /// and Arm, *Mapping symbols*).
-    pub(crate) fn mark(self) -> &'static str {
+    /// and Arm, *Mapping symbols*). Other ABIs have none.
+    pub(crate) fn mark(self) -> Option<&'static str> {
         match self {
-            Self::Aarch64(_) => "$x",
-            Self::Arm => "$a",
-            Self::Thumb => "$t",
+            Self::Aarch64(_) => Some("$x"),
+            Self::Arm => Some("$a"),
+            Self::Thumb => Some("$t"),
+            Self::Ppc64(_) => None,
         }
     }
 
@@ -249,6 +257,7 @@ impl ThunkKind {
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
             Self::Aarch64(thunk) => thunk.symbol_prefix(),
+            Self::Ppc64(thunk) => thunk.symbol_prefix(),
             Self::Arm => "__ARMV7PILongThunk_",
             Self::Thumb => "__ThumbV7PILongThunk_",
         }
@@ -259,10 +268,12 @@ impl ThunkKind {
         u64::from(self == Self::Thumb)
     }
 
-    /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
-    pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
+    /// The code of a thunk at `address` that goes on to `target`, in an image with a GOT base; `None` if that is too
+    /// far.
+    pub(crate) fn code(self, address: u64, target: u64, got_base: u64) -> Option<Vec<u8>> {
         match self {
             Self::Aarch64(thunk) => thunk.code(address, target),
+            Self::Ppc64(thunk) => thunk.code(address, target, got_base),
             Self::Arm => arm::stubs::arm_veneer(address, target),
             Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
@@ -273,7 +284,13 @@ impl ThunkKind {
 #[inline]
 pub(crate) fn is_branch(field: Field) -> bool {
     use arm::Imm::{Branch, ThumbBranch, ThumbBranch20};
-    matches!(field, Field::Aarch64(aarch64::Imm::Branch26) | Field::Arm(Branch | ThumbBranch | ThumbBranch20))
+    use ppc64::imm::Imm::{Branch14, Branch24};
+    matches!(
+        field,
+        Field::Aarch64(aarch64::Imm::Branch26)
+            | Field::Arm(Branch | ThumbBranch | ThumbBranch20)
+            | Field::Ppc64(Branch14 | Branch24)
+    )
 }
 
 /// What a branch adds to the distance that its field holds: the program counter is ahead of it.

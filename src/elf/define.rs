@@ -4,12 +4,13 @@
 
 use std::collections::HashSet;
 
-use super::dynamic;
+use super::{dynamic, ppc64};
 use crate::error::Error;
 use crate::link::Link;
 use crate::model::{
     GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
 };
+use crate::options::Arch;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
@@ -44,6 +45,9 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
         {
             define(link.symbols.get_mut(id), anchor);
         }
+    }
+    if link.target.arch == Arch::Ppc64 {
+        ppc64::define_symbols(link);
     }
     for (name, _) in &link.options.defined_symbols {
         let Some((id, _)) = link.symbols.find(name.as_bytes()) else { continue };

@@ -52,6 +52,8 @@ enum Entry {
     Number(u64),
     /// The address of a table's section.
     Start(Table),
+    /// The address of a place in a table's section, by its offset in bytes.
+    Within(Table, u64),
     /// The size of a table's section, in bytes.
     Size(Table),
     /// The address of an anchor.
@@ -281,6 +283,12 @@ impl DynamicSymbols {
             add(elf::DT_PLTRELSZ, Entry::Size(Table::RelaPlt));
             add(elf::DT_PLTGOT, Entry::Start(Table::GotPlt));
             add(elf::DT_PLTREL, Entry::Number(table.0 as u64));
+            if link.target.arch == Arch::Ppc64 {
+                add(elf::DT_PPC64_GLINK, Entry::Within(Table::Plt, super::ppc64::GLINK));
+                if let Some(opt) = super::ppc64::opt(link) {
+                    add(elf::DT_PPC64_OPT, Entry::Number(opt.into()));
+                }
+            }
             if link.target.arch == Arch::Aarch64 && link.elf.ibt {
                 add(elf::DT_AARCH64_BTI_PLT, Entry::Number(0));
             }
@@ -377,6 +385,9 @@ impl DynamicSymbols {
             let value = match entry {
                 Entry::Number(number) => *number,
                 Entry::Start(table) => super::table_output(link, *table).map_or(0, |output| output.address),
+                Entry::Within(table, offset) => {
+                    super::table_output(link, *table).map_or(0, |output| output.address.wrapping_add(*offset))
+                }
                 Entry::Size(table) => super::table_output(link, *table).map_or(0, |output| output.size),
                 Entry::Anchor(at) => anchor(*at),
                 Entry::Distance(from, to) => anchor(*to).wrapping_sub(anchor(*from)),

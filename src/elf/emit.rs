@@ -10,7 +10,7 @@ use super::companion::{self, CHECKSUM_SIZE};
 use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
 use super::segments::Segment;
-use super::{Table, frames, got, machine, table_output};
+use super::{Table, frames, got, machine, ppc64, table_output};
 use crate::arch::Bits;
 use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source, copy};
@@ -18,7 +18,7 @@ use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::memory;
 use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex, SymbolSection, Traits};
-use crate::options::{BuildId, Os};
+use crate::options::{Arch, BuildId, Os};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
 use crate::thunks;
@@ -31,9 +31,12 @@ const BUILD_ID_START: u64 = 16;
 /// Fixes the addresses of all symbols, makes the small tables, and says where each byte of the file comes from.
 ///
 /// # Errors
-/// If `.eh_frame` is out of reach of its table, or debug sections cannot be compressed.
+/// If `.eh_frame` is out of reach of its table, or a call stub of its slot, or debug sections cannot be compressed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = symbol_addresses(&link);
+    if link.target.arch == Arch::Ppc64 {
+        ppc64::check_reach(&link)?;
+    }
     super::compressed::pack(&mut link)?;
     link.elf.frame_table = frames::table(&link)?;
     // The entries are gathered in lists, one for each section, and joined.
@@ -165,6 +168,7 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::BuildId => build_id(&link.options.elf.build_id),
         Table::RelrDyn => got::encode_words(link, link.elf.relocations.relr.iter().copied()),
         Table::Shstrtab => link.elf.section_names.0.clone(),
+        Table::ProvidedCode => ppc64::provided_code(link),
         Table::DebugLink => companion::debug_link(link.options)?,
         Table::Attributes => link.elf.attributes.clone(),
         // Made before, since it may fail.

@@ -4,7 +4,7 @@
 //! name symbols, then those that call resolvers, which may rely on all others. Within each class those of the GOT stand
 //! first, then those of the sections in link order. The table is made in parts when it is written.
 
-use super::{Table, machine, table_output};
+use super::{Table, machine, ppc64, table_output};
 use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, arm, riscv64, x86, x86_64};
 use crate::link::Link;
 use crate::model::{SectionFlags, Traits};
@@ -242,6 +242,10 @@ fn piece_relocations<'l>(
         let target = || addresses.and_then(|all| all.get(raw.symbol as usize)).copied().unwrap_or(0);
         let linked = |kind| (kind, 0, (target() as i64).wrapping_add(raw.addend));
         let (kind, symbol, addend) = match (action, class) {
+            (Action::Relative, Class::Relative) if reloc.value.what == What::GotBase => {
+                let base = super::anchor_address(link, Anchor::GotBase).cast_signed();
+                (kinds.relative, 0, base.wrapping_add(raw.addend))
+            }
             (Action::Relative, Class::Relative) => linked(kinds.relative),
             (Action::Indirect, Class::Indirect) => linked(kinds.indirect),
             (Action::Symbolic, Class::Symbolic) => {
@@ -302,6 +306,7 @@ fn got_count(link: &Link<'_>, entry: GotEntry, class: Class) -> u32 {
         }
         GotEntry::PltAddress(_) => (Class::Relative, u32::from(!link.options.elf.relr)),
         GotEntry::TlsPair(symbol) if traits(link, symbol).has(Traits::PREEMPTIBLE) => (Class::Symbolic, 2),
+        GotEntry::TlsBlock(symbol) => (Class::Symbolic, u32::from(traits(link, symbol).has(Traits::PREEMPTIBLE))),
         GotEntry::TlsPair(_) | GotEntry::TlsModule | GotEntry::TlsOffset(_) | GotEntry::TlsDescriptor(_) => {
             (Class::Symbolic, 1)
         }
@@ -336,6 +341,7 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
             both
         }
         GotEntry::TlsModule => vec![rela(at, kinds.tls_module, 0, 0)],
+        GotEntry::TlsBlock(symbol) => vec![rela(at, kinds.tls_offset, target(link, symbol).1, 0)],
         GotEntry::TlsOffset(symbol) | GotEntry::TlsDescriptor(symbol) => {
             let kind = if matches!(entry, GotEntry::TlsOffset(_)) { kinds.tls_static } else { kinds.tls_descriptor };
             let (traits, index, address) = target(link, symbol);
@@ -375,20 +381,36 @@ pub(crate) fn plt_entry_size(link: &Link<'_>) -> u64 {
     }
 }
 
-/// Whether the called halves of lazily bound entries stand in a table of their own.
-fn has_plt_sec(link: &Link<'_>) -> bool {
-    link.elf.ibt && link.target.arch == Arch::X86_64
+/// Size of what is called where that is not the lazily bound entry itself, in bytes.
+pub(crate) fn called_size(link: &Link<'_>) -> u64 {
+    match link.target.arch {
+        Arch::Ppc64 => ppc64::stub_size(link),
+        _ => plt_entry_size(link),
+    }
 }
 
-/// The address that calls of a symbol through its PLT entry go to; 0 if it has none.
+/// Whether the called halves of lazily bound entries stand in a table of their own.
+fn has_plt_sec(link: &Link<'_>) -> bool {
+    match link.target.arch {
+        Arch::X86_64 => link.elf.ibt,
+        Arch::Ppc64 => true,
+        _ => false,
+    }
+}
+
+/// The address of a symbol's PLT entry that can stand for the symbol's; 0 if it has none.
 pub(crate) fn entry_address(link: &Link<'_>, symbol: SymbolRef) -> u64 {
-    link.slots.of(symbol).plt.map_or(0, |entry| plt_address(link, entry))
+    link.slots.of(symbol).plt.map_or(0, |entry| match link.target.arch {
+        Arch::Ppc64 => ppc64::no_toc_address(link, entry),
+        _ => plt_address(link, entry),
+    })
 }
 
 /// The address that calls through a PLT entry go to.
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
     let size = plt_entry_size(link);
     match entry {
+        _ if link.target.arch == Arch::Ppc64 => ppc64::stub_address(link, entry),
         PltEntry::Lazy(index) if has_plt_sec(link) => start(link, Table::PltSec) + size * u64::from(index),
         PltEntry::Lazy(index) => lazy_entry(link, index).address + called_offset(link),
         PltEntry::ThroughGot(index) => start(link, Table::PltGot) + size * u64::from(index) + called_offset(link),
@@ -407,25 +429,40 @@ pub(crate) fn size(link: &Link<'_>, table: Table, got_base: bool) -> u64 {
     let word = machine.bits.word();
     let in_got = matches!(machine.got_base, GotBase::Got(_));
     match table {
-        Table::Got if link.slots.got.is_empty() && !(got_base && in_got) => 0,
+        // The TOC pointer exists in every image for POWER: its stubs use it.
+        Table::Got if link.slots.got.is_empty() && !(got_base && in_got) && link.target.arch != Arch::Ppc64 => 0,
         Table::Got => word * u64::from(link.slots.got_words),
         Table::GotPlt if lazy > 0 || (got_base && !in_got) => word * (u64::from(machine.got_plt_header) + lazy),
         Table::Plt if lazy > 0 => machine.plt_header_size + plt_entry_size(link) * lazy,
-        Table::PltSec if has_plt_sec(link) => plt_entry_size(link) * lazy,
-        Table::PltGot => plt_entry_size(link) * link.slots.through_got.len() as u64,
+        Table::PltSec if has_plt_sec(link) => called_size(link) * lazy,
+        Table::PltGot => called_size(link) * link.slots.through_got.len() as u64,
         Table::RelaPlt => reloc_size(machine) * (lazy + link.elf.relocations.count_of(Table::RelaPlt)),
         _ => 0,
+    }
+}
+
+/// Where the tables of calls and slots stand.
+pub(super) fn place(link: &Link<'_>) -> PltPlace {
+    PltPlace {
+        plt: start(link, Table::Plt),
+        got_plt: start(link, Table::GotPlt),
+        got: super::anchor_address(link, Anchor::GotBase),
+    }
+}
+
+/// The address of the slot that a symbol's PLT entry jumps through; that of the first GOT word if it has none.
+pub(super) fn slot_of(link: &Link<'_>, symbol: SymbolRef) -> u64 {
+    let slots = link.slots.of(symbol);
+    match slots.plt {
+        Some(PltEntry::Lazy(index)) => lazy_entry(link, index).slot,
+        _ => got_address(link, slots.plt_target.unwrap_or(0)),
     }
 }
 
 /// The bytes of one of the tables of slots.
 pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
     let entries = || (0..link.slots.lazy.len() as u32).map(|index| lazy_entry(link, index));
-    let place = PltPlace {
-        plt: start(link, Table::Plt),
-        got_plt: start(link, Table::GotPlt),
-        got: super::anchor_address(link, Anchor::GotBase),
-    };
+    let place = place(link);
     match table {
         Table::Got => got_bytes(link),
         Table::GotPlt => {
@@ -438,14 +475,15 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
         }
         Table::Plt => plt_bytes(link, &place, entries()),
         Table::PltSec => {
-            let called =
-                |entry: LazyEntry| x86_64::plt_sec_entry(plt_address(link, PltEntry::Lazy(entry.index)), entry.slot);
+            let called = |entry: LazyEntry| {
+                plt_got_entry(link, &place, plt_address(link, PltEntry::Lazy(entry.index)), entry.slot)
+            };
             entries().flat_map(called).collect()
         }
         Table::PltGot => {
             let mut code = Vec::new();
             for (index, symbol) in (0..).zip(&link.slots.through_got) {
-                let slot = got_address(link, link.slots.of(*symbol).plt_target.unwrap_or(0));
+                let slot = slot_of(link, *symbol);
                 let address = plt_address(link, PltEntry::ThroughGot(index)) - called_offset(link);
                 code.extend(plt_got_entry(link, &place, address, slot));
             }
@@ -473,6 +511,8 @@ fn unbound(link: &Link<'_>, entry: &LazyEntry) -> u64 {
         Arch::X86_64 if link.elf.ibt => entry.address,
         Arch::X86_64 => entry.address + x86_64::PLT_LAZY_OFFSET,
         Arch::X86 => entry.address + x86::PLT_LAZY_OFFSET,
+        // The loader stores it.
+        Arch::Ppc64 => 0,
         // The resolver finds out by itself which entry was called.
         _ => start(link, Table::Plt),
     }
@@ -506,7 +546,7 @@ fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = La
             code.extend(riscv64::plt_header(place));
             entries.for_each(|entry| code.extend(riscv64::plt_entry(&entry)));
         }
-        _ => {}
+        Arch::Ppc64 => code.extend(ppc64::glink(place, entries)),
     }
     code
 }
@@ -520,7 +560,8 @@ fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> 
         Arch::Aarch64 => aarch64::plt_got_entry(address, slot, link.elf.ibt),
         Arch::Arm => arm::stubs::plt_got_entry(address, slot),
         Arch::Riscv64 => riscv64::plt_got_entry(address, slot).to_vec(),
-        _ => Vec::new(),
+        // Layout has checked that each is in reach.
+        Arch::Ppc64 => ppc64::stub(link, place, address, slot).unwrap_or_default(),
     }
 }
 
@@ -534,7 +575,13 @@ fn got_bytes(link: &Link<'_>) -> Vec<u8> {
         }
     };
     if machine.got_header > 0 {
-        put(0, start(link, Table::Dynamic));
+        put(
+            0,
+            match link.target.arch {
+                Arch::Ppc64 => super::anchor_address(link, Anchor::GotBase),
+                _ => start(link, Table::Dynamic),
+            },
+        );
     }
     // Where the loader's tables hold no addends, the slots do.
     let addends = !machine.rela;
@@ -558,6 +605,12 @@ fn got_bytes(link: &Link<'_>) -> Vec<u8> {
                 if !traits.has(Traits::PREEMPTIBLE) {
                     let second = u32::from(matches!(entry, GotEntry::TlsDescriptor(_)));
                     put(*at + second, address.wrapping_sub(link.elf.tls.0));
+                }
+            }
+            GotEntry::TlsBlock(symbol) => {
+                let (traits, _, address) = target(link, *symbol);
+                if !traits.has(Traits::PREEMPTIBLE) {
+                    put(*at, super::tls_block_offset(link, address));
                 }
             }
             GotEntry::TlsModule | GotEntry::TlsOffset(_) | GotEntry::TlsDescriptor(_) => {}

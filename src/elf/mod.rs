@@ -13,6 +13,7 @@ pub(crate) mod got;
 pub(crate) mod library;
 pub(crate) mod parse;
 pub(crate) mod plan;
+pub(crate) mod ppc64;
 pub(crate) mod property;
 pub(crate) mod relocs;
 pub(crate) mod riscv;
@@ -119,10 +120,12 @@ pub(crate) enum Table {
     Attributes,
     /// `.ARM.exidx`: the unwind index
     Exidx,
+    /// Functions that the linker provides, beside other code: on POWER those that save and restore registers
+    ProvidedCode,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 24] = [
+pub(crate) const TABLES: [Table; 25] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
@@ -147,6 +150,7 @@ pub(crate) const TABLES: [Table; 24] = [
     Table::DebugLink,
     Table::Attributes,
     Table::Exidx,
+    Table::ProvidedCode,
 ];
 
 impl Table {
@@ -206,6 +210,8 @@ pub(crate) struct Plan {
     pub(crate) attributes: Vec<u8>,
     /// The entries of `.ARM.exidx`.
     pub(crate) unwind_index: arm::exidx::Index,
+    /// What only images for POWER have.
+    pub(crate) ppc64: ppc64::Plan,
 }
 
 /// Where an offset of a list of constructors of `size` bytes has gone.
@@ -250,8 +256,7 @@ pub(crate) fn constructors(word: u64, object: &Object<'_>, section: &Section<'_>
 
 /// What is known of the link's CPU.
 pub(crate) fn machine(link: &Link<'_>) -> &'static ElfMachine {
-    // Resolution has refused targets for which there is none.
-    ElfMachine::of(link.target.arch).unwrap_or(&crate::arch::x86_64::ELF)
+    ElfMachine::of(link.target.arch)
 }
 
 /// The offset in the image's TLS block that stands for an address in the template, as code adds it to the block's address.
@@ -260,10 +265,12 @@ pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
 }
 
 /// Whether calls must not wait for their first: glibc's loader for Arm wants the relocations that call resolvers among those
-/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls.
+/// of data, which it carries out before it prepares the slots of calls that wait, and resolvers may make such calls. On POWER
+/// a loader that binds at once fills slots after all of `.rela.dyn`, and one that does not counts slots by the relocations of
+/// `.rela.plt` and looks at none of them: so those that call resolvers can stand nowhere but in `.rela.dyn`.
 pub(crate) fn must_bind_now(link: &Link<'_>, found: &Scan) -> bool {
     let indirect = |traits: Traits| traits.has(Traits::IFUNC);
-    link.target.arch == Arch::Arm
+    matches!(link.target.arch, Arch::Arm | Arch::Ppc64)
         && (found.pieces.iter().any(|piece| piece.indirect > 0)
             || found.locals.iter().any(|(.., traits)| indirect(*traits))
             || link.symbols.iter().any(|(_, global)| indirect(global.traits) && global.needs() != Needs::default()))
@@ -323,6 +330,9 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         Anchor::DataEnd => bounds.data_end,
         Anchor::ZeroStart => bounds.zero_start,
         Anchor::ImageEnd => bounds.image_end,
+        Anchor::ProvidedCode(offset) => {
+            table_output(link, Table::ProvidedCode).map_or(0, |output| output.address.wrapping_add(offset))
+        }
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
         Anchor::Pe(_) => 0,
@@ -348,7 +358,11 @@ pub(crate) fn target_of(name: &InputName<'_>, info: &ObjectInfo) -> Result<Targe
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
-    check_machine(&name.to_string(), (info.machine, info.bits), target, source)
+    check_machine(&name.to_string(), (info.machine, info.bits), target, source)?;
+    if target.arch == Arch::Ppc64 {
+        ppc64::check_flags(name, info.flags)?;
+    }
+    Ok(())
 }
 
 /// Checks that a shared library is for the machine of the objects.
@@ -364,7 +378,10 @@ fn check_machine(file: &str, (machine, bits): (u16, Bits), target: Target, sourc
     if ElfMachine::find(elf::Machine(machine), bits) == Some(target.arch) {
         return Ok(());
     }
-    let wanted = ElfMachine::of(target.arch).map_or("another format", |machine| machine.name);
+    let wanted = match target.format {
+        Format::Elf => ElfMachine::of(target.arch).name,
+        Format::MachO | Format::Pe => "another format",
+    };
     Err(Error::Incompatible {
         file: file.to_owned(),
         what: format!("is for {}", machine_name(machine, bits)),
@@ -375,7 +392,7 @@ fn check_machine(file: &str, (machine, bits): (u16, Bits), target: Target, sourc
 
 /// What people call an `e_machine` in files of a class.
 fn machine_name(machine: u16, bits: Bits) -> String {
-    if let Some(known) = ElfMachine::find(elf::Machine(machine), bits).and_then(ElfMachine::of) {
+    if let Some(known) = ElfMachine::find(elf::Machine(machine), bits).map(ElfMachine::of) {
         return known.name.to_owned();
     }
     match (elf::Machine(machine), bits) {

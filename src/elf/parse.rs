@@ -210,12 +210,18 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         if name.starts_with(b".gnu.lto_") {
             return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
         }
+        let flags = flags(name, kind, raw_flags);
+        // On POWER compilers write slots as the GOT has them.
+        let power = self.arch == Some(Arch::Ppc64);
+        let power_toc = power && name == b".toc" && flags.has(SectionFlags::WRITE);
+        // Assemblers leave it at 1 where the source does not ask for more.
+        let align = if power && flags.has(SectionFlags::EXEC) { align.max(4) } else { align };
         Ok(Section {
             name,
             size: if kind == elf::SHT_NULL.0 { 0 } else { header.sh_size(LE).into() },
             data: Cow::Borrowed(data),
             align,
-            flags: flags(name, kind, raw_flags).when(is_index, SectionFlags::EXIDX),
+            flags: flags.when(is_index, SectionFlags::EXIDX).when(power_toc, SectionFlags::RELRO),
             kind,
             entry_size: header.sh_entsize(LE).into(),
             linked: header.sh_link(LE),
@@ -469,6 +475,8 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
             | elf::SHT_CREL
             | elf::SHT_GROUP
             | elf::SHT_SYMTAB_SHNDX
+            // What an object assumes of ABI variants: one after the other they would be malformed, and no loader reads them.
+            | elf::SHT_GNU_ATTRIBUTES
     ) || SHT_LLVM_METADATA.contains(&kind);
     let consumed = matches!(
         name,

@@ -18,7 +18,7 @@ use super::got::{self, Class, DynamicRelocations};
 use super::parse::is_or_starts;
 use super::property::{AARCH64_FEATURE_1_BTI, Properties, X86_FEATURE_1_IBT};
 use super::symtab::SymbolTable;
-use super::{TABLES, Table, machine};
+use super::{TABLES, Table, machine, ppc64};
 use crate::arch::Bits;
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
@@ -79,6 +79,10 @@ const FAMILIES: [&[u8]; 25] = [
 /// Malformed unwind records; tables beyond what their format can hold.
 pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.elf.found = found;
+    if link.target.arch == Arch::Ppc64 {
+        link.elf.flags = ppc64::FLAGS;
+        ppc64::survey(link);
+    }
     link.elf.frames = Frames::new(link)?;
     let commons = link.symbols.allot_commons()?;
     merge_properties(link);
@@ -278,6 +282,8 @@ fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
             elf::SHT_INIT_ARRAY => RELRO + 3,
             elf::SHT_FINI_ARRAY => RELRO + 4,
             _ if name == b".ctors" || name == b".dtors" => RELRO + 5,
+            // Words like those of the GOT, as near to the TOC pointer.
+            _ if name == b".toc" => RELRO + 32,
             _ if flags.has(Flags::ZERO) => RELRO + 40,
             _ => RELRO + 10,
         };
@@ -317,6 +323,9 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
     let write = Flags::ALLOC.and(Flags::WRITE);
     let strings = Flags::default();
     // Without lazily bound slots nothing writes to `.got.plt` after loading.
+    let power = link.target.arch == Arch::Ppc64;
+    // A prefixed instruction must not cross a boundary of 64 bytes.
+    let stub = if power { 64 } else { 16 };
     let got_plt = if link.slots.lazy.is_empty() { RELRO + 31 } else { WRITABLE };
     let machine = machine(link);
     let word = machine.bits.word();
@@ -336,11 +345,15 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::RelaPlt if machine.rela => (b".rela.plt", elf::SHT_RELA, read, 28, word, relocation),
         Table::RelaPlt => (b".rel.plt", elf::SHT_REL, read, 28, word, relocation),
         Table::EhFrameHdr => (b".eh_frame_hdr", elf::SHT_PROGBITS, read, 50, eh_frame_hdr::ALIGNMENT, 0),
+        Table::Plt if power => (b".glink", elf::SHT_PROGBITS, code, CODE + 20, 16, 0),
         Table::Plt => (b".plt", elf::SHT_PROGBITS, code, CODE + 20, 16, got::plt_entry_size(link)),
-        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, 16, got::plt_entry_size(link)),
-        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, 16, got::plt_entry_size(link)),
+        Table::PltGot => (b".plt.got", elf::SHT_PROGBITS, code, CODE + 21, stub, got::called_size(link)),
+        Table::PltSec => (b".plt.sec", elf::SHT_PROGBITS, code, CODE + 22, stub, got::called_size(link)),
         Table::Dynamic => (b".dynamic", elf::SHT_DYNAMIC, write, RELRO + 20, word, machine.bits.dynamic_size()),
+        // Code that loads quadwords relative to the TOC pointer relies on its alignment; GNU ld aligns it as much.
+        Table::Got if power => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, 256, word),
         Table::Got => (b".got", elf::SHT_PROGBITS, write, RELRO + 30, word, word),
+        Table::GotPlt if power => (b".plt", elf::SHT_PROGBITS, write, got_plt, word, word),
         Table::GotPlt => (b".got.plt", elf::SHT_PROGBITS, write, got_plt, word, word),
         Table::Symtab => (b".symtab", elf::SHT_SYMTAB, strings, NOT_LOADED + 100, word, machine.bits.symbol_size()),
         Table::Strtab => (b".strtab", elf::SHT_STRTAB, strings, NOT_LOADED + 101, 1, 0),
@@ -351,6 +364,7 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         }
         Table::Attributes => (b".ARM.attributes", elf::SHT_ARM_ATTRIBUTES, strings, NOT_LOADED + 1, 1, 0),
         Table::Exidx => (b".ARM.exidx", elf::SHT_ARM_EXIDX, read, 49, exidx::ALIGNMENT, 0),
+        Table::ProvidedCode => (b".text.provided", elf::SHT_PROGBITS, code, CODE + 12, 16, 0),
     };
     section(name, kind, flags, rank, align, entry_size, table.content())
 }
@@ -376,6 +390,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
             Table::Attributes => link.elf.attributes.len() as u64,
             // Its size follows when the code is in order; that it is there is known.
             Table::Exidx => u64::from(super::arm::exidx::is_needed(link)),
+            Table::ProvidedCode => ppc64::provided_size(link),
             Table::DebugLink => companion::debug_link(link.options).map_or(0, |link| link.len() as u64),
             Table::Got | Table::GotPlt | Table::Plt | Table::PltGot | Table::PltSec | Table::RelaPlt => {
                 got::size(link, table, link.elf.found.got_base || refers_to_got_base(link))

@@ -12,6 +12,7 @@
     clippy::cast_possible_truncation
 )]
 
+use crate::arch::ppc64::imm::Imm;
 use crate::arch::{self, x86, x86_64};
 use crate::model::{Section, SectionFlags, Traits};
 use crate::options::Arch;
@@ -100,7 +101,7 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         }
     }
     // The address of a slot is not known before the image is loaded, and no loader's relocation tells it.
-    if from == Origin::Zero && (what.is_slot() || what == What::GotBase) {
+    if from == Origin::Zero && (what.is_slot() || (what == What::GotBase && !reloc.field.is_word())) {
         return Err(RECOMPILE);
     }
     if reloc.addend != 0 && what.is_slot() && matches!(reloc.field, Field::Aarch64(_)) {
@@ -130,6 +131,16 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
             () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
             () => Action::Link,
         },
+        What::CallToc | What::CallNoToc => match () {
+            () if (preemptible || ifunc) && reloc.field != Field::Ppc64(Imm::Branch24) => {
+                return Err(
+                    "a conditional branch cannot leave the image; recompile with -fPIC, or give the function hidden visibility",
+                );
+            }
+            () if preemptible || ifunc => Action::Plt,
+            () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
+            () => Action::Link,
+        },
         What::Got if arch == Arch::X86 && x86::is_without_base(reloc, &section.data) => return Err(RECOMPILE),
         What::Got => Action::Got(Needs::GOT),
         What::GotRelaxable => {
@@ -139,12 +150,14 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
                 _ => Action::Got(Needs::GOT),
             }
         }
+        What::GotBase if from == Origin::Zero && reloc.field.is_word() => Action::Relative,
         What::GotBase => Action::Link,
         What::Size if preemptible => Action::Symbolic,
         What::Size => Action::Link,
         What::TlsPair => Action::Got(Needs::TLS_GD),
         What::TlsOffset => Action::Got(Needs::TLS_IE),
         What::TlsDescriptor => Action::Got(Needs::TLS_DESC),
+        What::TlsBlockSlot => Action::Got(Needs::TLS_BLOCK),
         What::TlsModule => Action::GotTlsModule,
         What::TlsBlock if preemptible => {
             return Err("the symbol may lie in another library's thread-local storage; recompile with -fPIC");

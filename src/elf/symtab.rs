@@ -329,7 +329,7 @@ fn value(link: &Link<'_>, kind: SymbolKind, address: u64) -> u64 {
 /// The symbol table's entry of a global symbol.
 pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     let global = link.symbols.get(id);
-    let (mut section, mut size, other) = describe(link, global);
+    let (mut section, mut size, mut other) = describe(link, global);
     let binding = dynamic::binding(global);
     let kind = if global.is_defined_here() || global.kind == SymbolKind::Tls { global.kind } else { SymbolKind::None };
     let kind = if matches!(global.definition, Definition::Library(..)) { global.kind } else { kind };
@@ -342,6 +342,9 @@ pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
         let entries = link.elf.tables[Table::PltGot as usize].map_or(elf::SHN_UNDEF.0, header_index);
         (kind, section, size) = (SymbolKind::Function, entries, 0);
         value = got::entry_address(link, SymbolRef::Global(id));
+        if link.target.arch == Arch::Ppc64 {
+            other = super::ppc64::stub_other(other);
+        }
     }
     let visibility = match (binding, global.visibility) {
         (Binding::Local, _) => elf::STV_HIDDEN,

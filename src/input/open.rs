@@ -384,7 +384,7 @@ fn is_for(file: &[u8], target: Target) -> bool {
     if target.format == Format::Pe {
         return pe::machine(file) == Some(pe::machine_of(target.arch));
     }
-    let Some(machine) = ElfMachine::of(target.arch) else { return false };
+    let machine = ElfMachine::of(target.arch);
     let class = if machine.bits == Bits::B64 { ELFCLASS64 } else { ELFCLASS32 };
     file.get(4) == Some(&class.0) && bytes::u16(file, 18) == Some(machine.machine.0)
 }
@@ -392,7 +392,7 @@ fn is_for(file: &[u8], target: Target) -> bool {
 /// Whether an output format, by BFD's name, is for the target's machine.
 fn is_format_for(format: &str, target: Target) -> bool {
     // FreeBSD and Solaris have names of their own, which start with the general one.
-    ElfMachine::of(target.arch).is_some_and(|machine| format.starts_with(machine.bfd_name))
+    format.starts_with(ElfMachine::of(target.arch).bfd_name)
 }
 
 #[cfg(unix)]

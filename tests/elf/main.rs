@@ -13,6 +13,7 @@ mod errors;
 mod groups;
 mod ifunc;
 mod inputs;
+mod power;
 mod relocations;
 mod riscv64;
 mod startup;

@@ -55,6 +55,7 @@ pub(crate) enum Cpu {
     Aarch64,
     Arm,
     Riscv64,
+    Ppc64,
 }
 
 /// Where this machine's C library is, of whose functions fixtures call some.
@@ -69,6 +70,7 @@ impl Cpu {
             Self::Aarch64 => "aarch64-linux-gnu-",
             Self::Arm => "arm-linux-gnueabihf-",
             Self::Riscv64 => "riscv64-linux-gnu-",
+            Self::Ppc64 => "powerpc64le-linux-gnu-",
         }
     }
 
@@ -80,6 +82,7 @@ impl Cpu {
             Self::Aarch64 => "--target=aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include",
             Self::Arm => "--target=armv7-linux-gnueabihf -I/usr/arm-linux-gnueabihf/include",
             Self::Riscv64 => "--target=riscv64-linux-gnu -I/usr/riscv64-linux-gnu/include",
+            Self::Ppc64 => "--target=powerpc64le-linux-gnu -I/usr/powerpc64le-linux-gnu/include",
         }
     }
 
@@ -91,6 +94,7 @@ impl Cpu {
             Self::Aarch64 => "-L/usr/aarch64-linux-gnu/lib -lc",
             Self::Arm => "-L/usr/arm-linux-gnueabihf/lib -lc",
             Self::Riscv64 => "-L/usr/riscv64-linux-gnu/lib -lc",
+            Self::Ppc64 => "-L/usr/powerpc64le-linux-gnu/lib -lc",
         }
     }
 
@@ -102,6 +106,7 @@ impl Cpu {
             Self::Aarch64 => "/usr/lib/gcc-cross/aarch64-linux-gnu/12",
             Self::Arm => "/usr/lib/gcc-cross/arm-linux-gnueabihf/12",
             Self::Riscv64 => "/usr/lib/gcc-cross/riscv64-linux-gnu/12",
+            Self::Ppc64 => "/usr/lib/gcc-cross/powerpc64le-linux-gnu/12",
         }
     }
 
@@ -113,7 +118,7 @@ impl Cpu {
     /// What keeps GCC's driver from asking for code to be rewritten around errors of processors, which Debian's does.
     pub(crate) fn without_fixes(self) -> &'static str {
         match self {
-            Self::X86_64 | Self::X86 | Self::Arm | Self::Riscv64 => "",
+            Self::X86_64 | Self::X86 | Self::Arm | Self::Riscv64 | Self::Ppc64 => "",
             Self::Aarch64 => "-mno-fix-cortex-a53-843419",
         }
     }
@@ -128,6 +133,8 @@ impl Cpu {
             Self::Aarch64 => "qemu-aarch64-static -cpu max,pauth-impdef=on -L /usr/aarch64-linux-gnu",
             Self::Arm => "qemu-arm-static -L /usr/arm-linux-gnueabihf",
             Self::Riscv64 => "qemu-riscv64-static -L /usr/riscv64-linux-gnu",
+            // Prefixed instructions too.
+            Self::Ppc64 => "qemu-ppc64le-static -cpu power10 -L /usr/powerpc64le-linux-gnu",
         }
     }
 

@@ -138,7 +138,6 @@ const OTHER_ELF: &[&str] = &[
     "elf64_s390",
     "elf64briscv",
     "elf64loongarch",
-    "elf64lppc",
     "elf64ppc",
     "elf_amd64",
     "elf_i386_fbsd",
@@ -163,6 +162,7 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("armelf", Target::LINUX_ARM),
     ("i386pep", Target::WINDOWS_X86_64),
     ("i386pe", Target::WINDOWS_X86),
+    ("elf64lppc", Target::LINUX_PPC64),
 ];
 
 fn target(given: &Given) -> Result<Target, Problem> {
