@@ -42,8 +42,8 @@ use crate::symbols::Definition;
 pub(crate) struct Branch {
     /// The field for the distance, which says what kind of a branch it is.
     pub(crate) field: Field,
-    /// The format's number of the relocation kind.
-    pub(crate) kind: u32,
+    /// Its instruction can be turned into one that ends in the other of two instruction sets (Arm).
+    pub(crate) switches: bool,
     /// The address of the instruction.
     pub(crate) place: u64,
     /// The address that it is to lead to, the relocation's addend included.

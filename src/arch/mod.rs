@@ -206,10 +206,8 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
 pub(crate) enum ThunkKind {
     /// Of AArch64.
     Aarch64(aarch64::Thunk),
-    /// Arm: goes on from Arm state to any target, in either state.
-    Arm,
-    /// Arm: goes on from Thumb state to any target, in either state.
-    Thumb,
+    /// Of Arm.
+    Arm(arm::Thunk),
 }
 
 impl ThunkKind {
@@ -217,8 +215,7 @@ impl ThunkKind {
     pub(crate) fn size(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.size(),
-            Self::Arm => arm::stubs::ARM_VENEER_SIZE,
-            Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
+            Self::Arm(thunk) => thunk.size(),
         }
     }
 
@@ -226,7 +223,7 @@ impl ThunkKind {
     pub(crate) fn reach(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.reach(),
-            Self::Arm | Self::Thumb => 1 << 32,
+            Self::Arm(_) => 1 << 32,
         }
     }
 
@@ -235,8 +232,7 @@ impl ThunkKind {
     pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::Aarch64(_) => "$x",
-            Self::Arm => "$a",
-            Self::Thumb => "$t",
+            Self::Arm(thunk) => thunk.mark(),
         }
     }
 
@@ -244,22 +240,20 @@ impl ThunkKind {
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
             Self::Aarch64(thunk) => thunk.symbol_prefix(),
-            Self::Arm => "__ARMV7PILongThunk_",
-            Self::Thumb => "__ThumbV7PILongThunk_",
+            Self::Arm(thunk) => thunk.symbol_prefix(),
         }
     }
 
     /// What is added to its address to make the value of its symbol: for Thumb code, the bit that says so.
     pub(crate) fn state(self) -> u64 {
-        u64::from(self == Self::Thumb)
+        u64::from(self == Self::Arm(arm::Thunk::Thumb))
     }
 
     /// The code of a thunk at `address` that goes on to `target`; `None` if that is too far.
     pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
         match self {
             Self::Aarch64(thunk) => thunk.code(address, target),
-            Self::Arm => arm::stubs::arm_veneer(address, target),
-            Self::Thumb => arm::stubs::thumb_veneer(address, target),
+            Self::Arm(thunk) => thunk.code(address, target),
         }
     }
 }
