@@ -299,7 +299,8 @@ impl<'l, 'a> Context<'l, 'a> {
         let to = Destination { symbol: self.reference(raw, symbol), addend, plt };
         let place = self.base.wrapping_add(raw.offset);
         let target = self.number(raw, reloc, action, symbol, place).wrapping_add_signed(bias);
-        Branch { field: reloc.field, kind: raw.kind, place, target, to }
+        let switches = matches!(reloc.field, Field::Arm(imm) if imm.changes_state(self.code(raw)));
+        Branch { field: reloc.field, switches, kind: raw.kind, place, target, to }
     }
 
     /// The symbol of a relocation as the whole link knows it.

@@ -42,6 +42,8 @@ use crate::symbols::{Anchor, Definition};
 pub(crate) struct Branch {
     /// The field for the distance, which says what kind of a branch it is.
     pub(crate) field: Field,
+    /// Its instruction can be turned into one that ends in the other of two instruction sets (Arm).
+    pub(crate) switches: bool,
     /// The format's number of the relocation kind.
     pub(crate) kind: u32,
     /// The address of the instruction.

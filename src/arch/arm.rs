@@ -211,18 +211,60 @@ pub(crate) const ELF: ElfMachine = ElfMachine {
 /// state may be needed at any size.
 pub(crate) const REACH: Reach = Reach { bytes: 1 << 20, spacing: 768 << 10, always: true };
 
+/// A veneer: goes on to any target, in either state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Thunk {
+    /// From Arm state.
+    Arm,
+    /// From Thumb state.
+    Thumb,
+}
+
+impl Thunk {
+    /// Size in bytes.
+    pub(crate) fn size(self) -> u64 {
+        match self {
+            Self::Arm => stubs::ARM_VENEER_SIZE,
+            Self::Thumb => stubs::THUMB_VENEER_SIZE,
+        }
+    }
+
+    /// The name of the mapping symbol of its code.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::Arm => "$a",
+            Self::Thumb => "$t",
+        }
+    }
+
+    /// What the names of its symbols start with.
+    pub(crate) fn symbol_prefix(self) -> &'static str {
+        match self {
+            Self::Arm => "__ARMV7PILongThunk_",
+            Self::Thumb => "__ThumbV7PILongThunk_",
+        }
+    }
+
+    /// The code of a veneer at `address` that goes on to `target`, whose bit 0 is its state.
+    pub(crate) fn code(self, address: u64, target: u64) -> Option<Vec<u8>> {
+        match self {
+            Self::Arm => stubs::arm_veneer(address, target),
+            Self::Thumb => stubs::thumb_veneer(address, target),
+        }
+    }
+}
+
 /// The veneer that a branch needs: its target is out of reach, or in the other state and the instruction is not one that can
 /// be turned into another which changes it.
 pub(crate) fn thunk_for(branch: &Branch, imm: Imm) -> Option<ThunkKind> {
     let bias = super::branch_bias(branch.field);
     let value = branch.target.wrapping_sub(branch.place).cast_signed().wrapping_sub(bias);
-    let is_call = matches!(elf::RelocationType(branch.kind), elf::R_ARM_CALL | THM_CALL);
     let to_thumb = branch.target & 1 != 0;
     let (min, max) = imm.range();
     // `blx` from between two words does not reach the last one.
     let max = if imm == Imm::ThumbBranch && !to_thumb { max.wrapping_sub(3) } else { max };
-    let reaches = (min..=max).contains(&value) && (is_call || to_thumb == imm.is_thumb());
-    (!reaches).then_some(if imm.is_thumb() { ThunkKind::Thumb } else { ThunkKind::Arm })
+    let reaches = (min..=max).contains(&value) && (branch.switches || to_thumb == imm.is_thumb());
+    (!reaches).then_some(if imm.is_thumb() { ThunkKind::Arm(Thunk::Thumb) } else { ThunkKind::Arm(Thunk::Arm) })
 }
 
 /// S with T, and A: where A is odd, T is added no second time.

@@ -214,10 +214,8 @@ pub(crate) fn reach(arch: Arch) -> Option<Reach> {
 pub(crate) enum ThunkKind {
     /// Of AArch64.
     Aarch64(aarch64::Thunk),
-    /// Arm: goes on from Arm state to any target, in either state.
-    Arm,
-    /// Arm: goes on from Thumb state to any target, in either state.
-    Thumb,
+    /// Of Arm.
+    Arm(arm::Thunk),
     /// Of POWER.
     Ppc64(ppc64::stubs::Thunk),
 }
@@ -227,8 +225,7 @@ impl ThunkKind {
     pub(crate) fn size(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.size(),
-            Self::Arm => arm::stubs::ARM_VENEER_SIZE,
-            Self::Thumb => arm::stubs::THUMB_VENEER_SIZE,
+            Self::Arm(thunk) => thunk.size(),
             Self::Ppc64(_) => ppc64::stubs::STUB_SIZE,
         }
     }
@@ -237,7 +234,7 @@ impl ThunkKind {
     pub(crate) fn reach(self) -> u64 {
         match self {
             Self::Aarch64(thunk) => thunk.reach(),
-            Self::Arm | Self::Thumb => 1 << 32,
+            Self::Arm(_) => 1 << 32,
             Self::Ppc64(thunk) => thunk.reach(),
         }
     }
@@ -247,8 +244,7 @@ impl ThunkKind {
     pub(crate) fn mark(self) -> Option<&'static str> {
         match self {
             Self::Aarch64(_) => Some("$x"),
-            Self::Arm => Some("$a"),
-            Self::Thumb => Some("$t"),
+            Self::Arm(thunk) => Some(thunk.mark()),
             Self::Ppc64(_) => None,
         }
     }
@@ -257,15 +253,14 @@ impl ThunkKind {
     pub(crate) fn symbol_prefix(self) -> &'static str {
         match self {
             Self::Aarch64(thunk) => thunk.symbol_prefix(),
+            Self::Arm(thunk) => thunk.symbol_prefix(),
             Self::Ppc64(thunk) => thunk.symbol_prefix(),
-            Self::Arm => "__ARMV7PILongThunk_",
-            Self::Thumb => "__ThumbV7PILongThunk_",
         }
     }
 
     /// What is added to its address to make the value of its symbol: for Thumb code, the bit that says so.
     pub(crate) fn state(self) -> u64 {
-        u64::from(self == Self::Thumb)
+        u64::from(self == Self::Arm(arm::Thunk::Thumb))
     }
 
     /// The code of a thunk at `address` that goes on to `target`, in an image with a GOT base; `None` if that is too
@@ -273,9 +268,8 @@ impl ThunkKind {
     pub(crate) fn code(self, address: u64, target: u64, got_base: u64) -> Option<Vec<u8>> {
         match self {
             Self::Aarch64(thunk) => thunk.code(address, target),
+            Self::Arm(thunk) => thunk.code(address, target),
             Self::Ppc64(thunk) => thunk.code(address, target, got_base),
-            Self::Arm => arm::stubs::arm_veneer(address, target),
-            Self::Thumb => arm::stubs::thumb_veneer(address, target),
         }
     }
 }
