@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use object::elf;
 
-use crate::arch::{self, Formula};
-use crate::elf::{Name, Place, Relocation, Symbol};
+use crate::arch::{self, From, What};
+use crate::elf::{Name, Place, Relocation, Section, Symbol};
 use crate::field::{Mismatch, Site};
 use crate::fixups;
 use crate::image::Image;
@@ -14,7 +14,7 @@ use crate::inputs::{Inputs, SectionId};
 use crate::place::{Location, Placement, first_difference, symbol_table};
 use crate::records;
 use crate::rules::{Check, Finding};
-use crate::symbolic::Symbolic;
+use crate::symbolic::{Symbolic, is_linker_section};
 use crate::target::{Resolver, Target};
 
 /// What the check found.
@@ -48,6 +48,8 @@ pub fn check_against_inputs(image: &Image<'_>, inputs: &Inputs<'_>) -> Checked {
         placement: &placement,
         resolver: &resolver,
         symbolic: &symbolic,
+        slots: slots(image),
+        entries: entries(image),
         explained: HashSet::new(),
         checked: Checked::default(),
     };
@@ -65,6 +67,10 @@ pub(crate) struct Checker<'c, 'a> {
     pub(crate) placement: &'c Placement,
     pub(crate) resolver: &'c Resolver<'c, 'a>,
     pub(crate) symbolic: &'c Symbolic<'c, 'a>,
+    /// The addresses of all words that may be slots.
+    pub(crate) slots: Vec<u64>,
+    /// The addresses of all PLT entries.
+    pub(crate) entries: Vec<u64>,
     /// Addresses of dynamic relocations that an input relocation asks for.
     explained: HashSet<u64>,
     pub(crate) checked: Checked,
@@ -155,10 +161,10 @@ impl<'c, 'a> Checker<'c, 'a> {
             None => Err(Mismatch::new("a relocation type that is known", format!("type {}", relocation.kind))),
             Some(kind) => {
                 // Only these can need the loader: for the others a dynamic relocation is a fault.
-                if matches!(
-                    kind.formula,
-                    Formula::Absolute | Formula::ThreadOffset | Formula::TlsOffset | Formula::Size
-                ) {
+                if kind.from == From::Zero
+                    && kind.field.is_data()
+                    && matches!(kind.what, What::Symbol | What::ThreadOffset | What::TlsOffset | What::Size)
+                {
                     self.explained.insert(site.address());
                 }
                 self.field(site, relocation, kind, &target)
@@ -171,7 +177,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.inputs.section_name(id),
             relocation.offset,
             self.symbol_name(id, relocation.symbol),
-            relocation.addend.unwrap_or_default(),
+            self.inputs.addend(id, relocation),
             if site.allocated { self.symbolic.describe(site.address()) } else { format!("{:#x}", site.address()) },
         );
         self.checked.find(Finding::new(mismatch.check, subject, mismatch.expected, mismatch.found));
@@ -441,6 +447,21 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.find(Finding::new(Check::DynamicRelocations, subject, expected, found));
         }
     }
+}
+
+fn slots(image: &Image<'_>) -> Vec<u64> {
+    let tables = [".got", ".igot", ".toc", ".branch_lt"];
+    let is_table = |section: &&Section<'_>| {
+        section.is_allocated() && !section.is_executable() && tables.iter().any(|name| section.name.starts_with(name))
+    };
+    let words = |section: &Section<'_>| (section.address..section.end()).step_by(image.word_size());
+    image.file.sections.iter().filter(is_table).flat_map(words).collect()
+}
+
+fn entries(image: &Image<'_>) -> Vec<u64> {
+    let is_plt = |section: &&Section<'_>| section.is_executable() && is_linker_section(section.name);
+    let places = image.file.sections.iter().filter(is_plt).flat_map(|plt| (plt.address..plt.end()).step_by(4));
+    places.filter(|place| fixups::plt_target(image, *place).is_some()).collect()
 }
 
 /// Input sections that linkers' default scripts put elsewhere than their name's first part says.

@@ -24,7 +24,7 @@ pub fn compare(reference: &Image<'_>, ours: &Image<'_>, inputs: Option<&Inputs<'
     }
     let (left, right) = (Symbolic::new(reference), Symbolic::new(ours));
     comparison.header(reference, ours);
-    let mut contents = Contents::new(&left, &right);
+    let mut contents = Contents::new(&left, &right, inputs.is_some());
     comparison.dynamic(&mut contents);
     comparison.dynamic_symbols(reference, ours);
     comparison.symbols(contents);

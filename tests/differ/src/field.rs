@@ -1,6 +1,7 @@
 //! Whether one relocated field of a linked library holds what its relocation asks for.
 
-use crate::arch::{self, Field, Formula, StaticKind};
+use crate::arch::bits::Form;
+use crate::arch::{self, Bits, Field, From, StaticKind, What};
 use crate::check::{Checker, hex};
 use crate::elf::Relocation;
 use crate::fixups::{self, Meaning};
@@ -58,61 +59,175 @@ type Verdict = Result<(), Mismatch>;
 impl Checker<'_, '_> {
     /// Whether the field at `site` holds what `relocation` of type `kind` against `target` asks for.
     pub(crate) fn field(&self, site: &Site<'_>, relocation: &Relocation, kind: StaticKind, target: &Target) -> Verdict {
+        let file = &self.image.file;
         let width = kind.field.width();
         let (Some(input), Some(output)) = (site.input_field(width), site.output_field(width)) else {
             return Err(Mismatch::new("a field inside its section", format!("{width} bytes at the section's end")));
         };
-        let signed = |bytes: &[u8]| if bytes.is_empty() { 0 } else { self.image.file.signed(bytes) };
-        let addend = relocation.addend.unwrap_or_else(|| signed(input));
-        let value = signed(output);
+        let addend = relocation.addend.unwrap_or_else(|| kind.field.addend(file, input));
+        if let Field::Bits(bits) = kind.field
+            && bits.opcode(file.unsigned(input)) != bits.opcode(file.unsigned(output))
+        {
+            return Err(Mismatch::new(format!("an instruction as {}", hex(input, 8)), hex(output, 8)));
+        }
         if let Target::Unknown(reason) = target {
-            let needs_symbol = !matches!(kind.formula, Formula::None | Formula::Got | Formula::TlsLocal);
+            let needs_symbol = !matches!(kind.what, What::None | What::Got | What::TlsModule | What::Alignment);
             // Sections that were not located are reported themselves, but a field that cannot be checked is no pass.
             if needs_symbol {
                 return Err(Mismatch::new("a target that is known", reason.clone()));
             }
         }
-        let place = site.address();
-        let points_to = place.wrapping_add_signed(value).wrapping_sub(addend as u64);
-        let got = || self.image.got_base().ok_or_else(|| Mismatch::new("a global offset table", "none"));
-        match kind.formula {
-            Formula::None | Formula::DescriptorCall => Ok(()),
-            Formula::Absolute if site.allocated => self.absolute(place, kind.field, output, addend, target),
-            Formula::Absolute => self.number(kind.field, output, addend, target),
-            Formula::Relative | Formula::Plt => match target {
-                Target::Replaced if !site.allocated => Ok(()),
-                _ => self.reference(points_to, addend, target),
-            },
-            Formula::PltFromGot | Formula::FromGot => {
-                self.reference(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), addend, target)
+        let number = kind.field.number(file, output);
+        match (kind.what, kind.from) {
+            (What::None | What::DescriptorCall | What::Alignment, _) => return Ok(()),
+            (What::Symbol | What::Plt, From::Zero) if kind.field.is_data() && site.allocated => {
+                return self.absolute(site.address(), kind.field, output, addend, target);
             }
-            Formula::Slot => self.slot(points_to, target),
-            Formula::SlotFromGot => self.slot(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), target),
-            Formula::RelaxableSlot => self.relaxable(site, points_to, target),
-            Formula::Got => self.same_address(points_to, got()?),
-            Formula::Size => self.size(site, value, addend, target),
-            Formula::TlsGeneral => self.tls_pair(points_to, target, true),
-            Formula::TlsLocal => self.tls_pair(points_to, target, false),
-            Formula::TlsOffset => self.tls_offset(value, addend, target),
-            Formula::ThreadSlot => {
-                self.thread_local(points_to, 0, target, "thread pointer offset of", |meaning| match meaning {
-                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
+            (What::Symbol | What::Plt, From::Zero) if kind.field.is_data() => {
+                return self.number(kind.field, output, addend, target);
+            }
+            (What::Symbol | What::Plt, _) if *target == Target::Replaced && !site.allocated => return Ok(()),
+            (What::Size, _) => return self.size(site, number, addend, target),
+            (What::TlsOffset, _) => return self.tls_offset(number, addend, target),
+            (What::ThreadOffset, _) => {
+                return self.thread_local(site.address(), addend, target, "thread pointer offset of", thread_offset);
+            }
+            _ => {}
+        }
+        let mut place = site.address();
+        if let Field::Bits(Bits { form: Form::ThumbBranch, .. }) = kind.field
+            && number & 1 == 0
+        {
+            // blx counts from the multiple of 4 before.
+            place &= !3;
+        }
+        let base = self.base(kind.from, place)?;
+        if !kind.field.is_whole() {
+            return self.part(kind, (place, base), number, addend, target);
+        }
+        let points_to = self.wrap(base.wrapping_add_signed(number).wrapping_sub(addend as u64));
+        match kind.what {
+            What::RelaxableSlot => self.relaxable(site, points_to, target),
+            what => self.at_address(what, points_to, addend, target),
+        }
+    }
+
+    /// Whether `address`, which a field leads to, is what the relocation is about.
+    pub(crate) fn at_address(&self, what: What, address: u64, addend: i64, target: &Target) -> Verdict {
+        match what {
+            What::Symbol => self.reference(address, addend, target),
+            What::Plt => self.branch(address, addend, target),
+            What::Slot | What::RelaxableSlot => self.slot(address, target),
+            What::Got => self.same_address(address, self.base(From::Got, 0)?),
+            What::TlsPair => self.tls_pair(address, target, true),
+            What::TlsModule => self.tls_pair(address, target, false),
+            What::TlsOffsetSlot => {
+                self.thread_local(address, 0, target, "TLS offset of", |meaning| match meaning {
+                    Meaning::TlsOffset(symbol, addend) => Some((symbol, addend)),
+                    Meaning::Number(offset) => Some((0, offset as i64)),
                     _ => None,
                 })
             }
-            Formula::ThreadOffset => {
-                self.thread_local(place, addend, target, "thread pointer offset of", |meaning| match meaning {
-                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
-                    _ => None,
-                })
-            }
-            Formula::Descriptor => {
-                self.thread_local(points_to, 0, target, "TLS descriptor of", |meaning| match meaning {
+            What::ThreadSlot => self.thread_local(address, 0, target, "thread pointer offset of", thread_offset),
+            What::Descriptor => {
+                self.thread_local(address, 0, target, "TLS descriptor of", |meaning| match meaning {
                     Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
                     _ => None,
                 })
             }
+            _ => Err(Mismatch::new("a value that is an address", format!("{what:?}"))),
         }
+    }
+
+    /// Where values count from.
+    fn base(&self, from: From, place: u64) -> Result<u64, Mismatch> {
+        let got = || self.image.got_base().ok_or_else(|| Mismatch::new("a global offset table", "none"));
+        Ok(match from {
+            From::Zero => 0,
+            From::Place => place,
+            From::Page => place & !0xfff,
+            From::Got => got()?,
+            From::GotPage => got()? & !0xfff,
+            From::Toc => self.image.toc_base().ok_or_else(|| Mismatch::new("a TOC", "none"))?,
+        })
+    }
+
+    /// Addresses have the class's width.
+    pub(crate) fn wrap(&self, address: u64) -> u64 {
+        if self.image.file.is_64 { address } else { address & 0xffff_ffff }
+    }
+
+    /// A field that holds a part of the value: it must be that of a place that the relocation is about.
+    fn part(
+        &self,
+        kind: StaticKind,
+        (place, base): (u64, u64),
+        number: i64,
+        addend: i64,
+        target: &Target,
+    ) -> Verdict {
+        let Field::Bits(bits) = kind.field else { return Err(Mismatch::new("an instruction", "data")) };
+        let fits = |address: u64| {
+            let value = match kind.from {
+                From::Page => (address & !0xfff).wrapping_sub(base),
+                _ => address.wrapping_sub(base),
+            };
+            bits.wanted(value as i64) == number
+        };
+        let mut wrong = None;
+        for address in self.places(kind.what, addend, target) {
+            if !fits(address) {
+                continue;
+            }
+            match self.at_address(kind.what, self.wrap(address.wrapping_sub(addend as u64)), addend, target) {
+                Ok(()) => return Ok(()),
+                Err(mismatch) => wrong = Some(mismatch),
+            }
+        }
+        let found = format!("{number:#x} at {place:#x}");
+        Err(wrong.unwrap_or_else(|| Mismatch::new(format!("{} of {}", kind.name, self.describe_target(target)), found)))
+    }
+
+    /// The addresses, with the addend, that a relocation may be about.
+    fn places(&self, what: What, addend: i64, target: &Target) -> Vec<u64> {
+        if !matches!(what, What::Symbol | What::Plt | What::Got) {
+            return self.slots.iter().map(|slot| slot.wrapping_add_signed(addend)).collect();
+        }
+        if what == What::Got {
+            return self.image.got_base().into_iter().map(|got| got.wrapping_add_signed(addend)).collect();
+        }
+        let with_addend = |address: u64| self.wrap(address.wrapping_add_signed(addend));
+        match target {
+            Target::Number(address) | Target::Address(address) => vec![with_addend(*address)],
+            Target::Zero => vec![with_addend(0)],
+            Target::Dynamic(_, Some(local)) if matches!(**local, Target::Address(_)) => {
+                self.places(what, addend, local)
+            }
+            Target::Piece { section, offset, addend_selects } => {
+                // `address` below is where the symbol came to be, with the addend.
+                let piece = if *addend_selects { offset.wrapping_add_signed(addend) } else { *offset };
+                let places = self.occurrences(*section, piece);
+                match addend_selects {
+                    true => places,
+                    false => places.into_iter().map(with_addend).collect(),
+                }
+            }
+            Target::Resolver(_) | Target::Dynamic(..) => self.entries.iter().map(|entry| with_addend(*entry)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every place of the image that holds what stands at `offset` of the mergeable input section.
+    fn occurrences(&self, id: SectionId, offset: u64) -> Vec<u64> {
+        let Ok((wanted, back)) = self.selected(id, offset) else { return Vec::new() };
+        let input = self.inputs.section(id);
+        let alike = |output: &&crate::elf::Section<'_>| output.is_allocated() && output.flags & !input.flags == 0;
+        let mut places = Vec::new();
+        for output in self.image.file.sections.iter().filter(alike) {
+            let found = output.data.windows(wanted.len().max(1)).enumerate().filter(|(_, window)| *window == wanted);
+            places.extend(found.map(|(at, _)| output.address.wrapping_add(at as u64).wrapping_add(back)));
+        }
+        places
     }
 
     /// S + A, loaded: a number, or what a dynamic relocation makes of it.
@@ -227,6 +342,24 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// As [`Checker::reference`], for a branch: code that goes on to the target is as good as the target.
+    fn branch(&self, address: u64, addend: i64, target: &Target) -> Verdict {
+        let verdict = self.reference(address, addend, target);
+        if verdict.is_ok() {
+            return verdict;
+        }
+        // Thunks can lead to thunks; none has a reason for a third.
+        let mut next = address;
+        for _ in 0..3 {
+            let Some(to) = arch::thunk_target(self.image, self.wrap(next.wrapping_add_signed(addend))) else { break };
+            next = to.wrapping_sub(addend as u64);
+            if self.reference(next, addend, target).is_ok() {
+                return Ok(());
+            }
+        }
+        verdict
+    }
+
     /// The word at `slot` must hold S.
     fn slot(&self, slot: u64, target: &Target) -> Verdict {
         let found = fixups::word_at(self.image, slot);
@@ -276,6 +409,21 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Of a string from `offset` of the input section, the rest; of a constant, the whole, and how far into it `offset` is.
+    fn selected(&self, id: SectionId, offset: u64) -> Result<(&[u8], u64), Mismatch> {
+        let section = self.inputs.section(id);
+        let unit = section.entry_size as usize;
+        let outside = || Mismatch::new("a place in a merged section", format!("offset {offset:#x}"));
+        let at = usize::try_from(offset).map_err(|_| outside())?;
+        let tail = section.data.get(at..).filter(|tail| !tail.is_empty()).ok_or_else(outside)?;
+        if section.is_strings() {
+            let length = tail.chunks(unit).take_while(|unit| unit.iter().any(|byte| *byte != 0)).count();
+            return Ok((&tail[..tail.len().min((length + 1) * unit)], 0));
+        }
+        let start = at - at % unit;
+        Ok((&section.data[start..section.data.len().min(start + unit)], (at - start) as u64))
+    }
+
     /// The piece of input section `id` that symbol value `offset` (or the addend) selects must be found whole; `address` is
     /// where the symbol came to be.
     fn piece(&self, id: SectionId, offset: u64, addend_selects: bool, addend: i64, address: u64) -> Verdict {
@@ -284,18 +432,7 @@ impl Checker<'_, '_> {
             false => (offset, address),
         };
         let section = self.inputs.section(id);
-        let unit = section.entry_size as usize;
-        let outside = || Mismatch::new("a place in a merged section", format!("offset {offset:#x}"));
-        let at = usize::try_from(offset).map_err(|_| outside())?;
-        let tail = section.data.get(at..).filter(|tail| !tail.is_empty()).ok_or_else(outside)?;
-        // Of a string, the rest counts; of a constant, the whole.
-        let (wanted, back) = if section.is_strings() {
-            let length = tail.chunks(unit).take_while(|unit| unit.iter().any(|byte| *byte != 0)).count();
-            (&tail[..tail.len().min((length + 1) * unit)], 0)
-        } else {
-            let start = at - at % unit;
-            (&section.data[start..section.data.len().min(start + unit)], (at - start) as u64)
-        };
+        let (wanted, back) = self.selected(id, offset)?;
         let found = match section.is_allocated() {
             true => self.image.read(address.wrapping_sub(back), wanted.len() as u64),
             false => self.image.file.sections.iter().find(|output| output.name == section.name).and_then(|output| {
@@ -455,6 +592,13 @@ impl Checker<'_, '_> {
             Target::Replaced => "replaced COMDAT member".to_string(),
             Target::Unknown(reason) => reason.clone(),
         }
+    }
+}
+
+fn thread_offset(meaning: Meaning) -> Option<(u32, i64)> {
+    match meaning {
+        Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use object::elf;
 
-use crate::arch::{self, Field, Formula};
+use crate::arch::{self, Bits, Field, From, StaticKind, What};
 use crate::elf::{Name, Place, Relocation, Section, Symbol};
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
@@ -112,9 +112,9 @@ pub fn footprint(machine: u16, relocation: &Relocation) -> (u64, u64) {
         return (relocation.offset, relocation.offset);
     };
     let end = relocation.offset.saturating_add(kind.field.width() as u64);
-    match kind.formula {
+    match kind.what {
         // The opcode before the field may have been rewritten.
-        Formula::RelaxableSlot => (relocation.offset.saturating_sub(2), end),
+        What::RelaxableSlot => (relocation.offset.saturating_sub(2), end),
         _ => (relocation.offset, end),
     }
 }
@@ -334,33 +334,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         if self.placement.location(target) != Location::Unknown {
             return None;
         }
-        let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
-        let input = inputs.section(id);
-        let Location::At { section, offset } = self.placement.location(id) else { return None };
-        let output = &self.image.file.sections[section];
-        let place = output.address.wrapping_add(offset).wrapping_add(relocation.offset);
-        let read = |bytes: &[u8], at: u64| {
-            let at = usize::try_from(at).ok()?;
-            bytes.get(at..at.checked_add(kind.field.width())?).map(|bytes| self.image.file.signed(bytes))
-        };
-        let addend = match relocation.addend {
-            Some(addend) => addend,
-            None => read(&input.data, relocation.offset)?,
-        };
-        let value = match kind.field {
-            Field::Empty => return None,
-            _ => read(&output.data, offset.checked_add(relocation.offset)?)?,
-        };
-        let address = match kind.formula {
-            Formula::Relative | Formula::Plt => place.wrapping_add_signed(value),
-            Formula::FromGot => self.image.got_base()?.wrapping_add_signed(value),
-            Formula::Absolute if output.is_allocated() => match fixups::word_at(self.image, place)? {
-                Meaning::Address(address) => address,
-                _ => return None,
-            },
-            Formula::Absolute => value as u64,
-            _ => return None,
-        };
+        let address = self.reached(id, relocation)?;
+        let addend = inputs.addend(id, relocation);
         let start = address.wrapping_sub(addend as u64).wrapping_sub(symbol.value);
         let section = if inputs.section(target).is_allocated() {
             let contains = |section: &Section<'_>| {
@@ -372,6 +347,86 @@ impl<'f, 'a> Finder<'f, 'a> {
             self.image.file.sections.iter().position(|section| section.name == name)?
         };
         Some((target, section, start.checked_sub(self.image.file.sections[section].address)?))
+    }
+
+    /// The number in the relocation's field of the output, and what it counts from.
+    fn number(&self, id: SectionId, relocation: &Relocation, kind: StaticKind) -> Option<(i64, u64)> {
+        let Location::At { section, offset } = self.placement.location(id) else { return None };
+        let output = &self.image.file.sections[section];
+        let place = output.address.wrapping_add(offset).wrapping_add(relocation.offset);
+        let bytes = bytes_at(&output.data, offset.checked_add(relocation.offset)?, kind)?;
+        let base = match kind.from {
+            From::Zero => 0,
+            From::Place => place,
+            From::Page => place & !0xfff,
+            From::Got => self.image.got_base()?,
+            From::GotPage => self.image.got_base()? & !0xfff,
+            From::Toc => self.image.toc_base()?,
+        };
+        Some((kind.field.number(&self.image.file, bytes), base))
+    }
+
+    /// S + A of a relocation of a section that was found, as the output has it.
+    fn reached(&self, id: SectionId, relocation: &Relocation) -> Option<u64> {
+        let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
+        if !matches!(kind.what, What::Symbol | What::Plt) || kind.field.width() == 0 {
+            return None;
+        }
+        let (number, base) = self.number(id, relocation, kind)?;
+        let allocated = self.inputs.section(id).is_allocated();
+        if kind.from == From::Zero && allocated && kind.field.is_data() {
+            let place = self.placement.address(self.image, id)?.wrapping_add(relocation.offset);
+            return match fixups::word_at(self.image, place)? {
+                Meaning::Address(address) => Some(address),
+                _ => None,
+            };
+        }
+        let address = match kind.field {
+            Field::Bits(bits) if !bits.is_whole() => {
+                let (upper, lower) = self.other_half(id, relocation, bits)?;
+                let (Field::Bits(bits), Field::Bits(_)) = (upper.0.field, lower.0.field) else { return None };
+                let ((upper, upper_base), (lower, lower_base)) = (upper.1, lower.1);
+                let below = (1u64 << bits.part.trailing_zeros().min(63)) - 1;
+                let rest = (lower as u64).wrapping_add(lower_base).wrapping_sub(upper_base).wrapping_add(bits.round);
+                let start = upper_base.wrapping_add_signed(upper).wrapping_sub(bits.round);
+                start.wrapping_add(rest & below)
+            }
+            _ => base.wrapping_add_signed(number),
+        };
+        Some(self.wrap(address))
+    }
+
+    fn wrap(&self, address: u64) -> u64 {
+        if self.image.file.is_64 { address } else { address & 0xffff_ffff }
+    }
+
+    /// The upper and the lower half of an address of which `relocation` fills one: the nearest that has the same symbol and
+    /// addend, and a part next to this one's.
+    fn other_half(&self, id: SectionId, relocation: &Relocation, bits: &Bits) -> Option<(Half, Half)> {
+        let relocations = &self.inputs.objects[id.object].relocations[id.section];
+        let here = relocations.partition_point(|other| other.offset < relocation.offset);
+        let around = relocations[..here].iter().rev().take(256).chain(relocations[here..].iter().take(256));
+        let half = |relocation: &Relocation| {
+            let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
+            Some((kind, self.number(id, relocation, kind)?))
+        };
+        for other in around {
+            if other.symbol != relocation.symbol || other.addend != relocation.addend {
+                continue;
+            }
+            let Some(kind) = arch::static_kind(self.image.file.machine, other.kind) else { continue };
+            let Field::Bits(others) = kind.field else { continue };
+            if !matches!(kind.what, What::Symbol | What::Plt) {
+                continue;
+            }
+            if others.part & (1 << bits.part.trailing_ones().min(63)) != 0 && bits.part & 1 == 1 {
+                return Some((half(other)?, half(relocation)?));
+            }
+            if bits.part & (1 << others.part.trailing_ones().min(63)) != 0 && others.part & 1 == 1 {
+                return Some((half(relocation)?, half(other)?));
+            }
+        }
+        None
     }
 
     /// What nothing refers to: constructors, notes. Each goes to the first free place with its content.
@@ -410,21 +465,31 @@ impl<'f, 'a> Finder<'f, 'a> {
         object.relocations[id.section].iter().all(|relocation| {
             let Some(symbol) = object.symbols.get(relocation.symbol as usize) else { return false };
             let kind = arch::static_kind(self.image.file.machine, relocation.kind);
-            if kind.is_none_or(|kind| kind.formula != Formula::Absolute) || !symbol.is_local() {
+            let is_word = |kind: StaticKind| kind.what == What::Symbol && kind.from == From::Zero && kind.field.is_data();
+            if !kind.is_some_and(is_word) || !symbol.is_local() {
                 return true;
             }
             let target = object.section_of(symbol).map(|section| SectionId { object: id.object, section });
             let target = target.and_then(|target| self.placement.address(self.image, target));
             let word = fixups::word_at(self.image, start.wrapping_add(relocation.offset));
-            match (target, word, relocation.addend) {
-                (Some(target), Some(Meaning::Address(address)), Some(addend)) => {
-                    address == target.wrapping_add(symbol.value).wrapping_add_signed(addend)
+            match (target, word) {
+                (Some(target), Some(Meaning::Address(address))) => {
+                    let addend = self.inputs.addend(id, relocation);
+                    self.wrap(target.wrapping_add(symbol.value).wrapping_add_signed(addend)) == address
                 }
-                (Some(_), Some(Meaning::Number(_)), _) => false,
+                (Some(_), Some(Meaning::Number(_))) => false,
                 _ => true,
             }
         })
     }
+}
+
+/// A relocation's kind, the number in its field, and what that counts from.
+type Half = (StaticKind, (i64, u64));
+
+fn bytes_at(bytes: &[u8], offset: u64, kind: StaticKind) -> Option<&[u8]> {
+    let at = usize::try_from(offset).ok()?;
+    bytes.get(at..at.checked_add(kind.field.width())?)
 }
 
 /// `.symtab`, or `.dynsym` in a stripped image.

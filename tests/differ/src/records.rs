@@ -87,7 +87,7 @@ fn function(checker: &mut Checker<'_, '_>, id: SectionId, record: &Record) -> Op
     }
     match target {
         Target::Address(address) | Target::Resolver(address) => {
-            Some(address.wrapping_add_signed(relocation.addend.unwrap_or_default()))
+            Some(address.wrapping_add_signed(checker.inputs.addend(id, &relocation)))
         }
         Target::Replaced => {
             checker.checked.count("FDEs of replaced functions", 1);

@@ -92,10 +92,13 @@ pub(crate) fn library() -> PathBuf {
     path.clone()
 }
 
+/// The platforms of the corpus.
+const TARGETS: [&str; 3] = ["linux-x86_64", "freebsd-x86_64", "linux-i686"];
+
 /// The archives of the corpus, each with the libraries that it imports from.
 pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus");
-    let folders = ["linux-x86_64", "freebsd-x86_64"].map(|target| corpus.join(target));
+    let folders = TARGETS.map(|target| corpus.join(target));
     let files = folders.iter().flat_map(|folder| list(folder));
     let mut archives: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "a")).collect();
@@ -105,10 +108,12 @@ pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
         .map(|path| {
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let version = name.split('-').nth(1).unwrap_or_default();
-            let mut libraries = list(&corpus.join("linux-x86_64/stubs").join(version));
+            let target = path.parent().and_then(Path::file_name).expect("the target's folder").to_string_lossy();
+            // The stubs of FreeBSD are Linux's.
+            let stubs = corpus.join(target.replace("freebsd", "linux")).join("stubs").join(version);
+            let mut libraries = list(&stubs);
             libraries.sort_by(|a, b| b.cmp(a)); // libjulia, then libjulia-internal, as Julia has them.
             let (name, bytes) = read(path);
-            let target = path.parent().and_then(Path::file_name).expect("the target's folder").to_string_lossy();
             ((format!("{target}/{name}"), bytes), libraries)
         })
         .collect()
