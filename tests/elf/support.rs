@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
+use pkgld_differ::inputs::Inputs;
 use pkgld_differ::rules::{self, Rule};
 
 /// The first line of every C and C++ fixture: a check that fails makes the probe return its line.
@@ -319,14 +320,17 @@ impl Pair<'_> {
     /// Checks that both mean the same, apart from what the rules allow.
     #[track_caller]
     pub(crate) fn means_the_same(&self, more: &[Rule]) {
-        // The comparison decodes instructions of this machine only.
-        if self.bench.cpu != Cpu::X86_64 {
-            return;
-        }
         let ours = self.bench.bytes(&self.ours());
         let lld = self.bench.bytes(&format!("lld/{}", self.name));
         let (lld, ours) = (Image::parse(&lld).unwrap(), Image::parse(&ours).unwrap());
-        let report = compare(&lld, &ours, None, &[ALWAYS, more].concat());
+        // This machine's code is compared instruction by instruction; that of others through the objects that it came from.
+        let through = |name: &&str| name.ends_with(".o") && self.bench.cpu != Cpu::X86_64;
+        let objects = self.arguments.split_whitespace().filter(through);
+        let objects: Vec<(&str, Vec<u8>)> = objects.map(|name| (name, self.bench.bytes(name))).collect();
+        let objects: Vec<(String, &[u8])> =
+            objects.iter().map(|(name, bytes)| ((*name).to_owned(), &bytes[..])).collect();
+        let inputs = (!objects.is_empty()).then(|| Inputs::parse(&objects, &[]).unwrap());
+        let report = compare(&lld, &ours, inputs.as_ref(), &[ALWAYS, more].concat());
         assert!(report.is_equal(), "{}\n{report}", self.arguments);
     }
 

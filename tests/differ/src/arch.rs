@@ -9,9 +9,29 @@ use std::collections::BTreeSet;
 use object::elf::*;
 
 use crate::elf::ElfFile;
+use crate::fixups::{self, Meaning};
 use crate::image::Image;
 
+/// A CPU's relocation types of object files: name, field, what the value is, what it counts from.
+macro_rules! table {
+    ($kind:expr; $($name:ident: $field:expr, $what:ident $(($operation:ident))?, $from:ident;)*) => {{
+        match RelocationType($kind) {
+            $($name => Some(StaticKind {
+                name: stringify!($name),
+                field: $field,
+                what: $crate::arch::What::$what $(($operation))?,
+                from: $crate::arch::From::$from,
+            }),)*
+            _ => Option::None,
+        }
+    }};
+}
+
+mod aarch64;
+mod arm;
 pub mod bits;
+pub(crate) mod ppc64;
+mod riscv64;
 mod x86;
 pub mod x86_64;
 
@@ -160,6 +180,10 @@ pub enum Field {
     Either(u8),
     /// A number in an instruction.
     Bits(&'static Bits),
+    /// The lower 6 bits of a byte.
+    LowSix,
+    /// A number of as many bytes as the object has there, in DWARF's form ULEB128.
+    Uleb128,
     /// No bytes.
     Empty,
 }
@@ -170,6 +194,9 @@ impl Field {
         match self {
             Field::Signed(width) | Field::Unsigned(width) | Field::Either(width) => width.into(),
             Field::Bits(bits) => bits.width.into(),
+            Field::LowSix => 1,
+            // The bytes are those of the number; one is there in any case.
+            Field::Uleb128 => 1,
             Field::Empty => 0,
         }
     }
@@ -292,24 +319,64 @@ pub fn static_kind(machine: u16, kind: u32) -> Option<StaticKind> {
     match Machine(machine) {
         EM_X86_64 => x86_64::static_kind(kind),
         EM_386 => x86::static_kind(kind),
+        EM_AARCH64 => aarch64::static_kind(kind),
+        EM_ARM => arm::static_kind(kind),
+        EM_RISCV => riscv64::static_kind(kind),
+        EM_PPC64 => ppc64::static_kind(kind),
+        _ => None,
+    }
+}
+
+/// Where code that a linker made goes on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// To what the word at this address holds.
+    Slot(u64),
+    /// To this address.
+    To(u64),
+}
+
+/// Where the PLT entry or thunk at `address` goes on to; `None` if there is neither.
+fn exit(image: &Image<'_>, address: u64) -> Option<Exit> {
+    if image.segment_at(address)?.flags & PF_X.0 == 0 {
+        return None;
+    }
+    match Machine(image.file.machine) {
+        EM_X86_64 => x86_64::jump_slot(image, address).map(Exit::Slot),
+        EM_386 => x86::jump_slot(image, address).map(Exit::Slot),
+        EM_AARCH64 => aarch64::exit(image, address),
+        EM_ARM => arm::exit(image, address),
+        EM_RISCV => riscv64::exit(image, address),
+        EM_PPC64 => ppc64::exit(image, address),
         _ => None,
     }
 }
 
 /// The address of the slot that the PLT entry at `address` jumps through; `None` if there is no PLT entry.
 pub fn jump_slot(image: &Image<'_>, address: u64) -> Option<u64> {
-    match Machine(image.file.machine) {
-        EM_X86_64 => x86_64::jump_slot(image, address),
-        EM_386 => x86::jump_slot(image, address),
-        _ => None,
+    match exit(image, address)? {
+        Exit::Slot(slot) => Some(slot),
+        Exit::To(_) => None,
     }
 }
 
 /// Where code that a linker put between a branch and its target goes on to; `None` if `address` holds no such code.
 pub fn thunk_target(image: &Image<'_>, address: u64) -> Option<u64> {
-    let _ = address;
-    match Machine(image.file.machine) {
-        _ => None,
+    match exit(image, address)? {
+        Exit::To(address) => Some(address),
+        Exit::Slot(slot) => match fixups::word_at(image, slot)? {
+            Meaning::Address(address) => Some(address),
+            _ => None,
+        },
+    }
+}
+
+/// What offsets in a module's thread-local block are counted from, in bytes from its start: loaders add it again.
+pub fn tls_bias(machine: u16) -> i64 {
+    match Machine(machine) {
+        EM_RISCV => 0x800,
+        EM_PPC64 => 0x8000,
+        _ => 0,
     }
 }
 
@@ -335,6 +402,8 @@ pub fn lazy_binding(image: &Image<'_>, slot: u64, entry: u64, index: u64) -> Res
     match Machine(image.file.machine) {
         EM_X86_64 => x86_64::lazy_binding(image, slot, entry, index),
         EM_386 => x86::lazy_binding(image, entry, index),
+        EM_AARCH64 => aarch64::lazy_binding(image, entry),
+        EM_RISCV => riscv64::lazy_binding(image, entry),
         _ => Ok(()),
     }
 }

@@ -1,12 +1,12 @@
 //! Compares x86-64 code of two images, instruction by instruction: addresses in operands by what they name, all else by bytes.
 
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use crate::arch;
 use crate::arch::x86_64::decode;
 use crate::content::{Contents, Stretch};
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::symbolic::Symbolic;
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// What an instruction does, where linkers may choose between forms (psABI B.2).
 #[derive(Clone, Copy, PartialEq)]

@@ -1,9 +1,11 @@
 //! Whether one relocated field of a linked library holds what its relocation asks for.
 
+use object::elf;
+
 use crate::arch::bits::Form;
-use crate::arch::{self, Bits, Field, From, StaticKind, What};
+use crate::arch::{self, Bits, Field, From, StaticKind, What, ppc64};
 use crate::check::{Checker, hex};
-use crate::elf::Relocation;
+use crate::elf::{Relocation, Section};
 use crate::fixups::{self, Meaning};
 use crate::inputs::SectionId;
 use crate::rules::Check;
@@ -22,6 +24,8 @@ pub(crate) struct Site<'s> {
     pub(crate) offset: u64,
     /// Whether the section has addresses at run time.
     pub(crate) allocated: bool,
+    /// Bytes from the target's symbol to where calls of it within the image lead.
+    pub(crate) entry: u64,
 }
 
 impl Site<'_> {
@@ -30,12 +34,12 @@ impl Site<'_> {
         self.place.wrapping_add(self.offset).wrapping_sub(self.from as u64)
     }
 
-    fn output_field(&self, width: usize) -> Option<&[u8]> {
+    pub(crate) fn output_field(&self, width: usize) -> Option<&[u8]> {
         let at = usize::try_from(self.offset).ok()?.checked_sub(self.from)?;
         self.output.get(at..at.checked_add(width)?)
     }
 
-    fn input_field(&self, width: usize) -> Option<&[u8]> {
+    pub(crate) fn input_field(&self, width: usize) -> Option<&[u8]> {
         let at = usize::try_from(self.offset).ok()?;
         self.input.get(at..at.checked_add(width)?)
     }
@@ -57,6 +61,24 @@ impl Mismatch {
 type Verdict = Result<(), Mismatch>;
 
 impl Checker<'_, '_> {
+    /// The nop after a call of PowerPC must restore the TOC pointer exactly if the call goes through the PLT.
+    fn after_call(&self, site: &Site<'_>, target: u64) -> Verdict {
+        let is_call = |code: &[u8]| self.image.file.unsigned(code) & 0xfc00_0001 == 0x4800_0001;
+        let (Some(input), Some(output)) = (site.input_field(8), site.output_field(8)) else { return Ok(()) };
+        let next = |bytes: &[u8]| self.image.file.unsigned(&bytes[4..]);
+        if elf::Machine(self.image.file.machine) != elf::EM_PPC64 || !is_call(&input[..4]) || next(input) != ppc64::NOP
+        {
+            return Ok(());
+        }
+        let through =
+            fixups::plt_target(self.image, target).is_some_and(|meaning| !matches!(meaning, Meaning::Address(_)));
+        let wanted = if through { ppc64::RESTORE_TOC } else { ppc64::NOP };
+        match next(output) == wanted {
+            true => Ok(()),
+            false => Err(Mismatch::new(format!("{wanted:08x} after the call"), format!("{:08x}", next(output)))),
+        }
+    }
+
     /// Whether the field at `site` holds what `relocation` of type `kind` against `target` asks for.
     pub(crate) fn field(&self, site: &Site<'_>, relocation: &Relocation, kind: StaticKind, target: &Target) -> Verdict {
         let file = &self.image.file;
@@ -88,7 +110,7 @@ impl Checker<'_, '_> {
             }
             (What::Symbol | What::Plt, _) if *target == Target::Replaced && !site.allocated => return Ok(()),
             (What::Size, _) => return self.size(site, number, addend, target),
-            (What::TlsOffset, _) => return self.tls_offset(number, addend, target),
+            (What::TlsOffset, _) => return self.tls_offset(kind.field, number, addend, target),
             (What::ThreadOffset, _) => {
                 return self.thread_local(site.address(), addend, target, "thread pointer offset of", thread_offset);
             }
@@ -107,6 +129,9 @@ impl Checker<'_, '_> {
         }
         let points_to = self.wrap(base.wrapping_add_signed(number).wrapping_sub(addend as u64));
         match kind.what {
+            What::Plt => {
+                self.branch(points_to, addend, target, site.entry).and_then(|()| self.after_call(site, points_to))
+            }
             What::RelaxableSlot => self.relaxable(site, points_to, target),
             what => self.at_address(what, points_to, addend, target),
         }
@@ -116,25 +141,21 @@ impl Checker<'_, '_> {
     pub(crate) fn at_address(&self, what: What, address: u64, addend: i64, target: &Target) -> Verdict {
         match what {
             What::Symbol => self.reference(address, addend, target),
-            What::Plt => self.branch(address, addend, target),
+            What::Plt => self.branch(address, addend, target, 0),
             What::Slot | What::RelaxableSlot => self.slot(address, target),
             What::Got => self.same_address(address, self.base(From::Got, 0)?),
             What::TlsPair => self.tls_pair(address, target, true),
             What::TlsModule => self.tls_pair(address, target, false),
-            What::TlsOffsetSlot => {
-                self.thread_local(address, 0, target, "TLS offset of", |meaning| match meaning {
-                    Meaning::TlsOffset(symbol, addend) => Some((symbol, addend)),
-                    Meaning::Number(offset) => Some((0, offset as i64)),
-                    _ => None,
-                })
-            }
+            What::TlsOffsetSlot => self.thread_local(address, 0, target, "TLS offset of", |meaning| match meaning {
+                Meaning::TlsOffset(symbol, addend) => Some((symbol, addend)),
+                Meaning::Number(offset) => Some((0, offset as i64)),
+                _ => None,
+            }),
             What::ThreadSlot => self.thread_local(address, 0, target, "thread pointer offset of", thread_offset),
-            What::Descriptor => {
-                self.thread_local(address, 0, target, "TLS descriptor of", |meaning| match meaning {
-                    Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
-                    _ => None,
-                })
-            }
+            What::Descriptor => self.thread_local(address, 0, target, "TLS descriptor of", |meaning| match meaning {
+                Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
+                _ => None,
+            }),
             _ => Err(Mismatch::new("a value that is an address", format!("{what:?}"))),
         }
     }
@@ -158,14 +179,7 @@ impl Checker<'_, '_> {
     }
 
     /// A field that holds a part of the value: it must be that of a place that the relocation is about.
-    fn part(
-        &self,
-        kind: StaticKind,
-        (place, base): (u64, u64),
-        number: i64,
-        addend: i64,
-        target: &Target,
-    ) -> Verdict {
+    fn part(&self, kind: StaticKind, (place, base): (u64, u64), number: i64, addend: i64, target: &Target) -> Verdict {
         let Field::Bits(bits) = kind.field else { return Err(Mismatch::new("an instruction", "data")) };
         let fits = |address: u64| {
             let value = match kind.from {
@@ -221,7 +235,9 @@ impl Checker<'_, '_> {
     fn occurrences(&self, id: SectionId, offset: u64) -> Vec<u64> {
         let Ok((wanted, back)) = self.selected(id, offset) else { return Vec::new() };
         let input = self.inputs.section(id);
-        let alike = |output: &&crate::elf::Section<'_>| output.is_allocated() && output.flags & !input.flags == 0;
+        let alike = |output: &&Section<'_>| {
+            output.is_allocated() && !output.is_executable() && output.is_writable() == input.is_writable()
+        };
         let mut places = Vec::new();
         for output in self.image.file.sections.iter().filter(alike) {
             let found = output.data.windows(wanted.len().max(1)).enumerate().filter(|(_, window)| *window == wanted);
@@ -343,17 +359,18 @@ impl Checker<'_, '_> {
     }
 
     /// As [`Checker::reference`], for a branch: code that goes on to the target is as good as the target.
-    fn branch(&self, address: u64, addend: i64, target: &Target) -> Verdict {
-        let verdict = self.reference(address, addend, target);
-        if verdict.is_ok() {
-            return verdict;
+    fn branch(&self, address: u64, addend: i64, target: &Target, entry: u64) -> Verdict {
+        let verdict = self.reference(address.wrapping_sub(entry), addend, target);
+        if verdict.is_ok() || self.reference(address, addend, target).is_ok() && matches!(target, Target::Dynamic(..)) {
+            return Ok(());
         }
         // Thunks can lead to thunks; none has a reason for a third.
         let mut next = address;
         for _ in 0..3 {
             let Some(to) = arch::thunk_target(self.image, self.wrap(next.wrapping_add_signed(addend))) else { break };
             next = to.wrapping_sub(addend as u64);
-            if self.reference(next, addend, target).is_ok() {
+            // A thunk may set what the function's first instructions want, or what comes after them does.
+            if [0, entry].iter().any(|entry| self.reference(next.wrapping_sub(*entry), addend, target).is_ok()) {
                 return Ok(());
             }
         }
@@ -517,6 +534,7 @@ impl Checker<'_, '_> {
 
     /// The pair of words that `__tls_get_addr` reads.
     fn tls_pair(&self, slot: u64, target: &Target, general: bool) -> Verdict {
+        let bias = arch::tls_bias(self.image.file.machine);
         let module = fixups::word_at(self.image, slot);
         let offset = fixups::word_at(self.image, slot.wrapping_add(self.image.word_size() as u64));
         let module_of = |base: Option<(u32, i64)>| match (base, module) {
@@ -527,29 +545,46 @@ impl Checker<'_, '_> {
             (Some((symbol, wanted)), Some(Meaning::TlsOffset(found, addend))) => {
                 self.same_symbol(found, symbol) && addend == wanted
             }
-            (Some((0, wanted)), Some(Meaning::Number(number))) => number == wanted as u64,
+            (Some((0, wanted)), Some(Meaning::Number(number))) => number == self.wrap(wanted.wrapping_sub(bias) as u64),
             _ => false,
         };
-        let base = if general { tls_base(target) } else { Some((0, 0)) };
+        if !general {
+            // Offsets are added that count from the block's start, without its bias.
+            let start = offset == Some(Meaning::Number(0));
+            return if module_of(Some((0, 0))) && start {
+                Ok(())
+            } else {
+                Err(self.mismatch(target, "module of", module))
+            };
+        }
+        let base = tls_base(target);
         if module_of(base) && offset_of(base) {
             return Ok(());
         }
-        let own = if general { own_tls_base(target) } else { None };
+        let own = own_tls_base(target);
         if (module_of(base) || module_of(own)) && offset_of(own) {
             return self.bound(target);
         }
         Err(self.mismatch(target, "module and offset of", module))
     }
 
-    fn tls_offset(&self, value: i64, addend: i64, target: &Target) -> Verdict {
+    fn tls_offset(&self, field: Field, number: i64, addend: i64, target: &Target) -> Verdict {
         let target = match target {
             Target::Dynamic(_, Some(local)) => local,
             other => other,
         };
-        match target {
-            Target::Tls(offset) if offset.wrapping_add_signed(addend) as i64 == value => Ok(()),
-            _ => Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(value as u64)))),
+        let bias = arch::tls_bias(self.image.file.machine);
+        if let Target::Tls(offset) = target {
+            let wanted = (offset.wrapping_add_signed(addend) as i64).wrapping_sub(bias);
+            let fits = match field {
+                Field::Bits(bits) => bits.wanted(wanted) == number,
+                _ => wanted == number,
+            };
+            if fits {
+                return Ok(());
+            }
         }
+        Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(number as u64))))
     }
 
     fn same_address(&self, found: u64, wanted: u64) -> Verdict {

@@ -107,11 +107,21 @@ impl Placement {
 }
 
 /// The bytes of `section` that a relocation may change, relative to the section's start.
-pub fn footprint(machine: u16, relocation: &Relocation) -> (u64, u64) {
+pub fn footprint(machine: u16, input: &[u8], relocation: &Relocation) -> (u64, u64) {
     let Some(kind) = arch::static_kind(machine, relocation.kind) else {
         return (relocation.offset, relocation.offset);
     };
     let end = relocation.offset.saturating_add(kind.field.width() as u64);
+    // A nop after the call may become an instruction that restores the TOC pointer.
+    let next = |width: usize| usize::try_from(end).ok().and_then(|end| input.get(end..end.checked_add(width)?));
+    if elf::Machine(machine) == elf::EM_PPC64 && kind.what == What::Plt && next(4) == Some(&[0, 0, 0, 0x60]) {
+        return (relocation.offset, end + 4);
+    }
+    if kind.field == Field::Uleb128 {
+        let start = usize::try_from(relocation.offset).unwrap_or(usize::MAX);
+        let length = input.get(start..).unwrap_or_default().iter().take_while(|byte| **byte & 0x80 != 0).count();
+        return (relocation.offset, end + length as u64);
+    }
     match kind.what {
         // The opcode before the field may have been rewritten.
         What::RelaxableSlot => (relocation.offset.saturating_sub(2), end),
@@ -131,7 +141,7 @@ pub fn first_difference(
     let mut position = from;
     // No field is wider than 16 bytes: those before end before `from`.
     let first = relocations.partition_point(|relocation| relocation.offset.saturating_add(16) <= from as u64);
-    let bounds = relocations[first..].iter().map(|relocation| footprint(machine, relocation));
+    let bounds = relocations[first..].iter().map(|relocation| footprint(machine, input, relocation));
     for (start, end) in bounds.chain([(to as u64, to as u64)]) {
         let start = (start as usize).clamp(position, to);
         let (ours, theirs) = (&input[position..start], &output[position - from..start - from]);
@@ -384,8 +394,10 @@ impl<'f, 'a> Finder<'f, 'a> {
         let address = match kind.field {
             Field::Bits(bits) if !bits.is_whole() => {
                 let (upper, lower) = self.other_half(id, relocation, bits)?;
-                let (Field::Bits(bits), Field::Bits(_)) = (upper.0.field, lower.0.field) else { return None };
+                let Field::Bits(bits) = upper.0.field else { return None };
+                let at_label = lower.0.what == What::AtLabel;
                 let ((upper, upper_base), (lower, lower_base)) = (upper.1, lower.1);
+                let lower_base = if at_label { upper_base } else { lower_base };
                 let below = (1u64 << bits.part.trailing_zeros().min(63)) - 1;
                 let rest = (lower as u64).wrapping_add(lower_base).wrapping_sub(upper_base).wrapping_add(bits.round);
                 let start = upper_base.wrapping_add_signed(upper).wrapping_sub(bits.round);
@@ -410,12 +422,23 @@ impl<'f, 'a> Finder<'f, 'a> {
             let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
             Some((kind, self.number(id, relocation, kind)?))
         };
+        let object = &self.inputs.objects[id.object];
         for other in around {
+            let Some(kind) = arch::static_kind(self.image.file.machine, other.kind) else { continue };
+            let Field::Bits(others) = kind.field else { continue };
+            if kind.what == What::AtLabel {
+                let label = object.symbols.get(other.symbol as usize);
+                let at_label = |label: &Symbol<'_>| {
+                    label.value == relocation.offset && object.section_of(label) == Some(id.section)
+                };
+                if label.is_some_and(at_label) {
+                    return Some((half(relocation)?, half(other)?));
+                }
+                continue;
+            }
             if other.symbol != relocation.symbol || other.addend != relocation.addend {
                 continue;
             }
-            let Some(kind) = arch::static_kind(self.image.file.machine, other.kind) else { continue };
-            let Field::Bits(others) = kind.field else { continue };
             if !matches!(kind.what, What::Symbol | What::Plt) {
                 continue;
             }
@@ -465,7 +488,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         object.relocations[id.section].iter().all(|relocation| {
             let Some(symbol) = object.symbols.get(relocation.symbol as usize) else { return false };
             let kind = arch::static_kind(self.image.file.machine, relocation.kind);
-            let is_word = |kind: StaticKind| kind.what == What::Symbol && kind.from == From::Zero && kind.field.is_data();
+            let is_word =
+                |kind: StaticKind| kind.what == What::Symbol && kind.from == From::Zero && kind.field.is_data();
             if !kind.is_some_and(is_word) || !symbol.is_local() {
                 return true;
             }

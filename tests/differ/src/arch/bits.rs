@@ -5,6 +5,8 @@
 pub enum Form {
     /// As the pieces say.
     Plain,
+    /// As the pieces say; data, not an instruction.
+    Table,
     /// RISC-V's `auipc` and `jalr`: the sum of the upper 20 bits and the signed lower 12.
     CallPair,
     /// Arm's `bl`, which becomes `blx` where the target is Thumb code: bit 0 of the number is the target's mode.
@@ -56,7 +58,7 @@ impl Bits {
     /// The number that the instruction `word` holds.
     pub fn number(&self, word: u64) -> i64 {
         match self.form {
-            Form::Plain => extend(self.gather(word), self.sign),
+            Form::Plain | Form::Table => extend(self.gather(word), self.sign),
             Form::ThumbToThumb => extend(self.gather(word), self.sign) | 1,
             Form::CallPair => {
                 let (upper, lower) = (word & 0xffff_f000, word >> 52);
@@ -88,9 +90,10 @@ impl Bits {
     /// The addend that the instruction `word` of an object holds, where relocations have none (AAELF32, "Addends and PC-bias
     /// compensation"): halves of an address are signed numbers of 16 bits.
     pub fn addend(&self, word: u64) -> i64 {
-        match self.is_whole() {
-            true => self.number(word) & !1,
-            false => extend(self.gather(word) >> self.part.trailing_zeros(), 16),
+        match (self.is_whole(), self.form) {
+            (true, Form::Plain | Form::Table) => self.number(word),
+            (true, _) => self.number(word) & !1,
+            (false, _) => extend(self.gather(word) >> self.part.trailing_zeros(), 16),
         }
     }
 
@@ -103,7 +106,7 @@ impl Bits {
     /// The bits of the instruction that do not belong to the number.
     pub fn opcode(&self, word: u64) -> u64 {
         let number = match self.form {
-            Form::Plain | Form::ThumbToThumb => {
+            Form::Plain | Form::Table | Form::ThumbToThumb => {
                 self.pieces.iter().fold(0, |mask, (at, count, _)| mask | ((1u64 << count) - 1) << at)
             }
             Form::CallPair => 0xffff_f000 | 0xfff << 52,
@@ -119,9 +122,7 @@ impl Bits {
     }
 
     fn gather(&self, word: u64) -> u64 {
-        self.pieces
-            .iter()
-            .fold(0, |number, (at, count, to)| number | (word >> at & ((1u64 << count) - 1)) << to)
+        self.pieces.iter().fold(0, |number, (at, count, to)| number | (word >> at & ((1u64 << count) - 1)) << to)
     }
 }
 

@@ -93,7 +93,16 @@ pub(crate) fn library() -> PathBuf {
 }
 
 /// The platforms of the corpus.
-const TARGETS: [&str; 3] = ["linux-x86_64", "freebsd-x86_64", "linux-i686"];
+const TARGETS: [&str; 8] = [
+    "linux-x86_64",
+    "freebsd-x86_64",
+    "linux-i686",
+    "linux-aarch64",
+    "freebsd-aarch64",
+    "linux-riscv64",
+    "linux-armv7",
+    "linux-ppc64le",
+];
 
 /// The archives of the corpus, each with the libraries that it imports from.
 pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
