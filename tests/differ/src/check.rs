@@ -7,6 +7,7 @@ use object::elf;
 
 use crate::arch::{self, Field, From, Operation, StaticKind, What, ppc64};
 use crate::elf::{Name, Place, Relocation, Section, Symbol};
+use crate::exidx;
 use crate::field::{Mismatch, Site};
 use crate::fixups;
 use crate::image::Image;
@@ -55,6 +56,7 @@ pub fn check_against_inputs(image: &Image<'_>, inputs: &Inputs<'_>) -> Checked {
     };
     checker.sections();
     records::check(&mut checker);
+    exidx::check(&mut checker);
     checker.symbols();
     checker.unexplained_relocations();
     checker.checked

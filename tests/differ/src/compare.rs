@@ -7,6 +7,7 @@ use object::elf::*;
 use crate::check::check_against_inputs;
 use crate::content::Contents;
 use crate::elf::Symbol;
+use crate::exidx;
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::inputs::Inputs;
@@ -31,6 +32,11 @@ pub fn compare(reference: &Image<'_>, ours: &Image<'_>, inputs: Option<&Inputs<'
     match unwind::compare(&left, &right, &mut comparison.findings) {
         Ok(count) => comparison.count("functions whose unwinding was compared", count),
         Err(error) => comparison.differ(Check::Unwind, ".eh_frame", "readable", error.0),
+    }
+    match exidx::compare(&left, &right, &mut comparison.findings) {
+        Ok(0) => {}
+        Ok(count) => comparison.count("rows of .ARM.exidx compared", count),
+        Err(error) => comparison.differ(Check::Unwind, ".ARM.exidx", "readable", error.0),
     }
     match lines::compare(&left, &right, &mut comparison.findings) {
         Ok(count) => comparison.count("line rows compared", count),

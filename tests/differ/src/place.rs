@@ -10,6 +10,7 @@ use object::elf;
 
 use crate::arch::{self, Bits, Field, From, StaticKind, What};
 use crate::elf::{Name, Place, Relocation, Section, Symbol};
+use crate::exidx;
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::inputs::{Inputs, SectionId};
@@ -52,6 +53,7 @@ impl Placement {
         finder.place_in_link_order();
         finder.place_by_symbols();
         finder.place_by_references();
+        finder.place_by_unwind_index();
         finder.place_by_content();
         finder.place_by_references();
         finder.placement
@@ -452,6 +454,25 @@ impl<'f, 'a> Finder<'f, 'a> {
         None
     }
 
+    /// What Arm's tables for unwinding lead to.
+    fn place_by_unwind_index(&mut self) {
+        let inputs = self.inputs;
+        for id in inputs.sections().filter(|id| inputs.section(*id).kind == exidx::SECTION) {
+            let implied = exidx::implied(inputs, self.image, id, |id| self.placement.address(self.image, id));
+            for (target, address) in implied {
+                if self.placement.location(target) != Location::Unknown {
+                    continue;
+                }
+                let holds = |section: &Section<'_>| section.is_allocated() && section.contains(address);
+                let Some(section) = self.image.file.sections.iter().position(holds) else { continue };
+                let offset = address - self.image.file.sections[section].address;
+                if self.fits(target, section, offset) {
+                    self.placement.put(target, section, offset, inputs.section(target).size);
+                }
+            }
+        }
+    }
+
     /// What nothing refers to: constructors, notes. Each goes to the first free place with its content.
     fn place_by_content(&mut self) {
         for id in self.unknown() {
@@ -526,6 +547,8 @@ fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
     // LLVM's own section types: address significance, call graph, linker options.
     const LLVM_FIRST: u32 = 0x6fff_4c00;
     const LLVM_LAST: u32 = 0x6fff_4cff;
+    /// SHT_ARM_ATTRIBUTES, SHT_RISCV_ATTRIBUTES.
+    const ATTRIBUTES: u32 = 0x7000_0003;
     match SectionType(section.kind) {
         SHT_NULL | SHT_SYMTAB | SHT_STRTAB | SHT_SYMTAB_SHNDX | SHT_REL | SHT_RELA | SHT_CREL | SHT_GROUP => {
             Location::Skipped("tells the linker about other sections")
@@ -533,7 +556,8 @@ fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
         SectionType(LLVM_FIRST..=LLVM_LAST) => Location::Skipped("advice to the linker"),
         _ if &section.name == ".note.GNU-stack" => Location::Skipped("becomes PT_GNU_STACK"),
         _ if &section.name == ".note.gnu.property" => Location::Skipped("properties are joined"),
-        _ if &section.name == ".eh_frame" => Location::Records,
+        _ if &section.name == ".eh_frame" || section.kind == exidx::SECTION => Location::Records,
+        SectionType(ATTRIBUTES) => Location::Skipped("attributes are joined"),
         _ if section.flags & SHF_EXCLUDE.0 != 0 => Location::Skipped("SHF_EXCLUDE"),
         _ if section.is_mergeable() && no_relocations => Location::Merged,
         _ => Location::Unknown,

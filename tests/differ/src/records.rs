@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::check::Checker;
 use crate::elf::{Relocation, Result};
+use crate::exidx;
 use crate::inputs::SectionId;
 use crate::place::Location;
 use crate::rules::{Check, Finding};
@@ -22,6 +23,8 @@ fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
     let inputs = checker.inputs;
     let sections: Vec<SectionId> =
         inputs.sections().filter(|id| checker.placement.location(*id) == Location::Records).collect();
+    let sections: Vec<SectionId> =
+        sections.into_iter().filter(|id| inputs.section(*id).kind != exidx::SECTION).collect();
     let Some(frames) = Frames::new(checker.image)? else {
         for id in sections.iter().filter(|id| !inputs.section(**id).data.is_empty()) {
             let name = inputs.section_name(*id);
