@@ -51,7 +51,7 @@ const VARIANTS: [Variant; 9] = [
 ];
 
 /// The platforms beside x86-64 whose archives are compared.
-const OTHERS: [Target; 1] = [target::LINUX_I686];
+const OTHERS: [Target; 3] = [target::LINUX_I686, target::LINUX_AARCH64, target::FREEBSD_AARCH64];
 
 /// With `-z now` nothing is bound lazily.
 const CALLS_THROUGH_THE_GOT: Rule = Rule {
@@ -84,7 +84,10 @@ fn scratch(name: &str) -> PathBuf {
 
 /// What says to LLD, beside the variant, what the linker does by itself.
 fn flags_of(entry: &Entry) -> &'static [&'static str] {
-    match entry.target {
+    // LLD shortens code where it can, which pkgld does for x86-64 only.
+    match entry.target.cpu {
+        Cpu::Aarch64 | Cpu::Riscv64 => &["--no-relax"],
+        Cpu::Ppc64 => &["--no-toc-optimize"],
         _ => &[],
     }
 }

@@ -164,7 +164,7 @@ pub fn relative_kind(machine: u16) -> Option<u32> {
 /// The page size that the usual linkers lay segments out for, in bytes.
 pub fn page_size(machine: u16) -> u64 {
     match Machine(machine) {
-        EM_AARCH64 | EM_ARM | EM_PPC64 => 0x10000,
+        EM_AARCH64 | EM_PPC64 => 0x10000,
         _ => 0x1000,
     }
 }

@@ -9,7 +9,7 @@ use crate::content::Contents;
 use crate::elf::Symbol;
 use crate::exidx;
 use crate::fixups::{self, Meaning};
-use crate::image::Image;
+use crate::image::{Dynamic, Image};
 use crate::inputs::Inputs;
 use crate::lines;
 use crate::lint::lint;
@@ -107,7 +107,14 @@ impl Comparison {
             let flags = |image: &Image<'_>| image.dynamic_value(tag).unwrap_or_default();
             self.equal(Check::Dynamic, name, flags(reference), flags(ours));
         }
-        let tags = |image: &Image<'_>| image.dynamic.iter().map(|entry| entry.tag).collect::<BTreeSet<_>>();
+        let powerpc = Machine(reference.file.machine) == EM_PPC64;
+        if powerpc {
+            let options = |image: &Image<'_>| image.dynamic_value(DT_PPC64_OPT).unwrap_or_default();
+            self.equal(Check::Dynamic, "DT_PPC64_OPT", options(reference), options(ours));
+        }
+        // No options are none set.
+        let compared = |entry: &&Dynamic| !powerpc || entry.tag != DT_PPC64_OPT.0;
+        let tags = |image: &Image<'_>| image.dynamic.iter().filter(compared).map(|entry| entry.tag).collect::<BTreeSet<_>>();
         for tag in tags(reference).symmetric_difference(&tags(ours)) {
             let present = |image: &Image<'_>| image.dynamic.iter().any(|entry| entry.tag == *tag).to_string();
             self.differ(Check::Dynamic, tag_name(*tag), present(reference), present(ours));

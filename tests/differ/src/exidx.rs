@@ -8,7 +8,7 @@ use object::elf;
 
 use crate::arch::bits::extend;
 use crate::check::Checker;
-use crate::elf::{Error, Relocation, Result};
+use crate::elf::{Error, Relocation, Result, Section};
 use crate::image::Image;
 use crate::inputs::{Inputs, SectionId};
 use crate::place::Location;
@@ -16,9 +16,14 @@ use crate::rules::{Check, Finding, Side};
 use crate::symbolic::Symbolic;
 use crate::target::Target;
 
-/// `SHT_ARM_EXIDX`, and the type of the segment that tells unwinders where the table is.
-pub(crate) const SECTION: u32 = 0x7000_0001;
+/// `SHT_ARM_EXIDX`, and the type of the segment that tells unwinders where the table is. Other CPUs have other uses of them.
+const SECTION: u32 = 0x7000_0001;
 const SEGMENT: u32 = 0x7000_0001;
+
+/// Whether a section of a file for `machine` is a table or a part of one.
+pub(crate) fn is_table(machine: u16, section: &Section<'_>) -> bool {
+    elf::Machine(machine) == elf::EM_ARM && section.kind == SECTION
+}
 
 /// What a row says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +120,8 @@ pub(crate) fn check(checker: &mut Checker<'_, '_>) {
     };
     let mut starts = Vec::new();
     for id in inputs.sections() {
-        if inputs.section(id).kind != SECTION || checker.placement.location(id) != Location::Records {
+        let machine = checker.image.file.machine;
+        if !is_table(machine, inputs.section(id)) || checker.placement.location(id) != Location::Records {
             continue;
         }
         for offset in (0..inputs.section(id).size).step_by(8) {

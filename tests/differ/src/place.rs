@@ -182,7 +182,7 @@ impl<'f, 'a> Finder<'f, 'a> {
                 sections
                     .map(|(index, section)| match object.discarded[index] {
                         true => Location::Replaced,
-                        false => first_location(section, object.relocations[index].is_empty()),
+                        false => first_location(image.file.machine, section, object.relocations[index].is_empty()),
                     })
                     .collect()
             })
@@ -457,7 +457,7 @@ impl<'f, 'a> Finder<'f, 'a> {
     /// What Arm's tables for unwinding lead to.
     fn place_by_unwind_index(&mut self) {
         let inputs = self.inputs;
-        for id in inputs.sections().filter(|id| inputs.section(*id).kind == exidx::SECTION) {
+        for id in inputs.sections().filter(|id| exidx::is_table(self.image.file.machine, inputs.section(*id))) {
             let implied = exidx::implied(inputs, self.image, id, |id| self.placement.address(self.image, id));
             for (target, address) in implied {
                 if self.placement.location(target) != Location::Unknown {
@@ -542,7 +542,7 @@ pub fn symbol_table<'i, 'a>(image: &'i Image<'a>) -> &'i [Symbol<'a>] {
     if image.symbols.len() > 1 { &image.symbols } else { &image.dynamic_symbols }
 }
 
-fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
+fn first_location(machine: u16, section: &Section<'_>, no_relocations: bool) -> Location {
     use elf::*;
     // LLVM's own section types: address significance, call graph, linker options.
     const LLVM_FIRST: u32 = 0x6fff_4c00;
@@ -556,7 +556,7 @@ fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
         SectionType(LLVM_FIRST..=LLVM_LAST) => Location::Skipped("advice to the linker"),
         _ if &section.name == ".note.GNU-stack" => Location::Skipped("becomes PT_GNU_STACK"),
         _ if &section.name == ".note.gnu.property" => Location::Skipped("properties are joined"),
-        _ if &section.name == ".eh_frame" || section.kind == exidx::SECTION => Location::Records,
+        _ if &section.name == ".eh_frame" || exidx::is_table(machine, section) => Location::Records,
         SectionType(ATTRIBUTES) => Location::Skipped("attributes are joined"),
         _ if section.flags & SHF_EXCLUDE.0 != 0 => Location::Skipped("SHF_EXCLUDE"),
         _ if section.is_mergeable() && no_relocations => Location::Merged,

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use crate::check::Checker;
 use crate::elf::{Relocation, Result};
-use crate::exidx;
 use crate::inputs::SectionId;
 use crate::place::Location;
 use crate::rules::{Check, Finding};
@@ -21,10 +20,9 @@ pub(crate) fn check(checker: &mut Checker<'_, '_>) {
 
 fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
     let inputs = checker.inputs;
-    let sections: Vec<SectionId> =
+    let mut sections: Vec<SectionId> =
         inputs.sections().filter(|id| checker.placement.location(*id) == Location::Records).collect();
-    let sections: Vec<SectionId> =
-        sections.into_iter().filter(|id| inputs.section(*id).kind != exidx::SECTION).collect();
+    sections.retain(|id| &inputs.section(*id).name == ".eh_frame");
     let Some(frames) = Frames::new(checker.image)? else {
         for id in sections.iter().filter(|id| !inputs.section(**id).data.is_empty()) {
             let name = inputs.section_name(*id);

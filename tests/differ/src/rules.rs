@@ -207,6 +207,7 @@ pub const ALL: &[Rule] = &[
     BOOKKEEPING_ENTRIES,
     BOUND_AT_LINK_TIME,
     SLOT_SYMBOLS,
+    THUNK_SYMBOLS,
     HEAP_IMAGE_SECTION,
     GNU_OS_ABI,
     STATED_ALIGNMENT,
@@ -297,6 +298,16 @@ pub const SLOT_SYMBOLS: Rule = Rule {
         const ENDS: &[&str] = &["$plt", "$pltgot", "$got", "$gottp", "$tlsgd", "$tlsld", "$tlsdesc"];
         let name = finding.subject.split('#').next().unwrap_or_default();
         finding.check == Check::Symbol && finding.side == Side::Both && ENDS.iter().any(|end| name.ends_with(end))
+    },
+};
+
+/// Names of stubs and thunks.
+pub const THUNK_SYMBOLS: Rule = Rule {
+    name: "thunk-symbols",
+    reason: "whether and how a linker names the stubs and thunks that it makes is up to it: what they lead to is checked",
+    allows: |finding| {
+        let name = crate::elf::Name(finding.subject.as_bytes());
+        finding.check == Check::Symbol && finding.side == Side::Both && crate::symbolic::is_thunk_name(name)
     },
 };
 

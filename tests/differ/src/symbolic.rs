@@ -217,13 +217,21 @@ impl<'i, 'a> Symbolic<'i, 'a> {
 fn names_address(image: &Image<'_>, named: &Named<'_>) -> bool {
     let Place::Section(section) = named.symbol.place else { return false };
     let section = image.file.sections.get(section as usize);
-    let made_by_linker = is_linker_name(named.symbol.name) || section.is_some_and(|s| is_linker_section(s.name));
+    let made_by_linker = is_linker_name(named.symbol.name)
+        || is_thunk_name(named.symbol.name)
+        || section.is_some_and(|s| is_linker_section(s.name));
     !made_by_linker && !named.symbol.name.is_assembler_local()
 }
 
 /// Whether a section of this name holds PLT entries or slots of the GOT.
 pub fn is_linker_section(name: Name<'_>) -> bool {
     [".plt", ".iplt", ".got", ".igot", ".glink", ".branch_lt"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a name is one that linkers give to code of their own: stubs and thunks.
+pub fn is_thunk_name(name: Name<'_>) -> bool {
+    let prefixes = ["__plt_", "__long_branch_", "__AArch64", "__ARM", "__Thumb"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a name is one of those that linkers define.

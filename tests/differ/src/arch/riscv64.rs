@@ -76,14 +76,14 @@ pub(super) fn static_kind(kind: u32) -> Option<StaticKind> {
     }
 }
 
-/// A PLT entry: `auipc t3, …; ld t3, …(t3); jalr t1, t3; nop`. There are no thunks.
+/// A PLT entry: `auipc t3, …; ld t3, …(t3); jalr t1, t3; nop`, or `jr t3` where nothing is bound lazily. There are no thunks.
 pub(super) fn exit(image: &Image<'_>, address: u64) -> Option<Exit> {
     let word = |index: u64| {
         let bytes = image.read(address.wrapping_add(4 * index), 4)?;
         Some(image.file.unsigned(bytes))
     };
     let (upper, load) = (word(0)?, word(1)?);
-    let is_entry = upper & 0xfff == 0xe17 && load & 0xf_ffff == 0xe_3e03 && word(2)? == 0xe_0367;
+    let is_entry = upper & 0xfff == 0xe17 && load & 0xf_ffff == 0xe_3e03 && [0xe_0367, 0xe_0067].contains(&word(2)?);
     let slot = address.wrapping_add_signed(UPPER.number(upper)).wrapping_add_signed(LOWER_I.number(load));
     is_entry.then_some(Exit::Slot(slot))
 }

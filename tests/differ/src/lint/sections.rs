@@ -149,7 +149,7 @@ fn links(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         SHT_GNU_VERNEED | SHT_GNU_VERDEF => (Some(SHT_STRTAB), section.entry_size),
         SHT_DYNAMIC => (Some(SHT_STRTAB), 2 * word),
         SHT_SYMTAB_SHNDX => (Some(SHT_SYMTAB), 4),
-        SectionType(exidx::SECTION) => {
+        _ if exidx::is_table(image.file.machine, section) => {
             // The code that it describes, of which there may be more than one section.
             if !image.file.sections.get(section.link as usize).is_some_and(|linked| linked.is_executable()) {
                 faults.add(format!("{name}'s sh_link"), "a section of code", format!("{}", section.link));

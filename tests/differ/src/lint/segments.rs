@@ -44,7 +44,9 @@ fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'
     if end.is_none_or(|end| end > image.file.bytes.len() as u64) {
         faults.add(name(), "bytes inside the file", format!("{:#x}+{:#x}", segment.offset, segment.file_size));
     }
-    if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 {
+    // PT_RISCV_ATTRIBUTES holds what is not loaded.
+    let attributes = elf::Machine(image.file.machine) == elf::EM_RISCV && segment.kind == 0x7000_0003;
+    if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 && !attributes {
         faults.add(name(), "p_filesz at most p_memsz", format!("{:#x}, {:#x}", segment.file_size, segment.memory_size));
     }
     if segment.physical != segment.address {
@@ -61,7 +63,7 @@ fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'
             faults.add(name(), "p_offset and p_vaddr congruent modulo p_align", found);
         }
     }
-    let loaded = [elf::PT_LOAD.0, elf::PT_GNU_STACK.0].contains(&segment.kind);
+    let loaded = attributes || [elf::PT_LOAD.0, elf::PT_GNU_STACK.0].contains(&segment.kind);
     let in_load = |load: &Segment| load.address <= segment.address && segment.end() <= load.end();
     // The zeros of PT_TLS take no memory of the image; RELRO may reach to the end of its segment's last page.
     let exempt = [elf::PT_TLS.0, elf::PT_GNU_RELRO.0].contains(&segment.kind);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use object::elf::{EM_AARCH64, EM_PPC64, EM_RISCV, Machine};
 use pkgld_differ::inputs::Inputs;
 
 /// A linker and the Debian package that has it.
@@ -66,7 +67,7 @@ pub(crate) fn link(linker: Linker, files: &[File], options: &[&str], libraries: 
         Linker::RustLld => (rust_lld(), "rustup's toolchain"),
         Linker::Program(name, package) => (Command::new(name), package),
     };
-    command.args(["-shared", "-o"]).arg(&output).args(options).arg("--whole-archive");
+    command.args(["-shared", "-o"]).arg(&output).args(options).args(plain_code(files)).arg("--whole-archive");
     for (name, bytes) in files {
         let path = directory.path().join(Path::new(name).file_name().expect("a file name"));
         std::fs::write(&path, bytes).expect("room for a copy");
@@ -76,6 +77,19 @@ pub(crate) fn link(linker: Linker, files: &[File], options: &[&str], libraries: 
     let result = command.output().unwrap_or_else(|error| panic!("{linker:?}: {error}: install {package}"));
     assert!(result.status.success(), "{linker:?}: {}", String::from_utf8_lossy(&result.stderr));
     std::fs::read(output).expect("the linker's output")
+}
+
+/// What keeps linkers from shortening code: how far each goes there is its own affair.
+fn plain_code(files: &[File]) -> &'static [&'static str] {
+    let machine = files.first().and_then(|(name, bytes)| {
+        let inputs = Inputs::parse(&[(name.clone(), &bytes[..])], &[]).ok()?;
+        inputs.objects.first().map(|object| Machine(object.file.machine))
+    });
+    match machine {
+        Some(EM_AARCH64 | EM_RISCV) => &["--no-relax"],
+        Some(EM_PPC64) => &["--no-toc-optimize"],
+        _ => &[],
+    }
 }
 
 /// The library that the committed objects import from, with versions.
