@@ -14,7 +14,8 @@ use std::process::Command;
 
 use pkgld::{BuildId, HashStyle, Input, Inputs, Options, Report, Strip, Symbolic};
 use pkgld_corpus::stubs::Stubs;
-use pkgld_corpus::{Entry, Manifest, Target, committed, committed_for, presets, target};
+use pkgld_corpus::target::{self, Cpu, Target};
+use pkgld_corpus::{Entry, Manifest, committed, committed_for, presets};
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
 use pkgld_differ::rules::{self, Check, Rule};

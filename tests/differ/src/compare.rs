@@ -114,7 +114,8 @@ impl Comparison {
         }
         // No options are none set.
         let compared = |entry: &&Dynamic| !powerpc || entry.tag != DT_PPC64_OPT.0;
-        let tags = |image: &Image<'_>| image.dynamic.iter().filter(compared).map(|entry| entry.tag).collect::<BTreeSet<_>>();
+        let tags =
+            |image: &Image<'_>| image.dynamic.iter().filter(compared).map(|entry| entry.tag).collect::<BTreeSet<_>>();
         for tag in tags(reference).symmetric_difference(&tags(ours)) {
             let present = |image: &Image<'_>| image.dynamic.iter().any(|entry| entry.tag == *tag).to_string();
             self.differ(Check::Dynamic, tag_name(*tag), present(reference), present(ours));

@@ -110,8 +110,8 @@ impl Bits {
                 self.pieces.iter().fold(0, |mask, (at, count, _)| mask | ((1u64 << count) - 1) << at)
             }
             Form::CallPair => 0xffff_f000 | 0xfff << 52,
-            // `bl` is always executed: cond 1110; `blx` has 1111 there.
-            Form::ArmBranch if word >> 28 & 0xf >= 0xe => 0xf1ff_ffff,
+            // `blx`, which has 1111 for a condition, is `bl` to code of the other mode.
+            Form::ArmBranch if word >> 28 == 0xf => return 0xeb00_0000,
             Form::ArmBranch => 0x00ff_ffff,
             // bl and blx differ in bit 12 of the second half; b.w has bit 14 clear and no twin.
             Form::ThumbBranch if word >> 30 & 1 == 1 => 0x3fff_07ff,
