@@ -450,6 +450,11 @@ impl<'c, 'a> Checker<'c, 'a> {
                 if !object.defines(symbol) || symbol.is_section() || symbol.is_file() {
                     continue;
                 }
+                // Nothing is to be told apart in what is not loaded.
+                let section = object.section_of(symbol).map(|section| &object.file.sections[section]);
+                if symbol.name.is_mapping() && section.is_some_and(|section| !section.is_allocated()) {
+                    continue;
+                }
                 let global = (!symbol.is_local()).then(|| inputs.globals.get(&symbol.name)).flatten();
                 if global.is_some_and(|global| global.definition != Some((number, index))) {
                     continue;

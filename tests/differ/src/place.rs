@@ -275,7 +275,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         let object = &self.inputs.objects[id.object];
         let mut best: Option<Vec<(usize, u64)>> = None;
         for (index, symbol) in object.symbols.iter().enumerate() {
-            if object.section_of(symbol) != Some(id.section) || symbol.is_section() || symbol.is_file() {
+            let names_a_place = !symbol.is_section() && !symbol.is_file() && !symbol.name.is_mapping();
+            if object.section_of(symbol) != Some(id.section) || !names_a_place {
                 continue;
             }
             let global = (!symbol.is_local()).then(|| self.inputs.globals.get(&symbol.name)).flatten();
