@@ -494,6 +494,10 @@ impl<'c, 'a> Checker<'c, 'a> {
         outputs: &[(&Symbol<'a>, Name<'a>)],
     ) {
         let value = match self.resolver.definition(object, symbol) {
+            // Of thread-local data only STT_TLS symbols count from the block's start.
+            Target::Tls(offset) if !symbol.is_tls() => {
+                Some(self.image.tls().map_or(0, |tls| tls.address).wrapping_add(offset))
+            }
             Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
                 Some(value)
             }

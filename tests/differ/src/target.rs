@@ -113,6 +113,9 @@ impl<'r, 'a> Resolver<'r, 'a> {
                 _ => definition,
             };
         }
+        if &name == "_TLS_MODULE_BASE_" {
+            return Target::Tls(0);
+        }
         if let Some(address) = self.linker_defined(name) {
             return Target::Address(address);
         }
