@@ -118,7 +118,7 @@ impl Comparison {
             |image: &Image<'_>| image.dynamic.iter().filter(compared).map(|entry| entry.tag).collect::<BTreeSet<_>>();
         for tag in tags(reference).symmetric_difference(&tags(ours)) {
             let present = |image: &Image<'_>| image.dynamic.iter().any(|entry| entry.tag == *tag).to_string();
-            self.differ(Check::Dynamic, tag_name(*tag), present(reference), present(ours));
+            self.differ(Check::Dynamic, tag_name(reference.file.machine, *tag), present(reference), present(ours));
         }
         for (name, tag) in [("DT_INIT", DT_INIT), ("DT_FINI", DT_FINI)] {
             let place = |symbolic: &Symbolic<'_, '_>| {
@@ -260,7 +260,11 @@ fn protection(image: &Image<'_>, address: u64) -> String {
 }
 
 /// Tags that rules speak of have names.
-fn tag_name(tag: i64) -> String {
+fn tag_name(machine: u16, tag: i64) -> String {
+    // CPUs' own tags are the same numbers.
+    if Machine(machine) == EM_AARCH64 && tag == DT_AARCH64_BTI_PLT.0 {
+        return "DT_AARCH64_BTI_PLT".to_string();
+    }
     let known = [
         ("DT_RELACOUNT", DT_RELACOUNT),
         ("DT_RELCOUNT", DT_RELCOUNT),

@@ -188,14 +188,18 @@ impl Checker<'_, '_> {
             };
             bits.wanted(value as i64) == number
         };
-        let mut wrong = None;
+        let mut wrong: Option<Mismatch> = None;
         for address in self.places(kind.what, addend, target) {
             if !fits(address) {
                 continue;
             }
             match self.at_address(kind.what, self.wrap(address.wrapping_sub(addend as u64)), addend, target) {
                 Ok(()) => return Ok(()),
-                Err(mismatch) => wrong = Some(mismatch),
+                // Of several places with these bits, the one that is bound too early tells most.
+                Err(mismatch) if wrong.as_ref().is_none_or(|wrong| wrong.check != Check::Binding) => {
+                    wrong = Some(mismatch);
+                }
+                Err(_) => {}
             }
         }
         let found = format!("{number:#x} at {place:#x}");
@@ -275,8 +279,14 @@ impl Checker<'_, '_> {
             (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) => {
                 return match **local {
                     Target::Address(address) if address.wrapping_add_signed(addend) == found => self.bound(target),
+                    Target::Resolver(_) => self.reference(found.wrapping_sub(addend as u64), addend, target),
                     _ => Err(self.mismatch(target, "address of", Some(Meaning::Address(found)))),
                 };
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Resolved(found)))
+                if **local == Target::Resolver(found) && addend == 0 =>
+            {
+                return self.bound(target);
             }
             (Target::Piece { section, offset, addend_selects }, Some(Meaning::Address(found))) => {
                 return self.piece(*section, *offset, *addend_selects, addend, found.wrapping_sub(addend as u64));
@@ -390,6 +400,11 @@ impl Checker<'_, '_> {
             }
             (Target::Dynamic(_, Some(local)), Some(Meaning::Resolved(found))) if **local == Target::Resolver(found) => {
                 return self.bound(target);
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found)))
+                if matches!(**local, Target::Resolver(_)) =>
+            {
+                return self.reference(found, 0, target);
             }
             (Target::Resolver(wanted), Some(Meaning::Resolved(found))) => found == *wanted,
             (Target::Resolver(_), Some(Meaning::Address(found))) => return self.reference(found, 0, target),

@@ -342,13 +342,14 @@ pub const STATED_ALIGNMENT: Rule = Rule {
 pub const SLOT_TABLES: Rule = Rule {
     name: "slot-tables",
     reason: "which relocation table the slot of a TLS descriptor, or of a function that is not bound lazily, is in, and so \
-             which of the tables there are, is up to the linker",
+             which of the tables and PLT entries there are, is up to the linker",
     allows: |finding| {
         const TAGS: &[&str] = &[
             "DT_JMPREL",
             "DT_PLTRELSZ",
             "DT_PLTREL",
             "DT_PLTGOT",
+            "DT_AARCH64_BTI_PLT",
             "DT_TLSDESC_PLT",
             "DT_TLSDESC_GOT",
             "DT_RELA",
