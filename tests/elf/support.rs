@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
 use pkgld_differ::inputs::Inputs;
-use pkgld_differ::rules::{self, Rule};
+use pkgld_differ::rules::{self, Check, Rule};
 
 /// The first line of every C and C++ fixture: a check that fails makes the probe return its line.
 const CHECK: &str = "#define CHECK(x) do { if (!(x)) return __LINE__; } while (0)\n";
@@ -25,6 +25,13 @@ const ALWAYS: &[Rule] = &[
     rules::STATED_ALIGNMENT,
     rules::SLOT_TABLES,
 ];
+
+/// Debug information of what `--gc-sections` collected.
+const COLLECTED_DEBUG: Rule = Rule {
+    name: "collected-debug",
+    reason: "what debug information says of data that was not kept is up to the linker",
+    allows: |finding| finding.check == Check::Relocation && finding.subject.contains(":(.debug_"),
+};
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
 const LINT_ALLOWED: &[(&str, &str)] = &[
@@ -340,7 +347,7 @@ impl Pair<'_> {
         let inputs = (!objects.is_empty()).then(|| Inputs::parse(&objects, &[]).unwrap());
         // Code that is not compared by itself need not have been kept.
         let collects = self.arguments.contains("--gc-sections") && inputs.is_some();
-        let collected: &[Rule] = if collects { &[rules::COLLECTED_SECTIONS] } else { &[] };
+        let collected: &[Rule] = if collects { &[rules::COLLECTED_SECTIONS, COLLECTED_DEBUG] } else { &[] };
         let report = compare(&lld, &ours, inputs.as_ref(), &[ALWAYS, collected, more].concat());
         assert!(report.is_equal(), "{}\n{report}", self.arguments);
     }
