@@ -104,6 +104,8 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
 
 /// A segment ends where its last section ends; what a read-only one has beyond its bytes in the file, no kernel can zero.
 fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
+    // Where pages may be greater than the machine's, up to the end of the last one.
+    let page = image.page_size().max(load.align);
     if load.flags & elf::PF_W.0 == 0 && load.memory_size != load.file_size {
         faults.add(
             "read-only PT_LOAD",
@@ -123,7 +125,7 @@ fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
         .max()
         .unwrap_or(load.address)
         .max(load.address.saturating_add(headers));
-    if load.end() != end && load.end() != end.checked_next_multiple_of(image.page_size()).unwrap_or(end) {
+    if load.end() != end && load.end() != end.checked_next_multiple_of(page).unwrap_or(end) {
         faults.add("PT_LOAD", format!("an end where its last section ends, {end:#x}"), format!("{:#x}", load.end()));
     }
     let filled = sections
@@ -132,7 +134,7 @@ fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
         .max();
     let filled = filled.unwrap_or_default().max(headers);
     let found = load.offset.saturating_add(load.file_size);
-    if load.file_size != 0 && found != filled && Some(found) != filled.checked_next_multiple_of(image.page_size()) {
+    if load.file_size != 0 && found != filled && Some(found) != filled.checked_next_multiple_of(page) {
         faults.add("PT_LOAD", format!("bytes of the file up to {filled:#x}"), format!("{found:#x}"));
     }
 }
