@@ -6,6 +6,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::process::Command;
 
 use pkgld::{BuildId, HashStyle, Input, Inputs, Options, Report, Strip, Symbolic};
 use pkgld_corpus::stubs::Stubs;
-use pkgld_corpus::{Entry, Manifest, committed, presets};
+use pkgld_corpus::target::{self, Cpu, Target};
+use pkgld_corpus::{Entry, Manifest, committed, committed_for, presets};
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
 use pkgld_differ::rules::{self, Check, Rule};
@@ -49,6 +51,9 @@ const VARIANTS: [Variant; 9] = [
     Variant { name: "strip-debug", flags: &["--strip-debug"], set: |options| options.strip = Strip::Debug },
 ];
 
+/// The platforms beside x86-64 whose archives are compared.
+const OTHERS: [Target; 4] = [target::LINUX_I686, target::LINUX_AARCH64, target::FREEBSD_AARCH64, target::LINUX_ARMV7];
+
 /// With `-z now` nothing is bound lazily.
 const CALLS_THROUGH_THE_GOT: Rule = Rule {
     name: "calls-through-the-got",
@@ -78,9 +83,19 @@ fn scratch(name: &str) -> PathBuf {
     directory
 }
 
+/// What says to LLD, beside the variant, what the linker does by itself.
+fn flags_of(entry: &Entry) -> &'static [&'static str] {
+    // LLD shortens code where it can, which pkgld does for x86-64 only.
+    match entry.target.cpu {
+        Cpu::Aarch64 | Cpu::Riscv64 => &["--no-relax"],
+        Cpu::Ppc64 => &["--no-toc-optimize"],
+        _ => &[],
+    }
+}
+
 fn options(entry: &Entry, set: fn(&mut Options)) -> Options {
     let mut options = Options::default();
-    options.search_paths = vec![Stubs::committed(entry.julia).dir];
+    options.search_paths = vec![Stubs::committed_for(entry.target, entry.julia).dir];
     set(&mut options);
     options
 }
@@ -96,8 +111,8 @@ fn link(entry: &Entry, options: &Options) -> (Vec<u8>, Report) {
 }
 
 fn reference(linker: &mut Command, entry: &Entry, variant: &Variant, output: &Path) -> Vec<u8> {
-    let stubs = Stubs::committed(entry.julia);
-    linker.args(variant.flags).args(["--eh-frame-hdr", "-shared", "-o"]).arg(output);
+    let stubs = Stubs::committed_for(entry.target, entry.julia);
+    linker.args(flags_of(entry)).args(variant.flags).args(["--eh-frame-hdr", "-shared", "-o"]).arg(output);
     linker.arg("--whole-archive").arg(&entry.path).arg("--no-whole-archive");
     linker.arg("-L").arg(&stubs.dir).args(["-ljulia", "-ljulia-internal"]);
     let result = linker.output().unwrap_or_else(|error| panic!("{linker:?}: {error}"));
@@ -121,10 +136,17 @@ fn inputs_of<'a>(entry: &Entry, archive: &'a [u8]) -> pkgld_differ::inputs::Inpu
     pkgld_differ::inputs::Inputs::parse(&[(entry.path.display().to_string(), archive)], &[]).unwrap()
 }
 
-/// Compares archives in all variants with what `linker` makes of them.
+/// Compares archives in all variants with what `linker` makes of them; each rule that allows a difference must be needed.
 fn compare_all(name: &str, entries: &[Entry], linker: impl Fn() -> Command) {
+    let used = compare_each(name, entries, linker);
+    let unused: Vec<_> = ALLOWED.iter().filter(|rule| !used.contains(**rule)).collect();
+    assert!(unused.is_empty(), "rules that allow nothing: {unused:?}");
+}
+
+/// The same; returns the rules that were needed.
+fn compare_each(name: &str, entries: &[Entry], linker: impl Fn() -> Command) -> BTreeSet<&'static str> {
     let directory = scratch(name);
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     for entry in entries {
         let archive = fs::read(&entry.path).unwrap();
         let inputs = inputs_of(entry, &archive);
@@ -138,13 +160,19 @@ fn compare_all(name: &str, entries: &[Entry], linker: impl Fn() -> Command) {
         }
     }
     assert!(!entries.is_empty(), "no archive was compared");
-    let unused: Vec<_> = ALLOWED.iter().filter(|rule| !used.contains(**rule)).collect();
-    assert!(unused.is_empty(), "rules that allow nothing: {unused:?}");
+    used
 }
 
 #[test]
 fn means_what_rust_lld_means() {
     compare_all("rust-lld", &committed(), rust_lld);
+}
+
+#[test]
+fn means_what_rust_lld_means_on_other_processors() {
+    for target in OTHERS {
+        compare_each(target.name, &committed_for(target), rust_lld);
+    }
 }
 
 #[test]
@@ -178,7 +206,7 @@ fn archives_of_real_sizes_mean_what_rust_lld_means() {
 #[test]
 fn the_image_is_what_its_inputs_ask_for() {
     // Without a reference: each relocated field by its psABI formula, everything else as it was.
-    for entry in committed() {
+    for entry in committed().into_iter().chain(OTHERS.into_iter().flat_map(committed_for)) {
         let archive = fs::read(&entry.path).unwrap();
         let inputs = inputs_of(&entry, &archive);
         for variant in &VARIANTS {
@@ -228,7 +256,7 @@ fn the_build_id_follows_the_contents() {
     let ids = [BuildId::Fast, BuildId::Bytes16, BuildId::Bytes20, BuildId::Given(vec![0xab; 7])];
     let sizes = [8, 16, 20, 7];
     for (id, size) in ids.into_iter().zip(sizes) {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for entry in &entries {
             let mut options = options(entry, |_| {});
             options.elf.build_id = id.clone();

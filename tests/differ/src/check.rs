@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use object::elf;
 
-use crate::arch::{self, Formula};
-use crate::elf::{Name, Place, Relocation, Symbol};
+use crate::arch::{self, Field, From, Operation, StaticKind, What, ppc64};
+use crate::elf::{Name, Place, Relocation, Section, Symbol};
+use crate::exidx;
 use crate::field::{Mismatch, Site};
 use crate::fixups;
 use crate::image::Image;
@@ -14,7 +15,7 @@ use crate::inputs::{Inputs, SectionId};
 use crate::place::{Location, Placement, first_difference, symbol_table};
 use crate::records;
 use crate::rules::{Check, Finding};
-use crate::symbolic::Symbolic;
+use crate::symbolic::{Symbolic, is_linker_section};
 use crate::target::{Resolver, Target};
 
 /// What the check found.
@@ -48,11 +49,14 @@ pub fn check_against_inputs(image: &Image<'_>, inputs: &Inputs<'_>) -> Checked {
         placement: &placement,
         resolver: &resolver,
         symbolic: &symbolic,
+        slots: slots(image),
+        entries: entries(image),
         explained: HashSet::new(),
         checked: Checked::default(),
     };
     checker.sections();
     records::check(&mut checker);
+    exidx::check(&mut checker);
     checker.symbols();
     checker.unexplained_relocations();
     checker.checked
@@ -65,6 +69,10 @@ pub(crate) struct Checker<'c, 'a> {
     pub(crate) placement: &'c Placement,
     pub(crate) resolver: &'c Resolver<'c, 'a>,
     pub(crate) symbolic: &'c Symbolic<'c, 'a>,
+    /// The addresses of all words that may be slots.
+    pub(crate) slots: Vec<u64>,
+    /// The addresses of all PLT entries.
+    pub(crate) entries: Vec<u64>,
     /// Addresses of dynamic relocations that an input relocation asks for.
     explained: HashSet<u64>,
     pub(crate) checked: Checked,
@@ -143,6 +151,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 place,
                 offset: relocation.offset,
                 allocated: input.is_allocated(),
+                entry: self.entry(id, relocation),
             };
             self.relocation(id, relocation, &site);
         }
@@ -155,13 +164,17 @@ impl<'c, 'a> Checker<'c, 'a> {
             None => Err(Mismatch::new("a relocation type that is known", format!("type {}", relocation.kind))),
             Some(kind) => {
                 // Only these can need the loader: for the others a dynamic relocation is a fault.
-                if matches!(
-                    kind.formula,
-                    Formula::Absolute | Formula::ThreadOffset | Formula::TlsOffset | Formula::Size
-                ) {
+                if kind.from == From::Zero
+                    && kind.field.is_data()
+                    && matches!(kind.what, What::Symbol | What::ThreadOffset | What::TlsOffset | What::Size)
+                {
                     self.explained.insert(site.address());
                 }
-                self.field(site, relocation, kind, &target)
+                match kind.what {
+                    What::AtLabel => self.at_label(id, relocation, kind, site),
+                    What::Difference(_) => self.difference(id, relocation, kind, site),
+                    _ => self.field(site, relocation, kind, &target),
+                }
             }
         };
         let Err(mismatch) = result else { return };
@@ -171,10 +184,146 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.inputs.section_name(id),
             relocation.offset,
             self.symbol_name(id, relocation.symbol),
-            relocation.addend.unwrap_or_default(),
+            self.inputs.addend(id, relocation),
             if site.allocated { self.symbolic.describe(site.address()) } else { format!("{:#x}", site.address()) },
         );
         self.checked.find(Finding::new(mismatch.check, subject, mismatch.expected, mismatch.found));
+    }
+
+    /// Bytes from the target's symbol to where calls of it within the image lead.
+    fn entry(&self, id: SectionId, relocation: &Relocation) -> u64 {
+        let takes_toc = elf::RelocationType(relocation.kind) != elf::RelocationType(116); // R_PPC64_REL24_NOTOC
+        if elf::Machine(self.image.file.machine) != elf::EM_PPC64 || !takes_toc {
+            return 0;
+        }
+        let symbol = self.resolver.defining_symbol(id.object, relocation.symbol);
+        symbol.map_or(0, |symbol| ppc64::local_entry(symbol.other))
+    }
+
+    /// The lower half of an address: the upper one, at the label, tells of what, and counts from there.
+    fn at_label(
+        &self,
+        id: SectionId,
+        relocation: &Relocation,
+        kind: StaticKind,
+        site: &Site<'_>,
+    ) -> Result<(), Mismatch> {
+        let machine = self.image.file.machine;
+        let object = &self.inputs.objects[id.object];
+        let relocations = &object.relocations[id.section];
+        let label = object.symbols.get(relocation.symbol as usize);
+        let label = label.filter(|label| object.section_of(label) == Some(id.section)).map(|label| label.value);
+        let upper = label.and_then(|label| {
+            let first = relocations.partition_point(|other| other.offset < label);
+            let there = relocations[first..].iter().take_while(|other| other.offset == label);
+            there.filter_map(|other| Some((other, arch::static_kind(machine, other.kind)?))).find(|(_, kind)| {
+                kind.from == From::Place && matches!(kind.field, Field::Bits(bits) if bits.part & 0xfff == 0)
+            })
+        });
+        let Some((upper, upper_kind)) = upper else {
+            return Err(Mismatch::new("an upper half at the label", "none"));
+        };
+        let number = |offset: u64, kind: StaticKind| {
+            let site = Site { offset, ..*site };
+            let bytes = site.output_field(kind.field.width())?;
+            Some((kind.field.number(&self.image.file, bytes), site.address()))
+        };
+        let halves = number(upper.offset, upper_kind).zip(number(relocation.offset, kind));
+        let Some(((high, place), (low, _))) = halves else {
+            return Err(Mismatch::new("both halves in the section", "one outside"));
+        };
+        if let (Field::Bits(bits), Some(input), Some(output)) = (kind.field, site.input_field(4), site.output_field(4))
+        {
+            let file = &self.image.file;
+            if bits.opcode(file.unsigned(input)) != bits.opcode(file.unsigned(output)) {
+                return Err(Mismatch::new(format!("an instruction as {}", hex(input, 4)), hex(output, 4)));
+            }
+        }
+        let target = self.resolver.target(id.object, upper.symbol);
+        let addend = self.inputs.addend(id, upper);
+        let address = place.wrapping_add_signed(high).wrapping_add_signed(low);
+        self.at_address(upper_kind.what, address.wrapping_sub(addend as u64), addend, &target)
+    }
+
+    /// A field that several relocations make up: the first of them answers for all.
+    fn difference(
+        &self,
+        id: SectionId,
+        relocation: &Relocation,
+        kind: StaticKind,
+        site: &Site<'_>,
+    ) -> Result<(), Mismatch> {
+        let machine = self.image.file.machine;
+        let object = &self.inputs.objects[id.object];
+        let relocations = &object.relocations[id.section];
+        let first = relocations.partition_point(|other| other.offset < relocation.offset);
+        let here = relocations[first..].iter().take_while(|other| other.offset == relocation.offset);
+        let parts: Vec<(&Relocation, Operation)> = here
+            .filter_map(|other| match arch::static_kind(machine, other.kind)?.what {
+                What::Difference(operation) => Some((other, operation)),
+                _ => None,
+            })
+            .collect();
+        if !parts.first().is_some_and(|(other, _)| std::ptr::eq(*other, relocation)) {
+            return Ok(());
+        }
+        let width = match kind.field {
+            Field::Uleb128 => site.input.get(relocation.offset as usize..).unwrap_or_default(),
+            _ => &[],
+        };
+        let width = kind.field.width() + width.iter().take_while(|byte| **byte & 0x80 != 0).count();
+        let (Some(input), Some(output)) = (site.input_field(width), site.output_field(width)) else {
+            return Err(Mismatch::new("a field inside its section", format!("{width} bytes at the section's end")));
+        };
+        let read = |bytes: &[u8]| match kind.field {
+            Field::Uleb128 => bytes.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)),
+            _ => self.image.file.unsigned(bytes),
+        };
+        let mut wanted = read(input);
+        let keeps = if kind.field == Field::LowSix { wanted & 0xc0 } else { 0 };
+        for (part, operation) in parts {
+            let number = match self.label(id, part, site)? {
+                Some(address) => address.wrapping_add_signed(part.addend.unwrap_or_default()),
+                // Of code that is not in the image, debuggers are told nothing.
+                None => return Ok(()),
+            };
+            wanted = match operation {
+                Operation::Set => number,
+                Operation::Add => wanted.wrapping_add(number),
+                Operation::Subtract => wanted.wrapping_sub(number),
+            };
+        }
+        let mask = match kind.field {
+            Field::LowSix => 0x3f,
+            Field::Uleb128 => (1u64 << (7 * width).min(63)) - 1,
+            _ => u64::MAX >> (64 - 8 * width.clamp(1, 8)),
+        };
+        let (wanted, found) = (wanted & mask | keeps, read(output));
+        let ends = kind.field != Field::Uleb128
+            || output.iter().enumerate().all(|(index, byte)| (byte & 0x80 != 0) == (index + 1 < width));
+        if wanted == found && ends {
+            return Ok(());
+        }
+        Err(Mismatch::new(format!("{wanted:#x}"), format!("{found:#x}")))
+    }
+
+    /// The address of a label that a sum or difference names; `None` if its section was replaced.
+    fn label(&self, id: SectionId, relocation: &Relocation, site: &Site<'_>) -> Result<Option<u64>, Mismatch> {
+        let object = &self.inputs.objects[id.object];
+        let symbol = object.symbols.get(relocation.symbol as usize);
+        if let Some(symbol) = symbol.filter(|symbol| object.section_of(symbol) == Some(id.section)) {
+            // Records of .eh_frame move with what they name in themselves.
+            return Ok(Some(site.place.wrapping_add(symbol.value).wrapping_sub(site.from as u64)));
+        }
+        let mut target = self.resolver.target(id.object, relocation.symbol);
+        if let Target::Dynamic(_, Some(local)) = target {
+            target = *local;
+        }
+        match target {
+            Target::Number(value) | Target::Address(value) | Target::Tls(value) => Ok(Some(value)),
+            Target::Replaced => Ok(None),
+            other => Err(Mismatch::new("a label", format!("{other:?}"))),
+        }
     }
 
     fn symbol_name(&self, id: SectionId, index: u32) -> String {
@@ -301,6 +450,11 @@ impl<'c, 'a> Checker<'c, 'a> {
                 if !object.defines(symbol) || symbol.is_section() || symbol.is_file() {
                     continue;
                 }
+                // Nothing is to be told apart in what is not loaded.
+                let section = object.section_of(symbol).map(|section| &object.file.sections[section]);
+                if symbol.name.is_mapping() && section.is_some_and(|section| !section.is_allocated()) {
+                    continue;
+                }
                 let global = (!symbol.is_local()).then(|| inputs.globals.get(&symbol.name)).flatten();
                 if global.is_some_and(|global| global.definition != Some((number, index))) {
                     continue;
@@ -340,6 +494,10 @@ impl<'c, 'a> Checker<'c, 'a> {
         outputs: &[(&Symbol<'a>, Name<'a>)],
     ) {
         let value = match self.resolver.definition(object, symbol) {
+            // Of thread-local data only STT_TLS symbols count from the block's start.
+            Target::Tls(offset) if !symbol.is_tls() => {
+                Some(self.image.tls().map_or(0, |tls| tls.address).wrapping_add(offset))
+            }
             Target::Number(value) | Target::Address(value) | Target::Resolver(value) | Target::Tls(value) => {
                 Some(value)
             }
@@ -350,7 +508,7 @@ impl<'c, 'a> Checker<'c, 'a> {
         let subject = || format!("{}: symbol {}", self.inputs.objects[object].name, symbol.name);
         let kind = if symbol.place == Place::Common { elf::STT_OBJECT.0 } else { symbol.kind };
         let same = |(output, output_file): &&(&Symbol<'a>, Name<'a>)| {
-            let merged = value.is_none() || output.value == value.unwrap_or_default();
+            let merged = value.is_none() || output.address() == value.unwrap_or_default();
             let of_file = !symbol.is_local() || files.is_empty() || files.contains(output_file);
             merged && of_file && output.kind == kind && output.size == symbol.size
         };
@@ -411,7 +569,7 @@ impl<'c, 'a> Checker<'c, 'a> {
                 let finding = Finding::new(Check::Export, subject(), "exported", "not in .dynsym");
                 self.checked.find(finding);
             }
-            (false, Some(exported)) if value.is_some_and(|value| exported.value != value) => {
+            (false, Some(exported)) if value.is_some_and(|value| exported.address() != value) => {
                 let found = format!("{:#x} in .dynsym", exported.value);
                 let finding =
                     Finding::new(Check::Export, subject(), format!("{:#x}", value.unwrap_or_default()), found);
@@ -429,7 +587,7 @@ impl<'c, 'a> Checker<'c, 'a> {
             if self.explained.contains(&address) {
                 continue;
             }
-            let slots = [".got", ".got.plt", ".igot.plt", ".relro_padding"];
+            let slots = [".got", ".got.plt", ".igot.plt", ".relro_padding", ".plt", ".iplt", ".branch_lt"];
             let section = self.image.section_at(address);
             if section.is_some_and(|section| slots.iter().any(|name| &section.name == *name)) {
                 continue;
@@ -441,6 +599,21 @@ impl<'c, 'a> Checker<'c, 'a> {
             self.checked.find(Finding::new(Check::DynamicRelocations, subject, expected, found));
         }
     }
+}
+
+fn slots(image: &Image<'_>) -> Vec<u64> {
+    let tables = [".got", ".igot", ".toc", ".branch_lt"];
+    let is_table = |section: &&Section<'_>| {
+        section.is_allocated() && !section.is_executable() && tables.iter().any(|name| section.name.starts_with(name))
+    };
+    let words = |section: &Section<'_>| (section.address..section.end()).step_by(image.word_size());
+    image.file.sections.iter().filter(is_table).flat_map(words).collect()
+}
+
+fn entries(image: &Image<'_>) -> Vec<u64> {
+    let is_plt = |section: &&Section<'_>| section.is_executable() && is_linker_section(section.name);
+    let places = image.file.sections.iter().filter(is_plt).flat_map(|plt| (plt.address..plt.end()).step_by(4));
+    places.filter(|place| fixups::plt_target(image, *place).is_some()).collect()
 }
 
 /// Input sections that linkers' default scripts put elsewhere than their name's first part says.

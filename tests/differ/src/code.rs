@@ -1,13 +1,12 @@
 //! Compares x86-64 code of two images, instruction by instruction: addresses in operands by what they name, all else by bytes.
 
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
-use object::elf;
-
+use crate::arch;
 use crate::arch::x86_64::decode;
 use crate::content::{Contents, Stretch};
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::symbolic::Symbolic;
+use iced_x86::{Code, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// What an instruction does, where linkers may choose between forms (psABI B.2).
 #[derive(Clone, Copy, PartialEq)]
@@ -23,9 +22,9 @@ enum Effect {
 }
 
 impl Contents<'_, '_, '_> {
-    /// Compares code; on machines without a decoder, bytes.
+    /// Compares code; on machines without a decoder, nothing can be said.
     pub(crate) fn code(&mut self, stretch: Stretch<'_>) {
-        if elf::Machine(self.reference.image.file.machine) != elf::EM_X86_64 {
+        if !arch::has_decoder(self.reference.image.file.machine) {
             let found = "no decoder for this CPU: give the inputs".to_string();
             return self.differ(stretch, 0, "code".into(), found);
         }

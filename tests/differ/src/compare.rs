@@ -7,8 +7,9 @@ use object::elf::*;
 use crate::check::check_against_inputs;
 use crate::content::Contents;
 use crate::elf::Symbol;
+use crate::exidx;
 use crate::fixups::{self, Meaning};
-use crate::image::Image;
+use crate::image::{Dynamic, Image};
 use crate::inputs::Inputs;
 use crate::lines;
 use crate::lint::lint;
@@ -24,13 +25,18 @@ pub fn compare(reference: &Image<'_>, ours: &Image<'_>, inputs: Option<&Inputs<'
     }
     let (left, right) = (Symbolic::new(reference), Symbolic::new(ours));
     comparison.header(reference, ours);
-    let mut contents = Contents::new(&left, &right);
+    let mut contents = Contents::new(&left, &right, inputs.is_some());
     comparison.dynamic(&mut contents);
     comparison.dynamic_symbols(reference, ours);
     comparison.symbols(contents);
     match unwind::compare(&left, &right, &mut comparison.findings) {
         Ok(count) => comparison.count("functions whose unwinding was compared", count),
         Err(error) => comparison.differ(Check::Unwind, ".eh_frame", "readable", error.0),
+    }
+    match exidx::compare(&left, &right, &mut comparison.findings) {
+        Ok(0) => {}
+        Ok(count) => comparison.count("rows of .ARM.exidx compared", count),
+        Err(error) => comparison.differ(Check::Unwind, ".ARM.exidx", "readable", error.0),
     }
     match lines::compare(&left, &right, &mut comparison.findings) {
         Ok(count) => comparison.count("line rows compared", count),
@@ -101,10 +107,18 @@ impl Comparison {
             let flags = |image: &Image<'_>| image.dynamic_value(tag).unwrap_or_default();
             self.equal(Check::Dynamic, name, flags(reference), flags(ours));
         }
-        let tags = |image: &Image<'_>| image.dynamic.iter().map(|entry| entry.tag).collect::<BTreeSet<_>>();
+        let powerpc = Machine(reference.file.machine) == EM_PPC64;
+        if powerpc {
+            let options = |image: &Image<'_>| image.dynamic_value(DT_PPC64_OPT).unwrap_or_default();
+            self.equal(Check::Dynamic, "DT_PPC64_OPT", options(reference), options(ours));
+        }
+        // No options are none set.
+        let compared = |entry: &&Dynamic| !powerpc || entry.tag != DT_PPC64_OPT.0;
+        let tags =
+            |image: &Image<'_>| image.dynamic.iter().filter(compared).map(|entry| entry.tag).collect::<BTreeSet<_>>();
         for tag in tags(reference).symmetric_difference(&tags(ours)) {
             let present = |image: &Image<'_>| image.dynamic.iter().any(|entry| entry.tag == *tag).to_string();
-            self.differ(Check::Dynamic, tag_name(*tag), present(reference), present(ours));
+            self.differ(Check::Dynamic, tag_name(reference.file.machine, *tag), present(reference), present(ours));
         }
         for (name, tag) in [("DT_INIT", DT_INIT), ("DT_FINI", DT_FINI)] {
             let place = |symbolic: &Symbolic<'_, '_>| {
@@ -246,7 +260,11 @@ fn protection(image: &Image<'_>, address: u64) -> String {
 }
 
 /// Tags that rules speak of have names.
-fn tag_name(tag: i64) -> String {
+fn tag_name(machine: u16, tag: i64) -> String {
+    // CPUs' own tags are the same numbers.
+    if Machine(machine) == EM_AARCH64 && tag == DT_AARCH64_BTI_PLT.0 {
+        return "DT_AARCH64_BTI_PLT".to_string();
+    }
     let known = [
         ("DT_RELACOUNT", DT_RELACOUNT),
         ("DT_RELCOUNT", DT_RELCOUNT),

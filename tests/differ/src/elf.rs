@@ -51,6 +51,13 @@ impl Name<'_> {
     pub fn is_assembler_local(self) -> bool {
         self.starts_with(".L")
     }
+
+    /// Whether this is the name of a mapping symbol of Arm or RISC-V: where code of a kind, or data, begins.
+    pub fn is_mapping(self) -> bool {
+        let mut parts = self.0.splitn(2, |byte| *byte == b'.');
+        let kinds: [&[u8]; 4] = [b"$a", b"$t", b"$d", b"$x"];
+        parts.next().is_some_and(|kind| kinds.contains(&kind) || kind.starts_with(b"$xrv"))
+    }
 }
 
 impl PartialEq<str> for Name<'_> {
@@ -204,8 +211,12 @@ pub enum Place {
 pub struct Symbol<'a> {
     /// The name.
     pub name: Name<'a>,
-    /// `st_value`.
+    /// `st_value`; for functions of Arm, without the bit that tells the mode.
     pub value: u64,
+    /// Whether the symbol is a function of Thumb code: then bit 0 of its address is set where it is referred to.
+    pub thumb: bool,
+    /// `st_other` without the visibility: what CPUs keep there.
+    pub other: u8,
     /// `st_size` in bytes.
     pub size: u64,
     /// STT_*.
@@ -219,6 +230,11 @@ pub struct Symbol<'a> {
 }
 
 impl Symbol<'_> {
+    /// The value that references to the symbol get.
+    pub fn address(&self) -> u64 {
+        self.value | u64::from(self.thumb)
+    }
+
     /// Whether the file defines the symbol (common symbols count).
     pub fn is_defined(&self) -> bool {
         self.place != Place::Undefined
@@ -493,9 +509,15 @@ fn symbols<'a, E: FileHeader<Endian = Endianness>>(bytes: &'a [u8], kind: u32) -
             other if other.0 < elf::SHN_LORESERVE => Place::Section(other.0.into()),
             other => Place::Reserved(other.0),
         };
+        let value: u64 = symbol.st_value(endian).into();
+        // ELF for the Arm Architecture, "Symbol Values".
+        let function = [elf::STT_FUNC, elf::STT_GNU_IFUNC].contains(&symbol.st_type());
+        let thumb = header.e_machine(endian) == elf::EM_ARM && function && value & 1 == 1;
         symbols.push(Symbol {
             name: Name(table.symbol_name(endian, symbol)?),
-            value: symbol.st_value(endian).into(),
+            value: value & !u64::from(thumb),
+            thumb,
+            other: symbol.st_other().0 & !3,
             size: symbol.st_size(endian).into(),
             kind: symbol.st_type().0,
             binding: symbol.st_bind().0,

@@ -1,8 +1,11 @@
 //! Whether one relocated field of a linked library holds what its relocation asks for.
 
-use crate::arch::{self, Field, Formula, StaticKind};
+use object::elf;
+
+use crate::arch::bits::Form;
+use crate::arch::{self, Bits, Field, From, StaticKind, What, ppc64};
 use crate::check::{Checker, hex};
-use crate::elf::Relocation;
+use crate::elf::{Relocation, Section};
 use crate::fixups::{self, Meaning};
 use crate::inputs::SectionId;
 use crate::rules::Check;
@@ -21,6 +24,8 @@ pub(crate) struct Site<'s> {
     pub(crate) offset: u64,
     /// Whether the section has addresses at run time.
     pub(crate) allocated: bool,
+    /// Bytes from the target's symbol to where calls of it within the image lead.
+    pub(crate) entry: u64,
 }
 
 impl Site<'_> {
@@ -29,12 +34,12 @@ impl Site<'_> {
         self.place.wrapping_add(self.offset).wrapping_sub(self.from as u64)
     }
 
-    fn output_field(&self, width: usize) -> Option<&[u8]> {
+    pub(crate) fn output_field(&self, width: usize) -> Option<&[u8]> {
         let at = usize::try_from(self.offset).ok()?.checked_sub(self.from)?;
         self.output.get(at..at.checked_add(width)?)
     }
 
-    fn input_field(&self, width: usize) -> Option<&[u8]> {
+    pub(crate) fn input_field(&self, width: usize) -> Option<&[u8]> {
         let at = usize::try_from(self.offset).ok()?;
         self.input.get(at..at.checked_add(width)?)
     }
@@ -56,63 +61,193 @@ impl Mismatch {
 type Verdict = Result<(), Mismatch>;
 
 impl Checker<'_, '_> {
+    /// The nop after a call of PowerPC must restore the TOC pointer exactly if the call goes through the PLT.
+    fn after_call(&self, site: &Site<'_>, target: u64) -> Verdict {
+        let is_call = |code: &[u8]| self.image.file.unsigned(code) & 0xfc00_0001 == 0x4800_0001;
+        let (Some(input), Some(output)) = (site.input_field(8), site.output_field(8)) else { return Ok(()) };
+        let next = |bytes: &[u8]| self.image.file.unsigned(&bytes[4..]);
+        if elf::Machine(self.image.file.machine) != elf::EM_PPC64 || !is_call(&input[..4]) || next(input) != ppc64::NOP
+        {
+            return Ok(());
+        }
+        let through =
+            fixups::plt_target(self.image, target).is_some_and(|meaning| !matches!(meaning, Meaning::Address(_)));
+        let wanted = if through { ppc64::RESTORE_TOC } else { ppc64::NOP };
+        match next(output) == wanted {
+            true => Ok(()),
+            false => Err(Mismatch::new(format!("{wanted:08x} after the call"), format!("{:08x}", next(output)))),
+        }
+    }
+
     /// Whether the field at `site` holds what `relocation` of type `kind` against `target` asks for.
     pub(crate) fn field(&self, site: &Site<'_>, relocation: &Relocation, kind: StaticKind, target: &Target) -> Verdict {
+        let file = &self.image.file;
         let width = kind.field.width();
         let (Some(input), Some(output)) = (site.input_field(width), site.output_field(width)) else {
             return Err(Mismatch::new("a field inside its section", format!("{width} bytes at the section's end")));
         };
-        let signed = |bytes: &[u8]| if bytes.is_empty() { 0 } else { self.image.file.signed(bytes) };
-        let addend = relocation.addend.unwrap_or_else(|| signed(input));
-        let value = signed(output);
+        let addend = relocation.addend.unwrap_or_else(|| kind.field.addend(file, input));
+        if let Field::Bits(bits) = kind.field
+            && bits.opcode(file.unsigned(input)) != bits.opcode(file.unsigned(output))
+        {
+            return Err(Mismatch::new(format!("an instruction as {}", hex(input, 8)), hex(output, 8)));
+        }
         if let Target::Unknown(reason) = target {
-            let needs_symbol = !matches!(kind.formula, Formula::None | Formula::Got | Formula::TlsLocal);
+            let needs_symbol = !matches!(kind.what, What::None | What::Got | What::TlsModule | What::Alignment);
             // Sections that were not located are reported themselves, but a field that cannot be checked is no pass.
             if needs_symbol {
                 return Err(Mismatch::new("a target that is known", reason.clone()));
             }
         }
-        let place = site.address();
-        let points_to = place.wrapping_add_signed(value).wrapping_sub(addend as u64);
+        let number = kind.field.number(file, output);
+        match (kind.what, kind.from) {
+            (What::None | What::DescriptorCall | What::Alignment, _) => return Ok(()),
+            (What::Symbol | What::Plt, From::Zero) if kind.field.is_data() && site.allocated => {
+                return self.absolute(site.address(), kind.field, output, addend, target);
+            }
+            (What::Symbol | What::Plt, From::Zero) if kind.field.is_data() => {
+                return self.number(kind.field, output, addend, target);
+            }
+            (What::Symbol | What::Plt, _) if *target == Target::Replaced && !site.allocated => return Ok(()),
+            (What::Size, _) => return self.size(site, number, addend, target),
+            (What::TlsOffset, _) => return self.tls_offset(kind.field, number, addend, target),
+            (What::ThreadOffset, _) => {
+                return self.thread_local(site.address(), addend, target, "thread pointer offset of", thread_offset);
+            }
+            _ => {}
+        }
+        let mut place = site.address();
+        if let Field::Bits(Bits { form: Form::ThumbBranch, .. }) = kind.field
+            && number & 1 == 0
+        {
+            // blx counts from the multiple of 4 before.
+            place &= !3;
+        }
+        let base = self.base(kind.from, place)?;
+        if !kind.field.is_whole() {
+            return self.part(kind, (place, base), number, addend, target);
+        }
+        let points_to = self.wrap(base.wrapping_add_signed(number).wrapping_sub(addend as u64));
+        match kind.what {
+            What::Plt => {
+                self.branch(points_to, addend, target, site.entry).and_then(|()| self.after_call(site, points_to))
+            }
+            What::RelaxableSlot => self.relaxable(site, points_to, target),
+            what => self.at_address(what, points_to, addend, target),
+        }
+    }
+
+    /// Whether `address`, which a field leads to, is what the relocation is about.
+    pub(crate) fn at_address(&self, what: What, address: u64, addend: i64, target: &Target) -> Verdict {
+        match what {
+            What::Symbol => self.reference(address, addend, target),
+            What::Plt => self.branch(address, addend, target, 0),
+            What::Slot | What::RelaxableSlot => self.slot(address, target),
+            What::Got => self.same_address(address, self.base(From::Got, 0)?),
+            What::TlsPair => self.tls_pair(address, target, true),
+            What::TlsModule => self.tls_pair(address, target, false),
+            What::TlsOffsetSlot => self.thread_local(address, 0, target, "TLS offset of", |meaning| match meaning {
+                Meaning::TlsOffset(symbol, addend) => Some((symbol, addend)),
+                Meaning::Number(offset) => Some((0, offset as i64)),
+                _ => None,
+            }),
+            What::ThreadSlot => self.thread_local(address, 0, target, "thread pointer offset of", thread_offset),
+            What::Descriptor => self.thread_local(address, 0, target, "TLS descriptor of", |meaning| match meaning {
+                Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
+                _ => None,
+            }),
+            _ => Err(Mismatch::new("a value that is an address", format!("{what:?}"))),
+        }
+    }
+
+    /// Where values count from.
+    fn base(&self, from: From, place: u64) -> Result<u64, Mismatch> {
         let got = || self.image.got_base().ok_or_else(|| Mismatch::new("a global offset table", "none"));
-        match kind.formula {
-            Formula::None | Formula::DescriptorCall => Ok(()),
-            Formula::Absolute if site.allocated => self.absolute(place, kind.field, output, addend, target),
-            Formula::Absolute => self.number(kind.field, output, addend, target),
-            Formula::Relative | Formula::Plt => match target {
-                Target::Replaced if !site.allocated => Ok(()),
-                _ => self.reference(points_to, addend, target),
-            },
-            Formula::PltFromGot | Formula::FromGot => {
-                self.reference(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), addend, target)
+        Ok(match from {
+            From::Zero => 0,
+            From::Place => place,
+            From::Page => place & !0xfff,
+            From::Got => got()?,
+            From::GotPage => got()? & !0xfff,
+            From::Toc => self.image.toc_base().ok_or_else(|| Mismatch::new("a TOC", "none"))?,
+        })
+    }
+
+    /// Addresses have the class's width.
+    pub(crate) fn wrap(&self, address: u64) -> u64 {
+        if self.image.file.is_64 { address } else { address & 0xffff_ffff }
+    }
+
+    /// A field that holds a part of the value: it must be that of a place that the relocation is about.
+    fn part(&self, kind: StaticKind, (place, base): (u64, u64), number: i64, addend: i64, target: &Target) -> Verdict {
+        let Field::Bits(bits) = kind.field else { return Err(Mismatch::new("an instruction", "data")) };
+        let fits = |address: u64| {
+            let value = match kind.from {
+                From::Page => (address & !0xfff).wrapping_sub(base),
+                _ => address.wrapping_sub(base),
+            };
+            bits.wanted(value as i64) == number
+        };
+        let mut wrong: Option<Mismatch> = None;
+        for address in self.places(kind.what, addend, target) {
+            if !fits(address) {
+                continue;
             }
-            Formula::Slot => self.slot(points_to, target),
-            Formula::SlotFromGot => self.slot(got()?.wrapping_add_signed(value).wrapping_sub(addend as u64), target),
-            Formula::RelaxableSlot => self.relaxable(site, points_to, target),
-            Formula::Got => self.same_address(points_to, got()?),
-            Formula::Size => self.size(site, value, addend, target),
-            Formula::TlsGeneral => self.tls_pair(points_to, target, true),
-            Formula::TlsLocal => self.tls_pair(points_to, target, false),
-            Formula::TlsOffset => self.tls_offset(value, addend, target),
-            Formula::ThreadSlot => {
-                self.thread_local(points_to, 0, target, "thread pointer offset of", |meaning| match meaning {
-                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
-                    _ => None,
-                })
-            }
-            Formula::ThreadOffset => {
-                self.thread_local(place, addend, target, "thread pointer offset of", |meaning| match meaning {
-                    Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
-                    _ => None,
-                })
-            }
-            Formula::Descriptor => {
-                self.thread_local(points_to, 0, target, "TLS descriptor of", |meaning| match meaning {
-                    Meaning::TlsDescriptor(symbol, addend) => Some((symbol, addend)),
-                    _ => None,
-                })
+            match self.at_address(kind.what, self.wrap(address.wrapping_sub(addend as u64)), addend, target) {
+                Ok(()) => return Ok(()),
+                // Of several places with these bits, the one that is bound too early tells most.
+                Err(mismatch) if wrong.as_ref().is_none_or(|wrong| wrong.check != Check::Binding) => {
+                    wrong = Some(mismatch);
+                }
+                Err(_) => {}
             }
         }
+        let found = format!("{number:#x} at {place:#x}");
+        Err(wrong.unwrap_or_else(|| Mismatch::new(format!("{} of {}", kind.name, self.describe_target(target)), found)))
+    }
+
+    /// The addresses, with the addend, that a relocation may be about.
+    fn places(&self, what: What, addend: i64, target: &Target) -> Vec<u64> {
+        if !matches!(what, What::Symbol | What::Plt | What::Got) {
+            return self.slots.iter().map(|slot| slot.wrapping_add_signed(addend)).collect();
+        }
+        if what == What::Got {
+            return self.image.got_base().into_iter().map(|got| got.wrapping_add_signed(addend)).collect();
+        }
+        let with_addend = |address: u64| self.wrap(address.wrapping_add_signed(addend));
+        match target {
+            Target::Number(address) | Target::Address(address) => vec![with_addend(*address)],
+            Target::Zero => vec![with_addend(0)],
+            Target::Dynamic(_, Some(local)) if matches!(**local, Target::Address(_)) => {
+                self.places(what, addend, local)
+            }
+            Target::Piece { section, offset, addend_selects } => {
+                // `address` below is where the symbol came to be, with the addend.
+                let piece = if *addend_selects { offset.wrapping_add_signed(addend) } else { *offset };
+                let places = self.occurrences(*section, piece);
+                match addend_selects {
+                    true => places,
+                    false => places.into_iter().map(with_addend).collect(),
+                }
+            }
+            Target::Resolver(_) | Target::Dynamic(..) => self.entries.iter().map(|entry| with_addend(*entry)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every place of the image that holds what stands at `offset` of the mergeable input section.
+    fn occurrences(&self, id: SectionId, offset: u64) -> Vec<u64> {
+        let Ok((wanted, back)) = self.selected(id, offset) else { return Vec::new() };
+        let input = self.inputs.section(id);
+        let alike = |output: &&Section<'_>| {
+            output.is_allocated() && !output.is_executable() && output.is_writable() == input.is_writable()
+        };
+        let mut places = Vec::new();
+        for output in self.image.file.sections.iter().filter(alike) {
+            let found = output.data.windows(wanted.len().max(1)).enumerate().filter(|(_, window)| *window == wanted);
+            places.extend(found.map(|(at, _)| output.address.wrapping_add(at as u64).wrapping_add(back)));
+        }
+        places
     }
 
     /// S + A, loaded: a number, or what a dynamic relocation makes of it.
@@ -144,8 +279,14 @@ impl Checker<'_, '_> {
             (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found))) => {
                 return match **local {
                     Target::Address(address) if address.wrapping_add_signed(addend) == found => self.bound(target),
+                    Target::Resolver(_) => self.reference(found.wrapping_sub(addend as u64), addend, target),
                     _ => Err(self.mismatch(target, "address of", Some(Meaning::Address(found)))),
                 };
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Resolved(found)))
+                if **local == Target::Resolver(found) && addend == 0 =>
+            {
+                return self.bound(target);
             }
             (Target::Piece { section, offset, addend_selects }, Some(Meaning::Address(found))) => {
                 return self.piece(*section, *offset, *addend_selects, addend, found.wrapping_sub(addend as u64));
@@ -227,6 +368,25 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// As [`Checker::reference`], for a branch: code that goes on to the target is as good as the target.
+    fn branch(&self, address: u64, addend: i64, target: &Target, entry: u64) -> Verdict {
+        let verdict = self.reference(address.wrapping_sub(entry), addend, target);
+        if verdict.is_ok() || self.reference(address, addend, target).is_ok() && matches!(target, Target::Dynamic(..)) {
+            return Ok(());
+        }
+        // Thunks can lead to thunks; none has a reason for a third.
+        let mut next = address;
+        for _ in 0..3 {
+            let Some(to) = arch::thunk_target(self.image, self.wrap(next.wrapping_add_signed(addend))) else { break };
+            next = to.wrapping_sub(addend as u64);
+            // A thunk may set what the function's first instructions want, or what comes after them does.
+            if [0, entry].iter().any(|entry| self.reference(next.wrapping_sub(*entry), addend, target).is_ok()) {
+                return Ok(());
+            }
+        }
+        verdict
+    }
+
     /// The word at `slot` must hold S.
     fn slot(&self, slot: u64, target: &Target) -> Verdict {
         let found = fixups::word_at(self.image, slot);
@@ -240,6 +400,11 @@ impl Checker<'_, '_> {
             }
             (Target::Dynamic(_, Some(local)), Some(Meaning::Resolved(found))) if **local == Target::Resolver(found) => {
                 return self.bound(target);
+            }
+            (Target::Dynamic(_, Some(local)), Some(Meaning::Address(found)))
+                if matches!(**local, Target::Resolver(_)) =>
+            {
+                return self.reference(found, 0, target);
             }
             (Target::Resolver(wanted), Some(Meaning::Resolved(found))) => found == *wanted,
             (Target::Resolver(_), Some(Meaning::Address(found))) => return self.reference(found, 0, target),
@@ -276,6 +441,21 @@ impl Checker<'_, '_> {
         }
     }
 
+    /// Of a string from `offset` of the input section, the rest; of a constant, the whole, and how far into it `offset` is.
+    fn selected(&self, id: SectionId, offset: u64) -> Result<(&[u8], u64), Mismatch> {
+        let section = self.inputs.section(id);
+        let unit = section.entry_size as usize;
+        let outside = || Mismatch::new("a place in a merged section", format!("offset {offset:#x}"));
+        let at = usize::try_from(offset).map_err(|_| outside())?;
+        let tail = section.data.get(at..).filter(|tail| !tail.is_empty()).ok_or_else(outside)?;
+        if section.is_strings() {
+            let length = tail.chunks(unit).take_while(|unit| unit.iter().any(|byte| *byte != 0)).count();
+            return Ok((&tail[..tail.len().min((length + 1) * unit)], 0));
+        }
+        let start = at - at % unit;
+        Ok((&section.data[start..section.data.len().min(start + unit)], (at - start) as u64))
+    }
+
     /// The piece of input section `id` that symbol value `offset` (or the addend) selects must be found whole; `address` is
     /// where the symbol came to be.
     fn piece(&self, id: SectionId, offset: u64, addend_selects: bool, addend: i64, address: u64) -> Verdict {
@@ -284,18 +464,7 @@ impl Checker<'_, '_> {
             false => (offset, address),
         };
         let section = self.inputs.section(id);
-        let unit = section.entry_size as usize;
-        let outside = || Mismatch::new("a place in a merged section", format!("offset {offset:#x}"));
-        let at = usize::try_from(offset).map_err(|_| outside())?;
-        let tail = section.data.get(at..).filter(|tail| !tail.is_empty()).ok_or_else(outside)?;
-        // Of a string, the rest counts; of a constant, the whole.
-        let (wanted, back) = if section.is_strings() {
-            let length = tail.chunks(unit).take_while(|unit| unit.iter().any(|byte| *byte != 0)).count();
-            (&tail[..tail.len().min((length + 1) * unit)], 0)
-        } else {
-            let start = at - at % unit;
-            (&section.data[start..section.data.len().min(start + unit)], (at - start) as u64)
-        };
+        let (wanted, back) = self.selected(id, offset)?;
         let found = match section.is_allocated() {
             true => self.image.read(address.wrapping_sub(back), wanted.len() as u64),
             false => self.image.file.sections.iter().find(|output| output.name == section.name).and_then(|output| {
@@ -380,6 +549,7 @@ impl Checker<'_, '_> {
 
     /// The pair of words that `__tls_get_addr` reads.
     fn tls_pair(&self, slot: u64, target: &Target, general: bool) -> Verdict {
+        let bias = arch::tls_bias(self.image.file.machine);
         let module = fixups::word_at(self.image, slot);
         let offset = fixups::word_at(self.image, slot.wrapping_add(self.image.word_size() as u64));
         let module_of = |base: Option<(u32, i64)>| match (base, module) {
@@ -390,29 +560,46 @@ impl Checker<'_, '_> {
             (Some((symbol, wanted)), Some(Meaning::TlsOffset(found, addend))) => {
                 self.same_symbol(found, symbol) && addend == wanted
             }
-            (Some((0, wanted)), Some(Meaning::Number(number))) => number == wanted as u64,
+            (Some((0, wanted)), Some(Meaning::Number(number))) => number == self.wrap(wanted.wrapping_sub(bias) as u64),
             _ => false,
         };
-        let base = if general { tls_base(target) } else { Some((0, 0)) };
+        if !general {
+            // Offsets are added that count from the block's start, without its bias.
+            let start = offset == Some(Meaning::Number(0));
+            return if module_of(Some((0, 0))) && start {
+                Ok(())
+            } else {
+                Err(self.mismatch(target, "module of", module))
+            };
+        }
+        let base = tls_base(target);
         if module_of(base) && offset_of(base) {
             return Ok(());
         }
-        let own = if general { own_tls_base(target) } else { None };
+        let own = own_tls_base(target);
         if (module_of(base) || module_of(own)) && offset_of(own) {
             return self.bound(target);
         }
         Err(self.mismatch(target, "module and offset of", module))
     }
 
-    fn tls_offset(&self, value: i64, addend: i64, target: &Target) -> Verdict {
+    fn tls_offset(&self, field: Field, number: i64, addend: i64, target: &Target) -> Verdict {
         let target = match target {
             Target::Dynamic(_, Some(local)) => local,
             other => other,
         };
-        match target {
-            Target::Tls(offset) if offset.wrapping_add_signed(addend) as i64 == value => Ok(()),
-            _ => Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(value as u64)))),
+        let bias = arch::tls_bias(self.image.file.machine);
+        if let Target::Tls(offset) = target {
+            let wanted = (offset.wrapping_add_signed(addend) as i64).wrapping_sub(bias);
+            let fits = match field {
+                Field::Bits(bits) => bits.wanted(wanted) == number,
+                _ => wanted == number,
+            };
+            if fits {
+                return Ok(());
+            }
         }
+        Err(self.mismatch(target, "TLS offset of", Some(Meaning::Number(number as u64))))
     }
 
     fn same_address(&self, found: u64, wanted: u64) -> Verdict {
@@ -455,6 +642,13 @@ impl Checker<'_, '_> {
             Target::Replaced => "replaced COMDAT member".to_string(),
             Target::Unknown(reason) => reason.clone(),
         }
+    }
+}
+
+fn thread_offset(meaning: Meaning) -> Option<(u32, i64)> {
+    match meaning {
+        Meaning::ThreadOffset(symbol, addend) => Some((symbol, addend)),
+        _ => None,
     }
 }
 

@@ -236,6 +236,13 @@ impl<'a> Image<'a> {
         self.got_base
     }
 
+    /// What the TOC pointer of PowerPC holds (ELFv2 ABI 3.3): 0x8000 bytes into the section that the GOT begins.
+    pub fn toc_base(&self) -> Option<u64> {
+        let symbol = self.symbols.iter().find(|symbol| &symbol.name == ".TOC." && symbol.is_defined());
+        let start = || self.file.section_named(".got").map(|got| got.address.wrapping_add(0x8000));
+        symbol.map(|symbol| symbol.value).or_else(start)
+    }
+
     fn find_got_base(&self) -> Option<u64> {
         let symbol = self.symbols.iter().find(|symbol| &symbol.name == "_GLOBAL_OFFSET_TABLE_" && symbol.is_defined());
         if let Some(symbol) = symbol {
@@ -309,6 +316,9 @@ impl<'a> Image<'a> {
             let meaning = self.dynamic_kind(kind)?;
             let addend = if explicit {
                 sign_extend(cursor.number(width).ok_or_else(truncated)?, width)
+            } else if meaning == DynamicKind::TlsDescriptor {
+                // The first word is the loader's.
+                sign_extend(self.word(address.wrapping_add(width as u64)).unwrap_or_default(), width)
             } else if meaning == DynamicKind::JumpSlot {
                 0 // The field holds the address that lazy binding goes through.
             } else {

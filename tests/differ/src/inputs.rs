@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use object::elf;
 use object::read::archive::ArchiveFile;
 
+use crate::arch;
 use crate::elf::{ElfFile, Error, Name, Place, Relocation, Result, Section, Symbol};
 
 /// One object file of the link.
@@ -78,6 +79,18 @@ impl<'a> Inputs<'a> {
     /// The section of this id.
     pub fn section(&self, id: SectionId) -> &Section<'a> {
         &self.objects[id.object].file.sections[id.section]
+    }
+
+    /// The addend of a relocation of the section: the record's, or the one that the field holds.
+    pub fn addend(&self, id: SectionId, relocation: &Relocation) -> i64 {
+        if let Some(addend) = relocation.addend {
+            return addend;
+        }
+        let file = &self.objects[id.object].file;
+        let Some(kind) = arch::static_kind(file.machine, relocation.kind) else { return 0 };
+        let start = usize::try_from(relocation.offset).unwrap_or(usize::MAX);
+        let field = self.section(id).data.get(start..start.saturating_add(kind.field.width()));
+        field.map_or(0, |bytes| kind.field.addend(file, bytes))
     }
 
     /// A name for the section: `archive.a(member.o):(.text)`.

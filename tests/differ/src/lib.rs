@@ -19,6 +19,7 @@ mod code;
 pub mod compare;
 pub mod content;
 pub mod elf;
+pub mod exidx;
 mod field;
 pub mod fixups;
 pub mod image;

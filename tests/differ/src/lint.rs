@@ -1,5 +1,6 @@
 //! Checks of one image by itself: whether loader, unwinder and debuggers can use it as its headers say.
 
+use crate::exidx;
 use crate::image::Image;
 use crate::rules::{Check, Finding};
 use crate::unwind;
@@ -20,6 +21,9 @@ pub fn lint(image: &Image<'_>) -> Vec<Finding> {
     symbols::lint(image, &mut findings);
     if let Err(error) = unwind::lint(image, &mut findings) {
         findings.push(Finding::new(Check::Unwind, ".eh_frame", "readable", error.0));
+    }
+    if let Err(error) = exidx::lint(image, &mut findings) {
+        findings.push(Finding::new(Check::Unwind, ".ARM.exidx", "readable", error.0));
     }
     findings
 }

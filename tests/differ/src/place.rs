@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use object::elf;
 
-use crate::arch::{self, Field, Formula};
+use crate::arch::{self, Bits, Field, From, StaticKind, What};
 use crate::elf::{Name, Place, Relocation, Section, Symbol};
+use crate::exidx;
 use crate::fixups::{self, Meaning};
 use crate::image::Image;
 use crate::inputs::{Inputs, SectionId};
@@ -52,6 +53,7 @@ impl Placement {
         finder.place_in_link_order();
         finder.place_by_symbols();
         finder.place_by_references();
+        finder.place_by_unwind_index();
         finder.place_by_content();
         finder.place_by_references();
         finder.placement
@@ -107,14 +109,24 @@ impl Placement {
 }
 
 /// The bytes of `section` that a relocation may change, relative to the section's start.
-pub fn footprint(machine: u16, relocation: &Relocation) -> (u64, u64) {
+pub fn footprint(machine: u16, input: &[u8], relocation: &Relocation) -> (u64, u64) {
     let Some(kind) = arch::static_kind(machine, relocation.kind) else {
         return (relocation.offset, relocation.offset);
     };
     let end = relocation.offset.saturating_add(kind.field.width() as u64);
-    match kind.formula {
+    // A nop after the call may become an instruction that restores the TOC pointer.
+    let next = |width: usize| usize::try_from(end).ok().and_then(|end| input.get(end..end.checked_add(width)?));
+    if elf::Machine(machine) == elf::EM_PPC64 && kind.what == What::Plt && next(4) == Some(&[0, 0, 0, 0x60]) {
+        return (relocation.offset, end + 4);
+    }
+    if kind.field == Field::Uleb128 {
+        let start = usize::try_from(relocation.offset).unwrap_or(usize::MAX);
+        let length = input.get(start..).unwrap_or_default().iter().take_while(|byte| **byte & 0x80 != 0).count();
+        return (relocation.offset, end + length as u64);
+    }
+    match kind.what {
         // The opcode before the field may have been rewritten.
-        Formula::RelaxableSlot => (relocation.offset.saturating_sub(2), end),
+        What::RelaxableSlot => (relocation.offset.saturating_sub(2), end),
         _ => (relocation.offset, end),
     }
 }
@@ -131,7 +143,7 @@ pub fn first_difference(
     let mut position = from;
     // No field is wider than 16 bytes: those before end before `from`.
     let first = relocations.partition_point(|relocation| relocation.offset.saturating_add(16) <= from as u64);
-    let bounds = relocations[first..].iter().map(|relocation| footprint(machine, relocation));
+    let bounds = relocations[first..].iter().map(|relocation| footprint(machine, input, relocation));
     for (start, end) in bounds.chain([(to as u64, to as u64)]) {
         let start = (start as usize).clamp(position, to);
         let (ours, theirs) = (&input[position..start], &output[position - from..start - from]);
@@ -170,7 +182,7 @@ impl<'f, 'a> Finder<'f, 'a> {
                 sections
                     .map(|(index, section)| match object.discarded[index] {
                         true => Location::Replaced,
-                        false => first_location(section, object.relocations[index].is_empty()),
+                        false => first_location(image.file.machine, section, object.relocations[index].is_empty()),
                     })
                     .collect()
             })
@@ -263,7 +275,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         let object = &self.inputs.objects[id.object];
         let mut best: Option<Vec<(usize, u64)>> = None;
         for (index, symbol) in object.symbols.iter().enumerate() {
-            if object.section_of(symbol) != Some(id.section) || symbol.is_section() || symbol.is_file() {
+            let names_a_place = !symbol.is_section() && !symbol.is_file() && !symbol.name.is_mapping();
+            if object.section_of(symbol) != Some(id.section) || !names_a_place {
                 continue;
             }
             let global = (!symbol.is_local()).then(|| self.inputs.globals.get(&symbol.name)).flatten();
@@ -334,33 +347,8 @@ impl<'f, 'a> Finder<'f, 'a> {
         if self.placement.location(target) != Location::Unknown {
             return None;
         }
-        let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
-        let input = inputs.section(id);
-        let Location::At { section, offset } = self.placement.location(id) else { return None };
-        let output = &self.image.file.sections[section];
-        let place = output.address.wrapping_add(offset).wrapping_add(relocation.offset);
-        let read = |bytes: &[u8], at: u64| {
-            let at = usize::try_from(at).ok()?;
-            bytes.get(at..at.checked_add(kind.field.width())?).map(|bytes| self.image.file.signed(bytes))
-        };
-        let addend = match relocation.addend {
-            Some(addend) => addend,
-            None => read(&input.data, relocation.offset)?,
-        };
-        let value = match kind.field {
-            Field::Empty => return None,
-            _ => read(&output.data, offset.checked_add(relocation.offset)?)?,
-        };
-        let address = match kind.formula {
-            Formula::Relative | Formula::Plt => place.wrapping_add_signed(value),
-            Formula::FromGot => self.image.got_base()?.wrapping_add_signed(value),
-            Formula::Absolute if output.is_allocated() => match fixups::word_at(self.image, place)? {
-                Meaning::Address(address) => address,
-                _ => return None,
-            },
-            Formula::Absolute => value as u64,
-            _ => return None,
-        };
+        let address = self.reached(id, relocation)?;
+        let addend = inputs.addend(id, relocation);
         let start = address.wrapping_sub(addend as u64).wrapping_sub(symbol.value);
         let section = if inputs.section(target).is_allocated() {
             let contains = |section: &Section<'_>| {
@@ -372,6 +360,118 @@ impl<'f, 'a> Finder<'f, 'a> {
             self.image.file.sections.iter().position(|section| section.name == name)?
         };
         Some((target, section, start.checked_sub(self.image.file.sections[section].address)?))
+    }
+
+    /// The number in the relocation's field of the output, and what it counts from.
+    fn number(&self, id: SectionId, relocation: &Relocation, kind: StaticKind) -> Option<(i64, u64)> {
+        let Location::At { section, offset } = self.placement.location(id) else { return None };
+        let output = &self.image.file.sections[section];
+        let place = output.address.wrapping_add(offset).wrapping_add(relocation.offset);
+        let bytes = bytes_at(&output.data, offset.checked_add(relocation.offset)?, kind)?;
+        let base = match kind.from {
+            From::Zero => 0,
+            From::Place => place,
+            From::Page => place & !0xfff,
+            From::Got => self.image.got_base()?,
+            From::GotPage => self.image.got_base()? & !0xfff,
+            From::Toc => self.image.toc_base()?,
+        };
+        Some((kind.field.number(&self.image.file, bytes), base))
+    }
+
+    /// S + A of a relocation of a section that was found, as the output has it.
+    fn reached(&self, id: SectionId, relocation: &Relocation) -> Option<u64> {
+        let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
+        if !matches!(kind.what, What::Symbol | What::Plt) || kind.field.width() == 0 {
+            return None;
+        }
+        let (number, base) = self.number(id, relocation, kind)?;
+        let allocated = self.inputs.section(id).is_allocated();
+        if kind.from == From::Zero && allocated && kind.field.is_data() {
+            let place = self.placement.address(self.image, id)?.wrapping_add(relocation.offset);
+            return match fixups::word_at(self.image, place)? {
+                Meaning::Address(address) => Some(address),
+                _ => None,
+            };
+        }
+        let address = match kind.field {
+            Field::Bits(bits) if !bits.is_whole() => {
+                let (upper, lower) = self.other_half(id, relocation, bits)?;
+                let Field::Bits(bits) = upper.0.field else { return None };
+                let at_label = lower.0.what == What::AtLabel;
+                let ((upper, upper_base), (lower, lower_base)) = (upper.1, lower.1);
+                let lower_base = if at_label { upper_base } else { lower_base };
+                let below = (1u64 << bits.part.trailing_zeros().min(63)) - 1;
+                let rest = (lower as u64).wrapping_add(lower_base).wrapping_sub(upper_base).wrapping_add(bits.round);
+                let start = upper_base.wrapping_add_signed(upper).wrapping_sub(bits.round);
+                start.wrapping_add(rest & below)
+            }
+            _ => base.wrapping_add_signed(number),
+        };
+        Some(self.wrap(address))
+    }
+
+    fn wrap(&self, address: u64) -> u64 {
+        if self.image.file.is_64 { address } else { address & 0xffff_ffff }
+    }
+
+    /// The upper and the lower half of an address of which `relocation` fills one: the nearest that has the same symbol and
+    /// addend, and a part next to this one's.
+    fn other_half(&self, id: SectionId, relocation: &Relocation, bits: &Bits) -> Option<(Half, Half)> {
+        let relocations = &self.inputs.objects[id.object].relocations[id.section];
+        let here = relocations.partition_point(|other| other.offset < relocation.offset);
+        let around = relocations[..here].iter().rev().take(256).chain(relocations[here..].iter().take(256));
+        let half = |relocation: &Relocation| {
+            let kind = arch::static_kind(self.image.file.machine, relocation.kind)?;
+            Some((kind, self.number(id, relocation, kind)?))
+        };
+        let object = &self.inputs.objects[id.object];
+        for other in around {
+            let Some(kind) = arch::static_kind(self.image.file.machine, other.kind) else { continue };
+            let Field::Bits(others) = kind.field else { continue };
+            if kind.what == What::AtLabel {
+                let label = object.symbols.get(other.symbol as usize);
+                let at_label = |label: &Symbol<'_>| {
+                    label.value == relocation.offset && object.section_of(label) == Some(id.section)
+                };
+                if label.is_some_and(at_label) {
+                    return Some((half(relocation)?, half(other)?));
+                }
+                continue;
+            }
+            if other.symbol != relocation.symbol || other.addend != relocation.addend {
+                continue;
+            }
+            if !matches!(kind.what, What::Symbol | What::Plt) {
+                continue;
+            }
+            if others.part & (1 << bits.part.trailing_ones().min(63)) != 0 && bits.part & 1 == 1 {
+                return Some((half(other)?, half(relocation)?));
+            }
+            if bits.part & (1 << others.part.trailing_ones().min(63)) != 0 && others.part & 1 == 1 {
+                return Some((half(relocation)?, half(other)?));
+            }
+        }
+        None
+    }
+
+    /// What Arm's tables for unwinding lead to.
+    fn place_by_unwind_index(&mut self) {
+        let inputs = self.inputs;
+        for id in inputs.sections().filter(|id| exidx::is_table(self.image.file.machine, inputs.section(*id))) {
+            let implied = exidx::implied(inputs, self.image, id, |id| self.placement.address(self.image, id));
+            for (target, address) in implied {
+                if self.placement.location(target) != Location::Unknown {
+                    continue;
+                }
+                let holds = |section: &Section<'_>| section.is_allocated() && section.contains(address);
+                let Some(section) = self.image.file.sections.iter().position(holds) else { continue };
+                let offset = address - self.image.file.sections[section].address;
+                if self.fits(target, section, offset) {
+                    self.placement.put(target, section, offset, inputs.section(target).size);
+                }
+            }
+        }
     }
 
     /// What nothing refers to: constructors, notes. Each goes to the first free place with its content.
@@ -410,21 +510,32 @@ impl<'f, 'a> Finder<'f, 'a> {
         object.relocations[id.section].iter().all(|relocation| {
             let Some(symbol) = object.symbols.get(relocation.symbol as usize) else { return false };
             let kind = arch::static_kind(self.image.file.machine, relocation.kind);
-            if kind.is_none_or(|kind| kind.formula != Formula::Absolute) || !symbol.is_local() {
+            let is_word =
+                |kind: StaticKind| kind.what == What::Symbol && kind.from == From::Zero && kind.field.is_data();
+            if !kind.is_some_and(is_word) || !symbol.is_local() {
                 return true;
             }
             let target = object.section_of(symbol).map(|section| SectionId { object: id.object, section });
             let target = target.and_then(|target| self.placement.address(self.image, target));
             let word = fixups::word_at(self.image, start.wrapping_add(relocation.offset));
-            match (target, word, relocation.addend) {
-                (Some(target), Some(Meaning::Address(address)), Some(addend)) => {
-                    address == target.wrapping_add(symbol.value).wrapping_add_signed(addend)
+            match (target, word) {
+                (Some(target), Some(Meaning::Address(address))) => {
+                    let addend = self.inputs.addend(id, relocation);
+                    self.wrap(target.wrapping_add(symbol.value).wrapping_add_signed(addend)) == address
                 }
-                (Some(_), Some(Meaning::Number(_)), _) => false,
+                (Some(_), Some(Meaning::Number(_))) => false,
                 _ => true,
             }
         })
     }
+}
+
+/// A relocation's kind, the number in its field, and what that counts from.
+type Half = (StaticKind, (i64, u64));
+
+fn bytes_at(bytes: &[u8], offset: u64, kind: StaticKind) -> Option<&[u8]> {
+    let at = usize::try_from(offset).ok()?;
+    bytes.get(at..at.checked_add(kind.field.width())?)
 }
 
 /// `.symtab`, or `.dynsym` in a stripped image.
@@ -432,11 +543,13 @@ pub fn symbol_table<'i, 'a>(image: &'i Image<'a>) -> &'i [Symbol<'a>] {
     if image.symbols.len() > 1 { &image.symbols } else { &image.dynamic_symbols }
 }
 
-fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
+fn first_location(machine: u16, section: &Section<'_>, no_relocations: bool) -> Location {
     use elf::*;
     // LLVM's own section types: address significance, call graph, linker options.
     const LLVM_FIRST: u32 = 0x6fff_4c00;
     const LLVM_LAST: u32 = 0x6fff_4cff;
+    /// SHT_ARM_ATTRIBUTES, SHT_RISCV_ATTRIBUTES.
+    const ATTRIBUTES: u32 = 0x7000_0003;
     match SectionType(section.kind) {
         SHT_NULL | SHT_SYMTAB | SHT_STRTAB | SHT_SYMTAB_SHNDX | SHT_REL | SHT_RELA | SHT_CREL | SHT_GROUP => {
             Location::Skipped("tells the linker about other sections")
@@ -444,7 +557,8 @@ fn first_location(section: &Section<'_>, no_relocations: bool) -> Location {
         SectionType(LLVM_FIRST..=LLVM_LAST) => Location::Skipped("advice to the linker"),
         _ if &section.name == ".note.GNU-stack" => Location::Skipped("becomes PT_GNU_STACK"),
         _ if &section.name == ".note.gnu.property" => Location::Skipped("properties are joined"),
-        _ if &section.name == ".eh_frame" => Location::Records,
+        _ if &section.name == ".eh_frame" || exidx::is_table(machine, section) => Location::Records,
+        SectionType(ATTRIBUTES) => Location::Skipped("attributes are joined"),
         _ if section.flags & SHF_EXCLUDE.0 != 0 => Location::Skipped("SHF_EXCLUDE"),
         _ if section.is_mergeable() && no_relocations => Location::Merged,
         _ => Location::Unknown,

@@ -20,8 +20,9 @@ pub(crate) fn check(checker: &mut Checker<'_, '_>) {
 
 fn try_check(checker: &mut Checker<'_, '_>) -> Result<()> {
     let inputs = checker.inputs;
-    let sections: Vec<SectionId> =
+    let mut sections: Vec<SectionId> =
         inputs.sections().filter(|id| checker.placement.location(*id) == Location::Records).collect();
+    sections.retain(|id| &inputs.section(*id).name == ".eh_frame");
     let Some(frames) = Frames::new(checker.image)? else {
         for id in sections.iter().filter(|id| !inputs.section(**id).data.is_empty()) {
             let name = inputs.section_name(*id);
@@ -87,7 +88,7 @@ fn function(checker: &mut Checker<'_, '_>, id: SectionId, record: &Record) -> Op
     }
     match target {
         Target::Address(address) | Target::Resolver(address) => {
-            Some(address.wrapping_add_signed(relocation.addend.unwrap_or_default()))
+            Some(address.wrapping_add_signed(checker.inputs.addend(id, &relocation)))
         }
         Target::Replaced => {
             checker.checked.count("FDEs of replaced functions", 1);

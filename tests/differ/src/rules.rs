@@ -207,6 +207,7 @@ pub const ALL: &[Rule] = &[
     BOOKKEEPING_ENTRIES,
     BOUND_AT_LINK_TIME,
     SLOT_SYMBOLS,
+    THUNK_SYMBOLS,
     HEAP_IMAGE_SECTION,
     GNU_OS_ABI,
     STATED_ALIGNMENT,
@@ -300,6 +301,16 @@ pub const SLOT_SYMBOLS: Rule = Rule {
     },
 };
 
+/// Names of stubs and thunks.
+pub const THUNK_SYMBOLS: Rule = Rule {
+    name: "thunk-symbols",
+    reason: "whether and how a linker names the stubs and thunks that it makes is up to it: what they lead to is checked",
+    allows: |finding| {
+        let name = crate::elf::Name(finding.subject.as_bytes());
+        finding.check == Check::Symbol && finding.side == Side::Both && crate::symbolic::is_thunk_name(name)
+    },
+};
+
 /// The heap image in an output section of its own, behind all others.
 pub const HEAP_IMAGE_SECTION: Rule = Rule {
     name: "heap-image-section",
@@ -331,13 +342,14 @@ pub const STATED_ALIGNMENT: Rule = Rule {
 pub const SLOT_TABLES: Rule = Rule {
     name: "slot-tables",
     reason: "which relocation table the slot of a TLS descriptor, or of a function that is not bound lazily, is in, and so \
-             which of the tables there are, is up to the linker",
+             which of the tables and PLT entries there are, is up to the linker",
     allows: |finding| {
         const TAGS: &[&str] = &[
             "DT_JMPREL",
             "DT_PLTRELSZ",
             "DT_PLTREL",
             "DT_PLTGOT",
+            "DT_AARCH64_BTI_PLT",
             "DT_TLSDESC_PLT",
             "DT_TLSDESC_GOT",
             "DT_RELA",

@@ -74,6 +74,10 @@ impl<'i, 'a> Symbolic<'i, 'a> {
             if !placed || symbol.is_section() || symbol.is_file() || symbol.name.0.is_empty() {
                 continue;
             }
+            // Each object has many; linkers add those of their own code.
+            if symbol.name.is_mapping() {
+                continue;
+            }
             let count = seen.entry(symbol.name).or_default();
             let key = Key { name: symbol.name, ordinal: *count };
             *count += 1;
@@ -213,25 +217,37 @@ impl<'i, 'a> Symbolic<'i, 'a> {
 fn names_address(image: &Image<'_>, named: &Named<'_>) -> bool {
     let Place::Section(section) = named.symbol.place else { return false };
     let section = image.file.sections.get(section as usize);
-    let made_by_linker = is_linker_name(named.symbol.name) || section.is_some_and(|s| is_linker_section(s.name));
+    let made_by_linker = is_linker_name(named.symbol.name)
+        || is_thunk_name(named.symbol.name)
+        || section.is_some_and(|s| is_linker_section(s.name));
     !made_by_linker && !named.symbol.name.is_assembler_local()
 }
 
 /// Whether a section of this name holds PLT entries or slots of the GOT.
 pub fn is_linker_section(name: Name<'_>) -> bool {
-    [".plt", ".iplt", ".got", ".igot"].iter().any(|prefix| name.starts_with(prefix))
+    [".plt", ".iplt", ".got", ".igot", ".glink", ".branch_lt"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a name is one that linkers give to code of their own: stubs and thunks.
+pub fn is_thunk_name(name: Name<'_>) -> bool {
+    let prefixes = ["__plt_", "__long_branch_", "__AArch64", "__ARM", "__Thumb"];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a name is one of those that linkers define.
 pub fn is_linker_name(name: Name<'_>) -> bool {
     const NAMES: &[&str] = &[
         "_DYNAMIC",
+        ".TOC.",
         "_GLOBAL_OFFSET_TABLE_",
         "_PROCEDURE_LINKAGE_TABLE_",
         "_TLS_MODULE_BASE_",
         "__GNU_EH_FRAME_HDR",
         "__bss_start",
         "__dso_handle",
+        "__global_pointer$",
+        "__exidx_end",
+        "__exidx_start",
         "__ehdr_start",
         "__executable_start",
         "__fini_array_end",

@@ -86,6 +86,16 @@ impl<'r, 'a> Resolver<'r, 'a> {
         self.global(symbol.name)
     }
 
+    /// The definition of symbol `index` of object `object`, in whichever object it is.
+    pub fn defining_symbol(&self, object: usize, index: u32) -> Option<&'r Symbol<'a>> {
+        let symbol = self.inputs.objects[object].symbols.get(index as usize)?;
+        if symbol.is_local() {
+            return Some(symbol);
+        }
+        let (object, index) = self.inputs.globals.get(&symbol.name)?.definition?;
+        self.inputs.objects[object].symbols.get(index)
+    }
+
     /// What the global name means.
     pub fn global(&self, name: Name<'a>) -> Target {
         let Some(global) = self.inputs.globals.get(&name) else {
@@ -102,6 +112,9 @@ impl<'r, 'a> Resolver<'r, 'a> {
                 }
                 _ => definition,
             };
+        }
+        if &name == "_TLS_MODULE_BASE_" {
+            return Target::Tls(0);
         }
         if let Some(address) = self.linker_defined(name) {
             return Target::Address(address);
@@ -134,7 +147,7 @@ impl<'r, 'a> Resolver<'r, 'a> {
             }
             Location::At { .. } => {
                 let base = self.placement.address(self.image, id).unwrap_or_default();
-                let address = base.wrapping_add(symbol.value);
+                let address = base.wrapping_add(symbol.address());
                 if symbol.is_ifunc() {
                     return Target::Resolver(address);
                 }
@@ -163,6 +176,7 @@ impl<'r, 'a> Resolver<'r, 'a> {
         }
         match bytes {
             b"_GLOBAL_OFFSET_TABLE_" => self.image.got_base(),
+            b".TOC." => self.image.toc_base(),
             b"_DYNAMIC" => self.image.segments_of(elf::PT_DYNAMIC).next().map(|segment| segment.address),
             b"__ehdr_start" | b"__executable_start" => Some(0),
             b"__dso_handle" | b"_end" | b"end" | b"_edata" | b"edata" | b"_etext" | b"etext" | b"__bss_start" => {

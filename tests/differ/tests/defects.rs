@@ -4,7 +4,7 @@ mod common;
 
 use common::{File, Linker, USUAL, inputs, library, link, sets};
 use object::elf::*;
-use pkgld_differ::arch::{self, DynamicKind, Formula};
+use pkgld_differ::arch::{self, DynamicKind, What};
 use pkgld_differ::check::check_against_inputs;
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::{DynamicRelocation, Image, Table};
@@ -102,7 +102,7 @@ fn every_relocated_field_counts() {
                 let place = output.address + offset + relocation.offset;
                 // The loader overwrites these fields: the record is what counts, see `every_dynamic_relocation_counts`.
                 let relocated = image.relocations_in(place, place + 1).next().is_some();
-                if kind.field.width() == 0 || kind.formula == Formula::None || (output.is_allocated() && relocated) {
+                if kind.field.width() == 0 || kind.what == What::None || (output.is_allocated() && relocated) {
                     continue;
                 }
                 let mut bytes = case.output.clone();

@@ -5,53 +5,54 @@ use std::collections::BTreeSet;
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 use object::elf::*;
 
-use super::{Field, Formula, Relaxed, StaticKind};
+use super::{Field, From, Relaxed, StaticKind, What};
 use crate::image::Image;
 
 /// The psABI's table of relocation types, without those that only dynamic tables hold.
 pub(super) fn static_kind(kind: u32) -> Option<StaticKind> {
     use Field::{Either, Empty, Signed, Unsigned};
-    use Formula as F;
-    let (name, field, formula) = match RelocationType(kind) {
-        R_X86_64_NONE => ("R_X86_64_NONE", Empty, F::None),
-        R_X86_64_64 => ("R_X86_64_64", Either(8), F::Absolute),
-        R_X86_64_PC32 => ("R_X86_64_PC32", Signed(4), F::Relative),
-        R_X86_64_GOT32 => ("R_X86_64_GOT32", Signed(4), F::SlotFromGot),
-        R_X86_64_PLT32 => ("R_X86_64_PLT32", Signed(4), F::Plt),
-        R_X86_64_GOTPCREL => ("R_X86_64_GOTPCREL", Signed(4), F::Slot),
-        R_X86_64_32 => ("R_X86_64_32", Unsigned(4), F::Absolute),
-        R_X86_64_32S => ("R_X86_64_32S", Signed(4), F::Absolute),
-        R_X86_64_16 => ("R_X86_64_16", Either(2), F::Absolute),
-        R_X86_64_PC16 => ("R_X86_64_PC16", Signed(2), F::Relative),
-        R_X86_64_8 => ("R_X86_64_8", Either(1), F::Absolute),
-        R_X86_64_PC8 => ("R_X86_64_PC8", Signed(1), F::Relative),
-        R_X86_64_DTPOFF64 => ("R_X86_64_DTPOFF64", Signed(8), F::TlsOffset),
-        R_X86_64_TPOFF64 => ("R_X86_64_TPOFF64", Signed(8), F::ThreadOffset),
-        R_X86_64_TLSGD => ("R_X86_64_TLSGD", Signed(4), F::TlsGeneral),
-        R_X86_64_TLSLD => ("R_X86_64_TLSLD", Signed(4), F::TlsLocal),
-        R_X86_64_DTPOFF32 => ("R_X86_64_DTPOFF32", Signed(4), F::TlsOffset),
-        R_X86_64_GOTTPOFF => ("R_X86_64_GOTTPOFF", Signed(4), F::ThreadSlot),
-        R_X86_64_TPOFF32 => ("R_X86_64_TPOFF32", Signed(4), F::ThreadOffset),
-        R_X86_64_PC64 => ("R_X86_64_PC64", Signed(8), F::Relative),
-        R_X86_64_GOTOFF64 => ("R_X86_64_GOTOFF64", Signed(8), F::FromGot),
-        R_X86_64_GOTPC32 => ("R_X86_64_GOTPC32", Signed(4), F::Got),
-        R_X86_64_GOT64 => ("R_X86_64_GOT64", Signed(8), F::SlotFromGot),
-        R_X86_64_GOTPCREL64 => ("R_X86_64_GOTPCREL64", Signed(8), F::Slot),
-        R_X86_64_GOTPC64 => ("R_X86_64_GOTPC64", Signed(8), F::Got),
-        R_X86_64_GOTPLT64 => ("R_X86_64_GOTPLT64", Signed(8), F::SlotFromGot),
-        R_X86_64_PLTOFF64 => ("R_X86_64_PLTOFF64", Signed(8), F::PltFromGot),
-        R_X86_64_SIZE32 => ("R_X86_64_SIZE32", Unsigned(4), F::Size),
-        R_X86_64_SIZE64 => ("R_X86_64_SIZE64", Either(8), F::Size),
-        R_X86_64_GOTPC32_TLSDESC => ("R_X86_64_GOTPC32_TLSDESC", Signed(4), F::Descriptor),
-        R_X86_64_TLSDESC_CALL => ("R_X86_64_TLSDESC_CALL", Empty, F::DescriptorCall),
-        R_X86_64_GOTPCRELX => ("R_X86_64_GOTPCRELX", Signed(4), F::RelaxableSlot),
-        R_X86_64_REX_GOTPCRELX => ("R_X86_64_REX_GOTPCRELX", Signed(4), F::RelaxableSlot),
-        R_X86_64_CODE_4_GOTPCRELX => ("R_X86_64_CODE_4_GOTPCRELX", Signed(4), F::RelaxableSlot),
-        R_X86_64_CODE_4_GOTTPOFF => ("R_X86_64_CODE_4_GOTTPOFF", Signed(4), F::ThreadSlot),
-        R_X86_64_CODE_4_GOTPC32_TLSDESC => ("R_X86_64_CODE_4_GOTPC32_TLSDESC", Signed(4), F::Descriptor),
+    use From as F;
+    use What as W;
+    let (name, field, (what, from)) = match RelocationType(kind) {
+        R_X86_64_NONE => ("R_X86_64_NONE", Empty, (W::None, F::Zero)),
+        R_X86_64_64 => ("R_X86_64_64", Either(8), (W::Symbol, F::Zero)),
+        R_X86_64_PC32 => ("R_X86_64_PC32", Signed(4), (W::Symbol, F::Place)),
+        R_X86_64_GOT32 => ("R_X86_64_GOT32", Signed(4), (W::Slot, F::Got)),
+        R_X86_64_PLT32 => ("R_X86_64_PLT32", Signed(4), (W::Plt, F::Place)),
+        R_X86_64_GOTPCREL => ("R_X86_64_GOTPCREL", Signed(4), (W::Slot, F::Place)),
+        R_X86_64_32 => ("R_X86_64_32", Unsigned(4), (W::Symbol, F::Zero)),
+        R_X86_64_32S => ("R_X86_64_32S", Signed(4), (W::Symbol, F::Zero)),
+        R_X86_64_16 => ("R_X86_64_16", Either(2), (W::Symbol, F::Zero)),
+        R_X86_64_PC16 => ("R_X86_64_PC16", Signed(2), (W::Symbol, F::Place)),
+        R_X86_64_8 => ("R_X86_64_8", Either(1), (W::Symbol, F::Zero)),
+        R_X86_64_PC8 => ("R_X86_64_PC8", Signed(1), (W::Symbol, F::Place)),
+        R_X86_64_DTPOFF64 => ("R_X86_64_DTPOFF64", Signed(8), (W::TlsOffset, F::Zero)),
+        R_X86_64_TPOFF64 => ("R_X86_64_TPOFF64", Signed(8), (W::ThreadOffset, F::Zero)),
+        R_X86_64_TLSGD => ("R_X86_64_TLSGD", Signed(4), (W::TlsPair, F::Place)),
+        R_X86_64_TLSLD => ("R_X86_64_TLSLD", Signed(4), (W::TlsModule, F::Place)),
+        R_X86_64_DTPOFF32 => ("R_X86_64_DTPOFF32", Signed(4), (W::TlsOffset, F::Zero)),
+        R_X86_64_GOTTPOFF => ("R_X86_64_GOTTPOFF", Signed(4), (W::ThreadSlot, F::Place)),
+        R_X86_64_TPOFF32 => ("R_X86_64_TPOFF32", Signed(4), (W::ThreadOffset, F::Zero)),
+        R_X86_64_PC64 => ("R_X86_64_PC64", Signed(8), (W::Symbol, F::Place)),
+        R_X86_64_GOTOFF64 => ("R_X86_64_GOTOFF64", Signed(8), (W::Symbol, F::Got)),
+        R_X86_64_GOTPC32 => ("R_X86_64_GOTPC32", Signed(4), (W::Got, F::Place)),
+        R_X86_64_GOT64 => ("R_X86_64_GOT64", Signed(8), (W::Slot, F::Got)),
+        R_X86_64_GOTPCREL64 => ("R_X86_64_GOTPCREL64", Signed(8), (W::Slot, F::Place)),
+        R_X86_64_GOTPC64 => ("R_X86_64_GOTPC64", Signed(8), (W::Got, F::Place)),
+        R_X86_64_GOTPLT64 => ("R_X86_64_GOTPLT64", Signed(8), (W::Slot, F::Got)),
+        R_X86_64_PLTOFF64 => ("R_X86_64_PLTOFF64", Signed(8), (W::Plt, F::Got)),
+        R_X86_64_SIZE32 => ("R_X86_64_SIZE32", Unsigned(4), (W::Size, F::Zero)),
+        R_X86_64_SIZE64 => ("R_X86_64_SIZE64", Either(8), (W::Size, F::Zero)),
+        R_X86_64_GOTPC32_TLSDESC => ("R_X86_64_GOTPC32_TLSDESC", Signed(4), (W::Descriptor, F::Place)),
+        R_X86_64_TLSDESC_CALL => ("R_X86_64_TLSDESC_CALL", Empty, (W::DescriptorCall, F::Zero)),
+        R_X86_64_GOTPCRELX => ("R_X86_64_GOTPCRELX", Signed(4), (W::RelaxableSlot, F::Place)),
+        R_X86_64_REX_GOTPCRELX => ("R_X86_64_REX_GOTPCRELX", Signed(4), (W::RelaxableSlot, F::Place)),
+        R_X86_64_CODE_4_GOTPCRELX => ("R_X86_64_CODE_4_GOTPCRELX", Signed(4), (W::RelaxableSlot, F::Place)),
+        R_X86_64_CODE_4_GOTTPOFF => ("R_X86_64_CODE_4_GOTTPOFF", Signed(4), (W::ThreadSlot, F::Place)),
+        R_X86_64_CODE_4_GOTPC32_TLSDESC => ("R_X86_64_CODE_4_GOTPC32_TLSDESC", Signed(4), (W::Descriptor, F::Place)),
         _ => return None,
     };
-    Some(StaticKind { name, field, formula })
+    Some(StaticKind { name, field, what, from })
 }
 
 /// Decodes the instruction of `bytes` at `address`.

@@ -192,6 +192,14 @@ fn plt(image: &Image<'_>, faults: &mut Faults<'_>) {
     if Machine(image.file.machine) == EM_X86_64 {
         faults.equal("first word of DT_PLTGOT", dynamic, first_word);
     }
+    if Machine(image.file.machine) == EM_PPC64 {
+        // ELFv2 ABI 4.2.5.3: the loader fills the slots itself, with addresses that it works out from this one.
+        let glink = image.dynamic_value(DT_PPC64_GLINK);
+        if glink.and_then(|glink| image.segment_at(glink)).is_none_or(|segment| segment.flags & PF_X.0 == 0) {
+            faults.add("DT_PPC64_GLINK", "an address in code", format!("{glink:x?}"));
+        }
+        return;
+    }
     for (index, jump) in jumps.iter().enumerate() {
         if jump.meaning != DynamicKind::JumpSlot {
             continue;

@@ -4,6 +4,7 @@ use object::elf::*;
 
 use super::Faults;
 use crate::elf::Section;
+use crate::exidx;
 use crate::image::Image;
 use crate::rules::{Check, Finding};
 
@@ -73,12 +74,18 @@ fn named(machine: u16, section: &Section<'_>, faults: &mut Faults<'_>) {
     }
 }
 
-/// gABI, "Section Attribute Flags", the GNU extensions, and x86-64's SHF_X86_64_LARGE.
-fn known_flags() -> u64 {
-    const LARGE: u64 = 0x1000_0000; // SHF_X86_64_LARGE
+/// gABI, "Section Attribute Flags", the GNU extensions, and the CPU's own.
+fn known_flags(machine: u16) -> u64 {
+    // SHF_X86_64_LARGE; SHF_ARM_PURECODE and SHF_AARCH64_PURECODE; SHF_LINK_ORDER, which Arm's table for unwinding keeps.
+    let own = match Machine(machine) {
+        EM_X86_64 => 0x1000_0000,
+        EM_ARM => 0x2000_0000 | SHF_LINK_ORDER.0,
+        EM_AARCH64 => 0x2000_0000,
+        _ => 0,
+    };
     let generic = [SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_INFO_LINK];
     let more = [SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN];
-    generic.iter().chain(&more).fold(LARGE, |flags, flag| flags | flag.0)
+    generic.iter().chain(&more).fold(own, |flags, flag| flags | flag.0)
 }
 
 fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
@@ -87,7 +94,7 @@ fn placed(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         faults.add(name, "sh_addralign a power of two", format!("{:#x}", section.align));
         return;
     }
-    if section.flags & !known_flags() != 0 {
+    if section.flags & !known_flags(image.file.machine) != 0 {
         faults.add(format!("{name}'s sh_flags"), "flags that are known", format!("{:#x}", section.flags));
     }
     if !section.is_allocated() {
@@ -142,6 +149,13 @@ fn links(image: &Image<'_>, section: &Section<'_>, faults: &mut Faults<'_>) {
         SHT_GNU_VERNEED | SHT_GNU_VERDEF => (Some(SHT_STRTAB), section.entry_size),
         SHT_DYNAMIC => (Some(SHT_STRTAB), 2 * word),
         SHT_SYMTAB_SHNDX => (Some(SHT_SYMTAB), 4),
+        _ if exidx::is_table(image.file.machine, section) => {
+            // The code that it describes, of which there may be more than one section.
+            if !image.file.sections.get(section.link as usize).is_some_and(|linked| linked.is_executable()) {
+                faults.add(format!("{name}'s sh_link"), "a section of code", format!("{}", section.link));
+            }
+            return;
+        }
         _ => {
             faults.equal(format!("{name}'s sh_link and sh_info"), (0, 0), (section.link, section.info));
             if section.entry_size != 0 && !section.is_mergeable() && !section.name.starts_with(".plt") {

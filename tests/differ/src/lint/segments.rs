@@ -44,7 +44,9 @@ fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'
     if end.is_none_or(|end| end > image.file.bytes.len() as u64) {
         faults.add(name(), "bytes inside the file", format!("{:#x}+{:#x}", segment.offset, segment.file_size));
     }
-    if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 {
+    // PT_RISCV_ATTRIBUTES holds what is not loaded.
+    let attributes = elf::Machine(image.file.machine) == elf::EM_RISCV && segment.kind == 0x7000_0003;
+    if segment.file_size > segment.memory_size && segment.kind != elf::PT_GNU_STACK.0 && !attributes {
         faults.add(name(), "p_filesz at most p_memsz", format!("{:#x}, {:#x}", segment.file_size, segment.memory_size));
     }
     if segment.physical != segment.address {
@@ -61,7 +63,7 @@ fn one(image: &Image<'_>, index: usize, segment: &Segment, faults: &mut Faults<'
             faults.add(name(), "p_offset and p_vaddr congruent modulo p_align", found);
         }
     }
-    let loaded = [elf::PT_LOAD.0, elf::PT_GNU_STACK.0].contains(&segment.kind);
+    let loaded = attributes || [elf::PT_LOAD.0, elf::PT_GNU_STACK.0].contains(&segment.kind);
     let in_load = |load: &Segment| load.address <= segment.address && segment.end() <= load.end();
     // The zeros of PT_TLS take no memory of the image; RELRO may reach to the end of its segment's last page.
     let exempt = [elf::PT_TLS.0, elf::PT_GNU_RELRO.0].contains(&segment.kind);
@@ -102,6 +104,8 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
 
 /// A segment ends where its last section ends; what a read-only one has beyond its bytes in the file, no kernel can zero.
 fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
+    // Where pages may be greater than the machine's, up to the end of the last one.
+    let page = image.page_size().max(load.align);
     if load.flags & elf::PF_W.0 == 0 && load.memory_size != load.file_size {
         faults.add(
             "read-only PT_LOAD",
@@ -121,7 +125,7 @@ fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
         .max()
         .unwrap_or(load.address)
         .max(load.address.saturating_add(headers));
-    if load.end() != end && load.end() != end.checked_next_multiple_of(image.page_size()).unwrap_or(end) {
+    if load.end() != end && load.end() != end.checked_next_multiple_of(page).unwrap_or(end) {
         faults.add("PT_LOAD", format!("an end where its last section ends, {end:#x}"), format!("{:#x}", load.end()));
     }
     let filled = sections
@@ -130,7 +134,7 @@ fn covered(image: &Image<'_>, load: &Segment, faults: &mut Faults<'_>) {
         .max();
     let filled = filled.unwrap_or_default().max(headers);
     let found = load.offset.saturating_add(load.file_size);
-    if load.file_size != 0 && found != filled && Some(found) != filled.checked_next_multiple_of(image.page_size()) {
+    if load.file_size != 0 && found != filled && Some(found) != filled.checked_next_multiple_of(page) {
         faults.add("PT_LOAD", format!("bytes of the file up to {filled:#x}"), format!("{found:#x}"));
     }
 }
@@ -141,6 +145,9 @@ fn header_table_end(image: &Image<'_>) -> u64 {
     let start = if image.file.is_64 { 64 } else { 52 };
     start + entry * image.file.segments.len() as u64
 }
+
+/// The smallest page of any system that runs these images, in bytes.
+const COMMON_PAGE: u64 = 0x1000;
 
 /// glibc protects from the page that holds the start to the page that holds the end, this one excluded.
 fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
@@ -154,8 +161,9 @@ fn relro(image: &Image<'_>, faults: &mut Faults<'_>) {
             let expected = format!("a multiple of {page:#x}, or its PT_LOAD's start");
             faults.add("PT_GNU_RELRO's start", expected, format!("{:#x}", relro.address));
         }
-        if relro.end() % page != 0 {
-            faults.add("PT_GNU_RELRO's end", format!("a multiple of {page:#x}"), format!("{:#x}", relro.end()));
+        // Where pages are greater, the loader rounds the end down.
+        if relro.end() % COMMON_PAGE != 0 {
+            faults.add("PT_GNU_RELRO's end", format!("a multiple of {COMMON_PAGE:#x}"), format!("{:#x}", relro.end()));
         }
         let start = relro.address & !(page - 1);
         let holder = image.segment_at(relro.address);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use object::elf::{EM_AARCH64, EM_PPC64, EM_RISCV, Machine};
 use pkgld_differ::inputs::Inputs;
 
 /// A linker and the Debian package that has it.
@@ -66,7 +67,7 @@ pub(crate) fn link(linker: Linker, files: &[File], options: &[&str], libraries: 
         Linker::RustLld => (rust_lld(), "rustup's toolchain"),
         Linker::Program(name, package) => (Command::new(name), package),
     };
-    command.args(["-shared", "-o"]).arg(&output).args(options).arg("--whole-archive");
+    command.args(["-shared", "-o"]).arg(&output).args(options).args(plain_code(files)).arg("--whole-archive");
     for (name, bytes) in files {
         let path = directory.path().join(Path::new(name).file_name().expect("a file name"));
         std::fs::write(&path, bytes).expect("room for a copy");
@@ -76,6 +77,19 @@ pub(crate) fn link(linker: Linker, files: &[File], options: &[&str], libraries: 
     let result = command.output().unwrap_or_else(|error| panic!("{linker:?}: {error}: install {package}"));
     assert!(result.status.success(), "{linker:?}: {}", String::from_utf8_lossy(&result.stderr));
     std::fs::read(output).expect("the linker's output")
+}
+
+/// What keeps linkers from shortening code: how far each goes there is its own affair.
+fn plain_code(files: &[File]) -> &'static [&'static str] {
+    let machine = files.first().and_then(|(name, bytes)| {
+        let inputs = Inputs::parse(&[(name.clone(), &bytes[..])], &[]).ok()?;
+        inputs.objects.first().map(|object| Machine(object.file.machine))
+    });
+    match machine {
+        Some(EM_AARCH64 | EM_RISCV) => &["--no-relax"],
+        Some(EM_PPC64) => &["--no-toc-optimize"],
+        _ => &[],
+    }
 }
 
 /// The library that the committed objects import from, with versions.
@@ -92,10 +106,22 @@ pub(crate) fn library() -> PathBuf {
     path.clone()
 }
 
+/// The platforms of the corpus.
+const TARGETS: [&str; 8] = [
+    "linux-x86_64",
+    "freebsd-x86_64",
+    "linux-i686",
+    "linux-aarch64",
+    "freebsd-aarch64",
+    "linux-riscv64",
+    "linux-armv7",
+    "linux-ppc64le",
+];
+
 /// The archives of the corpus, each with the libraries that it imports from.
 pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus");
-    let folders = ["linux-x86_64", "freebsd-x86_64"].map(|target| corpus.join(target));
+    let folders = TARGETS.map(|target| corpus.join(target));
     let files = folders.iter().flat_map(|folder| list(folder));
     let mut archives: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|extension| extension == "a")).collect();
@@ -105,10 +131,12 @@ pub(crate) fn corpus() -> Vec<(File, Vec<PathBuf>)> {
         .map(|path| {
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             let version = name.split('-').nth(1).unwrap_or_default();
-            let mut libraries = list(&corpus.join("linux-x86_64/stubs").join(version));
+            let target = path.parent().and_then(Path::file_name).expect("the target's folder").to_string_lossy();
+            // The stubs of FreeBSD are Linux's.
+            let stubs = corpus.join(target.replace("freebsd", "linux")).join("stubs").join(version);
+            let mut libraries = list(&stubs);
             libraries.sort_by(|a, b| b.cmp(a)); // libjulia, then libjulia-internal, as Julia has them.
             let (name, bytes) = read(path);
-            let target = path.parent().and_then(Path::file_name).expect("the target's folder").to_string_lossy();
             ((format!("{target}/{name}"), bytes), libraries)
         })
         .collect()
