@@ -63,6 +63,7 @@ mod layout;
 mod library;
 mod link;
 mod link_map;
+mod macho;
 mod map;
 mod memory;
 mod model;

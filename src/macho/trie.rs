@@ -142,15 +142,19 @@ fn write(nodes: &[Node<'_>]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use object::read::macho::{ExportData, ExportsTrieIterator};
+    use object::read::macho::ExportData;
+    use object::{LittleEndian as LE, U32, macho};
     use proptest::prelude::*;
 
     use super::*;
 
     fn read(bytes: &[u8]) -> Vec<(Vec<u8>, u64)> {
+        let size = U32::new(LE, bytes.len() as u32);
+        let (cmd, cmdsize) = (U32::new(LE, macho::LC_DYLD_EXPORTS_TRIE), U32::new(LE, 16));
+        let command = macho::LinkeditDataCommand::<LE> { cmd, cmdsize, dataoff: U32::new(LE, 0), datasize: size };
         let mut found = Vec::new();
-        for symbol in ExportsTrieIterator::new(bytes).unwrap() {
-            let symbol = symbol.unwrap();
+        let mut symbols = command.exports_trie(LE, bytes).unwrap();
+        while let Some(symbol) = symbols.next().unwrap() {
             let ExportData::Regular { address } = symbol.data() else { panic!("{symbol:?}") };
             found.push((symbol.name().to_vec(), *address));
         }
@@ -160,7 +164,7 @@ mod tests {
 
     #[test]
     fn small_tries() {
-        assert_eq!(trie(Vec::new()), []);
+        assert!(trie(Vec::new()).is_empty());
         let export = |name, value| Export { name, flags: 0, value };
         assert_eq!(trie(vec![export(b"_a", 5)]), [0, 1, b'_', b'a', 0, 6, 2, 0, 5, 0]);
         let names = [(&b"_ab"[..], 1), (b"_a", 2), (b"_abc", 0x1_0000), (b"b", 3), (b"", 9)];

@@ -9,9 +9,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use serde_json::Value;
-
-use super::{Cpus, Export, Library, Table, version, yaml};
+use super::yaml::{self, Value};
+use super::{Cpus, Export, Library, Table, version};
 use crate::error::Error;
 use crate::options::Arch;
 
@@ -87,11 +86,13 @@ struct Description {
 pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, Error> {
     let malformed = |what: String| Error::malformed(name, format!("malformed text stub: {what}"));
     let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    let documents = yaml::documents(text).map_err(malformed)?;
     let descriptions = if text.trim_start().starts_with('{') {
-        let tree: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-        version_5(&tree)
+        match documents.as_slice() {
+            [tree] => version_5(tree),
+            _ => Err("more than one document".to_owned()),
+        }
     } else {
-        let documents = yaml::documents(text).map_err(malformed)?;
         documents.iter().map(version_4).collect()
     };
     let mut descriptions: VecDeque<Description> = descriptions.map_err(malformed)?.into();
@@ -136,8 +137,8 @@ fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Libra
 /// The elements of a list that stands under `key`; none if there is nothing.
 fn list<'v>(tree: &'v Value, key: &str) -> Result<&'v [Value], String> {
     match tree.get(key) {
-        None | Some(Value::Null) => Ok(&[]),
-        Some(Value::Array(list)) => Ok(list),
+        None => Ok(&[]),
+        Some(Value::List(list)) => Ok(list),
         Some(_) => Err(format!("'{key}' is no list")),
     }
 }
@@ -147,7 +148,7 @@ fn words<'v>(tree: &'v Value, key: &'v str) -> impl Iterator<Item = Result<&'v s
         Ok(list) => (list, None),
         Err(problem) => (&[][..], Some(Err(problem))),
     };
-    let words = list.iter().map(move |word| word.as_str().ok_or_else(|| format!("'{key}' has something that is no word")));
+    let words = list.iter().map(move |word| word.word().ok_or_else(|| format!("'{key}' has something that is no word")));
     problem.into_iter().chain(words)
 }
 
@@ -167,8 +168,8 @@ fn targets<'v>(targets: impl Iterator<Item = Result<&'v str, String>>) -> Result
 fn version_of(value: Option<&Value>, absent: u32) -> Result<u32, String> {
     match value {
         None => Ok(absent),
-        Some(Value::String(text)) => version(text).ok_or_else(|| format!("'{text}' is no version")),
-        Some(other) => Err(format!("{other} is no version")),
+        Some(Value::Word(text)) => version(text).ok_or_else(|| format!("'{text}' is no version")),
+        Some(_) => Err("a list stands where a version should".to_owned()),
     }
 }
 
@@ -176,12 +177,12 @@ fn version_of(value: Option<&Value>, absent: u32) -> Result<u32, String> {
 const ONE: u32 = 0x1_0000;
 
 fn version_4(tree: &Value) -> Result<Description, String> {
-    match tree.get("tbd-version").and_then(Value::as_str) {
+    match tree.get("tbd-version").and_then(Value::word) {
         Some("4") => {}
         Some(other) => return Err(format!("version {other} of the format is not read: 4 and 5 are")),
         None => return Err("'tbd-version' is missing; versions 4 and 5 are read".to_owned()),
     }
-    let install_name = tree.get("install-name").and_then(Value::as_str).ok_or("'install-name' is missing")?;
+    let install_name = tree.get("install-name").and_then(Value::word).ok_or("'install-name' is missing")?;
     let cpus = targets(words(tree, "targets"))?;
     let versions =
         (version_of(tree.get("current-version"), ONE)?, version_of(tree.get("compatibility-version"), ONE)?);
@@ -204,8 +205,8 @@ fn version_4(tree: &Value) -> Result<Description, String> {
 }
 
 fn version_5(tree: &Value) -> Result<Vec<Description>, String> {
-    match tree.get("tapi_tbd_version").and_then(Value::as_u64) {
-        Some(5) => {}
+    match tree.get("tapi_tbd_version").and_then(Value::word) {
+        Some("5") => {}
         Some(other) => return Err(format!("version {other} of the format is not read: 4 and 5 are")),
         None => return Err("'tapi_tbd_version' is missing; versions 4 and 5 are read".to_owned()),
     }
@@ -218,10 +219,10 @@ fn library_5(tree: &Value) -> Result<Description, String> {
     fn first<'v>(tree: &'v Value, key: &str, member: &str) -> Result<Option<&'v Value>, String> {
         Ok(list(tree, key)?.first().and_then(|item| item.get(member)))
     }
-    let install_name = first(tree, "install_names", "name")?.and_then(Value::as_str);
+    let install_name = first(tree, "install_names", "name")?.and_then(Value::word);
     let install_name = install_name.ok_or("'install_names' is missing")?;
     let all = list(tree, "target_info")?.iter();
-    let all = targets(all.map(|info| info.get("target").and_then(Value::as_str).ok_or("a 'target' is missing".to_owned())))?;
+    let all = targets(all.map(|info| info.get("target").and_then(Value::word).ok_or("a 'target' is missing".to_owned())))?;
     // A list without targets holds for all.
     let cpus = |part: &Value| match part.get("targets") {
         Some(_) => targets(words(part, "targets")),
@@ -259,7 +260,7 @@ fn add_names(
 ) -> Result<(), String> {
     for (key, prefixes, kind) in lists {
         for name in list(part, key)? {
-            let name = name.as_str().ok_or_else(|| format!("'{key}' has something that is no word"))?;
+            let name = name.word().ok_or_else(|| format!("'{key}' has something that is no word"))?;
             // Orders to Apple's linker for single versions of the system, as "not there in 10.4".
             if name.starts_with("$ld$") {
                 continue;
