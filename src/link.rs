@@ -15,6 +15,7 @@ use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
 use crate::link_map::link_map;
+use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Options, Target, Undefined};
 use crate::pe;
@@ -58,6 +59,8 @@ pub(crate) struct Link<'a> {
     pub(crate) elf: elf::Plan,
     /// What only PE images have.
     pub(crate) pe: pe::Plan<'a>,
+    /// What only Mach-O images have.
+    pub(crate) macho: macho::Plan,
     /// What has been done.
     pub(crate) report: Report,
 }
@@ -116,6 +119,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
         format::give_plt_addresses(&mut link, &found.direct_ifuncs);
         found = scan::scan(&link)?;
     }
+    format::gather(&mut link, &mut found)?;
     clock.lap("scan");
     link.slots = Slots::assign(
         &link.symbols,

@@ -228,6 +228,7 @@ pub(crate) fn resolve<'a>(
         addresses: Vec::new(),
         elf: Default::default(),
         pe: Default::default(),
+        macho: Default::default(),
         report,
     })
 }
@@ -389,7 +390,9 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let library = *library;
-                let Some(export) = self.libraries[library as usize].shared.lookup(global.name, global.version) else {
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                let shared = &self.libraries[library as usize].shared;
+                let Some(export) = shared.lookup(global.name, global.version, target) else {
                     return Ok(Answer::No);
                 };
                 let global = self.symbols.get_mut(id);

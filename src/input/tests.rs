@@ -382,6 +382,6 @@ fn the_libraries_of_this_system_are_found() {
     assert!(named("libc_nonshared.a").archive().unwrap().index().unwrap().definer(b"atexit").is_some());
     assert!(named("ld-linux-x86-64.so.2").mode.as_needed);
     assert!(named("libgcc_s.so.1").mode.as_needed);
-    let malloc = libc.library().unwrap().lookup(b"malloc", None).unwrap();
+    let malloc = libc.library().unwrap().lookup(b"malloc", None, None).unwrap();
     assert_eq!(malloc.kind, crate::model::SymbolKind::Function);
 }

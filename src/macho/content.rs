@@ -9,6 +9,8 @@
     clippy::cast_possible_truncation
 )]
 
+use std::ops::Range;
+
 use object::macho;
 use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
 
@@ -64,16 +66,16 @@ pub(crate) fn of(file: &[u8]) -> Option<Content> {
 fn is_stub(file: &[u8]) -> bool {
     const SAMPLE: usize = 512;
     let start = file.get(..SAMPLE).unwrap_or(file);
-    start.starts_with(b"--- !tapi")
-        || (start.trim_ascii_start().starts_with(b"{") && memchr::memmem::find(start, b"tapi_tbd_version").is_some())
-        || (start.trim_ascii_start().starts_with(b"{") && memchr::memmem::find(start, b"main_library").is_some())
+    let json = start.trim_ascii_start().starts_with(b"{");
+    let named = |key: &[u8]| memchr::memmem::find(start, key).is_some();
+    start.starts_with(b"--- !tapi") || (json && (named(b"tapi_tbd_version") || named(b"main_library")))
 }
 
-/// The slice of a universal file for `arch`.
+/// Where in a universal file the slice for `arch` is.
 ///
 /// # Errors
 /// There is none, or the file is malformed.
-pub(crate) fn slice<'a>(name: impl ToString, bytes: &'a [u8], arch: Option<Arch>) -> Result<&'a [u8], Error> {
+pub(crate) fn slice(name: impl ToString, bytes: &[u8], arch: Option<Arch>) -> Result<Range<usize>, Error> {
     let name = name.to_string();
     let malformed = |what: &str| Error::malformed(&name, format!("malformed universal file: {what}"));
     let Some(arch) = arch else {
@@ -90,7 +92,11 @@ pub(crate) fn slice<'a>(name: impl ToString, bytes: &'a [u8], arch: Option<Arch>
     let (offset, size) = found.ok_or_else(|| {
         Error::unsupported(&name, format!("universal file without a slice for {}", super::arch_name(arch)))
     })?;
-    bytes::slice(bytes, offset, size).ok_or_else(|| malformed("a slice is outside of the file"))
+    let range = bytes::slice(bytes, offset, size).and_then(|slice| {
+        let start = usize::try_from(offset).ok()?;
+        Some(start..start.checked_add(slice.len())?)
+    });
+    range.ok_or_else(|| malformed("a slice is outside of the file"))
 }
 
 fn find<Fat: FatArch>(arches: &[Fat], cpu: macho::CpuType) -> Option<(u64, u64)> {
@@ -127,8 +133,8 @@ mod tests {
             file.extend(word.to_be_bytes());
         }
         file.extend(b"exxaaa");
-        assert_eq!(slice("f", &file, Some(Arch::X86_64)).unwrap(), b"xx");
-        assert_eq!(slice("f", &file, Some(Arch::Aarch64)).unwrap(), b"aaa");
+        assert_eq!(slice("f", &file, Some(Arch::X86_64)).unwrap(), 69..71);
+        assert_eq!(slice("f", &file, Some(Arch::Aarch64)).unwrap(), 71..74);
         assert!(slice("f", &file, None).unwrap_err().to_string().contains("-arch"));
         assert!(slice("f", &file[..70], Some(Arch::Aarch64)).is_err());
     }

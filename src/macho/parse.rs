@@ -55,6 +55,7 @@ pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'
         sections,
         symbols,
         strings,
+        short_names: &[],
         groups: Vec::new(),
         hide_symbols: false,
         info: Info::MachO(info),
@@ -98,7 +99,7 @@ impl<'a> Parser<'_, 'a> {
             other => return Err(self.unsupported(format!("an object for CPU type {:#x}", other.0))),
         };
         let mut info = ObjectInfo::new(arch, header.cpusubtype(LE).0, header.flags(LE).0);
-        let mut headers: &[Section64] = &[];
+        let mut headers: &'a [Section64] = &[];
         let mut seen_segment = false;
         let mut symbols: &[Nlist] = &[];
         let mut strings: &[u8] = &[];
@@ -151,12 +152,13 @@ impl<'a> Parser<'_, 'a> {
             return Err(self.malformed(format!("{} sections, more than symbols can name", headers.len())));
         }
         info.symbols = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
-        let sections = self.sections(arch, headers, &mut info)?;
+        let mut sections = self.sections(arch, headers, &mut info)?;
+        self.complete_frames(arch, &mut sections, &info)?;
         let symbols = self.symbols(symbols, strings, &sections, &info)?;
         Ok((sections, symbols, strings, info))
     }
 
-    fn sections(&self, arch: Arch, headers: &[Section64], info: &mut ObjectInfo) -> Result<Vec<Section<'a>>, Error> {
+    fn sections(&self, arch: Arch, headers: &'a [Section64], info: &mut ObjectInfo) -> Result<Vec<Section<'a>>, Error> {
         let mut sections = Vec::with_capacity(headers.len().saturating_add(1));
         sections.push(Section {
             name: b"",
@@ -245,6 +247,28 @@ impl<'a> Parser<'_, 'a> {
             output: Section::NOWHERE,
             offset: 0,
         })
+    }
+
+    /// Adds the relocations that `__eh_frame` lacks.
+    fn complete_frames(&self, arch: Arch, sections: &mut [Section<'a>], info: &ObjectInfo) -> Result<(), Error> {
+        let places = sections.iter().skip(1).zip(&info.addresses).map(|(section, address)| (*address, section.size));
+        let places: Vec<(u64, u64)> = places.collect();
+        for (section, number) in sections.iter_mut().zip(0_u32..) {
+            if !section.flags.has(SectionFlags::EH_FRAME) {
+                continue;
+            }
+            let known = crate::reloc::decode(section, 0..section.relocs.len()).map(|raw| raw.offset).collect();
+            let missing = super::unwind::missing(arch, &section.data, number, &places, &known);
+            let missing = missing.map_err(|(offset, what)| self.malformed(format!("__eh_frame+0x{offset:x}: {what}")))?;
+            if missing.is_empty() {
+                continue;
+            }
+            let table = [&section.relocs.bytes[..], missing.as_flattened()].concat();
+            let table = relocs::in_order(&table, arch).map(Cow::into_owned);
+            let table = table.map_err(|problem| self.malformed(format!("__eh_frame: relocations: {problem}")))?;
+            section.relocs.bytes = Cow::Owned(table);
+        }
+        Ok(())
     }
 
     fn symbols(

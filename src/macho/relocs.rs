@@ -28,7 +28,7 @@ use std::ops::Range;
 
 use crate::arch::aarch64::Imm;
 use crate::arch::x86_64;
-use crate::model::{Section, SectionFlags, SymbolIndex, Traits};
+use crate::model::{Section, SectionFlags, Traits};
 use crate::options::Arch;
 use crate::reloc::{Action, Field, Origin, RawReloc, Reason, Reloc, Value, What};
 use crate::symbols::Needs;
@@ -102,7 +102,7 @@ const NAMES_ARM64: [&str; 12] = [
 
 /// One entry.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+pub(crate) struct Entry {
     offset: u32,
     /// Symbol, section, or addend.
     number: u32,
@@ -134,6 +134,11 @@ impl Entry {
             _ => self.kind == arm64::SUBTRACTOR || self.kind == arm64::ADDEND,
         }
     }
+}
+
+/// The kinds of the two entries that store the difference of two symbols.
+pub(crate) fn pair(arch: Arch) -> (u32, u32) {
+    if arch == Arch::X86_64 { (x86::SUBTRACTOR, x86::UNSIGNED) } else { (arm64::SUBTRACTOR, arm64::UNSIGNED) }
 }
 
 /// Checks a table, and puts it in descending order if it is not. Pairs stay together.
@@ -187,33 +192,46 @@ pub(crate) fn find(table: &[u8], range: Range<u64>) -> Range<usize> {
     from(range.end)..from(range.start)
 }
 
-/// The relocations whose last entries have indices in `range`, in the table's order.
-pub(crate) fn decode<'r>(
-    table: &'r [u8],
-    range: Range<usize>,
-    encoding: Encoding,
-    contents: &'r [u8],
-) -> impl Iterator<Item = RawReloc> + Clone + use<'r> {
+/// The entry before index `start` of a table, if it is the first of two and the second is at `start`.
+pub(crate) fn first_half(table: &[u8], start: usize, encoding: Encoding) -> Option<Entry> {
     let (entries, _) = table.as_chunks::<SIZE>();
-    let read = move |index: usize| entries.get(index).map(Entry::read);
-    let first = read(range.start.wrapping_sub(1)).filter(|entry| entry.is_first_of_two(encoding.arch));
-    let all = entries.get(range).unwrap_or_default().iter().map(Entry::read);
-    all.scan(first, move |first: &mut Option<Entry>, entry| {
+    let before = entries.get(start.checked_sub(1)?).map(Entry::read)?;
+    before.is_first_of_two(encoding.arch).then_some(before)
+}
+
+/// Decodes the next relocation of `entries`; of one of two entries, `first` is the first if it has been read. A last first
+/// half is left to whoever reads on from there.
+#[inline]
+pub(crate) fn next(
+    entries: &mut &[u8],
+    first: &mut Option<Entry>,
+    encoding: Encoding,
+    contents: &[u8],
+) -> Option<RawReloc> {
+    loop {
+        let (entry, rest) = entries.split_first_chunk()?;
+        *entries = rest;
+        let entry = Entry::read(entry);
         if first.is_none() && entry.is_first_of_two(encoding.arch) {
             *first = Some(entry);
-            return Some(None);
+            continue;
         }
-        Some(Some(raw(first.take(), &entry, encoding, contents)))
-    })
-    .flatten()
+        return Some(raw(first.take(), &entry, encoding, contents));
+    }
 }
 
 /// The low byte of [`RawReloc::kind`]: the kind (4 bits), whether it counts from its place (bit 4), the width (bits 5 and
-/// 6), and whether something is subtracted (bit 7). The other bits are the subtracted symbol.
+/// 6), and whether something is subtracted (bit 7). The other bits are the subtracted symbol or, for the low bits of an
+/// address in an instruction (arm64), what the instruction is: one of the constants below, or [`LOAD`] and the binary
+/// logarithm of the bytes that it accesses.
 const RELATIVE: u32 = 1 << 4;
 const LENGTH_SHIFT: u32 = 5;
 const MINUS: u32 = 1 << 7;
 const MINUS_SHIFT: u32 = 8;
+/// An addition.
+const ADD: u32 = 1;
+/// A load or store.
+const LOAD: u32 = 2;
 
 fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8]) -> RawReloc {
     let arch = encoding.arch;
@@ -241,6 +259,15 @@ fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8])
             // What is stored is the distance in the object.
             addend.wrapping_add_unsigned(encoding.address.wrapping_add(offset))
         };
+    }
+    if arch != Arch::X86_64 && matches!(entry.kind, arm64::PAGEOFF12 | arm64::GOT_LOAD_PAGEOFF12) {
+        let [b0, b1, b2, b3, ..] = load(contents, offset, 2).to_le_bytes();
+        let form = match Imm::of_page_offset(u32::from_le_bytes([b0, b1, b2, b3])) {
+            Some(Imm::Add12) => ADD,
+            Some(Imm::Load12 { shift }) => LOAD.wrapping_add(u32::from(shift)),
+            _ => 0,
+        };
+        kind |= form.wrapping_shl(MINUS_SHIFT);
     }
     match first {
         Some(first) if arch != Arch::X86_64 && first.kind == arm64::ADDEND => {
@@ -299,15 +326,23 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
             _ => return None,
         });
     }
+    let low = || {
+        Some(Field::Aarch64(match raw.kind >> MINUS_SHIFT {
+            ADD => Imm::Add12,
+            form @ LOAD..=6 => Imm::Load12 { shift: u8::try_from(form.wrapping_sub(LOAD)).ok()? },
+            _ => return None,
+        }))
+    };
     Some(match (kind, relative, length) {
         (arm64::UNSIGNED, false, 3) => (What::Symbol.from(Origin::Zero), Field::U64),
         (arm64::UNSIGNED, false, 2) => (What::Symbol.from(Origin::Zero), Field::U32),
         (arm64::BRANCH26, true, 2) => (What::Plt.from(Origin::Place), Field::Aarch64(Imm::Branch26)),
-        (arm64::PAGE21, true, 2) => (What::Symbol.from(Origin::Page), Field::Aarch64(Imm::Page21)),
-        (arm64::PAGEOFF12, false, 2) => (What::Symbol.from(Origin::PageOffset), Field::Aarch64(Imm::PageOffset12)),
-        (arm64::GOT_LOAD_PAGE21, true, 2) => (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Page21)),
+        (arm64::PAGE21, true, 2) => (What::Symbol.from(Origin::Page), Field::Aarch64(Imm::Adrp)),
+        (arm64::PAGEOFF12, false, 2) => (What::Symbol.from(Origin::PageOffset), low()?),
+        (arm64::GOT_LOAD_PAGE21, true, 2) => (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp)),
         (arm64::GOT_LOAD_PAGEOFF12, false, 2) => {
-            (What::GotRelaxable.from(Origin::PageOffset), Field::Aarch64(Imm::PageOffset12))
+            // The rewriting of the pair is for loads of 8 bytes; nothing else loads an address.
+            (What::GotRelaxable.from(Origin::PageOffset), low().filter(|field| *field == Field::Aarch64(Imm::Load12 { shift: 3 }))?)
         }
         (arm64::POINTER_TO_GOT, true, 2) => (What::Got.from(Origin::Place), Field::I32),
         (arm64::POINTER_TO_GOT, false, 3) => (What::Got.from(Origin::Zero), Field::U64),
@@ -320,5 +355,61 @@ pub(crate) fn name(arch: Arch, kind: u32) -> String {
     let names: &[&str] = if arch == Arch::X86_64 { &NAMES_X86_64 } else { &NAMES_ARM64 };
     let number = kind & 0xf;
     let name = names.get(number as usize).map_or_else(|| format!("number {number}"), |name| (*name).to_owned());
-    if kind & MINUS == 0 { name } else { format!("{} with {name}", names.get(usize::from(arch != Arch::X86_64)).map_or("", |_| "SUBTRACTOR")) }
+    let minus = if arch == Arch::X86_64 { x86::SUBTRACTOR } else { arm64::SUBTRACTOR };
+    match names.get(minus as usize) {
+        Some(minus) if kind & MINUS != 0 => format!("{minus} with {name}"),
+        _ => name,
+    }
 }
+
+const NOT_HERE: Reason = "the symbol is defined in no object of this image; what another image defines is reached through the GOT";
+const FIXED: Reason = "the image is loaded at an address that is not known now, and the field has no room for one";
+const READ_ONLY: Reason = "the loader would have to write to a read-only segment; put what holds addresses into __DATA";
+
+/// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
+///
+/// # Errors
+/// Why it cannot be resolved, for a person.
+pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
+    let preemptible = traits.has(Traits::PREEMPTIBLE);
+    let absolute = traits.has(Traits::ABSOLUTE);
+    if traits.has(Traits::DISCARDED) {
+        return Err("the symbol's section is not part of the image");
+    }
+    let word = reloc.field.is_word();
+    Ok(match (reloc.value.what, reloc.value.from) {
+        (What::Symbol, Origin::Zero) => match () {
+            () if absolute && !preemptible => Action::Link,
+            () if !word => return Err(FIXED),
+            () if !section.flags.has(SectionFlags::WRITE) => return Err(READ_ONLY),
+            () if preemptible => Action::Symbolic,
+            () => Action::Relative,
+        },
+        (What::Symbol, _) if preemptible => return Err(NOT_HERE),
+        (What::Symbol, Origin::Place | Origin::Page) if absolute => return Err(FIXED),
+        (What::Symbol, _) => Action::Link,
+        (What::Plt, _) if preemptible => Action::Plt,
+        (What::Plt, _) if absolute => return Err(FIXED),
+        (What::Plt, _) => Action::Link,
+        (What::GotRelaxable, origin) => {
+            let stays = preemptible || absolute || traits.has(Traits::FAR);
+            match (arch, origin) {
+                _ if stays => Action::Got(Needs::GOT),
+                (Arch::X86_64, _) => match x86_64::got_load(&section.data, reloc.offset, reloc.addend) {
+                    Some(form) => Action::Relax(form),
+                    None => Action::Got(Needs::GOT),
+                },
+                // The two halves stand in instructions apart, and go by the symbol alone, so that they agree.
+                (_, Origin::Page) => Action::Link,
+                _ => Action::RelaxToAdd,
+            }
+        }
+        // A slot's own address would move with the image.
+        (What::Got, Origin::Zero) => return Err("the address of a GOT slot is not known before the image is loaded"),
+        (What::Got, _) => Action::Got(Needs::GOT),
+        _ => return Err("no such number can be told"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ const MODE: u32 = 0x0f00_0000;
 /// `UNWIND_X86_64_MODE_STACK_IND`: the frame's size stands in the function's code.
 const X86_64_STACK_INDIRECT: u32 = 0x0300_0000;
 /// The bits of a DWARF-mode encoding that hold the offset of the record in `__eh_frame`.
-const DWARF_OFFSET: u32 = 0x00ff_ffff;
+pub(crate) const DWARF_OFFSET: u32 = 0x00ff_ffff;
 
 const HEADER_SIZE: u64 = 28;
 const COMMON_LIMIT: usize = 127;
@@ -62,8 +62,8 @@ pub(crate) fn is_dwarf(arch: Arch, encoding: u32) -> bool {
     encoding & MODE == dwarf_mode(arch)
 }
 
-/// A DWARF-mode encoding for the record at `offset` of `__eh_frame`. Beyond what 24 bits hold it is 0, and the unwinder
-/// looks for the record from the section's start.
+/// A DWARF-mode encoding for the record at `offset` of `__eh_frame`, or for one from which on it can be looked for. What 24
+/// bits do not hold is 0: unwinders look from the section's start.
 pub(crate) fn dwarf_encoding(encoding: u32, offset: u64) -> u32 {
     let hint = u32::try_from(offset).ok().filter(|offset| *offset <= DWARF_OFFSET).unwrap_or(0);
     (encoding & !DWARF_OFFSET) | hint

@@ -1,6 +1,5 @@
 //! Looking a name up in a dylib: in its export trie or, if it has none, in its symbol table.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::Export;
@@ -21,7 +20,14 @@ pub(super) enum Exports<'a> {
     /// An export trie.
     Trie(&'a [u8]),
     /// A symbol table (a multiple of [`NLIST`] bytes) and its strings, and an index made at the first look-up.
-    Symbols(&'a [u8], &'a [u8], OnceLock<HashMap<&'a [u8], Export, foldhash::quality::RandomState>>),
+    Symbols(&'a [u8], &'a [u8], OnceLock<Vec<Indexed>>),
+}
+
+/// A name in a symbol table, by its offset among the strings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed {
+    name: u32,
+    export: Export,
 }
 
 impl Exports<'_> {
@@ -29,7 +35,12 @@ impl Exports<'_> {
     pub(super) fn find(&self, name: &[u8]) -> Option<Export> {
         match self {
             Self::Trie(trie) => find_in_trie(trie, name),
-            Self::Symbols(table, strings, index) => index.get_or_init(|| index_of(table, strings)).get(name).copied(),
+            Self::Symbols(table, strings, index) => {
+                let index = index.get_or_init(|| index_of(table, strings));
+                let of = |entry: &Indexed| bytes::string(strings, entry.name.into()).unwrap_or_default();
+                let at = index.binary_search_by(|entry| of(entry).cmp(name)).ok()?;
+                index.get(at).map(|entry| entry.export)
+            }
         }
     }
 }
@@ -63,9 +74,9 @@ fn find_in_trie(trie: &[u8], mut name: &[u8]) -> Option<Export> {
     }
 }
 
-/// The external definitions of a symbol table.
-fn index_of<'a>(table: &'a [u8], strings: &'a [u8]) -> HashMap<&'a [u8], Export, foldhash::quality::RandomState> {
-    let mut index = HashMap::default();
+/// The external definitions of a symbol table, by name.
+fn index_of(table: &[u8], strings: &[u8]) -> Vec<Indexed> {
+    let mut names: Vec<(&[u8], Indexed)> = Vec::new();
     // Names may overlap; together they are not read beyond a multiple of their table.
     let mut left = strings.len().saturating_mul(16);
     let (entries, _) = table.as_chunks::<NLIST>();
@@ -81,7 +92,8 @@ fn index_of<'a>(table: &'a [u8], strings: &'a [u8]) -> HashMap<&'a [u8], Export,
         left = rest;
         // N_WEAK_DEF
         let weak = u16::from_le_bytes([*d0, *d1]) & 0x80 != 0;
-        index.insert(name, Export { weak, thread_local: false });
+        names.push((name, Indexed { name: offset, export: Export { weak, thread_local: false } }));
     }
-    index
+    names.sort_by_key(|(name, _)| *name);
+    names.into_iter().map(|(_, entry)| entry).collect()
 }

@@ -79,16 +79,12 @@ pub(crate) struct Export {
 }
 
 impl<'a> Library<'a> {
-    /// Reads the library `bytes`, which messages call `name`: a dylib, the slice for `arch` of a universal one, or a text
-    /// stub. Without `arch` a universal file is refused.
+    /// Reads the library `bytes`, which messages call `name`: a dylib of one CPU, or a text stub.
     ///
     /// # Errors
     /// Bytes that are nothing of this, or malformed.
-    pub(crate) fn parse(name: &'a str, bytes: &'a [u8], arch: Option<Arch>) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &'a str, bytes: &'a [u8]) -> Result<Self, Error> {
         match super::content::of(bytes) {
-            Some(super::content::Content::Universal) => {
-                dylib::parse(name, super::content::slice(name, bytes, arch)?)
-            }
             Some(super::content::Content::Stub) => stub::parse(name, bytes),
             _ => dylib::parse(name, bytes),
         }

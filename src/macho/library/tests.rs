@@ -47,7 +47,7 @@ exports:
 
 #[test]
 fn stubs_of_version_4() {
-    let library = Library::parse("libSystem.tbd", V4.as_bytes(), None).unwrap();
+    let library = Library::parse("libSystem.tbd", V4.as_bytes()).unwrap();
     assert_eq!(library.install_name(), b"/usr/lib/libSystem.B.dylib");
     assert_eq!((library.current_version(), library.compatibility_version()), (1319 << 16 | 0x100, 0x1_0000));
     assert_eq!(library.reexports().collect::<Vec<_>>(), [b"/usr/lib/libelsewhere.dylib"]);
@@ -78,7 +78,7 @@ fn stubs_of_version_5() {
       "libraries": [ { "target_info": [ { "target": "arm64-macos" } ], "install_names": [ { "name": "@rpath/liby.dylib" } ],
         "exported_symbols": [ { "text": { "thread_local": [ "_t" ] } } ] } ],
       "tapi_tbd_version": 5 }"#;
-    let library = Library::parse("libx.tbd", text.as_bytes(), None).unwrap();
+    let library = Library::parse("libx.tbd", text.as_bytes()).unwrap();
     assert_eq!(library.install_name(), b"@rpath/libx.dylib");
     assert_eq!(library.current_version(), 0x2_0100);
     assert!(library.lookup(b"_f", Some(Arch::Aarch64)).is_some());
@@ -102,7 +102,7 @@ fn malformed_stubs_are_refused() {
         ("{ \"tapi_tbd_version\": 6, \"main_library\": {} }", "version 6"),
     ];
     for (text, what) in cases {
-        let error = Library::parse("x.tbd", text.as_bytes(), None).unwrap_err().to_string();
+        let error = Library::parse("x.tbd", text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(what), "{text}: {error}");
     }
 }
@@ -110,6 +110,6 @@ fn malformed_stubs_are_refused() {
 #[test]
 fn a_circle_of_libraries_comes_to_an_end() {
     // The second of V4 re-exports the first.
-    let library = Library::parse("x.tbd", V4.as_bytes(), None).unwrap();
+    let library = Library::parse("x.tbd", V4.as_bytes()).unwrap();
     assert!(library.lookup(b"_second", None).is_some());
 }
