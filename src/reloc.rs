@@ -485,8 +485,10 @@ impl SimpleKinds {
                 (what, from),
                 (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
             );
+            // What the loader fills in Mach-O images is more than the address.
+            let chained = target.format == Format::MachO && from == Origin::Zero;
             let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
-            (direct && whole).then_some(Simple { from, field: reloc.field })
+            (direct && whole && !chained).then_some(Simple { from, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }
     }

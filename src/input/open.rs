@@ -37,7 +37,11 @@ const SCRIPT_SIZE: usize = 1 << 20;
 
 /// Opens `inputs` in order. All problems are collected.
 pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inputs<'a>> {
-    let search_paths = options.search_paths.iter().map(|path| in_sysroot(path, options)).collect();
+    let macho = options.target.is_some_and(|target| target.format == Format::MachO);
+    let search_paths = match &options.sysroot {
+        Some(root) if macho => in_syslibroot(root, &options.search_paths),
+        _ => options.search_paths.iter().map(|path| in_sysroot(path, options)).collect(),
+    };
     let mut opener = Opener {
         options,
         search_paths,
@@ -384,6 +388,18 @@ fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
         (Some(below), None) => PathBuf::from(below),
         (Some(below), Some(root)) => root.join(below.trim_start_matches('/')),
     }
+}
+
+/// The directories to search for a macOS image: of those with a root of their own, what is in the system root takes their
+/// place if it is there; the system's own come last.
+fn in_syslibroot(root: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let below = |path: &Path| {
+        let inside = path.has_root().then(|| root.join(path.strip_prefix("/").unwrap_or(path)));
+        inside.filter(|inside| inside.is_dir())
+    };
+    let given = paths.iter().map(|path| below(path).unwrap_or_else(|| path.clone()));
+    let own = ["/usr/lib", "/usr/local/lib"].into_iter().filter_map(|path| below(Path::new(path)));
+    given.chain(own).collect()
 }
 
 /// Whether `path` is below the directory `root`, as written or in fact.
