@@ -344,6 +344,11 @@ impl Opener<'_, '_> {
         let Some(target) = self.options.target else { return false };
         let bytes = self.contents(file);
         let name = path.display().to_string();
+        if target.format == Format::MachO {
+            // What is for another CPU is told when it is read: universal files have been cut to what is right.
+            let library = matches!(Content::of(bytes), Content::Object | Content::SharedLibrary);
+            return library && macho::content::of(bytes).is_none();
+        }
         match Content::of(bytes) {
             Content::Object | Content::SharedLibrary => !is_for(bytes, target),
             Content::Archive => {
