@@ -3,7 +3,6 @@
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
 use crate::arch::{self, ThunkKind};
-use crate::{elf, macho};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
@@ -14,9 +13,7 @@ use crate::scan::Scan;
 use crate::slots::{PltEntry, SymbolRef};
 use crate::symbols::{Anchor, Global};
 use crate::thunks::{Branch, Destination};
-
-/// What the rooms that are not there would be asked for.
-const NO_ROOM: &str = "images of this format cannot be linked";
+use crate::{elf, macho};
 
 /// Reads an object file, of whatever format its first bytes say.
 ///
@@ -215,7 +212,7 @@ pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     match link.target.format {
         Format::Elf => elf::emit::symbol_addresses(link),
         Format::Pe => pe::emit::symbol_addresses(link),
-        Format::MachO => Vec::new(),
+        Format::MachO => macho::emit::symbol_addresses(link),
     }
 }
 

@@ -239,7 +239,10 @@ impl<'a> Image<'a> {
         let all = sums.iter().chain(&*companion_sums);
         let size = self.plan.identity.iter().map(|(_, size)| *size).max();
         let kind = format::identity_kind(&self.link);
-        let mut seal = Seal { identity: size.map(|size| format::dressed_identity(&self.link, identity(kind, all, size))), ..Seal::default() };
+        let mut seal = Seal {
+            identity: size.map(|size| format::dressed_identity(&self.link, identity(kind, all, size))),
+            ..Seal::default()
+        };
         if self.plan.image_checksum.is_some() {
             // It covers the identity.
             let mut sums = sums.to_vec();

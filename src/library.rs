@@ -1,11 +1,11 @@
 //! Shared libraries of any format: what the middle of the link asks of them.
 
-use crate::{elf, macho};
 use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::model::SymbolKind;
 use crate::options::Target;
 use crate::pe;
+use crate::{elf, macho};
 
 /// A shared library, ready to be asked for symbols.
 #[derive(Debug)]
@@ -83,6 +83,20 @@ impl<'a> SharedLibrary<'a> {
                 Some(Export { kind, version: None })
             }
         }
+    }
+
+    /// The names by which the loader knows those libraries whose symbols count as this one's.
+    pub(crate) fn reexports(&self) -> impl Iterator<Item = &[u8]> {
+        let library = match self {
+            Self::MachO(library) => Some(library),
+            Self::Elf(_) | Self::Pe(_) => None,
+        };
+        library.into_iter().flat_map(|library| library.reexports())
+    }
+
+    /// Whether the loader knows it by this name.
+    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
+        matches!(self, Self::MachO(library) if library.install_name() == name)
     }
 
     /// It, if it is of ELF.

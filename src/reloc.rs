@@ -401,15 +401,11 @@ pub(crate) fn find(section: &Section<'_>, range: Range<u64>) -> Range<usize> {
     if let RelocEncoding::MachO(_) = relocs.encoding {
         return macho::relocs::find(&relocs.bytes, range);
     }
-    let before = |limit: u64| {
-        match relocs.encoding {
-            RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
-            RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
-            RelocEncoding::Rel32(_) | RelocEncoding::MachO(_) => {
-                elf::relocs::count_before::<8, 4>(&relocs.bytes, limit)
-            }
-            RelocEncoding::Coff(_) => elf::relocs::count_before::<10, 4>(&relocs.bytes, limit),
-        }
+    let before = |limit: u64| match relocs.encoding {
+        RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
+        RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
+        RelocEncoding::Rel32(_) | RelocEncoding::MachO(_) => elf::relocs::count_before::<8, 4>(&relocs.bytes, limit),
+        RelocEncoding::Coff(_) => elf::relocs::count_before::<10, 4>(&relocs.bytes, limit),
     };
     before(range.start)..before(range.end)
 }

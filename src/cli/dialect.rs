@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn other_dialects_are_told_apart() {
         let text = |arguments| rest(arguments).unwrap_err();
-        for arguments in [&["lld", "-flavor", "darwin", "-dylib"][..], &["/x/ld64.lld", "-dylib"], &["ld64", "-dylib"]] {
+        for arguments in [&["lld", "-flavor", "darwin", "-dylib"][..], &["/x/ld64.lld", "-dylib"], &["ld64", "-dylib"]]
+        {
             let taken = take(&mut arguments.iter().map(OsString::from)).unwrap();
             assert_eq!(taken.0, Dialect::Darwin);
             assert_eq!(rest(arguments).unwrap(), ["-dylib"]);

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::console::Console;
+use super::dialect::{self, Dialect};
 use super::help::Help;
 use super::parse::{Command, parse};
 use super::problem::Problem;
 use super::reading::{Link, MapTo};
 use super::response::expand;
-use super::dialect::{self, Dialect};
 use super::{darwin, tell};
 use crate::{Error, Errors, Inputs, Report};
 

@@ -13,8 +13,8 @@ use object::elf::{ELFDATA2MSB, ELFMAG, ET_CORE, ET_DYN, ET_EXEC, ET_REL, FileTyp
 
 use crate::archive::{MAGIC, THIN_MAGIC};
 use crate::bytes;
-use crate::pe;
 use crate::macho;
+use crate::pe;
 
 /// How much of a file decides whether it is text, in bytes.
 const TEXT_SAMPLE: usize = 4096;
@@ -92,7 +92,6 @@ impl Content {
 
 const BITCODE: &str = "LLVM bitcode: link-time optimization is not done here; compile to object code (without -flto)";
 const ANONYMOUS: &str = "anonymous COFF object: a member of an import library, or compiled with /GL; give the library, or compile without /GL";
-const MACH_O: &str = "Mach-O file: it can only be linked into a macOS image";
 
 /// The first bytes of formats that people mistake for the ones that can be linked, and what to say.
 const FOREIGN: &[(&[u8], &str)] = &[

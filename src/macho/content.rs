@@ -129,7 +129,9 @@ mod tests {
     #[test]
     fn the_right_slice_is_taken() {
         let mut file = Vec::new();
-        for word in [0xcafe_babe_u32, 3, 0x0100_000c, 0x8000_0002, 68, 1, 0, 0x0100_0007, 3, 69, 2, 0, 0x0100_000c, 0, 71, 3, 0] {
+        for word in
+            [0xcafe_babe_u32, 3, 0x0100_000c, 0x8000_0002, 68, 1, 0, 0x0100_0007, 3, 69, 2, 0, 0x0100_000c, 0, 71, 3, 0]
+        {
             file.extend(word.to_be_bytes());
         }
         file.extend(b"exxaaa");

@@ -1,6 +1,12 @@
 //! What objects expect of a linker, and what each symbol is to relocations.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use crate::error::Error;
 use crate::link::Link;
@@ -53,9 +59,7 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
     match global.definition {
-        Definition::Undefined if global.visibility == Visibility::Default => {
-            Traits::UNDEFINED.and(Traits::PREEMPTIBLE)
-        }
+        Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         Definition::Library(..) => Traits::PREEMPTIBLE,
         Definition::Object(id, index) => {
@@ -78,9 +82,9 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
         SymbolSection::Absolute => Traits::ABSOLUTE,
         SymbolSection::Common => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
-            Some(section) => Traits::default()
-                .when(!section.is_live(), Traits::DISCARDED)
-                .when(heap == Some(index), Traits::FAR),
+            Some(section) => {
+                Traits::default().when(!section.is_live(), Traits::DISCARDED).when(heap == Some(index), Traits::FAR)
+            }
             None => Traits::DISCARDED,
         },
     }

@@ -1,7 +1,13 @@
 //! From a plan with addresses to the image: symbol addresses, what the loader fills, tables, and where each byte of the
 //! file comes from.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::borrow::Cow;
 
@@ -18,6 +24,7 @@ use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection};
 use crate::reloc::{self, Action};
 use crate::scan::Piece;
 use crate::slots::SymbolRef;
+use crate::thunks;
 
 /// The filler between pieces of x86-64 code: `int3`. Other CPUs' gaps are zero, which is no instruction there.
 const TRAP_X86_64: &[u8] = &[0xcc];
@@ -37,7 +44,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     let starts = super::symtab::function_addresses(&link);
     link.macho.unwind_info = link.macho.unwind.info(&link, &starts);
     link.macho.made = tables(&link);
-    let mut extents = Vec::new();
+    let mut extents = thunks::write(&link)?;
     for output in &link.outputs {
         emit_section(&link, output, &mut extents);
     }
@@ -52,7 +59,8 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     Ok(Image::new(link, plan, None))
 }
 
-fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
+/// The addresses of every object's symbols.
+pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     let ids: Vec<ObjectId> = link.objects().map(|(id, _)| id).collect();
     link.workers.map(&ids, |id| {
         let object = link.object(*id);
@@ -229,7 +237,6 @@ fn tables(link: &Link<'_>) -> Vec<(Table, Vec<u8>)> {
         let bytes = match table {
             Table::Stubs => stubs::stubs(link),
             Table::Got => stubs::got(link),
-            Table::StubHelper | Table::LazyPointers => Vec::new(),
             Table::UnwindInfo => link.macho.unwind_info.bytes(&link.macho.unwind.personality_slots(link)),
         };
         (table, bytes)

@@ -89,14 +89,6 @@ impl SegmentSites {
         let last = self.sites.last().and_then(|site| u64::from(site.offset).checked_div(page));
         last.map_or(0, |last| last.saturating_add(1))
     }
-
-    /// The first site that is not aligned or reaches over the end of its page, which no chain can hold.
-    pub(crate) fn misplaced(&self, page: u64) -> Option<u32> {
-        let misplaced = |offset: u64| {
-            offset.checked_rem(STRIDE) != Some(0) || offset.checked_rem(page).is_none_or(|at| at > page.saturating_sub(8))
-        };
-        self.sites.iter().map(|site| site.offset).find(|offset| misplaced(u64::from(*offset)))
-    }
 }
 
 /// What the file holds for a rebase to `address`, or `None` if that has more bits than there are.
@@ -243,9 +235,6 @@ mod tests {
         assert_eq!((0..4).map(|index| sites.next(index, 0x1000)).collect::<Vec<_>>(), [2, 0, 0, 0]);
         assert_eq!((0..4).map(|index| sites.next(index, 0x4000)).collect::<Vec<_>>(), [2, 2, 0x800, 0]);
         assert_eq!(sites.pages(0x1000), 4);
-        assert_eq!(sites.misplaced(0x1000), None);
-        let bad = |offset| SegmentSites { address: 0, sites: vec![site(offset)] }.misplaced(0x1000);
-        assert_eq!([bad(2), bad(0xffc), bad(0xff8)], [Some(2), Some(0xffc), None]);
     }
 
     #[test]

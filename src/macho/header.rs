@@ -3,7 +3,13 @@
 //! Source: `mach-o/loader.h`. The order is LLD's; the order of segments must be that of their addresses and offsets, and
 //! commands come in multiples of 8 bytes.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use object::macho as m;
 
@@ -112,9 +118,10 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     let cpu = if link.target.arch == Arch::X86_64 { m::CPU_TYPE_X86_64 } else { m::CPU_TYPE_ARM64 };
     let subtype = info.map_or(0, |info| info.subtype & 0xff_ffff);
     let subtype = if link.target.arch == Arch::X86_64 { 3 } else { subtype };
-    let defines_weak = link.symbols.iter().any(|(_, global)| {
-        global.flags.has(GlobalFlags::WEAK_DEFINITION) && super::symtab::is_exported(link, global)
-    });
+    let defines_weak = link
+        .symbols
+        .iter()
+        .any(|(_, global)| global.flags.has(GlobalFlags::WEAK_DEFINITION) && super::symtab::is_exported(link, global));
     let flags = FLAGS | if defines_weak { WEAK_DEFINES } else { 0 };
     // Numbers and sizes of commands follow.
     out.words([0xfeed_facf, cpu.0, subtype, m::MH_DYLIB.0, 0, 0, flags, 0]);

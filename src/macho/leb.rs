@@ -45,9 +45,14 @@ mod tests {
             assert_eq!(uleb_size(value), wanted.len() as u64);
         }
         assert_eq!(uleb_size(u64::MAX), 10);
-        for (value, wanted) in
-            [(2, &[2][..]), (-2, &[0x7e]), (127, &[0xff, 0]), (-127, &[0x81, 0x7f]), (128, &[0x80, 1]), (-129, &[0xff, 0x7e])]
-        {
+        for (value, wanted) in [
+            (2, &[2][..]),
+            (-2, &[0x7e]),
+            (127, &[0xff, 0]),
+            (-127, &[0x81, 0x7f]),
+            (128, &[0x80, 1]),
+            (-129, &[0xff, 0x7e]),
+        ] {
             let mut bytes = Vec::new();
             sleb(&mut bytes, value);
             assert_eq!(bytes, wanted);

@@ -1,6 +1,12 @@
 //! `__LINKEDIT`: the tables that the loader and debuggers read in the file, one after the other.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use super::fixups::{self, Import};
 use super::functions::{self, DataInCode};
@@ -68,7 +74,8 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     let start = link.macho.segments.last().map_or(0, |segment| segment.offset);
     let mut writer = Writer { extents, end: start };
     if is_chained(link) {
-        let imports: Vec<Import<'_>> = link.macho.imports.iter().map(|(id, addend)| import(link, *id, *addend)).collect();
+        let imports: Vec<Import<'_>> =
+            link.macho.imports.iter().map(|(id, addend)| import(link, *id, *addend)).collect();
         let table = fixups::table(&link.macho.sites, &imports, page_size(link.target.arch));
         parts.fixups = Some(writer.add(table));
     } else {
@@ -211,7 +218,9 @@ fn data_in_code(link: &Link<'_>) -> Vec<u8> {
 /// The indirect symbol table: which symbol each stub and each slot is for. Slots first, as [`header`](super::header) tells.
 fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
     let index = |symbol: SymbolRef| match symbol {
-        SymbolRef::Global(id) => table.indices.get(id.index()).copied().filter(|index| *index != NO_INDEX).unwrap_or(LOCAL),
+        SymbolRef::Global(id) => {
+            table.indices.get(id.index()).copied().filter(|index| *index != NO_INDEX).unwrap_or(LOCAL)
+        }
         SymbolRef::Local(..) => LOCAL,
     };
     let mut bytes = Vec::new();
@@ -229,4 +238,3 @@ pub(super) fn indirect_start(link: &Link<'_>, table: Table) -> u32 {
         _ => 0,
     }
 }
-

@@ -48,8 +48,6 @@ pub(crate) struct ObjectInfo {
     pub(crate) arch: Arch,
     /// `cpusubtype`.
     pub(crate) subtype: u32,
-    /// `flags` of the header.
-    pub(crate) flags: u32,
     /// The number of symbols in its table; those of sections follow.
     pub(crate) symbols: u32,
     /// The addresses of its sections, from the first that is one.
@@ -63,15 +61,9 @@ pub(crate) struct ObjectInfo {
 }
 
 impl ObjectInfo {
-    fn new(arch: Arch, subtype: u32, flags: u32) -> Self {
+    fn new(arch: Arch, subtype: u32) -> Self {
         let (addresses, segments, data_in_code) = (Vec::new(), Vec::new(), Vec::new());
-        Self { arch, subtype, flags, symbols: 0, addresses, segments, data_in_code, platform: None }
-    }
-
-    /// The segment that a section is for.
-    pub(crate) fn segment(&self, section: u32) -> &[u8] {
-        let segment = (section as usize).checked_sub(1).and_then(|at| self.segments.get(at));
-        segment.map(parse::trimmed).unwrap_or_default()
+        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None }
     }
 
     /// The address of a section in the object.
@@ -116,21 +108,16 @@ pub(crate) mod ordinal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub(crate) enum Table {
-    /// `__TEXT,__stubs`: code that jumps through the GOT, or through lazy pointers
+    /// `__TEXT,__stubs`: code that jumps through the GOT
     Stubs,
-    /// `__TEXT,__stub_helper`: code that has lazy pointers filled
-    StubHelper,
     /// `__DATA_CONST,__got`: addresses of symbols
     Got,
-    /// `__DATA,__la_symbol_ptr`: addresses of functions, filled at their first calls
-    LazyPointers,
     /// `__TEXT,__unwind_info`
     UnwindInfo,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 5] =
-    [Table::Stubs, Table::StubHelper, Table::Got, Table::LazyPointers, Table::UnwindInfo];
+pub(crate) const TABLES: [Table; 3] = [Table::Stubs, Table::Got, Table::UnwindInfo];
 
 impl Table {
     /// The table as the content of an output section.
@@ -223,7 +210,8 @@ pub(crate) fn platform(link: &Link<'_>) -> Platform {
         return Platform { platform: Platform::MACOS, minimum, sdk };
     }
     let of_objects = link.objects.iter().filter_map(|object| object.info.macho()?.platform);
-    let newest = of_objects.filter(|platform| platform.platform == Platform::MACOS).max_by_key(|platform| platform.minimum);
+    let newest =
+        of_objects.filter(|platform| platform.platform == Platform::MACOS).max_by_key(|platform| platform.minimum);
     let newest = newest.unwrap_or(Platform { platform: Platform::MACOS, minimum: FIRST, sdk: FIRST });
     Platform { sdk: newest.sdk.max(newest.minimum), ..newest }
 }
@@ -248,12 +236,7 @@ pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Targ
         return Ok(());
     }
     let other_what = if target.format == Format::MachO { is(target) } else { "is of another format".to_owned() };
-    Err(Error::Incompatible {
-        file: name.to_string(),
-        what: is(target_of(info)),
-        other: source.to_owned(),
-        other_what,
-    })
+    Err(Error::Incompatible { file: name.to_string(), what: is(target_of(info)), other: source.to_owned(), other_what })
 }
 
 /// Checks that a library is for the machine of the objects.

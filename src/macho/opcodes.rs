@@ -1,8 +1,7 @@
-//! `LC_DYLD_INFO_ONLY`: what the loader fills, as programs for two small machines.
+//! `LC_DYLD_INFO_ONLY`: what the loader fills, as programs for small machines.
 //!
 //! Loaders before macOS 12 do not know chained fixups. They run a *rebase* program, which lists the pointers into the
-//! image itself, and *bind* programs: one that is run when the image is loaded, one for weak definitions of which the
-//! process has one, and one from which single pieces are run when a function is called for the first time.
+//! image itself, and a *bind* program, which lists those to symbols of others.
 //! A byte is an opcode (high four bits) and a small number, numbers follow as LEB128.
 //!
 //! Source: `mach-o/loader.h`, `REBASE_OPCODE_*` and `BIND_OPCODE_*`.
@@ -132,7 +131,9 @@ pub(crate) fn binds<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> Vec<u8> {
             sleb(&mut bytes, bind.addend);
         }
         match last {
-            Some(Bind { at, .. }) if at.segment == bind.at.segment && at.offset.saturating_add(POINTER) <= bind.at.offset => {
+            Some(Bind { at, .. })
+                if at.segment == bind.at.segment && at.offset.saturating_add(POINTER) <= bind.at.offset =>
+            {
                 let step = bind.at.offset.saturating_sub(at.offset).saturating_sub(POINTER);
                 if step > 0 {
                     bytes.push(BIND_ADD_ADDRESS);
@@ -174,25 +175,6 @@ fn set_symbol(bytes: &mut Vec<u8>, bind: &Bind<'_>) {
     bytes.push(0);
 }
 
-/// The programs of functions that are bound at their first call, one after the other, and the offset of each; padded to 8
-/// bytes.
-pub(crate) fn lazy_binds<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> (Vec<u8>, Vec<u32>) {
-    let mut bytes = Vec::new();
-    let mut offsets = Vec::new();
-    for bind in binds {
-        offsets.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        bytes.push(BIND_SET_SEGMENT | (bind.at.segment & 0xf));
-        uleb(&mut bytes, bind.at.offset);
-        if let Some(ordinal) = bind.ordinal {
-            set_ordinal(&mut bytes, ordinal);
-        }
-        set_symbol(&mut bytes, &bind);
-        bytes.extend([BIND_DO, BIND_DONE]);
-    }
-    bytes.resize(bytes.len().next_multiple_of(8), 0);
-    (bytes, offsets)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,12 +200,10 @@ mod tests {
         };
         let program = binds([bind(b"_a", 0, 1, 0), bind(b"_a", 8, 1, 0), bind(b"_b", 0x20, -2, 4)]);
         let wanted = [
-            0x11, 0x40, b'_', b'a', 0, 0x51, 0x72, 0, 0x90, 0x90, 0x3e, 0x40, b'_', b'b', 0, 0x60, 4, 0x80, 0x10, 0x90, 0,
+            0x11, 0x40, b'_', b'a', 0, 0x51, 0x72, 0, 0x90, 0x90, 0x3e, 0x40, b'_', b'b', 0, 0x60, 4, 0x80, 0x10, 0x90,
+            0,
         ];
         assert_eq!(program[..wanted.len()], wanted);
         assert_eq!(binds([bind(b"_a", 0, 20, 0)])[..2], [0x20, 20]);
-        let (program, offsets) = lazy_binds([bind(b"_a", 0, 1, 0), bind(b"_b", 8, 1, 0)]);
-        assert_eq!(offsets, [0, 9]);
-        assert_eq!(program[..9], [0x72, 0, 0x11, 0x40, b'_', b'a', 0, 0x90, 0]);
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Parser<'_, 'a> {
             macho::CPU_TYPE_ARM64 => Arch::Aarch64,
             other => return Err(self.unsupported(format!("an object for CPU type {:#x}", other.0))),
         };
-        let mut info = ObjectInfo::new(arch, header.cpusubtype(LE).0, header.flags(LE).0);
+        let mut info = ObjectInfo::new(arch, header.cpusubtype(LE).0);
         let mut headers: &'a [Section64] = &[];
         let mut seen_segment = false;
         let mut symbols: &[Nlist] = &[];
@@ -114,15 +114,16 @@ impl<'a> Parser<'_, 'a> {
                     }
                     seen_segment = true;
                     let count = segment.nsects.get(LE) as usize;
-                    headers = slice_of(rest, count)
-                        .ok_or_else(|| self.malformed(format!("{count} section headers do not fit in their load command")))?;
+                    headers = slice_of(rest, count).ok_or_else(|| {
+                        self.malformed(format!("{count} section headers do not fit in their load command"))
+                    })?;
                 }
                 LoadCommandVariant::Symtab(table) => {
                     let count = table.nsyms.get(LE) as usize;
                     let entries = bytes::tail(self.bytes, table.symoff.get(LE).into());
-                    symbols = entries.and_then(|entries| slice_of(entries, count)).ok_or_else(|| {
-                        self.malformed(format!("symbol table: {count} entries are not in the file"))
-                    })?;
+                    symbols = entries
+                        .and_then(|entries| slice_of(entries, count))
+                        .ok_or_else(|| self.malformed(format!("symbol table: {count} entries are not in the file")))?;
                     let (start, size) = (table.stroff.get(LE), table.strsize.get(LE));
                     strings = bytes::slice(self.bytes, start.into(), size.into())
                         .ok_or_else(|| self.malformed("string table: it is not in the file"))?;
@@ -181,7 +182,13 @@ impl<'a> Parser<'_, 'a> {
         Ok(sections)
     }
 
-    fn section(&self, arch: Arch, header: &'a Section64, number: u32, info: &mut ObjectInfo) -> Result<Section<'a>, Error> {
+    fn section(
+        &self,
+        arch: Arch,
+        header: &'a Section64,
+        number: u32,
+        info: &mut ObjectInfo,
+    ) -> Result<Section<'a>, Error> {
         let name = trimmed(&header.sectname);
         let segment = trimmed(&header.segname);
         let what =
@@ -201,7 +208,8 @@ impl<'a> Parser<'_, 'a> {
                 return Err(self.unsupported(format!("{}: thread-local variables cannot be linked", what())));
             }
             macho::S_NON_LAZY_SYMBOL_POINTERS | macho::S_LAZY_SYMBOL_POINTERS | macho::S_SYMBOL_STUBS => {
-                let why = "stubs and symbol pointers made by an old compiler cannot be linked; let the linker make them";
+                let why =
+                    "stubs and symbol pointers made by an old compiler cannot be linked; let the linker make them";
                 return Err(self.unsupported(format!("{}: {why}", what())));
             }
             _ => {}
@@ -230,9 +238,8 @@ impl<'a> Parser<'_, 'a> {
             None => return Err(self.malformed(format!("{}: its {count} relocations are not in the file", what()))),
         };
         let encoding = Encoding { arch, section_symbols: info.symbols, address };
-        let table = relocs::in_order(table, arch).map_err(|problem| {
-            self.malformed(format!("{}: relocations: {problem}", what()))
-        })?;
+        let table = relocs::in_order(table, arch)
+            .map_err(|problem| self.malformed(format!("{}: relocations: {problem}", what())))?;
         Ok(Section {
             name,
             data: Cow::Borrowed(data),
@@ -259,7 +266,8 @@ impl<'a> Parser<'_, 'a> {
             }
             let known = crate::reloc::decode(section, 0..section.relocs.len()).map(|raw| raw.offset).collect();
             let missing = super::unwind::missing(arch, &section.data, number, &places, &known);
-            let missing = missing.map_err(|(offset, what)| self.malformed(format!("__eh_frame+0x{offset:x}: {what}")))?;
+            let missing =
+                missing.map_err(|(offset, what)| self.malformed(format!("__eh_frame+0x{offset:x}: {what}")))?;
             if missing.is_empty() {
                 continue;
             }
@@ -333,15 +341,20 @@ impl<'a> Parser<'_, 'a> {
             macho::N_ABS => SymbolSection::Absolute,
             macho::N_SECT => SymbolSection::In(entry.n_sect.into()),
             macho::N_INDR => {
-                return Err(self.unsupported(format!("{}: another name for a symbol (N_INDR) cannot be linked", what())));
+                return Err(
+                    self.unsupported(format!("{}: another name for a symbol (N_INDR) cannot be linked", what()))
+                );
             }
             other => return Err(self.malformed(format!("{}: of an unknown type {:#x}", what(), other.0))),
         };
         let mut symbol = match section {
             SymbolSection::In(index) => {
-                let place = (index as usize).checked_sub(1).and_then(|at| info.addresses.get(at)).zip(sections.get(index as usize));
-                let (address, section) =
-                    place.ok_or_else(|| self.malformed(format!("{}: in section {index}, which is not there", what())))?;
+                let place = (index as usize)
+                    .checked_sub(1)
+                    .and_then(|at| info.addresses.get(at))
+                    .zip(sections.get(index as usize));
+                let (address, section) = place
+                    .ok_or_else(|| self.malformed(format!("{}: in section {index}, which is not there", what())))?;
                 // The label behind the last byte is in the section still.
                 let offset = value.checked_sub(*address).filter(|offset| *offset <= section.size);
                 let offset = offset.ok_or_else(|| {

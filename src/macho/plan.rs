@@ -3,7 +3,13 @@
 //! The order is LLD's, with the heap image in a segment of its own behind the others. A section's *rank* is its segment's
 //! place times [`SEGMENT`], plus its own.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::borrow::Cow;
 
@@ -155,7 +161,12 @@ fn collect(link: &mut Link<'_>) {
                 align: 1,
                 entry_size: 0,
                 content: Content::Inputs(Vec::new()),
-                rank: segment.saturating_mul(SEGMENT).saturating_add(section_place(segment, section.name, zero, number)),
+                rank: segment.saturating_mul(SEGMENT).saturating_add(section_place(
+                    segment,
+                    section.name,
+                    zero,
+                    number,
+                )),
                 size: 0,
                 address: 0,
                 offset: 0,
@@ -211,12 +222,8 @@ fn add_tables(link: &mut Link<'_>) {
         }
         let (name, kind, flags, rank, align): (&'static [u8], _, _, _, _) = match table {
             Table::Stubs => (b"__stubs", CODE | u32::from(macho::S_SYMBOL_STUBS.0), code, rank(TEXT, 1), 4),
-            Table::StubHelper => (b"__stub_helper", CODE, code, rank(TEXT, 2), 4),
             Table::Got => {
                 (b"__got", macho::S_NON_LAZY_SYMBOL_POINTERS.0.into(), write.and(Flags::RELRO), rank(DATA_CONST, 0), 8)
-            }
-            Table::LazyPointers => {
-                (b"__la_symbol_ptr", macho::S_LAZY_SYMBOL_POINTERS.0.into(), write, rank(DATA, 0), 8)
             }
             Table::UnwindInfo => (b"__unwind_info", 0, read, rank(TEXT, LAST), 4),
         };

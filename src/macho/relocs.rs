@@ -342,7 +342,10 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
         (arm64::GOT_LOAD_PAGE21, true, 2) => (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp)),
         (arm64::GOT_LOAD_PAGEOFF12, false, 2) => {
             // The rewriting of the pair is for loads of 8 bytes; nothing else loads an address.
-            (What::GotRelaxable.from(Origin::PageOffset), low().filter(|field| *field == Field::Aarch64(Imm::Load12 { shift: 3 }))?)
+            (
+                What::GotRelaxable.from(Origin::PageOffset),
+                low().filter(|field| *field == Field::Aarch64(Imm::Load12 { shift: 3 }))?,
+            )
         }
         (arm64::POINTER_TO_GOT, true, 2) => (What::Got.from(Origin::Place), Field::I32),
         (arm64::POINTER_TO_GOT, false, 3) => (What::Got.from(Origin::Zero), Field::U64),
@@ -362,7 +365,8 @@ pub(crate) fn name(arch: Arch, kind: u32) -> String {
     }
 }
 
-const NOT_HERE: Reason = "the symbol is defined in no object of this image; what another image defines is reached through the GOT";
+const NOT_HERE: Reason =
+    "the symbol is defined in no object of this image; what another image defines is reached through the GOT";
 const FIXED: Reason = "the image is loaded at an address that is not known now, and the field has no room for one";
 const READ_ONLY: Reason = "the loader would have to write to a read-only segment; put what holds addresses into __DATA";
 

@@ -4,7 +4,13 @@
 //! and the load commands. A section's place in the file is its place in memory, counted from its segment's. Zero-filled
 //! sections come last in their segment and take no room in the file.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::ops::Range;
 
@@ -14,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::layout::Content;
 use crate::link::Link;
 use crate::model::SectionFlags as Flags;
+use crate::thunks;
 
 /// `VM_PROT_READ`, `VM_PROT_WRITE`, `VM_PROT_EXECUTE`
 const READ: u32 = 1;
@@ -50,6 +57,17 @@ pub(crate) struct Segment {
 /// # Errors
 /// An image beyond what the format can hold or [`Limits`](crate::Limits) allows.
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    loop {
+        place(link)?;
+        // Thunks are only ever added, so that ends.
+        if !thunks::grow(link)? {
+            return Ok(());
+        }
+    }
+}
+
+/// As [`assign_addresses`], with the thunks that there are.
+fn place(link: &mut Link<'_>) -> Result<()> {
     let page = page_size(link.target.arch);
     link.macho.segments = list(link);
     let headers = header::size(link);

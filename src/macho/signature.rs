@@ -111,8 +111,7 @@ mod tests {
 
     #[test]
     fn a_signature_is_laid_out_as_the_kernel_reads_it() {
-        let signature =
-            Signature { identifier: b"x.dylib".to_vec(), code_limit: 0x1800, code_segment: (0, 0x1000) };
+        let signature = Signature { identifier: b"x.dylib".to_vec(), code_limit: 0x1800, code_segment: (0, 0x1000) };
         let code: Vec<u8> = (0..0x1800_u32).map(|n| n as u8).collect();
         let hashes = hashes(&code);
         assert_eq!(signature.pages(), 2);

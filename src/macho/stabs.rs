@@ -5,7 +5,13 @@
 //! with address and size (two `N_FUN`) and each of its variables (`N_GSYM`, `N_STSYM`), and an end (`N_SO` without a name).
 //! Source: `mach-o/stab.h`; the order and the fields are those of LLD.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -86,7 +92,8 @@ impl Writer<'_> {
                 None => is_named_local(object, symbol),
                 Some(global) => link.symbols.get(global).definition == Definition::Object(id, index),
             };
-            let Some(section) = object.sections.get(number as usize).filter(|section| shown && section.is_live()) else {
+            let Some(section) = object.sections.get(number as usize).filter(|section| shown && section.is_live())
+            else {
                 continue;
             };
             let Some(value) = link.address_in(id, number, symbol.value) else { continue };

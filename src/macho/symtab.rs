@@ -4,7 +4,13 @@
 //! image has for others, then what it wants from others. The string table is the objects' string tables one after the
 //! other, as they are, between two bytes that nobody refers to and what the linker adds.
 
-#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use super::{linkedit, other, stabs};
 use crate::error::Error;
@@ -13,8 +19,6 @@ use crate::model::{Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSec
 use crate::options::Strip;
 use crate::symbols::{Definition, Global, GlobalFlags};
 
-/// Bytes of an `nlist_64`.
-pub(super) const SIZE: u64 = 16;
 /// What stands before all strings: index 0 means "no name", and LLD's first string is a space.
 const STRINGS_START: &[u8] = b" \0";
 
@@ -298,4 +302,3 @@ pub(super) fn function_addresses(link: &Link<'_>) -> Vec<u64> {
     all.dedup();
     all
 }
-

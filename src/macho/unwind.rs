@@ -322,7 +322,8 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         let reloc = reloc::understand(self.link.target, *raw)?;
         let Origin::Symbol(minus) = reloc.value.from else { return self.place(raw) };
         // What is subtracted is a place in this section: how far it is from the field is part of what is added.
-        let minus = self.object.symbols.get(minus as usize).filter(|symbol| symbol.section() == SymbolSection::In(index))?;
+        let minus =
+            self.object.symbols.get(minus as usize).filter(|symbol| symbol.section() == SymbolSection::In(index))?;
         let symbol = self.object.symbols.get(raw.symbol as usize)?;
         let SymbolSection::In(to) = symbol.section() else { return None };
         let target = self.object.sections.get(to as usize).filter(|target| target.is_live())?;
@@ -356,7 +357,8 @@ pub(super) fn missing(
     for description in eh_frame::descriptions(data, ADDRESS) {
         let fde: Fde = description.map_err(|problem| (problem.offset, problem.what))?;
         let lsda_encoding = lsda_encoding(data, &fde);
-        let fields = [Some((fde.pc_begin, fde.encoding)), fde.lsda.zip(lsda_encoding).filter(|(lsda, _)| lsda.value != 0)];
+        let fields =
+            [Some((fde.pc_begin, fde.encoding)), fde.lsda.zip(lsda_encoding).filter(|(lsda, _)| lsda.value != 0)];
         for (field, encoding) in fields.into_iter().flatten() {
             if known.contains(&field.offset) {
                 continue;

@@ -353,8 +353,7 @@ mod tests {
             return Some(word(entries + 8 * row + 4));
         }
         assert_eq!(word(page), COMPRESSED);
-        let row =
-            (0..count).rev().find(|row| u64::from(start + (word(entries + 4 * row) & 0xff_ffff)) <= address)?;
+        let row = (0..count).rev().find(|row| u64::from(start + (word(entries + 4 * row) & 0xff_ffff)) <= address)?;
         let index = u64::from(word(entries + 4 * row) >> 24);
         let common = u64::from(word(8));
         Some(if index < common {
@@ -372,17 +371,16 @@ mod tests {
         assert_eq!(info.entries, [(0x1000, frame), (0x1020, 0x0200_1000), (0x1040, 0)]);
         let bytes = info.bytes(&[]);
         assert_eq!(bytes.len() as u64, info.size());
-        assert_eq!([0xfff, 0x1000, 0x101f, 0x1024].map(|at| look_up(&bytes, at)), [
-            None,
-            Some(frame),
-            Some(frame),
-            Some(0x0200_1000)
-        ]);
+        assert_eq!(
+            [0xfff, 0x1000, 0x101f, 0x1024].map(|at| look_up(&bytes, at)),
+            [None, Some(frame), Some(frame), Some(0x0200_1000)]
+        );
     }
 
     #[test]
     fn personalities_and_language_data_are_listed() {
-        let with = |function, lsda| Entry { personality: Some(0), lsda: Some(lsda), ..entry(function, 16, 0x0400_0000) };
+        let with =
+            |function, lsda| Entry { personality: Some(0), lsda: Some(lsda), ..entry(function, 16, 0x0400_0000) };
         let info = UnwindInfo::new(Arch::Aarch64, vec![with(0x1010, 0x3010), with(0x1000, 0x3000)], &[], 1);
         let bytes = info.bytes(&[0x4000]);
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
@@ -394,7 +392,8 @@ mod tests {
 
     #[test]
     fn what_has_a_record_of_its_own_stays_alone() {
-        let entries = vec![entry(0, 8, dwarf_encoding(0x0400_0000, 24)), entry(8, 8, dwarf_encoding(0x0400_0000, 1 << 24))];
+        let entries =
+            vec![entry(0, 8, dwarf_encoding(0x0400_0000, 24)), entry(8, 8, dwarf_encoding(0x0400_0000, 1 << 24))];
         let info = UnwindInfo::new(Arch::X86_64, entries, &[], 0);
         assert_eq!(info.entries, [(0, 0x0400_0018), (8, 0x0400_0000)]);
     }

@@ -6,8 +6,14 @@ use crate::cli::reading::MapTo;
 use crate::{Source, Strip, Target};
 
 /// The options, by heading.
-pub(super) const GROUPS: &[(&str, &[Flag])] =
-    &[("Inputs", INPUTS), ("Output", OUTPUT), ("Symbols", SYMBOLS), ("Messages", MESSAGES), ("Ignored", IGNORED), ("Refused", REFUSED)];
+pub(super) const GROUPS: &[(&str, &[Flag])] = &[
+    ("Inputs", INPUTS),
+    ("Output", OUTPUT),
+    ("Symbols", SYMBOLS),
+    ("Messages", MESSAGES),
+    ("Ignored", IGNORED),
+    ("Refused", REFUSED),
+];
 
 /// All options.
 pub(super) fn all() -> impl Iterator<Item = &'static Flag> {
@@ -16,16 +22,16 @@ pub(super) fn all() -> impl Iterator<Item = &'static Flag> {
 
 type Does = fn(&mut Darwin, &Given) -> Result<(), Problem>;
 
-const fn does(
+const fn does(names: &'static [&'static str], values: &'static [&'static str], help: &'static str, does: Does) -> Flag {
+    Flag { names, values, joined: false, help, meaning: Meaning::Does(does) }
+}
+
+const fn joined(
     names: &'static [&'static str],
     values: &'static [&'static str],
     help: &'static str,
     does: Does,
 ) -> Flag {
-    Flag { names, values, joined: false, help, meaning: Meaning::Does(does) }
-}
-
-const fn joined(names: &'static [&'static str], values: &'static [&'static str], help: &'static str, does: Does) -> Flag {
     Flag { names, values, joined: true, help, meaning: Meaning::Does(does) }
 }
 
@@ -38,11 +44,16 @@ const fn refused(names: &'static [&'static str], values: &'static [&'static str]
 }
 
 const INPUTS: &[Flag] = &[
-    joined(&["l"], &["NAME"], "link with libNAME.tbd, libNAME.dylib or libNAME.a of the first directory that has one", |darwin, given| {
-        let name = given.text()?.to_owned();
-        darwin.reading.input(Source::Library(name));
-        Ok(())
-    }),
+    joined(
+        &["l"],
+        &["NAME"],
+        "link with libNAME.tbd, libNAME.dylib or libNAME.a of the first directory that has one",
+        |darwin, given| {
+            let name = given.text()?.to_owned();
+            darwin.reading.input(Source::Library(name));
+            Ok(())
+        },
+    ),
     joined(&["L"], &["DIRECTORY"], "search DIRECTORY for libraries", |darwin, given| {
         darwin.reading.options.search_paths.push(given.path()?);
         Ok(())
@@ -143,10 +154,15 @@ const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.current_version = given.version(0)?;
         Ok(())
     }),
-    does(&["rpath"], &["DIRECTORY"], "look in DIRECTORY for libraries whose names begin with @rpath", |darwin, given| {
-        darwin.reading.options.macho.rpath.push(given.text()?.to_owned());
-        Ok(())
-    }),
+    does(
+        &["rpath"],
+        &["DIRECTORY"],
+        "look in DIRECTORY for libraries whose names begin with @rpath",
+        |darwin, given| {
+            darwin.reading.options.macho.rpath.push(given.text()?.to_owned());
+            Ok(())
+        },
+    ),
     does(&["headerpad"], &["SIZE"], "leave SIZE bytes (hexadecimal) behind the load commands", |darwin, given| {
         let digits = given.text()?.trim_start_matches("0x");
         let size = u64::from_str_radix(digits, 16).ok().filter(|size| *size <= 1 << 24);
@@ -191,12 +207,17 @@ const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.strip_locals = true;
         Ok(())
     }),
-    does(&["oso_prefix"], &["PREFIX"], "cut PREFIX off paths in the debug map; . is the working directory", |darwin, given| {
-        let prefix = given.text()?;
-        let here = || std::env::current_dir().ok().map(|path| format!("{}/", path.display()));
-        darwin.reading.options.macho.oso_prefix = if prefix == "." { here() } else { Some(prefix.to_owned()) };
-        Ok(())
-    }),
+    does(
+        &["oso_prefix"],
+        &["PREFIX"],
+        "cut PREFIX off paths in the debug map; . is the working directory",
+        |darwin, given| {
+            let prefix = given.text()?;
+            let here = || std::env::current_dir().ok().map(|path| format!("{}/", path.display()));
+            darwin.reading.options.macho.oso_prefix = if prefix == "." { here() } else { Some(prefix.to_owned()) };
+            Ok(())
+        },
+    ),
 ];
 
 const SYMBOLS: &[Flag] = &[
@@ -234,11 +255,16 @@ const SYMBOLS: &[Flag] = &[
         darwin.unexported.get_or_insert_default().push(pattern);
         Ok(())
     }),
-    does(&["unexported_symbols_list"], &["FILE"], "do not export symbols that a pattern in FILE fits", |darwin, given| {
-        let patterns = list(given)?;
-        darwin.unexported.get_or_insert_default().extend(patterns);
-        Ok(())
-    }),
+    does(
+        &["unexported_symbols_list"],
+        &["FILE"],
+        "do not export symbols that a pattern in FILE fits",
+        |darwin, given| {
+            let patterns = list(given)?;
+            darwin.unexported.get_or_insert_default().extend(patterns);
+            Ok(())
+        },
+    ),
 ];
 
 const MESSAGES: &[Flag] = &[
@@ -309,16 +335,32 @@ const IGNORED: &[Flag] = &[
 ];
 
 const REFUSED: &[Flag] = &[
-    refused(&["framework", "weak_framework", "needed_framework", "reexport_framework"], &["NAME"], "frameworks are not linked with; name the library's file"),
-    refused(&["execute", "bundle", "r", "dylinker", "preload", "static", "kext"], &[], "only dylibs are made: use -dylib"),
-    refused(&["flat_namespace", "force_flat_namespace"], &[], "names are looked up in two levels; -undefined dynamic_lookup leaves single ones open"),
+    refused(
+        &["framework", "weak_framework", "needed_framework", "reexport_framework"],
+        &["NAME"],
+        "frameworks are not linked with; name the library's file",
+    ),
+    refused(
+        &["execute", "bundle", "r", "dylinker", "preload", "static", "kext"],
+        &[],
+        "only dylibs are made: use -dylib",
+    ),
+    refused(
+        &["flat_namespace", "force_flat_namespace"],
+        &[],
+        "names are looked up in two levels; -undefined dynamic_lookup leaves single ones open",
+    ),
     refused(&["dead_strip"], &[], "package images are all needed; leave it out"),
     refused(&["order_file", "order_file_statistics"], &["FILE"], "sections stay in the order of the inputs"),
     refused(&["e"], &["SYMBOL"], "a dylib has no entry point"),
     refused(&["init"], &["SYMBOL"], "put the function's address into __DATA,__mod_init_func"),
     refused(&["sectcreate", "rename_section"], &["SEGMENT", "SECTION", "FILE"], "sections come from objects"),
     refused(&["alias"], &["SYMBOL", "NAME"], "give the symbol its second name in an object"),
-    refused(&["reexport_library", "weak_library", "upward_library", "needed_library", "lazy_library"], &["FILE"], "libraries are linked with as they are: give the file alone"),
+    refused(
+        &["reexport_library", "weak_library", "upward_library", "needed_library", "lazy_library"],
+        &["FILE"],
+        "libraries are linked with as they are: give the file alone",
+    ),
     Flag {
         names: &["weak-l", "reexport-l", "upward-l", "needed-l", "hidden-l"],
         values: &["NAME"],
@@ -327,7 +369,15 @@ const REFUSED: &[Flag] = &[
         meaning: Meaning::Refused,
     },
     refused(&["load_hidden"], &["FILE"], "give the archive alone, and -unexported_symbol for what is to be hidden"),
-    refused(&["image_base", "seg1addr", "pagezero_size", "stack_size"], &["NUMBER"], "a dylib begins at address 0, and the loader moves it"),
-    refused(&["umbrella", "sub_library", "sub_umbrella", "client_name", "allowable_client"], &["NAME"], "package images are no parts of frameworks"),
+    refused(
+        &["image_base", "seg1addr", "pagezero_size", "stack_size"],
+        &["NUMBER"],
+        "a dylib begins at address 0, and the loader moves it",
+    ),
+    refused(
+        &["umbrella", "sub_library", "sub_umbrella", "client_name", "allowable_client"],
+        &["NAME"],
+        "package images are no parts of frameworks",
+    ),
     refused(&["bitcode_bundle"], &[], "no bitcode is linked"),
 ];

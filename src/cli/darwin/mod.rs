@@ -233,7 +233,10 @@ pub(super) struct Help;
 impl std::fmt::Display for Help {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "Usage: pkgld -flavor darwin OPTION|FILE ...\n")?;
-        writeln!(f, "Links objects, archives and libraries to a dylib for macOS, arm64 and x86-64. Called as ld64.lld or ld64,")?;
+        writeln!(
+            f,
+            "Links objects, archives and libraries to a dylib for macOS, arm64 and x86-64. Called as ld64.lld or ld64,"
+        )?;
         writeln!(f, "-flavor is not needed. @FILE stands for the arguments in FILE. Empty arguments are ignored.")?;
         for (title, flags) in flags::GROUPS {
             writeln!(f, "\n{title}:")?;

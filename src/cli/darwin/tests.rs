@@ -39,7 +39,8 @@ fn julias_own_lines() {
     assert_eq!(link.output, Path::new("/d/jl_AbCdEf"));
     assert_eq!(link.options.search_paths, [Path::new("/j/lib/julia"), Path::new("/j/lib")]);
     let inputs: Vec<_> = link.inputs.iter().map(|input| input.source.clone()).collect();
-    let wanted = [Source::Path("/d/jl_XyZ".into()), Source::Library("julia".into()), Source::Library("julia-internal".into())];
+    let wanted =
+        [Source::Path("/d/jl_XyZ".into()), Source::Library("julia".into()), Source::Library("julia-internal".into())];
     assert_eq!(inputs, wanted);
     assert!(link.inputs.iter().all(|input| input.mode.whole_archive));
 

@@ -21,7 +21,10 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
     };
     let kind = header.filetype(LE);
     if kind != macho::MH_DYLIB && kind != macho::MH_DYLIB_STUB {
-        return Err(Error::unsupported(name, "a Mach-O file that is no library: only dylibs and text stubs can be linked with"));
+        return Err(Error::unsupported(
+            name,
+            "a Mach-O file that is no library: only dylibs and text stubs can be linked with",
+        ));
     }
     let cpus = match header.cputype(LE) {
         macho::CPU_TYPE_X86_64 => Cpus::X86_64,

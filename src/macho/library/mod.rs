@@ -33,6 +33,7 @@ pub(crate) struct Library<'a> {
     install_name: Cow<'a, [u8]>,
     current_version: u32,
     compatibility_version: u32,
+    /// The install names of libraries in other files whose names count as its own.
     reexports: Vec<Cow<'a, [u8]>>,
     /// For which CPUs it is.
     cpus: Cpus,

@@ -148,7 +148,8 @@ fn words<'v>(tree: &'v Value, key: &'v str) -> impl Iterator<Item = Result<&'v s
         Ok(list) => (list, None),
         Err(problem) => (&[][..], Some(Err(problem))),
     };
-    let words = list.iter().map(move |word| word.word().ok_or_else(|| format!("'{key}' has something that is no word")));
+    let words =
+        list.iter().map(move |word| word.word().ok_or_else(|| format!("'{key}' has something that is no word")));
     problem.into_iter().chain(words)
 }
 
@@ -184,8 +185,7 @@ fn version_4(tree: &Value) -> Result<Description, String> {
     }
     let install_name = tree.get("install-name").and_then(Value::word).ok_or("'install-name' is missing")?;
     let cpus = targets(words(tree, "targets"))?;
-    let versions =
-        (version_of(tree.get("current-version"), ONE)?, version_of(tree.get("compatibility-version"), ONE)?);
+    let versions = (version_of(tree.get("current-version"), ONE)?, version_of(tree.get("compatibility-version"), ONE)?);
     let mut reexports = Vec::new();
     for part in list(tree, "reexported-libraries")? {
         if targets(words(part, "targets"))? != Cpus::default() {
@@ -222,7 +222,8 @@ fn library_5(tree: &Value) -> Result<Description, String> {
     let install_name = first(tree, "install_names", "name")?.and_then(Value::word);
     let install_name = install_name.ok_or("'install_names' is missing")?;
     let all = list(tree, "target_info")?.iter();
-    let all = targets(all.map(|info| info.get("target").and_then(Value::word).ok_or("a 'target' is missing".to_owned())))?;
+    let all =
+        targets(all.map(|info| info.get("target").and_then(Value::word).ok_or("a 'target' is missing".to_owned())))?;
     // A list without targets holds for all.
     let cpus = |part: &Value| match part.get("targets") {
         Some(_) => targets(words(part, "targets")),
