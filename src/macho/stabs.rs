@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 
-use super::symtab::{Entry, Strings, is_exported, is_named_local};
+use super::symtab::{Entry, NO_NAME, Strings, is_named_local};
 use crate::link::Link;
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::symbols::Definition;
@@ -39,7 +39,7 @@ pub(super) fn write(link: &Link<'_>, strings: &mut Strings, bytes: &mut Vec<u8>)
         writer.object(link, id, &source, strings);
     }
     if writer.count > 0 {
-        writer.add(Entry { kind: N_SO, section: 1, ..Entry::default() });
+        writer.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
     }
     writer.count
 }
@@ -100,7 +100,7 @@ impl Writer<'_> {
             if !begun {
                 begun = true;
                 if self.count > 0 {
-                    self.add(Entry { kind: N_SO, section: 1, ..Entry::default() });
+                    self.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
                 }
                 let name = strings.add(source);
                 self.add(Entry { name, kind: N_SO, ..Entry::default() });
@@ -113,9 +113,9 @@ impl Writer<'_> {
             if section.flags.has(SectionFlags::EXEC) {
                 self.add(entry);
                 let size = size(&ends, number, symbol, section.size);
-                self.add(Entry { kind: N_FUN, value: size, ..Entry::default() });
+                self.add(Entry { name: NO_NAME, kind: N_FUN, value: size, ..Entry::default() });
             } else {
-                let external = symbol.global.get().is_some_and(|global| is_exported(link, link.symbols.get(global)));
+                let external = symbol.global.get().is_some();
                 self.add(Entry { kind: if external { N_GSYM } else { N_STSYM }, ..entry });
             }
         }

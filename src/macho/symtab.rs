@@ -15,12 +15,14 @@
 use super::{linkedit, other, stabs};
 use crate::error::Error;
 use crate::link::{Link, over};
-use crate::model::{Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
+use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
 use crate::options::Strip;
 use crate::symbols::{Definition, Global, GlobalFlags};
 
-/// What stands before all strings: index 0 means "no name", and LLD's first string is a space.
+/// What stands before all strings, as LLD has it: a space, which nobody refers to, so that the empty string is not at 0.
 const STRINGS_START: &[u8] = b" \0";
+/// Where the empty string is.
+pub(super) const NO_NAME: u32 = 1;
 
 /// `N_EXT`, `N_PEXT`, `N_SECT`, `N_ABS`, `N_UNDF`
 const EXTERNAL: u8 = 0x01;
@@ -149,7 +151,7 @@ impl SymbolTable {
                 if !wanted {
                     continue;
                 }
-                let Some(entry) = table.entry(link, global) else { continue };
+                let Some(entry) = table.entry(link, id, global) else { continue };
                 entry.write(&mut table.bytes);
                 if let Some(index) = table.indices.get_mut(id.index()) {
                     *index = count;
@@ -187,9 +189,9 @@ impl SymbolTable {
             }
         }
         // Common symbols are in no object any more.
-        for (_, global) in link.symbols.iter() {
+        for (id, global) in link.symbols.iter() {
             if matches!(global.definition, Definition::Allotted(_)) && !is_exported(link, global) {
-                let Some(mut entry) = self.entry(link, global) else { continue };
+                let Some(mut entry) = self.entry(link, id, global) else { continue };
                 entry.kind = (entry.kind & !EXTERNAL) | PRIVATE;
                 entry.write(&mut self.bytes);
                 count = count.saturating_add(1);
@@ -199,7 +201,7 @@ impl SymbolTable {
     }
 
     /// The entry of a global symbol.
-    fn entry(&mut self, link: &Link<'_>, global: &Global<'_>) -> Option<Entry> {
+    fn entry(&mut self, link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<Entry> {
         let mention = global.mention.and_then(|(id, index)| {
             let symbol = link.object(id).symbols.get(index as usize)?;
             Some((id, symbol))
@@ -218,7 +220,7 @@ impl SymbolTable {
             Definition::Object(id, _) => place_of(link, id, mention?.1)?,
             Definition::Absolute(value) => (ABSOLUTE, 0, value),
             _ => {
-                let value = link.global_address(link.symbols.find(global.name)?.0);
+                let value = link.global_address(id);
                 (IN_SECTION, section_at(link, value), value)
             }
         };

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 type Header = macho::MachHeader64<LE>;
 type Nlist = macho::Nlist64<LE>;
 
+/// For each object, by its path, what it has.
+pub type DebugMap = BTreeMap<Vec<u8>, BTreeMap<(u8, Vec<u8>), u64>>;
+
 /// A Mach-O image.
 pub struct Image<'a> {
     bytes: &'a [u8],
@@ -75,6 +78,11 @@ impl<'a> Image<'a> {
             }
         }
         all
+    }
+
+    /// Names for others, and the section each is in.
+    pub fn exported(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.exports().into_iter().map(|(name, address)| (name, self.place(address).0)).collect()
     }
 
     /// Names for others with the offsets from the image's start.
@@ -159,9 +167,9 @@ impl<'a> Image<'a> {
         plain.map(|(name, entry)| (name, entry.n_type.is_ext())).collect()
     }
 
-    /// The debug map: for each object its path, and kind and name of what it has.
-    pub fn debug_map(&self) -> BTreeMap<Vec<u8>, BTreeSet<(u8, Vec<u8>, u64)>> {
-        let mut map: BTreeMap<Vec<u8>, BTreeSet<(u8, Vec<u8>, u64)>> = BTreeMap::new();
+    /// The debug map: for each object its path, and for what it has, by kind and name, the size of a function.
+    pub fn debug_map(&self) -> DebugMap {
+        let mut map = DebugMap::new();
         let mut object = Vec::new();
         let mut last: Option<(u8, Vec<u8>)> = None;
         for (name, entry) in self.nlists() {
@@ -176,11 +184,11 @@ impl<'a> Image<'a> {
                 }
                 0x24 if name.is_empty() => {
                     let (kind, name) = last.take().unwrap();
-                    map.get_mut(&object).unwrap().insert((kind, name, entry.n_value.get(LE)));
+                    map.get_mut(&object).unwrap().insert((kind, name), entry.n_value.get(LE));
                 }
                 0x24 => last = Some((0x24, name)),
                 kind @ (0x20 | 0x26) => {
-                    map.get_mut(&object).unwrap().insert((kind, name, 0));
+                    map.get_mut(&object).unwrap().insert((kind, name), 0);
                 }
                 _ => {}
             }
@@ -247,7 +255,10 @@ impl<'a> Image<'a> {
                 address += value;
                 (value, shift) = (0, 0);
                 let (section, offset) = self.place(address);
-                functions.push((section, offset, self.unwound_by(address)));
+                // A label behind the last byte of code is none.
+                if section == b"__text" {
+                    functions.push((section, offset, self.unwound_by(address)));
+                }
             }
         }
         assert!(!functions.is_empty());
