@@ -82,9 +82,11 @@ pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
 
 /// A pointer that the loader fills: its address, and the symbol and addend if it is another image's.
 type Pointer = (u64, Option<(GlobalId, i64)>);
+/// What the loader fills, by segment, and the symbols that it looks up for that, each with an addend.
+type Sites = (Vec<SegmentSites>, Vec<(GlobalId, i64)>);
 
 /// What the loader fills, by segment, and what it looks up for that.
-fn sites(link: &Link<'_>) -> Result<(Vec<SegmentSites>, Vec<(GlobalId, i64)>)> {
+fn sites(link: &Link<'_>) -> Result<Sites> {
     let found = link.workers.map(&link.macho.found.pieces, |piece| pointers(link, piece));
     let mut pointers = Vec::new();
     let mut problems = Vec::new();

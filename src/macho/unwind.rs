@@ -169,6 +169,9 @@ impl Unwind {
     }
 }
 
+/// For functions, by their places, the places of their records in `__eh_frame`, and the functions' sizes.
+type Records = BTreeMap<(SectionIndex, u64), ((SectionIndex, u64), u64)>;
+
 /// Reads the tables of one object.
 struct Gatherer<'l, 'a> {
     link: &'l Link<'a>,
@@ -220,7 +223,7 @@ impl<'l, 'a> Gatherer<'l, 'a> {
     fn compact(
         &mut self,
         section: &Section<'_>,
-        records: &mut BTreeMap<(SectionIndex, u64), ((SectionIndex, u64), u64)>,
+        records: &mut Records,
         functions: &mut Vec<Function>,
     ) -> Result<(), Error> {
         let arch = self.link.target.arch;
@@ -295,8 +298,7 @@ impl<'l, 'a> Gatherer<'l, 'a> {
     }
 
     /// The records of `__eh_frame` by the functions they describe, with the functions' sizes.
-    #[allow(clippy::type_complexity, reason = "a place leads to a place and a size")]
-    fn records(&self) -> Result<BTreeMap<(SectionIndex, u64), ((SectionIndex, u64), u64)>, Error> {
+    fn records(&self) -> Result<Records, Error> {
         let mut records = BTreeMap::new();
         for (section, index) in self.object.sections.iter().zip(0_u32..) {
             if !section.flags.has(SectionFlags::EH_FRAME) || !section.is_live() {
