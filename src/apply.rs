@@ -16,8 +16,9 @@ use crate::debug::{Fault, Trouble};
 use crate::elf::riscv::pairs;
 use crate::format;
 use crate::link::Link;
+use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
-use crate::options::Arch;
+use crate::options::{Arch, Format};
 use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
 use crate::slots::{SymbolRef, SymbolSlots};
 use crate::symbols::Anchor;
@@ -204,6 +205,12 @@ impl<'l, 'a> Context<'l, 'a> {
         let Some(reloc) = reloc::understand(self.link.target, *raw) else { return Ok(()) };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
         let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
+        if let (Format::MachO, Action::Relative | Action::Symbolic) = (self.link.target.format, action) {
+            let place = self.base.wrapping_add(raw.offset);
+            let target = self.address(raw.symbol).wrapping_add_signed(raw.addend);
+            let word = macho::emit::loader_word(self.link, place, target, raw.addend)?;
+            return self.store(&reloc, at, out, word.cast_signed());
+        }
         // What the loader fills keeps what it holds: the addend, where the loader's tables have none.
         let left = action == Action::Symbolic || (action == Action::Indirect && format::leaves_indirect(self.link));
         if reloc.field == Field::Nothing || left {
@@ -218,6 +225,13 @@ impl<'l, 'a> Context<'l, 'a> {
             return code
                 .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
                 .ok_or(Fault::Because("the instruction is cut off"));
+        }
+        if action == Action::RelaxToAdd {
+            let value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
+            let code = at.checked_add(4).and_then(|end| out.get_mut(at..end)).and_then(<[u8]>::first_chunk_mut);
+            let code: &mut [u8; 4] = code.ok_or(Fault::Outside)?;
+            *code = arch::aarch64::load_to_add(*code);
+            return self.store(&Reloc { field: Field::Aarch64(arch::aarch64::Imm::Add12), ..reloc }, at, out, value);
         }
         if let What::CallToc | What::CallNoToc = reloc.value.what {
             return self.power_call(raw, &reloc, action, symbol, at, out);
@@ -427,6 +441,9 @@ impl<'l, 'a> Context<'l, 'a> {
 
     /// `number`, the addend added, counted from where the relocation says.
     fn count(&self, reloc: &Reloc, symbol: &Symbol, number: u64, place: u64) -> i64 {
+        if let Origin::Symbol(other) = reloc.value.from {
+            return number.wrapping_sub(self.address(other)).cast_signed();
+        }
         let start = match reloc.value.from {
             Origin::Image => format::image_base(self.link),
             Origin::Section => format::section_start(self.link, self.id, symbol),

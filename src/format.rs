@@ -3,7 +3,6 @@
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
 use crate::arch::{self, ThunkKind};
-use crate::elf;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
@@ -14,9 +13,7 @@ use crate::scan::Scan;
 use crate::slots::{PltEntry, SymbolRef};
 use crate::symbols::{Anchor, Global};
 use crate::thunks::{Branch, Destination};
-
-/// What the rooms that are not there would be asked for.
-const NO_ROOM: &str = "images of this format cannot be linked";
+use crate::{elf, macho};
 
 /// Reads an object file, of whatever format its first bytes say.
 ///
@@ -26,7 +23,10 @@ pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'
     if pe::parse::is_object(bytes) {
         return pe::parse::parse(name, bytes);
     }
-    elf::parse::parse(name, bytes)
+    match macho::content::of(bytes) {
+        Some(_) => macho::parse::parse(name, bytes),
+        None => elf::parse::parse(name, bytes),
+    }
 }
 
 /// What an object is for.
@@ -37,6 +37,7 @@ pub(crate) fn target_of(object: &Object<'_>) -> Result<Target, Error> {
     match &object.info {
         ObjectInfo::Elf(info) => elf::target_of(&object.name, info),
         ObjectInfo::Pe(info) => pe::target_of(&object.name, info),
+        ObjectInfo::MachO(info) => Ok(macho::target_of(info)),
     }
 }
 
@@ -48,6 +49,7 @@ pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) ->
     let (format, what) = match &object.info {
         ObjectInfo::Elf(_) => (Format::Elf, "is an ELF object"),
         ObjectInfo::Pe(_) => (Format::Pe, "is a COFF object"),
+        ObjectInfo::MachO(_) => (Format::MachO, "is a Mach-O object"),
     };
     if format != target.format {
         let wanted = match target.format {
@@ -65,6 +67,7 @@ pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) ->
     match &object.info {
         ObjectInfo::Elf(info) => elf::check_object(&object.name, info, target, source),
         ObjectInfo::Pe(info) => pe::check_machine(&object.name.to_string(), info.machine, target, source),
+        ObjectInfo::MachO(info) => macho::check_object(&object.name, info, target, source),
     }
 }
 
@@ -76,7 +79,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     match link.target.format {
         Format::Elf => Ok(elf::define_symbols(link)?),
         Format::Pe => pe::define_symbols(link),
-        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::MachO => Ok(macho::define_symbols(link)?),
     }
 }
 
@@ -85,7 +88,7 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
     match link.target.format {
         Format::Elf => elf::fix_traits(link),
         Format::Pe => pe::fix_traits(link),
-        Format::MachO => {}
+        Format::MachO => macho::fix_traits(link),
     }
 }
 
@@ -113,6 +116,17 @@ pub(crate) fn got_header(link: &Link<'_>) -> u32 {
     }
 }
 
+/// Looks for what else the format needs of the image, beside what relocations ask for, and adds it to `found`.
+///
+/// # Errors
+/// What contradicts the format.
+pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<()> {
+    match link.target.format {
+        Format::MachO => macho::gather(link, found),
+        Format::Elf | Format::Pe => Ok(()),
+    }
+}
+
 /// Decides the sections of the image, and makes all tables that do not depend on addresses.
 ///
 /// # Errors
@@ -121,7 +135,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     match link.target.format {
         Format::Elf => elf::plan(link, found),
         Format::Pe => pe::plan(link, found),
-        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::MachO => macho::plan(link, found),
     }
 }
 
@@ -133,7 +147,7 @@ pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
     match link.target.format {
         Format::Elf => elf::assign_addresses(link),
         Format::Pe => pe::assign_addresses(link),
-        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::MachO => macho::assign_addresses(link),
     }
 }
 
@@ -145,7 +159,7 @@ pub(crate) fn emit(link: Link<'_>) -> Result<Image<'_>> {
     match link.target.format {
         Format::Elf => elf::emit(link),
         Format::Pe => pe::emit(link),
-        Format::MachO => Err(Error::Options(NO_ROOM.to_owned()).into()),
+        Format::MachO => macho::emit(link),
     }
 }
 
@@ -162,7 +176,7 @@ pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
     match link.target.format {
         Format::Elf => link.elf.commons_address(link),
         Format::Pe => pe::commons_address(link),
-        Format::MachO => 0,
+        Format::MachO => macho::commons_address(link),
     }
 }
 
@@ -171,7 +185,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     match link.target.format {
         Format::Elf => elf::anchor_address(link, anchor),
         Format::Pe => pe::anchor_address(link, anchor),
-        Format::MachO => 0,
+        Format::MachO => macho::anchor_address(link, anchor),
     }
 }
 
@@ -179,7 +193,8 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
 pub(crate) fn got_address(link: &Link<'_>, word: u32) -> u64 {
     match link.target.format {
         Format::Elf => elf::got::got_address(link, word),
-        Format::MachO | Format::Pe => 0,
+        Format::MachO => macho::stubs::got_address(link, word),
+        Format::Pe => 0,
     }
 }
 
@@ -187,7 +202,8 @@ pub(crate) fn got_address(link: &Link<'_>, word: u32) -> u64 {
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
     match link.target.format {
         Format::Elf => elf::got::plt_address(link, entry),
-        Format::MachO | Format::Pe => 0,
+        Format::MachO => macho::stubs::plt_address(link, entry),
+        Format::Pe => 0,
     }
 }
 
@@ -196,7 +212,7 @@ pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     match link.target.format {
         Format::Elf => elf::emit::symbol_addresses(link),
         Format::Pe => pe::emit::symbol_addresses(link),
-        Format::MachO => Vec::new(),
+        Format::MachO => macho::emit::symbol_addresses(link),
     }
 }
 
@@ -252,7 +268,7 @@ pub(crate) fn undefined_hint(link: &Link<'_>, global: &Global<'_>) -> Option<Str
 /// Symbols that an object has count as referenced without mentioning them.
 pub(crate) fn included<'a>(object: &Object<'a>) -> Vec<&'a [u8]> {
     match &object.info {
-        ObjectInfo::Elf(_) => Vec::new(),
+        ObjectInfo::Elf(_) | ObjectInfo::MachO(_) => Vec::new(),
         ObjectInfo::Pe(info) => pe::included(info),
     }
 }
@@ -337,7 +353,15 @@ pub(crate) fn identity_kind<'l>(link: &'l Link<'_>) -> &'l BuildId {
     match link.target.format {
         Format::Elf => &link.options.elf.build_id,
         Format::Pe => pe::identity_kind(link),
-        Format::MachO => &BuildId::None,
+        Format::MachO => &BuildId::Bytes16,
+    }
+}
+
+/// A computed identity as the format stores it.
+pub(crate) fn dressed_identity(link: &Link<'_>, identity: Vec<u8>) -> Vec<u8> {
+    match link.target.format {
+        Format::Elf | Format::Pe => identity,
+        Format::MachO => macho::uuid(identity),
     }
 }
 
@@ -353,7 +377,8 @@ pub(crate) fn leaves_indirect(link: &Link<'_>) -> bool {
 pub(crate) fn fill_table(link: &Link<'_>, table: u16, part: u32, at: u64, out: &mut [u8]) {
     match link.target.format {
         Format::Elf => elf::emit::fill_table(link, table, part, at, out),
-        Format::MachO | Format::Pe => out.fill(0),
+        Format::MachO => macho::emit::fill_table(link, table, at, out),
+        Format::Pe => out.fill(0),
     }
 }
 

@@ -47,6 +47,8 @@ struct Seal {
     identity: Option<Vec<u8>>,
     /// The checksum that a PE image has of itself.
     image_checksum: Option<u32>,
+    /// Over the file with its identity.
+    signature: Option<Vec<u8>>,
     /// The companion's checksum.
     checksum: Option<u32>,
 }
@@ -61,7 +63,9 @@ impl Seal {
         let own = own.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
         let checksum = plan.companion_checksum.zip(self.checksum);
         let checksum = checksum.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
-        identities.chain(own).chain(checksum).collect()
+        let signature = plan.signature.as_ref().zip(self.signature.clone());
+        let signature = signature.map(|(signature, bytes)| (u64::from(signature.code_limit), bytes));
+        identities.chain(own).chain(checksum).chain(signature).collect()
     }
 }
 
@@ -69,7 +73,7 @@ impl<'a> Image<'a> {
     pub(crate) fn new(link: Link<'a>, plan: FilePlan, companion: Option<FilePlan>) -> Self {
         let image = Self { link, plan, companion, seal: OnceLock::new() };
         let own = !image.plan.identity.is_empty() || image.plan.image_checksum.is_some();
-        if !own && image.companion.is_none() {
+        if !own && image.companion.is_none() && image.plan.signature.is_none() {
             image.seal.get_or_init(Seal::default);
         }
         image
@@ -235,7 +239,10 @@ impl<'a> Image<'a> {
         let all = sums.iter().chain(&*companion_sums);
         let size = self.plan.identity.iter().map(|(_, size)| *size).max();
         let kind = format::identity_kind(&self.link);
-        let mut seal = Seal { identity: size.map(|size| identity(kind, all, size)), ..Seal::default() };
+        let mut seal = Seal {
+            identity: size.map(|size| format::dressed_identity(&self.link, identity(kind, all, size))),
+            ..Seal::default()
+        };
         if self.plan.image_checksum.is_some() {
             // It covers the identity.
             let mut sums = sums.to_vec();
@@ -245,6 +252,12 @@ impl<'a> Image<'a> {
         if let Some(plan) = &self.companion {
             self.production(plan).repair(&seal.patches(plan), companion_sums, write)?;
             seal.checksum = Some(plan.checksum(companion_sums));
+        }
+        if let Some(signature) = &self.plan.signature {
+            // The chunk with the identity is not yet what it will be.
+            let mut sealed = sums.to_vec();
+            self.production(&self.plan).repair(&seal.patches(&self.plan), &mut sealed, &|_, _| Ok(()))?;
+            seal.signature = Some(signature.bytes(sealed.iter().flat_map(|sum| &sum.pages)));
         }
         Ok(self.seal.get_or_init(|| seal))
     }

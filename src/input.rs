@@ -6,6 +6,7 @@
 mod content;
 mod open;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, MemberId};
@@ -185,6 +186,8 @@ struct File<'a> {
     storage: Storage<'a>,
     /// The files of a thin archive's members, ascending.
     members: Vec<(MemberId, Contents)>,
+    /// The slice for the target's CPU, if it is a universal file.
+    slice: Option<Range<usize>>,
 }
 
 #[derive(Debug)]
@@ -205,7 +208,11 @@ struct Item {
 
 impl File<'_> {
     fn bytes(&self) -> &[u8] {
-        self.storage.bytes()
+        let bytes = self.storage.bytes();
+        match &self.slice {
+            Some(slice) => bytes.get(slice.clone()).unwrap_or_default(),
+            None => bytes,
+        }
     }
 }
 

@@ -63,6 +63,7 @@ mod layout;
 mod library;
 mod link;
 mod link_map;
+mod macho;
 mod map;
 mod memory;
 mod model;
@@ -86,8 +87,8 @@ pub use image::{Companion, Image};
 pub use input::{Input, Inputs, Mode, Source};
 pub use link::link;
 pub use options::{
-    Arch, AutoExport, BuildId, DebugCompression, DynamicFlags, ElfOptions, Format, HashStyle, Limits, Options, Os,
-    PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
+    Arch, AutoExport, BuildId, DebugCompression, DynamicFlags, ElfOptions, Exports, Format, HashStyle, Limits,
+    MachOOptions, Options, Os, PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
 };
 pub use report::{Counts, DebugFile, Report};
 

@@ -1,11 +1,11 @@
 //! Shared libraries of any format: what the middle of the link asks of them.
 
-use crate::elf;
 use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::model::SymbolKind;
 use crate::options::Target;
 use crate::pe;
+use crate::{elf, macho};
 
 /// A shared library, ready to be asked for symbols.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) enum SharedLibrary<'a> {
     Elf(elf::library::SharedLibrary<'a>),
     /// A DLL.
     Pe(pe::library::Library<'a>),
+    /// Of Mach-O: a dylib, or a text stub.
+    MachO(macho::library::Library<'a>),
 }
 
 /// A symbol that a library defines for others.
@@ -36,7 +38,10 @@ impl<'a> SharedLibrary<'a> {
         if bytes.starts_with(b"MZ") {
             return pe::library::Library::dll(name, default_name, bytes).map(Self::Pe);
         }
-        elf::library::SharedLibrary::parse(name, default_name, bytes).map(Self::Elf)
+        match macho::content::of(bytes) {
+            Some(_) => macho::library::Library::parse(name, bytes).map(Self::MachO),
+            None => elf::library::SharedLibrary::parse(name, default_name, bytes).map(Self::Elf),
+        }
     }
 
     /// What it is called in messages.
@@ -44,6 +49,7 @@ impl<'a> SharedLibrary<'a> {
         match self {
             Self::Elf(library) => library.name(),
             Self::Pe(library) => library.file,
+            Self::MachO(library) => library.name(),
         }
     }
 
@@ -55,11 +61,12 @@ impl<'a> SharedLibrary<'a> {
         match self {
             Self::Elf(library) => elf::check_library(library, target),
             Self::Pe(library) => pe::check_machine(library.file, library.machine, target, "the image"),
+            Self::MachO(library) => macho::check_library(library, target),
         }
     }
 
-    /// What it defines under a name, in a version if one is given.
-    pub(crate) fn lookup(&self, symbol: &[u8], version: Option<&[u8]>) -> Option<Export> {
+    /// What it defines for `target` under a name, in a version if one is given.
+    pub(crate) fn lookup(&self, symbol: &[u8], version: Option<&[u8]>, target: Option<Target>) -> Option<Export> {
         match self {
             Self::Elf(library) => {
                 let export = library.lookup(symbol, version)?;
@@ -70,14 +77,33 @@ impl<'a> SharedLibrary<'a> {
                 let kind = if import.code { SymbolKind::Function } else { SymbolKind::Object };
                 Some(Export { kind, version: None })
             }
+            Self::MachO(library) => {
+                let export = library.lookup(symbol, target.map(|target| target.arch))?;
+                let kind = if export.thread_local { SymbolKind::Tls } else { SymbolKind::None };
+                Some(Export { kind, version: None })
+            }
         }
+    }
+
+    /// The names by which the loader knows those libraries whose symbols count as this one's.
+    pub(crate) fn reexports(&self) -> impl Iterator<Item = &[u8]> {
+        let library = match self {
+            Self::MachO(library) => Some(library),
+            Self::Elf(_) | Self::Pe(_) => None,
+        };
+        library.into_iter().flat_map(|library| library.reexports())
+    }
+
+    /// Whether the loader knows it by this name.
+    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
+        matches!(self, Self::MachO(library) if library.install_name() == name)
     }
 
     /// It, if it is of ELF.
     pub(crate) fn elf(&self) -> Option<&elf::library::SharedLibrary<'a>> {
         match self {
             Self::Elf(library) => Some(library),
-            Self::Pe(_) => None,
+            Self::Pe(_) | Self::MachO(_) => None,
         }
     }
 
@@ -85,7 +111,7 @@ impl<'a> SharedLibrary<'a> {
     pub(crate) fn pe(&self) -> Option<&pe::library::Library<'a>> {
         match self {
             Self::Pe(library) => Some(library),
-            Self::Elf(_) => None,
+            Self::Elf(_) | Self::MachO(_) => None,
         }
     }
 }

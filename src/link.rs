@@ -15,8 +15,9 @@ use crate::image::Image;
 use crate::input::Inputs;
 use crate::layout::OutputSection;
 use crate::link_map::link_map;
+use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
-use crate::options::{Options, Target, Undefined};
+use crate::options::{Format, Options, Target, Undefined};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
@@ -58,6 +59,8 @@ pub(crate) struct Link<'a> {
     pub(crate) elf: elf::Plan,
     /// What only PE images have.
     pub(crate) pe: pe::Plan<'a>,
+    /// What only Mach-O images have.
+    pub(crate) macho: macho::Plan,
     /// What has been done.
     pub(crate) report: Report,
 }
@@ -116,6 +119,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
         format::give_plt_addresses(&mut link, &found.direct_ifuncs);
         found = scan::scan(&link)?;
     }
+    format::gather(&mut link, &mut found)?;
     clock.lap("scan");
     link.slots = Slots::assign(
         &link.symbols,
@@ -149,7 +153,12 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
 /// The section that defines `jl_system_image_data`, if it can be laid out after all others.
 fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     use crate::model::SectionFlags as Flags;
-    let (_, global) = link.symbols.find(b"jl_system_image_data")?;
+    // Compilers for macOS put an underscore before every name of C.
+    let name: &[u8] = match link.target.format {
+        Format::MachO => b"_jl_system_image_data",
+        Format::Elf | Format::Pe => b"jl_system_image_data",
+    };
+    let (_, global) = link.symbols.find(name)?;
     let Definition::Object(id, index) = global.definition else { return None };
     let object = link.object(id);
     let symbol = object.symbols.get(index as usize)?;

@@ -47,6 +47,7 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
         + link.slots.held()
         + link.thunks.held()
         + of_plan(&link.elf)
+        + crate::macho::held(&link.macho)
         + of_report(link)
 }
 

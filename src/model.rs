@@ -217,6 +217,8 @@ pub(crate) enum RelocEncoding {
     Rel32(Arch),
     /// COFF's, of 10 bytes: the fields hold the addends, as the CPU's table says.
     Coff(Arch),
+    /// `relocation_info` of Mach-O, in descending order of offsets; the fields hold the addends.
+    MachO(crate::macho::relocs::Encoding),
 }
 
 impl RelocEncoding {
@@ -225,13 +227,13 @@ impl RelocEncoding {
         match self {
             Self::Rela64 => 24,
             Self::Rela32 => 12,
-            Self::Rel32(_) => 8,
+            Self::Rel32(_) | Self::MachO(_) => 8,
             Self::Coff(_) => 10,
         }
     }
 }
 
-/// A section's relocations, encoded, in ascending order of their offsets.
+/// A section's relocations, encoded, in ascending order of their offsets unless the encoding says otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Relocs<'a> {
     /// The table's bytes: borrowed where the input has it in order.
@@ -445,6 +447,18 @@ pub(crate) enum ObjectInfo<'a> {
     Elf(crate::elf::ObjectInfo),
     /// Of PE.
     Pe(Box<crate::pe::ObjectInfo<'a>>),
+    /// Of Mach-O.
+    MachO(crate::macho::ObjectInfo),
+}
+
+impl ObjectInfo<'_> {
+    /// It, if it is of Mach-O.
+    pub(crate) fn macho(&self) -> Option<&crate::macho::ObjectInfo> {
+        match self {
+            Self::MachO(info) => Some(info),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Object<'a> {

@@ -2,10 +2,14 @@
 //!
 //! Every field says which flag of the program sets it. [`Options::julia`] gives what Julia's own command line asks for.
 
+mod macho;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+
+pub use macho::{Exports, MachOOptions};
 
 /// The container of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,7 +99,7 @@ impl Target {
         match self.format {
             Format::Elf => true,
             Format::Pe => matches!(self.arch, Arch::X86_64 | Arch::X86),
-            Format::MachO => false,
+            Format::MachO => matches!(self.arch, Arch::X86_64 | Arch::Aarch64),
         }
     }
 
@@ -205,6 +209,8 @@ pub struct Options {
     pub elf: ElfOptions,
     /// What only PE images have.
     pub pe: PeOptions,
+    /// What only Mach-O images have.
+    pub macho: MachOOptions,
 }
 
 impl Options {

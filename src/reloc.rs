@@ -20,7 +20,7 @@ use crate::arch::x86_64::GotLoad;
 use crate::model::{Object, RelocEncoding, Section, SectionIndex, SymbolIndex, Traits};
 use crate::options::{Format, Target};
 use crate::symbols::Needs;
-use crate::{arch, elf, pe};
+use crate::{arch, elf, macho, pe};
 
 /// One decoded relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,8 @@ pub(crate) enum Origin {
     Section,
     /// Zero; another relocation of the same place counts the other way, so that together they tell a distance.
     Difference,
+    /// Another symbol of the object: X less its address.
+    Symbol(SymbolIndex),
 }
 
 impl Origin {
@@ -163,11 +165,11 @@ impl Origin {
     const PAGE: u64 = 4096;
 
     /// Counts `number`, which stands or is meant at `place`, from here; `got` is the GOT base. Where the image and its
-    /// sections start is the caller's to subtract.
+    /// sections start, and where other symbols are, is the caller's to subtract.
     pub(crate) fn count(self, number: u64, place: u64, got: impl FnOnce() -> u64) -> u64 {
         let page = |address: u64| address & !(Self::PAGE - 1);
         match self {
-            Self::Zero | Self::Image | Self::Section | Self::Difference => number,
+            Self::Zero | Self::Image | Self::Section | Self::Difference | Self::Symbol(_) => number,
             Self::Place => number.wrapping_sub(place),
             Self::PlaceWord => number.wrapping_sub(place & !3),
             Self::Page => page(number).wrapping_sub(page(place)),
@@ -341,7 +343,11 @@ pub(crate) fn decode<'r>(section: &'r Section<'_>, range: Range<usize>) -> Decod
     let relocs = &section.relocs;
     let size = relocs.encoding.size();
     let bytes = relocs.bytes.get(range.start.saturating_mul(size)..range.end.saturating_mul(size));
-    Decoder { entries: bytes.unwrap_or_default(), encoding: relocs.encoding, contents: &section.data }
+    let first = match relocs.encoding {
+        RelocEncoding::MachO(encoding) => macho::relocs::first_half(&relocs.bytes, range.start, encoding),
+        _ => None,
+    };
+    Decoder { entries: bytes.unwrap_or_default(), encoding: relocs.encoding, contents: &section.data, first }
 }
 
 /// Decodes relocations one after the other.
@@ -352,6 +358,8 @@ pub(crate) struct Decoder<'r> {
     encoding: RelocEncoding,
     /// The bytes of the section before they are relocated.
     contents: &'r [u8],
+    /// Of a relocation of two entries, the first, once it has been read.
+    first: Option<macho::relocs::Entry>,
 }
 
 impl Iterator for Decoder<'_> {
@@ -380,20 +388,24 @@ impl Iterator for Decoder<'_> {
                 self.entries = rest;
                 Some(pe::relocs::decode(entry, arch, self.contents))
             }
+            RelocEncoding::MachO(encoding) => {
+                macho::relocs::next(&mut self.entries, &mut self.first, encoding, self.contents)
+            }
         }
     }
 }
 
 /// The indices of the relocations of a section whose offsets are in `range`.
 pub(crate) fn find(section: &Section<'_>, range: Range<u64>) -> Range<usize> {
-    let before = |limit: u64| {
-        let relocs = &section.relocs;
-        match relocs.encoding {
-            RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
-            RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
-            RelocEncoding::Rel32(_) => elf::relocs::count_before::<8, 4>(&relocs.bytes, limit),
-            RelocEncoding::Coff(_) => elf::relocs::count_before::<10, 4>(&relocs.bytes, limit),
-        }
+    let relocs = &section.relocs;
+    if let RelocEncoding::MachO(_) = relocs.encoding {
+        return macho::relocs::find(&relocs.bytes, range);
+    }
+    let before = |limit: u64| match relocs.encoding {
+        RelocEncoding::Rela64 => elf::relocs::count_before::<24, 8>(&relocs.bytes, limit),
+        RelocEncoding::Rela32 => elf::relocs::count_before::<12, 4>(&relocs.bytes, limit),
+        RelocEncoding::Rel32(_) | RelocEncoding::MachO(_) => elf::relocs::count_before::<8, 4>(&relocs.bytes, limit),
+        RelocEncoding::Coff(_) => elf::relocs::count_before::<10, 4>(&relocs.bytes, limit),
     };
     before(range.start)..before(range.end)
 }
@@ -403,7 +415,7 @@ pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
     let (value, field) = match target.format {
         Format::Elf => arch::elf_reloc(target.arch, raw.kind)?,
         Format::Pe => pe::relocs::coff_reloc(target.arch, raw.kind)?,
-        Format::MachO => return None,
+        Format::MachO => macho::relocs::understand(target.arch, raw)?,
     };
     Some(Reloc { offset: raw.offset, symbol: raw.symbol, kind: raw.kind, value, field, addend: raw.addend })
 }
@@ -430,6 +442,8 @@ pub(crate) enum Action {
     GotTlsModule,
     /// The instruction is rewritten to do without the GOT.
     Relax(GotLoad),
+    /// AArch64: the load from the GOT becomes an addition, which the page of the symbol itself has been computed for.
+    RelaxToAdd,
     /// The loader adds the image's base (`R_*_RELATIVE`).
     Relative,
     /// The loader stores the symbol's address or size.
@@ -467,8 +481,10 @@ impl SimpleKinds {
                 (what, from),
                 (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
             );
+            // What the loader fills in Mach-O images is more than the address.
+            let chained = target.format == Format::MachO && from == Origin::Zero;
             let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
-            (direct && whole).then_some(Simple { from, field: reloc.field })
+            (direct && whole && !chained).then_some(Simple { from, field: reloc.field })
         };
         Self { kinds: (0..Self::COUNT).map(simple).collect() }
     }
@@ -495,7 +511,7 @@ pub(crate) fn classify(target: Target, section: &Section<'_>, reloc: &Reloc, tra
     match target.format {
         Format::Elf => elf::relocs::classify(target.arch, section, reloc, traits),
         Format::Pe => pe::relocs::classify(section, reloc, traits),
-        Format::MachO => Err("images of this format cannot be linked"),
+        Format::MachO => macho::relocs::classify(target.arch, section, reloc, traits),
     }
 }
 
@@ -522,6 +538,6 @@ pub(crate) fn name(target: Target, kind: u32) -> String {
     match target.format {
         Format::Elf => arch::elf_reloc_name(target.arch, kind),
         Format::Pe => pe::relocs::name(target.arch, kind),
-        Format::MachO => format!("number {kind}"),
+        Format::MachO => macho::relocs::name(target.arch, kind),
     }
 }

@@ -12,7 +12,7 @@ use crate::archive::{Archive, Index, Member, MemberId};
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::input::{Inputs, Kind, Opened};
-use crate::library::SharedLibrary;
+use crate::library::{Export, SharedLibrary};
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Format, Limits, Options, SymbolValue, Target};
@@ -228,6 +228,7 @@ pub(crate) fn resolve<'a>(
         addresses: Vec::new(),
         elf: Default::default(),
         pe: Default::default(),
+        macho: Default::default(),
         report,
     })
 }
@@ -284,6 +285,30 @@ fn shorten(symbols: &mut Symbols<'_>, name: &str) -> Result<(), Error> {
         symbols.get_mut(id).definition = Definition::Alias(next, total);
     }
     Ok(())
+}
+
+/// What a library, or one of the given libraries that it re-exports, defines under a name.
+fn look_up(
+    libraries: &[Library<'_>],
+    library: u32,
+    name: &[u8],
+    version: Option<&[u8]>,
+    target: Option<Target>,
+) -> Option<Export> {
+    let mut met = vec![library as usize];
+    let mut next = 0;
+    // Each library is asked once, so circles come to an end.
+    while let Some(shared) = met.get(next).and_then(|number| libraries.get(*number)).map(|library| &library.shared) {
+        if let Some(export) = shared.lookup(name, version, target) {
+            return Some(export);
+        }
+        for reexport in shared.reexports() {
+            let number = libraries.iter().position(|library| library.shared.is_called(reexport));
+            met.extend(number.filter(|number| !met.contains(number)));
+        }
+        next += 1;
+    }
+    None
 }
 
 /// What a provider answers.
@@ -389,7 +414,8 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let library = *library;
-                let Some(export) = self.libraries[library as usize].shared.lookup(global.name, global.version) else {
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                let Some(export) = look_up(&self.libraries, library, global.name, global.version, target) else {
                     return Ok(Answer::No);
                 };
                 let global = self.symbols.get_mut(id);

@@ -53,6 +53,13 @@ pub(crate) struct Scan {
     pub(crate) relocations: u64,
 }
 
+impl Scan {
+    /// Puts what local symbols need in order again, once something has been added.
+    pub(crate) fn merge_locals(&mut self) {
+        merge_locals(&mut self.locals);
+    }
+}
+
 /// What one piece found.
 #[derive(Default)]
 struct Found {
@@ -148,6 +155,12 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
             found.problems.push(trouble(Fault::Outside));
             continue;
         }
+        if let Origin::Symbol(other) = reloc.value.from
+            && object.symbols.get(other as usize).is_none_or(|symbol| symbol.traits.has(Traits::PREEMPTIBLE))
+        {
+            found.problems.push(trouble(Fault::Because("the symbol that is subtracted is not defined in the image")));
+            continue;
+        }
         let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
             Ok(action) => action,
             Err(reason) => {
@@ -167,7 +180,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
             checked = Some(raw.offset);
         }
         let needs = match action {
-            Action::Link | Action::Relax(_) => {
+            Action::Link | Action::Relax(_) | Action::RelaxToAdd => {
                 found.got_base |= reloc.value.needs_got_base();
                 continue;
             }

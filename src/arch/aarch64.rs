@@ -213,6 +213,12 @@ pub(crate) fn elf_reloc_refusal(kind: u32) -> Option<&'static str> {
 /// How far `b` and `bl` reach. (Conditional branches stay within their section.)
 pub(crate) const REACH: Reach = Reach { bytes: 128 << 20, spacing: 96 << 20, always: false };
 
+/// `ldr xT, [xN, #…]`, which loads an address from the GOT, rewritten as `add xT, xN, #…`, which computes it.
+pub(crate) fn load_to_add(instruction: [u8; 4]) -> [u8; 4] {
+    // ldr (immediate, unsigned offset): 11 111 0 01 01 imm12 Rn Rt; add (immediate): 1 0 0 100010 0 imm12 Rn Rd.
+    (u32::from_le_bytes(instruction) & 0x3ff | 0x9100_0000).to_le_bytes()
+}
+
 /// The thunk that a branch needs.
 pub(crate) fn thunk_for(branch: &Branch) -> Option<ThunkKind> {
     let (min, max) = Imm::Branch26.range();

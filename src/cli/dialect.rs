@@ -19,11 +19,11 @@ pub(super) enum Dialect {
 }
 
 /// Takes the program's name, and `-flavor NAME` if that comes next, off `arguments`, and says which dialect the others
-/// are in. A name that tells nothing, as `lld`, `ld` and `pkgld`, means GNU's.
+/// are in and which argument, already taken, is the first of them. A name that tells nothing, as `lld`, `ld` and `pkgld`, means GNU's.
 ///
 /// # Errors
 /// A flavor that is unknown, or not supported yet.
-pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<Option<OsString>, Problem> {
+pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<(Dialect, Option<OsString>), Problem> {
     let program = arguments.next().unwrap_or_default();
     let first = arguments.next();
     let (option, name) = match &first {
@@ -42,8 +42,7 @@ pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<Opt
         }
     };
     let what = match dialect {
-        Dialect::Gnu => return Ok(first.filter(|_| option.is_none())),
-        Dialect::Darwin => "linking Mach-O images (macOS)",
+        Dialect::Gnu | Dialect::Darwin => return Ok((dialect, first.filter(|_| option.is_none()))),
         Dialect::Link => "linking PE images (Windows)",
         Dialect::Wasm => "linking WebAssembly modules",
     };
@@ -79,7 +78,7 @@ mod tests {
 
     fn rest(arguments: &[&str]) -> Result<Vec<OsString>, String> {
         let mut arguments = arguments.iter().map(OsString::from);
-        let first = take(&mut arguments).map_err(|problem| problem.to_string())?;
+        let (_, first) = take(&mut arguments).map_err(|problem| problem.to_string())?;
         Ok(first.into_iter().chain(arguments).collect())
     }
 
@@ -95,8 +94,12 @@ mod tests {
     #[test]
     fn other_dialects_are_told_apart() {
         let text = |arguments| rest(arguments).unwrap_err();
-        assert!(text(&["lld", "-flavor", "darwin", "-dylib"]).contains("-flavor darwin: linking Mach-O"));
-        assert!(text(&["/x/ld64.lld"]).starts_with("ld64.lld: linking Mach-O"));
+        for arguments in [&["lld", "-flavor", "darwin", "-dylib"][..], &["/x/ld64.lld", "-dylib"], &["ld64", "-dylib"]]
+        {
+            let taken = take(&mut arguments.iter().map(OsString::from)).unwrap();
+            assert_eq!(taken.0, Dialect::Darwin);
+            assert_eq!(rest(arguments).unwrap(), ["-dylib"]);
+        }
         assert!(text(&["lld-link.exe"]).starts_with("lld-link: linking PE"));
         assert_eq!(text(&["lld", "-flavor", "elf"]), "-flavor: 'elf' is not one of gnu, darwin, link");
         assert_eq!(text(&["lld", "-flavor"]), "-flavor: a value is needed: one of gnu, darwin, link");

@@ -5,10 +5,11 @@
 //! turns arguments into a [`Command`], and touches no file.
 //!
 //! Options are data: one documented item each, from which the parser and the help text are made. What was typed (an
-//! option with its value) and what it means ([`Options`](crate::Options), inputs, [`Show`]) are different types. There is
-//! one dialect so far, GNU's, of which LLD's `ld.lld` is a speaker.
+//! option with its value) and what it means ([`Options`](crate::Options), inputs, [`Show`]) are different types. There are
+//! two dialects so far, GNU's, of which LLD's `ld.lld` is a speaker, and Apple's, of which `ld64.lld` is one.
 
 mod console;
+mod darwin;
 mod dialect;
 mod flag;
 mod flags;

@@ -14,6 +14,8 @@ use super::{os, suggest};
 pub enum Command {
     /// Say what the options are.
     Help,
+    /// Say what the options of the darwin dialect are.
+    DarwinHelp,
     /// Say which version this is.
     Version,
     /// Link.

@@ -137,6 +137,11 @@ impl Reading {
         self.input(Source::Path(path.into()));
     }
 
+    /// Has every member of every archive linked, wherever that was asked for.
+    pub(super) fn load_all(&mut self) {
+        self.inputs.iter_mut().for_each(|input| input.mode.whole_archive = true);
+    }
+
     /// Whether an input was given.
     pub(super) fn has_inputs(&self) -> bool {
         !self.inputs.is_empty()

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::console::Console;
+use super::dialect::{self, Dialect};
 use super::help::Help;
 use super::parse::{Command, parse};
 use super::problem::Problem;
 use super::reading::{Link, MapTo};
 use super::response::expand;
-use super::{dialect, tell};
+use super::{darwin, tell};
 use crate::{Error, Errors, Inputs, Report};
 
 /// How the program ended.
@@ -40,6 +41,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
             console.out(format_args!("{Help}"));
             return Exit::Success;
         }
+        Ok(Command::DarwinHelp) => {
+            console.out(format_args!("{}", darwin::Help));
+            return Exit::Success;
+        }
         Ok(Command::Version) => {
             console.out(tell::VERSION);
             return Exit::Success;
@@ -61,8 +66,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
 }
 
 fn command(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, Vec<Problem>> {
-    let first = dialect::take(&mut arguments).map_err(|problem| vec![problem])?;
-    parse(expand(first.into_iter().chain(arguments)).map_err(|problem| vec![problem])?)
+    let (dialect, first) = dialect::take(&mut arguments).map_err(|problem| vec![problem])?;
+    let arguments = expand(first.into_iter().chain(arguments)).map_err(|problem| vec![problem])?;
+    match dialect {
+        Dialect::Darwin => darwin::parse(arguments),
+        _ => parse(arguments),
+    }
 }
 
 /// Why there is no image, or not all that was asked for.

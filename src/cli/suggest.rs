@@ -10,13 +10,18 @@ pub(super) fn nearest<'a>(typed: &str, flags: impl IntoIterator<Item = &'a Flag>
 
 /// As [`nearest`], without dashes.
 pub(super) fn name<'a>(typed: &str, flags: impl IntoIterator<Item = &'a Flag>) -> Option<&'static str> {
+    closest(typed, flags.into_iter().flat_map(|flag| flag.names).copied())
+}
+
+/// As [`name`], among `names`.
+pub(super) fn closest(typed: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let typed: Vec<char> = typed.chars().take(LONGEST + 1).collect();
     if typed.len() > LONGEST {
         return None;
     }
     // A third of the letters may be wrong, at most three, and never all of them.
     let allowed = (typed.len() / 3).clamp(1, 3).min(typed.len().saturating_sub(1));
-    let names = flags.into_iter().flat_map(|flag| flag.names).copied().filter(|name| name.len() > 1);
+    let names = names.filter(|name| name.len() > 1);
     let distances = names.map(|name| (distance(&typed, &name.chars().collect::<Vec<_>>()), name));
     // `min_by_key` keeps the first of equals: the tables put options that are honoured first.
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)

@@ -195,6 +195,14 @@ fn explain(link: &Link<'_>, problems: &mut [Error]) {
     }
 }
 
+/// Whether a section of an object has the DWARF section's name `wanted` (`.debug_info`), or its form of Mach-O
+/// (`__debug_info`), of which there is room for 16 bytes.
+fn is_named(name: &[u8], wanted: &str) -> bool {
+    let plain = wanted.strip_prefix('.').unwrap_or(wanted).as_bytes();
+    name == wanted.as_bytes()
+        || name.strip_prefix(b"__").is_some_and(|name| !name.is_empty() && name == plain.get(..14).unwrap_or(plain))
+}
+
 /// An address for each loaded section of an object, so that none overlap: 64 GiB each.
 fn base(section: SectionIndex) -> Option<u64> {
     u64::from(section).checked_add(1)?.checked_mul(1 << 36)
@@ -229,7 +237,7 @@ fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<
     let mut copies = BTreeMap::new();
     let mut left = SIZE_LIMIT;
     for section in object.sections.iter().filter(|section| section.flags.has(SectionFlags::DEBUG)) {
-        let Some(id) = READ.iter().find(|id| id.name().as_bytes() == section.name) else { continue };
+        let Some(id) = READ.iter().find(|id| is_named(section.name, id.name())) else { continue };
         let Some(rest) = left.checked_sub(section.data.len()) else { return BTreeMap::new() };
         left = rest;
         let mut copy = section.data.to_vec();

@@ -18,9 +18,10 @@ use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::link::Link;
+use crate::macho::signature::{self, Signature};
 use crate::memory::of_vec;
 use crate::model::{ObjectId, SectionFlags};
-use crate::options::BuildId;
+use crate::options::{BuildId, Format};
 
 /// Bytes of a chunk. The identity depends on it, so it is the same on every host.
 pub(super) const CHUNK: u64 = 1 << 20;
@@ -66,6 +67,10 @@ pub(crate) struct FilePlan {
     pub(super) image_checksum: Option<u64>,
     /// File offset of the checksum of the companion, four bytes.
     pub(super) companion_checksum: Option<u64>,
+    /// Stretches (file offset and size, in bytes) that the identity does not depend on.
+    hidden: Vec<(u64, u64)>,
+    /// The signature that the file ends with.
+    pub(super) signature: Option<Signature>,
 }
 
 /// Checksums of files.
@@ -81,12 +86,14 @@ pub(crate) enum Checksum {
 pub(super) type Patch = (u64, Vec<u8>);
 
 /// What is known of a chunk once it has been produced.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Sum {
     checksum: u32,
     hash: Hash,
     /// The sum of the chunk's words, if the file has a checksum of its own.
     words: u64,
+    /// The hashes of its pages that are signed.
+    pub(super) pages: Vec<[u8; 32]>,
 }
 
 /// The hash of a chunk, as the kind of identity wants it.
@@ -102,8 +109,17 @@ impl FilePlan {
     pub(crate) fn new(size: u64, mut extents: Vec<Extent>, checksum: Checksum) -> Self {
         extents.retain(|extent| extent.size > 0);
         extents.sort_by_key(|extent| extent.offset);
-        let identity = Vec::new();
-        Self { size, extents, checksum, identity, image_checksum: None, companion_checksum: None }
+        let (identity, hidden) = (Vec::new(), Vec::new());
+        Self {
+            size,
+            extents,
+            checksum,
+            identity,
+            image_checksum: None,
+            companion_checksum: None,
+            hidden,
+            signature: None,
+        }
     }
 
     /// Has the identity of the contents, or as much of it as there is room for, put at offsets.
@@ -119,6 +135,16 @@ impl FilePlan {
     /// Has the checksum of the companion put at an offset.
     pub(crate) fn with_companion_checksum(self, offset: Option<u64>) -> Self {
         Self { companion_checksum: offset, ..self }
+    }
+
+    /// Makes the identity independent of stretches of the file.
+    pub(crate) fn with_hidden(self, hidden: Vec<(u64, u64)>) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// Has the file signed.
+    pub(crate) fn with_signature(self, signature: Option<Signature>) -> Self {
+        Self { signature, ..self }
     }
 
     /// Its size, in bytes.
@@ -197,7 +223,7 @@ impl<'i> Production<'i, '_> {
                 }
                 let (start, end) = self.plan.chunk_range(number);
                 let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
-                sums.push((number, self.sum(bytes)));
+                sums.push((number, self.sum(start, bytes)));
                 // Nothing more is written once something has failed: the file will not stay. Problems of relocations are
                 // looked for to the end, so that all are told at once.
                 if problems.is_empty()
@@ -234,7 +260,7 @@ impl<'i> Production<'i, '_> {
             // Whatever is wrong with it has been found before.
             let bytes = self.chunk(start, end, patches, &mut buffer, &mut Vec::new());
             if let Some(sum) = sums.get_mut(number as usize) {
-                *sum = self.sum(bytes);
+                *sum = self.sum(start, bytes);
             }
             write(start, bytes)?;
         }
@@ -255,7 +281,7 @@ impl<'i> Production<'i, '_> {
             let mut problems = Vec::new();
             let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
             debug::check(self.link, problems)?;
-            sums.push(self.sum(bytes));
+            sums.push(self.sum(start, bytes));
             writer.write_all(bytes).map_err(&failed)?;
         }
         writer.flush().map_err(&failed)?;
@@ -272,7 +298,7 @@ impl<'i> Production<'i, '_> {
             let start = number as u64 * CHUNK;
             self.fill(start, chunk, &mut problems);
             put(patches, start, chunk);
-            *produced = Some((self.sum(chunk), problems));
+            *produced = Some((self.sum(start, chunk), problems));
         });
         let mut sums = Vec::with_capacity(chunks.len());
         for (sum, found) in chunks.into_iter().filter_map(|(_, produced)| produced) {
@@ -288,7 +314,7 @@ impl<'i> Production<'i, '_> {
             let start = number as u64 * CHUNK;
             if touches(patches, start, start + chunk.len() as u64) {
                 put(patches, start, chunk);
-                *sum = self.sum(chunk);
+                *sum = self.sum(start, chunk);
             }
         }
     }
@@ -379,10 +405,19 @@ impl<'i> Production<'i, '_> {
         }
     }
 
-    fn sum(&self, bytes: &[u8]) -> Sum {
-        let hash = match format::identity_kind(self.link) {
+    /// What is known of a chunk that starts at file offset `start`.
+    fn sum(&self, start: u64, bytes: &[u8]) -> Sum {
+        let pages = match &self.plan.signature {
+            Some(signature) => {
+                let signed = u64::from(signature.code_limit).saturating_sub(start).min(bytes.len() as u64);
+                signature::hashes(bytes.get(..signed as usize).unwrap_or(bytes))
+            }
+            None => Vec::new(),
+        };
+        let hash = match (self.link.target.format, format::identity_kind(self.link)) {
             _ if self.plan.identity.is_empty() => Hash::None,
-            BuildId::Fast => Hash::Fast(xxh3::xxh3_128(bytes)),
+            (Format::MachO, _) => self.mach_o_hash(start, bytes, &pages),
+            (_, BuildId::Fast) => Hash::Fast(xxh3::xxh3_128(bytes)),
             _ => Hash::Strong(Sha256::digest(bytes).into()),
         };
         let checksum = match self.plan.checksum {
@@ -390,7 +425,26 @@ impl<'i> Production<'i, '_> {
             Checksum::Ieee => crc32fast::hash(bytes),
         };
         let words = if self.plan.image_checksum.is_some() { sum_words(bytes) } else { 0 };
-        Sum { checksum, hash, words }
+        Sum { checksum, hash, words, pages }
+    }
+
+    /// What a chunk of a Mach-O image adds to the identity: made of the hashes of its pages where these are there anyway.
+    fn mach_o_hash(&self, start: u64, bytes: &[u8], pages: &[[u8; 32]]) -> Hash {
+        let end = start + bytes.len() as u64;
+        let hides = |(offset, size): &&(u64, u64)| *offset < end && offset + size > start;
+        if self.plan.hidden.iter().any(|stretch| hides(&stretch)) {
+            let mut copy = bytes.to_vec();
+            for (offset, size) in self.plan.hidden.iter().filter(hides) {
+                let from = offset.max(&start) - start;
+                let to = (offset + size).min(end) - start;
+                copy[from as usize..to as usize].fill(0);
+            }
+            return Hash::Fast(xxh3::xxh3_128(&copy));
+        }
+        match pages {
+            [] => Hash::Fast(xxh3::xxh3_128(bytes)),
+            pages => Hash::Fast(xxh3::xxh3_128(pages.as_flattened())),
+        }
     }
 }
 

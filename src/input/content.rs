@@ -13,6 +13,7 @@ use object::elf::{ELFDATA2MSB, ELFMAG, ET_CORE, ET_DYN, ET_EXEC, ET_REL, FileTyp
 
 use crate::archive::{MAGIC, THIN_MAGIC};
 use crate::bytes;
+use crate::macho;
 use crate::pe;
 
 /// How much of a file decides whether it is text, in bytes.
@@ -61,6 +62,15 @@ impl Content {
         if file.starts_with(b"MZ") {
             return Self::SharedLibrary;
         }
+        match macho::content::of(file) {
+            Some(macho::content::Content::Object) => return Self::Object,
+            Some(macho::content::Content::Dylib | macho::content::Content::Stub) => return Self::SharedLibrary,
+            Some(macho::content::Content::Universal) => {
+                return Self::Refused("universal file inside of a universal file");
+            }
+            Some(macho::content::Content::Refused(what)) => return Self::Refused(what),
+            None => {}
+        }
         if file.starts_with(MAGIC) {
             return Self::Archive;
         }
@@ -82,16 +92,11 @@ impl Content {
 
 const BITCODE: &str = "LLVM bitcode: link-time optimization is not done here; compile to object code (without -flto)";
 const ANONYMOUS: &str = "anonymous COFF object: a member of an import library, or compiled with /GL; give the library, or compile without /GL";
-const MACH_O: &str = "Mach-O file: it can only be linked into a macOS image";
 
 /// The first bytes of formats that people mistake for the ones that can be linked, and what to say.
 const FOREIGN: &[(&[u8], &str)] = &[
     (b"BC\xc0\xde", BITCODE),
     (b"\xde\xc0\x17\x0b", BITCODE),
-    (b"\xcf\xfa\xed\xfe", MACH_O),
-    (b"\xce\xfa\xed\xfe", MACH_O),
-    (b"\xca\xfe\xba\xbe", "Mach-O universal file: it can only be linked into a macOS image"),
-    (b"--- !tapi", "text stub of a macOS library: it can only be linked into a macOS image"),
     (b"\0\0\xff\xff", ANONYMOUS),
     (b"\0asm", "WebAssembly module"),
     (b"<bigaf>\n", "AIX archive"),

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
@@ -22,6 +23,7 @@ use crate::archive::{self, Archive};
 use crate::bytes;
 use crate::elf::script::{Script, ScriptFile};
 use crate::error::{Error, Errors, Result};
+use crate::macho;
 use crate::map::{Contents, Identity};
 use crate::options::{Format, Options, Target};
 use crate::pe;
@@ -35,7 +37,11 @@ const SCRIPT_SIZE: usize = 1 << 20;
 
 /// Opens `inputs` in order. All problems are collected.
 pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inputs<'a>> {
-    let search_paths = options.search_paths.iter().map(|path| in_sysroot(path, options)).collect();
+    let macho = options.target.is_some_and(|target| target.format == Format::MachO);
+    let search_paths = match &options.sysroot {
+        Some(root) if macho => in_syslibroot(root, &options.search_paths),
+        _ => options.search_paths.iter().map(|path| in_sysroot(path, options)).collect(),
+    };
     let mut opener = Opener {
         options,
         search_paths,
@@ -107,6 +113,9 @@ impl<'a> Opener<'_, 'a> {
                 pe_candidates(name, mode.static_only)
             }
             None if mode.static_only => vec![format!("lib{name}.a")],
+            None if self.options.target.is_some_and(|target| target.format == Format::MachO) => {
+                vec![format!("lib{name}.tbd"), format!("lib{name}.dylib"), format!("lib{name}.a")]
+            }
             None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         };
         let mut unreadable = Vec::new();
@@ -120,6 +129,11 @@ impl<'a> Opener<'_, 'a> {
     }
 
     fn bytes(&mut self, name: String, bytes: &'a [u8], mode: Mode) {
+        let slice = match self.slice(&name, bytes) {
+            Ok(slice) => slice,
+            Err(error) => return self.problems.push(error),
+        };
+        let bytes = slice.and_then(|slice| bytes.get(slice)).unwrap_or(bytes);
         let kind = match Content::of(bytes) {
             Content::Object => Kind::Object,
             Content::Archive => Kind::Archive,
@@ -130,7 +144,7 @@ impl<'a> Opener<'_, 'a> {
             Content::Refused(what) => return self.refuse(&name, what),
         };
         let file = self.inputs.files.len();
-        self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new() });
+        self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
         self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind });
     }
 
@@ -157,16 +171,32 @@ impl<'a> Opener<'_, 'a> {
 }
 
 impl Opener<'_, '_> {
+    /// Where the slice for the target's CPU is, if `bytes` are a universal file.
+    fn slice(&self, name: &str, bytes: &[u8]) -> Result<Option<Range<usize>>, Error> {
+        if macho::content::of(bytes) != Some(macho::content::Content::Universal) {
+            return Ok(None);
+        }
+        macho::content::slice(name, bytes, self.options.target.map(|target| target.arch)).map(Some)
+    }
+
     /// The file at `path`, opened now or earlier; `None` if it cannot be opened and that has been told.
     fn file(&mut self, path: &Path) -> io::Result<Option<usize>> {
         if let Some(&file) = self.paths.get(path) {
             return Ok(file);
         }
         let (contents, identity) = Contents::open(path, self.options.read_inputs)?;
+        let slice = match self.slice(&path.display().to_string(), contents.bytes()) {
+            Ok(slice) => slice,
+            Err(error) => {
+                self.problems.push(error);
+                self.paths.insert(path.to_owned(), None);
+                return Ok(None);
+            }
+        };
         let next = self.inputs.files.len();
         let file = *self.identities.entry(identity).or_insert(next);
         if file == next {
-            self.inputs.files.push(File { storage: Storage::Owned(contents), members: Vec::new() });
+            self.inputs.files.push(File { storage: Storage::Owned(contents), members: Vec::new(), slice });
         }
         self.paths.insert(path.to_owned(), Some(file));
         self.inputs.paths.push(path.to_owned());
@@ -314,6 +344,11 @@ impl Opener<'_, '_> {
         let Some(target) = self.options.target else { return false };
         let bytes = self.contents(file);
         let name = path.display().to_string();
+        if target.format == Format::MachO {
+            // What is for another CPU is told when it is read: universal files have been cut to what is right.
+            let library = matches!(Content::of(bytes), Content::Object | Content::SharedLibrary);
+            return library && macho::content::of(bytes).is_none();
+        }
         match Content::of(bytes) {
             Content::Object | Content::SharedLibrary => !is_for(bytes, target),
             Content::Archive => {
@@ -358,6 +393,18 @@ fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
         (Some(below), None) => PathBuf::from(below),
         (Some(below), Some(root)) => root.join(below.trim_start_matches('/')),
     }
+}
+
+/// The directories to search for a macOS image: of those with a root of their own, what is in the system root takes their
+/// place if it is there; the system's own come last.
+fn in_syslibroot(root: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
+    let below = |path: &Path| {
+        let inside = path.has_root().then(|| root.join(path.strip_prefix("/").unwrap_or(path)));
+        inside.filter(|inside| inside.is_dir())
+    };
+    let given = paths.iter().map(|path| below(path).unwrap_or_else(|| path.clone()));
+    let own = ["/usr/lib", "/usr/local/lib"].into_iter().filter_map(|path| below(Path::new(path)));
+    given.chain(own).collect()
 }
 
 /// Whether `path` is below the directory `root`, as written or in fact.

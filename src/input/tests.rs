@@ -176,8 +176,8 @@ fn what_cannot_be_linked_is_named() {
     let cases: [(&[u8], &str); 7] = [
         (b"BC\xc0\xde....", "LLVM bitcode"),
         (b"\xde\xc0\x17\x0b....", "LLVM bitcode"),
-        (b"\xcf\xfa\xed\xfe....", "Mach-O file"),
-        (b"--- !tapi-tbd\n", "text stub of a macOS library"),
+        (b"\xcf\xfa\xed\xfe....", "Mach-O file that ends inside its header"),
+        (b"\xcf\xfa\xed\xfe\x07\0\0\x01\x03\0\0\0\x02\0\0\0", "Mach-O executable"),
         (b"\x01\x02\x03", "binary file of an unknown format"),
         (b"\x7fELF\x02", "ELF file that ends inside its header"),
         (&executable, "ELF executable"),
@@ -382,6 +382,6 @@ fn the_libraries_of_this_system_are_found() {
     assert!(named("libc_nonshared.a").archive().unwrap().index().unwrap().definer(b"atexit").is_some());
     assert!(named("ld-linux-x86-64.so.2").mode.as_needed);
     assert!(named("libgcc_s.so.1").mode.as_needed);
-    let malloc = libc.library().unwrap().lookup(b"malloc", None).unwrap();
+    let malloc = libc.library().unwrap().lookup(b"malloc", None, None).unwrap();
     assert_eq!(malloc.kind, crate::model::SymbolKind::Function);
 }

@@ -4,6 +4,7 @@
 //! and adds `.eh_frame_hdr` ([`eh_frame_hdr`]), a table sorted by address that unwinders search by halves. On 32-bit Arm the
 //! table is all there is, and compilers write its entries ([`exidx`]).
 
+pub(crate) mod compact;
 pub(crate) mod eh_frame;
 pub(crate) mod eh_frame_hdr;
 pub(crate) mod exidx;

@@ -1,0 +1,100 @@
+use super::*;
+use crate::cli::Link;
+use crate::{Input, Target, Undefined};
+
+fn read(line: &str) -> Result<Link, Vec<String>> {
+    let words = line.split(' ').map(|word| OsString::from(word.trim_matches('\'')));
+    match parse(words) {
+        Ok(Command::Link(link)) => Ok(*link),
+        Ok(other) => panic!("{other:?}"),
+        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    }
+}
+
+#[test]
+fn every_name_stands_in_one_item() {
+    let mut seen = std::collections::HashSet::new();
+    for flag in flags::all() {
+        assert!(flag.help.len() > 3 && !flag.help.ends_with('.'), "{:?}", flag.names);
+        for name in flag.names {
+            assert!(seen.insert(*name), "{name} stands in two items");
+            assert!(Help.to_string().contains(&format!("-{name}")));
+        }
+    }
+}
+
+/// What `base/linking.jl` passes behind `-flavor darwin`: Julia 1.9 to 1.13, then 1.14.
+#[test]
+fn julias_own_lines() {
+    let link = read(
+        "-arch arm64 -undefined dynamic_lookup -platform_version macos 13.3.1 13.3 '' -dylib -o /d/jl_AbCdEf -all_load \
+         /d/jl_XyZ '' -L/j/lib/julia -L/j/lib -ljulia -ljulia-internal",
+    )
+    .unwrap();
+    assert_eq!(link.options.target, Some(Target::MACOS_AARCH64));
+    assert_eq!(link.options.undefined, Undefined::Allow);
+    assert_eq!(link.options.macho.platform_version, Some((0x000d_0301, 0x000d_0300)));
+    // A temporary name does not show in the image.
+    assert_eq!(link.options.macho.install_name, None);
+    assert_eq!(link.output, Path::new("/d/jl_AbCdEf"));
+    assert_eq!(link.options.search_paths, [Path::new("/j/lib/julia"), Path::new("/j/lib")]);
+    let inputs: Vec<_> = link.inputs.iter().map(|input| input.source.clone()).collect();
+    let wanted =
+        [Source::Path("/d/jl_XyZ".into()), Source::Library("julia".into()), Source::Library("julia-internal".into())];
+    assert_eq!(inputs, wanted);
+    assert!(link.inputs.iter().all(|input| input.mode.whole_archive));
+
+    let link = read(
+        "-arch x86_64 -undefined dynamic_lookup -platform_version macos 11.0 13.3 -dylib -o out.dylib -force_load in \
+         -syslibroot /j/lib/julia -L/j/lib -ljulia -ljulia-internal /j/libclang_rt.osx.a /j/libSystem.tbd",
+    )
+    .unwrap();
+    assert_eq!(link.options.target, Some(Target::MACOS_X86_64));
+    assert_eq!(link.options.macho.install_name.as_deref(), Some("out.dylib"));
+    assert_eq!(link.options.sysroot.as_deref(), Some(Path::new("/j/lib/julia")));
+    let whole: Vec<_> = link.inputs.iter().map(|input| input.mode.whole_archive).collect();
+    assert_eq!(whole, [true, false, false, false, false]);
+    assert_eq!(link.inputs.last(), Some(&Input::path("/j/libSystem.tbd")));
+}
+
+use crate::Source;
+
+#[test]
+fn values_are_checked() {
+    let cases = [
+        ("-dylib -arch ppc a.o", "-arch: 'ppc' is not one of arm64, x86_64"),
+        ("-dylib -undefined maybe a.o", "-undefined: 'maybe' is not one of"),
+        ("-dylib -platform_version ios 13 13 a.o", "-platform_version: 'ios' is not macos"),
+        ("-dylib -platform_version macos x 13 a.o", "-platform_version: 'x' is not a version"),
+        ("-dylib a.o -platform_version macos 13", "-platform_version: a value is needed: SDK"),
+        ("-dylib a.o -headerpad 1g", "-headerpad: '1g' is not a hexadecimal number"),
+        ("a.o", "add -dylib"),
+        ("-dylib", "no input"),
+        ("-dylib a.o -framework Cocoa", "-framework: not supported: frameworks"),
+        ("-dylib a.o -weak-lfoo", "-weak-l: not supported"),
+        ("-dylib a.o -exported_symbol _a -unexported_symbol _b", "cannot be used together"),
+        ("-dylib a.o -instal_name x", "unknown option '-instal_name', did you mean '-install_name'?"),
+        ("-dylib a.o -exported_symbols_list /no/such/file", "cannot read /no/such/file"),
+    ];
+    for (line, what) in cases {
+        let problems = read(line).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.contains(what)), "{line}: {problems:?}");
+    }
+}
+
+#[test]
+fn options_mean_what_they_say() {
+    let link = read(
+        "-dylib a.o -o libx.dylib -install_name @rpath/libx.dylib -current_version 1.2.3 -compatibility_version 1 -rpath \
+         @loader_path -headerpad 0x40 -no_fixup_chains -adhoc_codesign -no_uuid -x -S -exported_symbol _jl_* -map m -w",
+    )
+    .unwrap();
+    let macho = link.options.macho;
+    assert_eq!(macho.install_name.as_deref(), Some("@rpath/libx.dylib"));
+    assert_eq!((macho.current_version, macho.compatibility_version), (0x1_0203, 0x1_0000));
+    assert_eq!((macho.rpath, macho.header_pad), (vec!["@loader_path".to_owned()], Some(0x40)));
+    assert_eq!((macho.chained_fixups, macho.sign, macho.uuid), (Some(false), Some(true), false));
+    assert!(macho.strip_locals && !macho.debug_map && !link.show.warnings && link.options.map);
+    assert_eq!(macho.exports, Exports::Only(vec!["_jl_*".to_owned()]));
+    assert_eq!(link.options.undefined, Undefined::Error);
+}

@@ -1,0 +1,91 @@
+//! What objects expect of a linker, and what each symbol is to relocations.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use crate::error::Error;
+use crate::link::Link;
+use crate::model::{GlobalId, Object, Symbol, SymbolSection, Traits, Visibility};
+use crate::symbols::{Anchor, Definition, Global};
+
+/// Names of the image's first byte.
+const HEADER: [&[u8]; 2] = [b"___dso_handle", b"__mh_dylib_header"];
+
+/// Defines the names that only a linker can define.
+///
+/// # Errors
+/// A symbol that is thread-local in its library.
+pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+    for name in HEADER {
+        let Some((id, global)) = link.symbols.find(name) else { continue };
+        if global.definition == Definition::Undefined {
+            let global = link.symbols.get_mut(id);
+            global.definition = Definition::Anchor(Anchor::ImageStart);
+            global.visibility = Visibility::Hidden;
+        }
+    }
+    Ok(())
+}
+
+/// Decides what each symbol is to relocations.
+///
+/// What an image defines it uses itself, whatever others define: names are looked up in two levels. So preemptible is
+/// only what other images define.
+pub(crate) fn fix_traits(link: &mut Link<'_>) {
+    let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        let traits = global_traits(link, link.symbols.get(id));
+        link.symbols.get_mut(id).traits = traits;
+    }
+    let heap_image = link.heap_image;
+    let symbols = &link.symbols;
+    link.workers.for_each_mut(&mut link.objects, |number, object| {
+        let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
+        let mut all = std::mem::take(&mut object.symbols);
+        for symbol in &mut all {
+            symbol.traits = match symbol.global.get() {
+                Some(global) => symbols.get(global).traits,
+                None => place_traits(object, symbol, heap),
+            };
+        }
+        object.symbols = all;
+    });
+}
+
+fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
+    match global.definition {
+        Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
+        Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
+        Definition::Library(..) => Traits::PREEMPTIBLE,
+        Definition::Object(id, index) => {
+            let object = link.object(id);
+            let heap = link.heap_image.filter(|(heap, _)| *heap == id).map(|(_, section)| section);
+            object.symbols.get(index as usize).map_or(Traits::DISCARDED, |symbol| place_traits(object, symbol, heap))
+        }
+        Definition::Absolute(_) => Traits::ABSOLUTE,
+        Definition::Alias(target, offset) => {
+            let (target, _) = link.symbols.root(target, offset);
+            global_traits(link, link.symbols.get(target)).common(Traits::ABSOLUTE.and(Traits::FAR))
+        }
+        Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => Traits::default(),
+    }
+}
+
+fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Traits {
+    match symbol.section() {
+        SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
+        SymbolSection::Absolute => Traits::ABSOLUTE,
+        SymbolSection::Common => Traits::default(),
+        SymbolSection::In(index) => match object.sections.get(index as usize) {
+            Some(section) => {
+                Traits::default().when(!section.is_live(), Traits::DISCARDED).when(heap == Some(index), Traits::FAR)
+            }
+            None => Traits::DISCARDED,
+        },
+    }
+}

@@ -1,0 +1,272 @@
+//! The header and the load commands.
+//!
+//! Source: `mach-o/loader.h`. The order is LLD's; the order of segments must be that of their addresses and offsets, and
+//! commands come in multiples of 8 bytes.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use object::macho as m;
+
+use super::linkedit::{Linkedit, Part, indirect_start};
+use super::{Table, install_name, is_chained, platform, stubs};
+use crate::layout::{Content, OutputSection};
+use crate::library::SharedLibrary;
+use crate::link::Link;
+use crate::model::SectionFlags as Flags;
+use crate::options::Arch;
+use crate::symbols::{Definition, GlobalFlags};
+
+/// Bytes of `mach_header_64`, `segment_command_64`, `section_64`.
+const HEADER: u64 = 32;
+const SEGMENT: u64 = 72;
+const SECTION: u64 = 80;
+/// Bytes of room behind the load commands, for tools that add to them.
+const PAD: u64 = 32;
+/// Bytes that a name may grow to (`-headerpad_max_install_names`).
+const NAME_PAD: u64 = 1024;
+
+/// `MH_NOUNDEFS | MH_DYLDLINK | MH_TWOLEVEL | MH_NO_REEXPORTED_DYLIBS`
+const FLAGS: u32 = 0x10_0085;
+/// `MH_WEAK_DEFINES`
+const WEAK_DEFINES: u32 = 0x8000;
+/// `TOOL_*` lists and such have no place here: the version of the linker is no part of its output.
+const NO_TOOLS: u32 = 0;
+
+/// A library as a load command names it.
+struct Needed<'l> {
+    name: &'l [u8],
+    current: u32,
+    compatibility: u32,
+    weak: bool,
+}
+
+/// The libraries that the loader is to load, in the order of their numbers.
+fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
+    link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed).filter_map(|(library, number)| {
+        let SharedLibrary::MachO(library) = &library.shared else { return None };
+        let from = |global: &&crate::symbols::Global<'_>| {
+            matches!(global.definition, Definition::Library(of, _) if of == number)
+        };
+        let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
+        // A library of which all that is wanted may be missing may be missing itself.
+        let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
+        Some(Needed {
+            name: library.install_name(),
+            current: library.current_version(),
+            compatibility: library.compatibility_version(),
+            weak,
+        })
+    })
+}
+
+/// Bytes of a command that ends in a string.
+fn with_string(fixed: u64, string: &[u8]) -> u64 {
+    fixed.saturating_add(string.len() as u64).saturating_add(1).next_multiple_of(8)
+}
+
+/// Where the first section may start: behind the load commands and the room that is left for more.
+pub(super) fn size(link: &Link<'_>) -> u64 {
+    let (commands, libraries) = commands_size(link);
+    let pad = if link.options.macho.pad_install_names { NAME_PAD.saturating_mul(libraries) } else { 0 };
+    let pad = pad.max(link.options.macho.header_pad.unwrap_or(PAD));
+    HEADER.saturating_add(commands).saturating_add(pad)
+}
+
+/// Bytes of all commands, and the number of libraries they name.
+fn commands_size(link: &Link<'_>) -> (u64, u64) {
+    let sections = link.outputs.len() as u64;
+    let segments = link.macho.segments.len() as u64;
+    let mut size = segments.saturating_mul(SEGMENT).saturating_add(sections.saturating_mul(SECTION));
+    // Fixups and exports, symbol tables, function starts, data in code; then versions.
+    size = size.saturating_add(if is_chained(link) { 32 } else { 48 }).saturating_add(24 + 80 + 16 + 16);
+    size = size.saturating_add(16);
+    size = size.saturating_add(if has_build_version(link) { 24 } else { 16 });
+    if link.options.macho.uuid {
+        size = size.saturating_add(24);
+    }
+    if link.options.macho.sign.unwrap_or(link.target.arch != Arch::X86_64) {
+        size = size.saturating_add(16);
+    }
+    size = size.saturating_add(with_string(24, install_name(link).as_bytes()));
+    for path in &link.options.macho.rpath {
+        size = size.saturating_add(with_string(12, path.as_bytes()));
+    }
+    let mut libraries = 1_u64;
+    for library in needed(link) {
+        size = size.saturating_add(with_string(24, library.name));
+        libraries = libraries.saturating_add(1);
+    }
+    (size, libraries)
+}
+
+/// Whether the versions stand in `LC_BUILD_VERSION`, which macOS 10.14 was the first to know, or in
+/// `LC_VERSION_MIN_MACOSX`.
+fn has_build_version(link: &Link<'_>) -> bool {
+    platform(link).minimum >= 0xa_0e00
+}
+
+/// The header and the load commands, and the offset of the identity in them, if they have one.
+pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u64>) {
+    let mut out = Writer { bytes: Vec::new(), count: 0 };
+    let info = link.objects.first().and_then(|object| object.info.macho());
+    let cpu = if link.target.arch == Arch::X86_64 { m::CPU_TYPE_X86_64 } else { m::CPU_TYPE_ARM64 };
+    let subtype = info.map_or(0, |info| info.subtype & 0xff_ffff);
+    let subtype = if link.target.arch == Arch::X86_64 { 3 } else { subtype };
+    let defines_weak = link
+        .symbols
+        .iter()
+        .any(|(_, global)| global.flags.has(GlobalFlags::WEAK_DEFINITION) && super::symtab::is_exported(link, global));
+    let flags = FLAGS | if defines_weak { WEAK_DEFINES } else { 0 };
+    // Numbers and sizes of commands follow.
+    out.words([0xfeed_facf, cpu.0, subtype, m::MH_DYLIB.0, 0, 0, flags, 0]);
+    segments(link, &mut out);
+    let data = |out: &mut Writer, command: m::LoadCommandType, part: Part| {
+        out.begin(command.0, 16);
+        out.part(part);
+    };
+    if let Some(fixups) = linkedit.fixups {
+        data(&mut out, m::LC_DYLD_CHAINED_FIXUPS, fixups);
+        data(&mut out, m::LC_DYLD_EXPORTS_TRIE, linkedit.exports);
+    }
+    if let Some(programs) = linkedit.programs {
+        out.begin(m::LC_DYLD_INFO_ONLY.0, 48);
+        programs.into_iter().chain([linkedit.exports]).for_each(|part| out.part(part));
+    }
+    symbol_tables(linkedit, &mut out);
+    for path in &link.options.macho.rpath {
+        out.begin(m::LC_RPATH.0, with_string(12, path.as_bytes()));
+        out.words([12]);
+        out.string(path.as_bytes(), with_string(12, path.as_bytes()), 12);
+    }
+    let macho = &link.options.macho;
+    let id = Needed {
+        name: install_name(link).as_bytes(),
+        current: macho.current_version,
+        compatibility: macho.compatibility_version,
+        weak: false,
+    };
+    dylib(&mut out, m::LC_ID_DYLIB, &id);
+    let mut identity = None;
+    if macho.uuid {
+        out.begin(m::LC_UUID.0, 24);
+        identity = Some(out.bytes.len() as u64);
+        out.words([0; 4]);
+    }
+    let versions = platform(link);
+    if has_build_version(link) {
+        out.begin(m::LC_BUILD_VERSION.0, 24);
+        out.words([versions.platform, versions.minimum, versions.sdk, NO_TOOLS]);
+    } else {
+        out.begin(m::LC_VERSION_MIN_MACOSX.0, 16);
+        out.words([versions.minimum, versions.sdk]);
+    }
+    out.begin(m::LC_SOURCE_VERSION.0, 16);
+    out.words([0, 0]);
+    for library in needed(link) {
+        let command = if library.weak { m::LC_LOAD_WEAK_DYLIB } else { m::LC_LOAD_DYLIB };
+        dylib(&mut out, command, &library);
+    }
+    data(&mut out, m::LC_FUNCTION_STARTS, linkedit.function_starts);
+    data(&mut out, m::LC_DATA_IN_CODE, linkedit.data_in_code);
+    if let Some(signature) = linkedit.signature {
+        data(&mut out, m::LC_CODE_SIGNATURE, signature);
+    }
+    let size = (out.bytes.len() as u64).saturating_sub(HEADER);
+    let count = out.count;
+    for (at, word) in [(16, u64::from(count)), (20, size)] {
+        let field = out.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
+        if let (Some(field), Ok(word)) = (field, u32::try_from(word)) {
+            *field = word.to_le_bytes();
+        }
+    }
+    (out.bytes, identity)
+}
+
+fn segments(link: &Link<'_>, out: &mut Writer) {
+    for segment in &link.macho.segments {
+        let outputs = link.outputs.get(segment.outputs.clone()).unwrap_or_default();
+        let sections = outputs.len() as u64;
+        out.begin(m::LC_SEGMENT_64.0, SEGMENT.saturating_add(sections.saturating_mul(SECTION)));
+        out.bytes.extend(segment.name);
+        out.longs([segment.address, segment.size, segment.offset, segment.file_size]);
+        let count = u32::try_from(sections).unwrap_or(u32::MAX);
+        out.words([segment.protection, segment.protection, count, segment.flags]);
+        for output in outputs {
+            section(link, output, &segment.name, out);
+        }
+    }
+}
+
+fn section(link: &Link<'_>, output: &OutputSection<'_>, segment: &[u8; 16], out: &mut Writer) {
+    out.bytes.extend(super::plan::padded(&output.name));
+    out.bytes.extend(segment);
+    out.longs([output.address, output.size]);
+    let offset = if output.flags.has(Flags::ZERO) { 0 } else { u32::try_from(output.offset).unwrap_or(u32::MAX) };
+    let (index, size) = match output.content {
+        Content::Table(table) if table == Table::Stubs as u16 => {
+            (indirect_start(link, Table::Stubs), u32::try_from(stubs::stub_size(link.target.arch)).unwrap_or(0))
+        }
+        _ => (0, 0),
+    };
+    out.words([offset, output.align.trailing_zeros(), 0, 0, output.kind, index, size, 0]);
+}
+
+fn symbol_tables(linkedit: &Linkedit, out: &mut Writer) {
+    let low = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let [locals, externals, undefined] = linkedit.symbol_counts;
+    let count = locals.saturating_add(externals).saturating_add(undefined);
+    out.begin(m::LC_SYMTAB.0, 24);
+    out.words([low(linkedit.symbols.offset), count, low(linkedit.strings.offset), low(linkedit.strings.size)]);
+    out.begin(m::LC_DYSYMTAB.0, 80);
+    let behind = locals.saturating_add(externals);
+    out.words([0, locals, locals, externals, behind, undefined]);
+    out.words([0; 6]);
+    out.words([low(linkedit.indirect.offset), low(linkedit.indirect.size / 4)]);
+    out.words([0; 4]);
+}
+
+fn dylib(out: &mut Writer, command: m::LoadCommandType, library: &Needed<'_>) {
+    let size = with_string(24, library.name);
+    out.begin(command.0, size);
+    out.words([24, 0, library.current, library.compatibility]);
+    out.string(library.name, size, 24);
+}
+
+struct Writer {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Writer {
+    fn begin(&mut self, command: u32, size: u64) {
+        self.count = self.count.saturating_add(1);
+        self.words([command, u32::try_from(size).unwrap_or(u32::MAX)]);
+    }
+
+    fn words(&mut self, words: impl IntoIterator<Item = u32>) {
+        words.into_iter().for_each(|word| self.bytes.extend(word.to_le_bytes()));
+    }
+
+    fn longs(&mut self, longs: impl IntoIterator<Item = u64>) {
+        longs.into_iter().for_each(|long| self.bytes.extend(long.to_le_bytes()));
+    }
+
+    /// Where a table is. One without a byte is nowhere.
+    fn part(&mut self, part: Part) {
+        let offset = if part.size == 0 { 0 } else { part.offset };
+        self.words([offset, part.size].map(|number| u32::try_from(number).unwrap_or(u32::MAX)));
+    }
+
+    /// The string at the end of a command of `size` bytes, of which `fixed` stand before it.
+    fn string(&mut self, string: &[u8], size: u64, fixed: u64) {
+        let end = (self.bytes.len() as u64).saturating_add(size.saturating_sub(fixed));
+        self.bytes.extend(string);
+        self.bytes.resize(usize::try_from(end).unwrap_or(usize::MAX), 0);
+    }
+}

@@ -1,0 +1,115 @@
+use super::*;
+
+#[test]
+fn versions_are_packed() {
+    assert_eq!(version("1.2.3"), Some(0x1_0203));
+    assert_eq!(version("1319"), Some(1319 << 16));
+    assert_eq!(version("70000.300.1"), Some(0xffff_ff01));
+    for text in ["", "1.", ".1", "a", "1.2.3.4", "-1", "1 "] {
+        assert_eq!(version(text), None, "{text}");
+    }
+}
+
+const V4: &str = "--- !tapi-tbd
+tbd-version:     4
+targets:         [ x86_64-macos, arm64-macos, arm64e-macos ]
+install-name:    '/usr/lib/libSystem.B.dylib'
+current-version: 1319.1
+reexported-libraries:
+  - targets:         [ x86_64-macos, arm64-macos ]
+    libraries:       [ '/usr/lib/system/libone.dylib', '/usr/lib/libelsewhere.dylib' ]
+exports:
+  - targets:         [ arm64-macos ]
+    symbols:         [ _only_arm, '$ld$hide$os10.4$_x',
+                       _second ]
+    objc-classes:    [ Thing ]
+--- !tapi-tbd
+tbd-version:     4
+targets:         [ x86_64-macos, arm64-macos ]
+install-name:    '/usr/lib/system/libone.dylib'
+reexported-libraries:
+  - targets:         [ arm64-macos ]
+    libraries:       [ '/usr/lib/libSystem.B.dylib' ]
+exports:
+  - targets:         [ x86_64-macos, arm64-macos ]
+    symbols:         [ _memcpy ]
+    weak-symbols:    [ __ZnwM ]
+    thread-local-symbols: [ _tls ]
+--- !tapi-tbd
+tbd-version:     4
+targets:         [ x86_64-macos, arm64-macos ]
+install-name:    '/usr/lib/system/libnot.dylib'
+exports:
+  - targets:         [ x86_64-macos ]
+    symbols:         [ _not ]
+...
+";
+
+#[test]
+fn stubs_of_version_4() {
+    let library = Library::parse("libSystem.tbd", V4.as_bytes()).unwrap();
+    assert_eq!(library.install_name(), b"/usr/lib/libSystem.B.dylib");
+    assert_eq!((library.current_version(), library.compatibility_version()), (1319 << 16 | 0x100, 0x1_0000));
+    assert_eq!(library.reexports().collect::<Vec<_>>(), [b"/usr/lib/libelsewhere.dylib"]);
+    assert!(library.is_for(Arch::X86_64) && library.is_for(Arch::Aarch64) && !library.is_for(Arch::X86));
+    let plain = Some(Export { weak: false, thread_local: false });
+    let find = |name: &[u8], arch| library.lookup(name, arch);
+    assert_eq!(find(b"_only_arm", Some(Arch::Aarch64)), plain);
+    assert_eq!(find(b"_only_arm", Some(Arch::X86_64)), None);
+    assert_eq!(find(b"_only_arm", None), plain);
+    assert_eq!(find(b"_memcpy", Some(Arch::X86_64)), plain);
+    assert_eq!(find(b"_OBJC_METACLASS_$_Thing", None), plain);
+    assert_eq!(find(b"__ZnwM", None), Some(Export { weak: true, thread_local: false }));
+    assert_eq!(find(b"_tls", None), Some(Export { weak: false, thread_local: true }));
+    // A library that nothing re-exports has nothing for others.
+    assert_eq!(find(b"_not", None), None);
+    assert_eq!(find(b"$ld$hide$os10.4$_x", None), None);
+}
+
+#[test]
+fn stubs_of_version_5() {
+    let text = r#"{ "main_library": {
+        "target_info": [ { "target": "arm64-macos", "min_deployment": "11" }, { "target": "x86_64-macos" } ],
+        "install_names": [ { "name": "@rpath/libx.dylib" } ],
+        "current_versions": [ { "version": "2.1" } ],
+        "reexported_libraries": [ { "names": [ "@rpath/liby.dylib" ] } ],
+        "exported_symbols": [ { "targets": [ "arm64-macos" ], "text": { "global": [ "_f" ] } },
+                              { "data": { "global": [ "_d" ], "weak": [ "_w" ] } } ] },
+      "libraries": [ { "target_info": [ { "target": "arm64-macos" } ], "install_names": [ { "name": "@rpath/liby.dylib" } ],
+        "exported_symbols": [ { "text": { "thread_local": [ "_t" ] } } ] } ],
+      "tapi_tbd_version": 5 }"#;
+    let library = Library::parse("libx.tbd", text.as_bytes()).unwrap();
+    assert_eq!(library.install_name(), b"@rpath/libx.dylib");
+    assert_eq!(library.current_version(), 0x2_0100);
+    assert!(library.lookup(b"_f", Some(Arch::Aarch64)).is_some());
+    assert!(library.lookup(b"_f", Some(Arch::X86_64)).is_none());
+    assert!(library.lookup(b"_d", Some(Arch::X86_64)).is_some());
+    assert!(library.lookup(b"_w", None).unwrap().weak && library.lookup(b"_t", None).unwrap().thread_local);
+    assert_eq!(library.reexports().count(), 0);
+}
+
+#[test]
+fn malformed_stubs_are_refused() {
+    let cases = [
+        ("--- !tapi-tbd\ntbd-version: 3\n", "version 3"),
+        ("--- !tapi-tbd\ntbd-version: 4\n", "'install-name' is missing"),
+        ("--- !tapi-tbd\ntbd-version: 4\ninstall-name: x\nexports: y\n", "'exports' is no list"),
+        ("--- !tapi-tbd\ntbd-version: 4\ninstall-name: x\ncurrent-version: y\n", "'y' is no version"),
+        ("--- !tapi-tbd\ntbd-version: 4\ninstall-name: x\ntargets: [ [ a ] ]\n", "no word"),
+        ("--- !tapi-tbd\n[", "malformed text stub"),
+        ("{ \"tapi_tbd_version\": 5 }", "'main_library' is missing"),
+        ("{ \"tapi_tbd_version\": 5", "malformed text stub"),
+        ("{ \"tapi_tbd_version\": 6, \"main_library\": {} }", "version 6"),
+    ];
+    for (text, what) in cases {
+        let error = Library::parse("x.tbd", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(what), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_circle_of_libraries_comes_to_an_end() {
+    // The second of V4 re-exports the first.
+    let library = Library::parse("x.tbd", V4.as_bytes()).unwrap();
+    assert!(library.lookup(b"_second", None).is_some());
+}

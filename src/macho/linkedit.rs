@@ -1,0 +1,240 @@
+//! `__LINKEDIT`: the tables that the loader and debuggers read in the file, one after the other.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use super::fixups::{self, Import};
+use super::functions::{self, DataInCode};
+use super::opcodes::{self, At, Bind};
+use super::signature::{self, Signature};
+use super::stubs;
+use super::symtab::{self, NO_INDEX, SymbolTable};
+use super::trie::{self, Export};
+use super::{Table, install_name, is_chained, ordinal, page_size, table_output};
+use crate::error::Error;
+use crate::image::{Extent, Source};
+use crate::link::Link;
+use crate::model::SectionFlags;
+use crate::options::Arch;
+use crate::slots::SymbolRef;
+use crate::symbols::{Definition, Global, GlobalFlags};
+
+/// `INDIRECT_SYMBOL_LOCAL`: the slot is for a symbol that the table does not have.
+const LOCAL: u32 = 0x8000_0000;
+
+/// File offset and size of a table, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    /// File offset of its first byte.
+    pub(super) offset: u64,
+    /// Its size, in bytes.
+    pub(super) size: u64,
+}
+
+/// Where the tables are.
+#[derive(Debug, Default)]
+pub(super) struct Linkedit {
+    /// Chained fixups, if there are any.
+    pub(super) fixups: Option<Part>,
+    /// The programs in their place: rebase, bind, weak bind, lazy bind.
+    pub(super) programs: Option<[Part; 4]>,
+    pub(super) exports: Part,
+    pub(super) function_starts: Part,
+    pub(super) data_in_code: Part,
+    pub(super) symbols: Part,
+    /// The numbers of local symbols, of those for others, and of those from others.
+    pub(super) symbol_counts: [u32; 3],
+    pub(super) indirect: Part,
+    pub(super) strings: Part,
+    pub(super) signature: Option<Part>,
+    /// Where the file ends.
+    pub(super) end: u64,
+    /// Stretches with paths, which are left out of the identity.
+    pub(super) paths: Vec<Part>,
+}
+
+/// The number of the library that a symbol comes from, as the loader counts them; or one of [`ordinal`].
+pub(super) fn library_ordinal(link: &Link<'_>, global: &Global<'_>) -> i32 {
+    let Definition::Library(number, _) = global.definition else { return ordinal::FLAT };
+    let before = link.libraries.iter().take(number as usize).filter(|library| library.needed).count();
+    i32::try_from(before.saturating_add(1)).unwrap_or(ordinal::FLAT)
+}
+
+/// Makes the tables, and appends them to `extents`.
+///
+/// # Errors
+/// A file that is too large for the format.
+pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Linkedit, Error> {
+    let mut parts = Linkedit::default();
+    let start = link.macho.segments.last().map_or(0, |segment| segment.offset);
+    let mut writer = Writer { extents, end: start };
+    if is_chained(link) {
+        let imports: Vec<Import<'_>> =
+            link.macho.imports.iter().map(|(id, addend)| import(link, *id, *addend)).collect();
+        let table = fixups::table(&link.macho.sites, &imports, page_size(link.target.arch));
+        parts.fixups = Some(writer.add(table));
+    } else {
+        let [rebases, binds] = programs(link);
+        let (rebases, binds) = (writer.add(rebases), writer.add(binds));
+        parts.programs = Some([rebases, binds, Part::default(), Part::default()]);
+    }
+    parts.exports = writer.add(exports(link));
+    let starts = symtab::function_addresses(link);
+    parts.function_starts = writer.add(functions::function_starts(starts));
+    parts.data_in_code = writer.add(data_in_code(link));
+    let mut table = SymbolTable::new(link)?;
+    parts.symbols = writer.add(std::mem::take(&mut table.bytes));
+    parts.symbol_counts = table.counts;
+    parts.indirect = writer.add(indirect(link, &table));
+    parts.strings = Part { offset: writer.end, size: table.strings.size() };
+    for (id, object) in link.objects() {
+        let offset = parts.strings.offset.saturating_add(table.strings.base(id).into());
+        writer.extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
+    }
+    for (offset, bytes) in table.strings.own() {
+        let part = Part { offset: parts.strings.offset.saturating_add(offset), size: bytes.len() as u64 };
+        // What the linker adds are the paths of the debug map and few others.
+        if offset > 0 {
+            parts.paths.push(part);
+        }
+        writer.extents.push(Extent { offset: part.offset, size: part.size, source: Source::Owned(bytes) });
+    }
+    writer.end = writer.end.saturating_add(parts.strings.size);
+    link.macho.signature = None;
+    if link.options.macho.sign.unwrap_or(link.target.arch != Arch::X86_64) {
+        let offset = writer.end.next_multiple_of(signature::ALIGN);
+        let text = link.macho.segments.first();
+        let made = Signature {
+            identifier: install_name(link).rsplit('/').next().unwrap_or_default().as_bytes().to_vec(),
+            code_limit: u32::try_from(offset).unwrap_or(u32::MAX),
+            code_segment: text.map_or((0, 0), |text| (text.offset, text.file_size)),
+        };
+        parts.signature = Some(Part { offset, size: made.size() });
+        writer.end = offset.saturating_add(made.size());
+        link.macho.signature = Some(made);
+    }
+    parts.end = writer.end;
+    super::segments::check_size(link, parts.end)?;
+    if let Some(segment) = link.macho.segments.last_mut() {
+        segment.file_size = parts.end.saturating_sub(start);
+        segment.size = segment.file_size.next_multiple_of(page_size(link.target.arch));
+    }
+    Ok(parts)
+}
+
+struct Writer<'e> {
+    extents: &'e mut Vec<Extent>,
+    end: u64,
+}
+
+impl Writer<'_> {
+    /// Appends a table at a multiple of 8.
+    fn add(&mut self, bytes: Vec<u8>) -> Part {
+        let part = Part { offset: self.end, size: bytes.len() as u64 };
+        self.end = self.end.saturating_add(part.size).next_multiple_of(8);
+        self.extents.push(Extent { offset: part.offset, size: part.size, source: Source::Owned(bytes) });
+        part
+    }
+}
+
+/// What the loader looks up for a symbol.
+fn import<'l>(link: &'l Link<'_>, id: crate::model::GlobalId, addend: i64) -> Import<'l> {
+    let global = link.symbols.get(id);
+    let ordinal = library_ordinal(link, global);
+    Import { name: global.name, ordinal, weak: global.is_weak_reference(), addend }
+}
+
+/// The rebase program and the bind program.
+fn programs(link: &Link<'_>) -> [Vec<u8>; 2] {
+    let mut rebases = Vec::new();
+    let mut binds = Vec::new();
+    for (segment, number) in link.macho.sites.iter().zip(0_u8..) {
+        for site in &segment.sites {
+            let at = At { segment: number, offset: site.offset.into() };
+            match link.macho.imports.get(site.import as usize) {
+                None => rebases.push(at),
+                Some((id, addend)) => binds.push((site.import, at, import(link, *id, *addend))),
+            }
+        }
+    }
+    binds.sort_by_key(|(number, at, _)| (*number, *at));
+    let binds = binds.into_iter().map(|(_, at, import)| Bind {
+        at,
+        name: import.name,
+        ordinal: Some(import.ordinal),
+        weak: import.weak,
+        addend: import.addend,
+    });
+    [opcodes::rebases(rebases), opcodes::binds(binds)]
+}
+
+/// The export trie, padded to 8 bytes.
+fn exports(link: &Link<'_>) -> Vec<u8> {
+    let mut exports = Vec::new();
+    for (id, global) in link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global)) {
+        let absolute = matches!(global.definition, Definition::Absolute(_));
+        let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
+        let flags = if absolute { trie::ABSOLUTE } else { 0 } | if weak { trie::WEAK_DEFINITION } else { 0 };
+        exports.push(Export { name: global.name, flags, value: link.global_address(id) });
+    }
+    let mut bytes = trie::trie(exports);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+/// The data in the image's code.
+fn data_in_code(link: &Link<'_>) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for (id, object) in link.objects() {
+        let Some(info) = object.info.macho().filter(|info| !info.data_in_code.is_empty()) else { continue };
+        for (section, index) in object.sections.iter().zip(0_u32..) {
+            if !section.is_live() || !section.flags.has(SectionFlags::EXEC) {
+                continue;
+            }
+            let start = info.address(index);
+            let first = info.data_in_code.partition_point(|entry| u64::from(entry.offset) < start);
+            let inside = info.data_in_code.get(first..).unwrap_or_default().iter();
+            for entry in inside {
+                let offset = u64::from(entry.offset).saturating_sub(start);
+                if offset.saturating_add(entry.length.into()) > section.size {
+                    break;
+                }
+                let address = link.address_in(id, index, offset).and_then(|address| u32::try_from(address).ok());
+                entries.extend(address.map(|offset| DataInCode { offset, ..*entry }));
+            }
+        }
+    }
+    entries.sort_unstable();
+    let mut bytes = Vec::with_capacity(entries.len().saturating_mul(DataInCode::SIZE));
+    entries.iter().for_each(|entry| entry.write(&mut bytes));
+    bytes
+}
+
+/// The indirect symbol table: which symbol each stub and each slot is for. Slots first, as [`header`](super::header) tells.
+fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
+    let index = |symbol: SymbolRef| match symbol {
+        SymbolRef::Global(id) => {
+            table.indices.get(id.index()).copied().filter(|index| *index != NO_INDEX).unwrap_or(LOCAL)
+        }
+        SymbolRef::Local(..) => LOCAL,
+    };
+    let mut bytes = Vec::new();
+    if table_output(link, Table::Got).is_some() {
+        stubs::got_slots(link).for_each(|(_, symbol)| bytes.extend(index(symbol).to_le_bytes()));
+    }
+    link.slots.through_got.iter().for_each(|symbol| bytes.extend(index(*symbol).to_le_bytes()));
+    bytes
+}
+
+/// The index in the indirect symbol table of the first entry for a table.
+pub(super) fn indirect_start(link: &Link<'_>, table: Table) -> u32 {
+    match table {
+        Table::Stubs => link.slots.got_words,
+        _ => 0,
+    }
+}

@@ -1,0 +1,289 @@
+//! What only Mach-O has. Source of the rules: Apple's headers `mach-o/*.h`, which are all the specification there is, and
+//! dyld, the loader, where these are silent.
+//!
+//! An image is a list of *segments*, which the loader maps, each with sections: `__TEXT` (the header, code, constants,
+//! unwind tables), `__DATA_CONST` (what is read-only once the loader has filled it), `__DATA`, and `__LINKEDIT` (tables for
+//! the loader and for debuggers, without sections). *Load commands* behind the header describe all of it.
+//! Package images have one segment more, for the heap image.
+
+pub(crate) mod content;
+pub(crate) mod define;
+pub(crate) mod emit;
+pub(crate) mod fixups;
+pub(crate) mod functions;
+pub(crate) mod header;
+pub(crate) mod leb;
+pub(crate) mod library;
+pub(crate) mod linkedit;
+pub(crate) mod opcodes;
+pub(crate) mod parse;
+pub(crate) mod plan;
+pub(crate) mod relocs;
+pub(crate) mod segments;
+pub(crate) mod signature;
+pub(crate) mod stabs;
+pub(crate) mod stubs;
+pub(crate) mod symtab;
+pub(crate) mod trie;
+pub(crate) mod unwind;
+
+use crate::error::{Error, Errors};
+use crate::layout::{Content, OutputSection};
+use crate::link::Link;
+use crate::model::{GlobalId, InputName};
+use crate::options::{Arch, Format, Os, Target};
+use crate::scan::Scan;
+use crate::symbols::{Anchor, Definition};
+use crate::unwind::compact::UnwindInfo;
+
+pub(crate) use define::{define_symbols, fix_traits};
+pub(crate) use emit::emit;
+pub(crate) use plan::plan;
+pub(crate) use segments::assign_addresses;
+
+/// What only Mach-O objects have.
+#[derive(Debug)]
+pub(crate) struct ObjectInfo {
+    /// The CPU.
+    pub(crate) arch: Arch,
+    /// `cpusubtype`.
+    pub(crate) subtype: u32,
+    /// The number of symbols in its table; those of sections follow.
+    pub(crate) symbols: u32,
+    /// The addresses of its sections, from the first that is one.
+    pub(crate) addresses: Vec<u64>,
+    /// The segments that its sections are for, likewise.
+    pub(crate) segments: Vec<[u8; 16]>,
+    /// Data in its code, ascending, by addresses in the object.
+    pub(crate) data_in_code: Vec<functions::DataInCode>,
+    /// The system that it was compiled for, if it says so.
+    pub(crate) platform: Option<Platform>,
+}
+
+impl ObjectInfo {
+    fn new(arch: Arch, subtype: u32) -> Self {
+        let (addresses, segments, data_in_code) = (Vec::new(), Vec::new(), Vec::new());
+        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None }
+    }
+
+    /// The address of a section in the object.
+    pub(crate) fn address(&self, section: u32) -> u64 {
+        (section as usize).checked_sub(1).and_then(|at| self.addresses.get(at)).copied().unwrap_or(0)
+    }
+}
+
+/// A system and its versions, each as `xxxx.yy.zz` in 16, 8 and 8 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Platform {
+    /// `PLATFORM_*`
+    pub(crate) platform: u32,
+    /// The oldest version that the code runs on.
+    pub(crate) minimum: u32,
+    /// The version of the SDK.
+    pub(crate) sdk: u32,
+}
+
+impl Platform {
+    /// `PLATFORM_MACOS`
+    pub(crate) const MACOS: u32 = 1;
+}
+
+/// Bits of [`Symbol::other`](crate::model::Symbol::other). The lowest two are the visibility, in ELF's numbers.
+pub(crate) mod other {
+    /// Private external: for this image only.
+    pub(crate) const HIDDEN: u8 = 2;
+    /// The symbol is inside of what another one starts (`N_ALT_ENTRY`).
+    pub(crate) const ALT_ENTRY: u8 = 1 << 2;
+    /// `REFERENCED_DYNAMICALLY`: `strip` has to leave it.
+    pub(crate) const REFERENCED_DYNAMICALLY: u8 = 1 << 3;
+}
+
+/// Values that stand for no library in the place of a library's number.
+pub(crate) mod ordinal {
+    /// `BIND_SPECIAL_DYLIB_FLAT_LOOKUP`: whichever image has the name first.
+    pub(crate) const FLAT: i32 = -2;
+}
+
+/// The sections of an image that the linker makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub(crate) enum Table {
+    /// `__TEXT,__stubs`: code that jumps through the GOT
+    Stubs,
+    /// `__DATA_CONST,__got`: addresses of symbols
+    Got,
+    /// `__TEXT,__unwind_info`
+    UnwindInfo,
+}
+
+/// All tables, in the order of their numbers.
+pub(crate) const TABLES: [Table; 3] = [Table::Stubs, Table::Got, Table::UnwindInfo];
+
+impl Table {
+    /// The table as the content of an output section.
+    pub(crate) fn content(self) -> Content {
+        Content::Table(self as u16)
+    }
+}
+
+/// What is decided about a Mach-O image.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// What scanning found.
+    pub(crate) found: Scan,
+    /// The segments, in order, `__LINKEDIT` last.
+    pub(crate) segments: Vec<segments::Segment>,
+    /// The output section of each table.
+    pub(crate) tables: [Option<u32>; TABLES.len()],
+    /// The output section of common symbols.
+    pub(crate) commons: Option<u32>,
+    /// How functions are unwound.
+    pub(crate) unwind: unwind::Unwind,
+    /// `__unwind_info`, once functions have addresses.
+    pub(crate) unwind_info: UnwindInfo,
+    /// The names of segments that objects have beside the known ones.
+    pub(crate) other_segments: Vec<[u8; 16]>,
+    /// What the loader fills, by segment.
+    pub(crate) sites: Vec<fixups::SegmentSites>,
+    /// The symbols that the loader looks up, and what is added to each.
+    pub(crate) imports: Vec<(GlobalId, i64)>,
+    /// The tables, once addresses are fixed.
+    pub(crate) made: Vec<(Table, Vec<u8>)>,
+    /// The signature, if there is one.
+    pub(crate) signature: Option<signature::Signature>,
+}
+
+/// Looks for what the image needs beside what relocations ask for: slots of personality routines.
+///
+/// # Errors
+/// Unwind tables that are malformed.
+pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors> {
+    link.macho.unwind = unwind::Unwind::gather(link, found)?;
+    found.merge_locals();
+    if link.options.macho.dead_strip_dylibs {
+        for number in 0..link.libraries.len() {
+            let of = |definition| matches!(definition, Definition::Library(library, _) if library as usize == number);
+            let used = link.symbols.iter().any(|(_, global)| of(global.definition));
+            if let Some(library) = link.libraries.get_mut(number) {
+                library.needed &= used;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A hash as a UUID: with the bits that say that it is one made from a name (RFC 9562, version 5).
+pub(crate) fn uuid(mut hash: Vec<u8>) -> Vec<u8> {
+    if let [_, _, _, _, _, _, version, _, variant, ..] = hash.as_mut_slice() {
+        *version = *version & 0x0f | 0x50;
+        *variant = *variant & 0x3f | 0x80;
+    }
+    hash
+}
+
+/// What Apple's tools call a CPU.
+pub(crate) fn arch_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "x86_64",
+        Arch::Aarch64 => "arm64",
+        _ => "another CPU",
+    }
+}
+
+/// Bytes of a page, as the loader maps them: also the alignment of segments.
+pub(crate) fn page_size(arch: Arch) -> u64 {
+    if arch == Arch::X86_64 { 0x1000 } else { 0x4000 }
+}
+
+/// Whether the loader finds what it fills through chains ([`fixups`]), not through programs ([`opcodes`]).
+pub(crate) fn is_chained(link: &Link<'_>) -> bool {
+    /// The first version of macOS for which LLD makes chains.
+    const SINCE: u32 = 13 << 16;
+    link.options.macho.chained_fixups.unwrap_or_else(|| platform(link).minimum >= SINCE)
+}
+
+/// The system that the image is for: what is asked for or, without that, the newest that an object names.
+pub(crate) fn platform(link: &Link<'_>) -> Platform {
+    /// The first version of macOS for arm64.
+    const FIRST: u32 = 11 << 16;
+    if let Some((minimum, sdk)) = link.options.macho.platform_version {
+        return Platform { platform: Platform::MACOS, minimum, sdk };
+    }
+    let of_objects = link.objects.iter().filter_map(|object| object.info.macho()?.platform);
+    let newest =
+        of_objects.filter(|platform| platform.platform == Platform::MACOS).max_by_key(|platform| platform.minimum);
+    let newest = newest.unwrap_or(Platform { platform: Platform::MACOS, minimum: FIRST, sdk: FIRST });
+    Platform { sdk: newest.sdk.max(newest.minimum), ..newest }
+}
+
+/// The name by which the loader knows the image.
+pub(crate) fn install_name<'l>(link: &'l Link<'_>) -> &'l str {
+    link.options.macho.install_name.as_deref().unwrap_or("image.dylib")
+}
+
+/// What an object is for.
+pub(crate) fn target_of(info: &ObjectInfo) -> Target {
+    Target { format: Format::MachO, arch: info.arch, os: Os::MacOs }
+}
+
+/// Checks that an object is for the machine of the others.
+///
+/// # Errors
+/// [`Error::Incompatible`], naming both.
+pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
+    let is = |target: Target| format!("is for {} macOS", arch_name(target.arch));
+    if target == target_of(info) {
+        return Ok(());
+    }
+    let other_what = if target.format == Format::MachO { is(target) } else { "is of another format".to_owned() };
+    Err(Error::Incompatible { file: name.to_string(), what: is(target_of(info)), other: source.to_owned(), other_what })
+}
+
+/// Checks that a library is for the machine of the objects.
+///
+/// # Errors
+/// [`Error::Incompatible`].
+pub(crate) fn check_library(library: &library::Library<'_>, target: Target) -> Result<(), Error> {
+    if target.format == Format::MachO && library.is_for(target.arch) {
+        return Ok(());
+    }
+    Err(Error::Incompatible {
+        file: library.name().to_owned(),
+        what: "is not for this machine".to_owned(),
+        other: "the image".to_owned(),
+        other_what: match target.format {
+            Format::MachO => format!("is for {} macOS", arch_name(target.arch)),
+            _ => "is of another format".to_owned(),
+        },
+    })
+}
+
+/// Bytes of memory that the plan has taken.
+pub(crate) fn held(plan: &Plan) -> u64 {
+    use crate::memory::of_vec;
+    let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes)).sum::<u64>();
+    let sites = plan.sites.iter().map(|segment| of_vec(&segment.sites)).sum::<u64>();
+    let lists = of_vec(&plan.found.pieces) + of_vec(&plan.imports) + of_vec(&plan.segments);
+    made + sites + lists + plan.unwind.held()
+}
+
+/// The output section of a table.
+pub(crate) fn table_output<'l, 'a>(link: &'l Link<'a>, table: Table) -> Option<&'l OutputSection<'a>> {
+    let number = link.macho.tables.get(table as usize).copied().flatten()?;
+    link.outputs.get(number as usize)
+}
+
+/// The address of the block of common symbols.
+pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
+    let output = link.macho.commons.and_then(|number| link.outputs.get(number as usize));
+    output.map_or(0, |output| output.address)
+}
+
+/// The address of a place that layout knows.
+pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
+    match anchor {
+        Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
+        Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
+        _ => 0,
+    }
+}

@@ -1,0 +1,254 @@
+//! Which sections a Mach-O image has, in which order, and what goes into each.
+//!
+//! The order is LLD's, with the heap image in a segment of its own behind the others. A section's *rank* is its segment's
+//! place times [`SEGMENT`], plus its own.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use std::borrow::Cow;
+
+use indexmap::IndexMap;
+use object::macho;
+
+use super::{TABLES, Table, stubs};
+use crate::error::Result;
+use crate::layout::{Content, OutputSection, place_inputs};
+use crate::link::{Link, over};
+use crate::model::SectionFlags as Flags;
+use crate::scan::Scan;
+
+/// What ranks of one segment and the next differ by.
+pub(super) const SEGMENT: u32 = 1 << 16;
+/// Places of segments.
+const TEXT: u32 = 0;
+const DATA_CONST: u32 = 1;
+const DATA: u32 = 2;
+const CUSTOM: u32 = 3;
+const HEAP_IMAGE: u32 = 0x4000;
+/// Where sections stand that have no place of their own, and those that come last.
+const MIDDLE: u32 = 16;
+const LAST: u32 = SEGMENT - 16;
+
+/// The segment of the heap image.
+pub(super) const HEAP_SEGMENT: &[u8] = b"__HEAP_IMAGE";
+
+/// `S_ATTR_EXT_RELOC | S_ATTR_LOC_RELOC`: attributes of objects only.
+const OBJECT_ATTRIBUTES: u32 = 0x300;
+/// `S_ATTR_PURE_INSTRUCTIONS | S_ATTR_SOME_INSTRUCTIONS`
+const CODE: u32 = 0x8000_0400;
+/// `SECTION_TYPE`
+const TYPE: u32 = 0xff;
+
+/// Sections of `__DATA` that the loader fills and nobody writes to afterwards. Apple's linker and LLD move these to
+/// `__DATA_CONST`.
+const CONSTANT: [&[u8]; 10] = [
+    b"__auth_ptr",
+    b"__cfstring",
+    b"__const",
+    b"__mod_init_func",
+    b"__mod_term_func",
+    b"__objc_catlist",
+    b"__objc_classlist",
+    b"__objc_imageinfo",
+    b"__objc_nlclslist",
+    b"__objc_protolist",
+];
+
+/// Whether a section of an object is written by the loader only.
+pub(super) fn is_constant(segment: &[u8], section: &[u8]) -> bool {
+    segment == b"__DATA_CONST" || (segment == b"__DATA" && CONSTANT.contains(&section))
+}
+
+/// Decides the sections of the image.
+///
+/// # Errors
+/// More sections than the symbol table can name.
+pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
+    link.macho.found = found;
+    let commons = link.symbols.allot_commons()?;
+    collect(link);
+    if let Some((size, align)) = commons {
+        let taken = link.outputs.iter().any(|output| *output.name == *b"__common");
+        let name: &[u8] = if taken { b"__commons" } else { b"__common" };
+        let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
+        let rank = DATA.saturating_mul(SEGMENT).saturating_add(LAST);
+        link.outputs.push(OutputSection {
+            size,
+            ..section(name, macho::S_ZEROFILL.0.into(), flags, rank, align, Content::Commons)
+        });
+    }
+    add_tables(link);
+    let mut outputs = std::mem::take(&mut link.outputs);
+    for output in &mut outputs {
+        place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
+    }
+    outputs.sort_by_key(|output| output.rank);
+    link.outputs = outputs;
+    over("Mach-O sections", "the number of sections of the image", link.outputs.len() as u64, 255)?;
+    number(link);
+    Ok(())
+}
+
+fn section(
+    name: &'static [u8],
+    kind: u32,
+    flags: Flags,
+    rank: u32,
+    align: u64,
+    content: Content,
+) -> OutputSection<'static> {
+    let name = Cow::Borrowed(name);
+    OutputSection { name, kind, flags, align, entry_size: 0, content, rank, size: 0, address: 0, offset: 0 }
+}
+
+/// The place of a segment among the segments; others than the known ones follow in the order they are met.
+fn segment_place<'a>(segment: &'a [u8], others: &mut Vec<&'a [u8]>) -> u32 {
+    match segment {
+        b"__TEXT" => TEXT,
+        b"__DATA_CONST" => DATA_CONST,
+        b"__DATA" => DATA,
+        _ => {
+            let known = others.iter().position(|other| *other == segment);
+            let number = known.unwrap_or_else(|| {
+                others.push(segment);
+                others.len().saturating_sub(1)
+            });
+            CUSTOM.saturating_add(u32::try_from(number).unwrap_or(u32::MAX).min(HEAP_IMAGE / 2))
+        }
+    }
+}
+
+/// The place of a section in its segment; `number` is that of its first appearance.
+fn section_place(segment: u32, name: &[u8], zero: bool, number: u32) -> u32 {
+    match (segment, name) {
+        _ if zero => LAST,
+        (TEXT, b"__text") => 0,
+        (TEXT, b"__eh_frame") => LAST.saturating_add(1),
+        (DATA_CONST, b"__const") => 1,
+        _ => MIDDLE.saturating_add(number.min(LAST / 2)),
+    }
+}
+
+/// Sorts the input sections into output sections.
+fn collect(link: &mut Link<'_>) {
+    let mut outputs: IndexMap<(u32, &[u8], bool), OutputSection<'_>, foldhash::quality::RandomState> =
+        IndexMap::default();
+    let mut others = Vec::new();
+    for (id, object) in link.objects() {
+        let Some(info) = object.info.macho() else { continue };
+        for (section, index) in object.sections.iter().zip(0_u32..) {
+            if !section.is_live() || !section.flags.has(Flags::ALLOC) {
+                continue;
+            }
+            let segment = match info.segments.get((index as usize).saturating_sub(1)) {
+                Some(_) if link.heap_image == Some((id, index)) => HEAP_IMAGE,
+                Some(_) if section.flags.has(Flags::RELRO) => DATA_CONST,
+                Some(name) => segment_place(super::parse::trimmed(name), &mut others),
+                None => continue,
+            };
+            let zero = section.flags.has(Flags::ZERO);
+            let number = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
+            let output = outputs.entry((segment, section.name, zero)).or_insert_with(|| OutputSection {
+                name: Cow::Borrowed(section.name),
+                kind: section.kind & !OBJECT_ATTRIBUTES,
+                flags: section.flags,
+                align: 1,
+                entry_size: 0,
+                content: Content::Inputs(Vec::new()),
+                rank: segment.saturating_mul(SEGMENT).saturating_add(section_place(
+                    segment,
+                    section.name,
+                    zero,
+                    number,
+                )),
+                size: 0,
+                address: 0,
+                offset: 0,
+            });
+            output.kind |= section.kind & CODE;
+            output.flags = output.flags.when(section.flags.has(Flags::EXEC), Flags::EXEC);
+            if output.kind & TYPE != section.kind & TYPE && !zero {
+                // Of several types there is none in particular.
+                output.kind &= !TYPE;
+            }
+            if let Content::Inputs(inputs) = &mut output.content {
+                inputs.push((id, index));
+            }
+        }
+    }
+    let outputs: Vec<OutputSection<'_>> = outputs.into_values().collect();
+    let others: Vec<[u8; 16]> = others.iter().map(|name| padded(name)).collect();
+    link.outputs = outputs;
+    link.macho.other_segments = others;
+}
+
+/// A name in a field of 16 bytes.
+pub(super) fn padded(name: &[u8]) -> [u8; 16] {
+    let mut field = [0; 16];
+    field.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+    field
+}
+
+/// The name of the segment that sections of a rank are in.
+pub(super) fn segment_name(link: &Link<'_>, rank: u32) -> [u8; 16] {
+    match rank / SEGMENT {
+        TEXT => padded(b"__TEXT"),
+        DATA_CONST => padded(b"__DATA_CONST"),
+        DATA => padded(b"__DATA"),
+        HEAP_IMAGE => padded(HEAP_SEGMENT),
+        other => {
+            let name = link.macho.other_segments.get(other.saturating_sub(CUSTOM) as usize);
+            name.copied().unwrap_or_default()
+        }
+    }
+}
+
+/// Adds the sections that the linker makes, where the image needs them.
+fn add_tables(link: &mut Link<'_>) {
+    let (read, code) = (Flags::ALLOC, Flags::ALLOC.and(Flags::EXEC));
+    let write = Flags::ALLOC.and(Flags::WRITE);
+    let rank = |segment: u32, place: u32| segment.saturating_mul(SEGMENT).saturating_add(place);
+    for table in TABLES {
+        let size = stubs::size(link, table);
+        let wanted = if table == Table::UnwindInfo { !link.macho.unwind.is_empty() } else { size > 0 };
+        if !wanted {
+            continue;
+        }
+        let (name, kind, flags, rank, align): (&'static [u8], _, _, _, _) = match table {
+            Table::Stubs => (b"__stubs", CODE | u32::from(macho::S_SYMBOL_STUBS.0), code, rank(TEXT, 1), 4),
+            Table::Got => {
+                (b"__got", macho::S_NON_LAZY_SYMBOL_POINTERS.0.into(), write.and(Flags::RELRO), rank(DATA_CONST, 0), 8)
+            }
+            Table::UnwindInfo => (b"__unwind_info", 0, read, rank(TEXT, LAST), 4),
+        };
+        link.outputs.push(OutputSection { size, ..section(name, kind, flags, rank, align, table.content()) });
+    }
+}
+
+/// Tells input sections and tables the numbers of their output sections.
+fn number(link: &mut Link<'_>) {
+    for (output, number) in link.outputs.iter().zip(0_u32..) {
+        match &output.content {
+            Content::Inputs(inputs) => {
+                for (object, section) in inputs {
+                    let object = link.objects.get_mut(object.index());
+                    if let Some(section) = object.and_then(|object| object.sections.get_mut(*section as usize)) {
+                        section.output = number;
+                    }
+                }
+            }
+            Content::Commons => link.macho.commons = Some(number),
+            Content::Table(table) => {
+                if let Some(place) = link.macho.tables.get_mut(*table as usize) {
+                    *place = Some(number);
+                }
+            }
+        }
+    }
+}

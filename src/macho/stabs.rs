@@ -1,0 +1,170 @@
+//! The *debug map*: entries of the symbol table that lead `dsymutil` and debuggers to the objects with the DWARF.
+//!
+//! Debug information stays in the objects. For each object that has some, there are: the source file (`N_SO`), the object
+//! (`N_OSO`: its path, or `archive(member)`, and its time stamp, which is 0 in a reproducible archive), each of its functions
+//! with address and size (two `N_FUN`) and each of its variables (`N_GSYM`, `N_STSYM`), and an end (`N_SO` without a name).
+//! Source: `mach-o/stab.h`; the order and the fields are those of LLD.
+
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
+
+use super::symtab::{Entry, NO_NAME, Strings, is_named_local};
+use crate::link::Link;
+use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolKind, SymbolSection};
+use crate::symbols::Definition;
+
+const N_GSYM: u8 = 0x20;
+const N_FUN: u8 = 0x24;
+const N_STSYM: u8 = 0x26;
+const N_SO: u8 = 0x64;
+const N_OSO: u8 = 0x66;
+
+/// Appends the entries, and returns their number.
+pub(super) fn write(link: &Link<'_>, strings: &mut Strings, bytes: &mut Vec<u8>) -> u32 {
+    let ids: Vec<ObjectId> = link.objects().map(|(id, _)| id).collect();
+    let sources = link.workers.map(&ids, |id| source(link.object(*id)));
+    let mut writer = Writer { bytes, count: 0 };
+    for (id, source) in ids.into_iter().zip(sources) {
+        let Some(source) = source else { continue };
+        writer.object(link, id, &source, strings);
+    }
+    if writer.count > 0 {
+        writer.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
+    }
+    writer.count
+}
+
+/// The source file of an object's first compile unit, if it has debug information.
+fn source(object: &Object<'_>) -> Option<Vec<u8>> {
+    let load = |id: SectionId| {
+        let name = id.name().strip_prefix('.').unwrap_or_default().as_bytes();
+        let section = object.sections.iter().find(|section| {
+            let plain = section.name.strip_prefix(b"__").unwrap_or_default();
+            // A section's name has 16 bytes, of which two are underscores.
+            section.flags.has(SectionFlags::DEBUG) && plain == name.get(..14).unwrap_or(name)
+        });
+        Ok::<_, gimli::Error>(EndianSlice::new(section.map_or(&[][..], |section| &section.data), LittleEndian))
+    };
+    let dwarf = Dwarf::load(load).ok()?;
+    let header = dwarf.units().next().ok().flatten()?;
+    let unit = dwarf.unit(header).ok()?;
+    let name = unit.name.map(|name| name.slice()).unwrap_or_default();
+    let absolute = name.starts_with(b"/") || name.get(1) == Some(&b':') || name.starts_with(b"\\");
+    if absolute {
+        return Some(name.to_vec());
+    }
+    let mut path = unit.comp_dir.map(|directory| directory.slice()).unwrap_or_default().to_vec();
+    if !path.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path.extend(name);
+    Some(path)
+}
+
+struct Writer<'b> {
+    bytes: &'b mut Vec<u8>,
+    count: u32,
+}
+
+impl Writer<'_> {
+    fn add(&mut self, entry: Entry) {
+        entry.write(self.bytes);
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn object(&mut self, link: &Link<'_>, id: ObjectId, source: &[u8], strings: &mut Strings) {
+        let object = link.object(id);
+        let mut begun = false;
+        let ends = ends(object);
+        for (symbol, index) in object.symbols.iter().zip(0_u32..) {
+            let SymbolSection::In(number) = symbol.section() else { continue };
+            let shown = match symbol.global.get() {
+                None => is_named_local(object, symbol),
+                Some(global) => link.symbols.get(global).definition == Definition::Object(id, index),
+            };
+            let Some(section) = object.sections.get(number as usize).filter(|section| shown && section.is_live())
+            else {
+                continue;
+            };
+            let Some(value) = link.address_in(id, number, symbol.value) else { continue };
+            if !begun {
+                begun = true;
+                if self.count > 0 {
+                    self.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
+                }
+                let name = strings.add(source);
+                self.add(Entry { name, kind: N_SO, ..Entry::default() });
+                let (name, subtype) = (strings.add(&path(link, object)), subtype(object));
+                self.add(Entry { name, kind: N_OSO, section: subtype, desc: 1, value: 0 });
+            }
+            let name = strings.name(id, symbol);
+            let output = u8::try_from(section.output.saturating_add(1)).unwrap_or(0);
+            let entry = Entry { name, kind: N_FUN, section: output, desc: 0, value };
+            if section.flags.has(SectionFlags::EXEC) {
+                self.add(entry);
+                let size = size(&ends, number, symbol, section.size);
+                self.add(Entry { name: NO_NAME, kind: N_FUN, value: size, ..Entry::default() });
+            } else {
+                let external = symbol.global.get().is_some();
+                self.add(Entry { kind: if external { N_GSYM } else { N_STSYM }, ..entry });
+            }
+        }
+    }
+}
+
+fn subtype(object: &Object<'_>) -> u8 {
+    object.info.macho().map_or(0, |info| info.subtype.to_le_bytes()[0])
+}
+
+/// The offsets at which symbols start, by section, ascending.
+fn ends(object: &Object<'_>) -> HashMap<SectionIndex, Vec<u64>> {
+    let mut ends: HashMap<SectionIndex, Vec<u64>> = HashMap::new();
+    for symbol in &object.symbols {
+        if let SymbolSection::In(section) = symbol.section()
+            && !matches!(symbol.kind, SymbolKind::Section | SymbolKind::File)
+        {
+            ends.entry(section).or_default().push(symbol.value);
+        }
+    }
+    ends.values_mut().for_each(|values| values.sort_unstable());
+    ends
+}
+
+/// The number of bytes from a symbol to the next of its section.
+fn size(ends: &HashMap<SectionIndex, Vec<u64>>, section: SectionIndex, symbol: &Symbol, section_size: u64) -> u64 {
+    let values = ends.get(&section).map(Vec::as_slice).unwrap_or_default();
+    let next = values.get(values.partition_point(|value| *value <= symbol.value)..).and_then(<[u64]>::first);
+    next.copied().unwrap_or(section_size).saturating_sub(symbol.value)
+}
+
+/// What the object is called: `path` or `path(member)`.
+fn path(link: &Link<'_>, object: &Object<'_>) -> Vec<u8> {
+    let options = &link.options.macho;
+    let file = Path::new(object.name.file);
+    let file: PathBuf = match &options.debug_map_base {
+        Some(base) if file.is_relative() => base.join(file),
+        _ => file.to_owned(),
+    };
+    let text = file.to_string_lossy().into_owned();
+    let text = match &options.oso_prefix {
+        Some(prefix) => text.strip_prefix(prefix.as_str()).unwrap_or(&text).to_owned(),
+        None => text,
+    };
+    let mut name = text.into_bytes();
+    if let Some(member) = &object.name.member {
+        name.push(b'(');
+        name.extend(&**member);
+        name.push(b')');
+    }
+    name
+}

@@ -1,0 +1,164 @@
+//! What only Mach-O images are asked for.
+
+use std::path::PathBuf;
+
+/// Which names an image has for others, beyond what the objects say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Exports {
+    /// All that the objects do not hide.
+    #[default]
+    All,
+    /// Only those that a pattern fits (`-exported_symbol`, `-exported_symbols_list`).
+    Only(Vec<String>),
+    /// All but those that a pattern fits (`-unexported_symbol`, `-unexported_symbols_list`).
+    AllBut(Vec<String>),
+}
+
+impl Exports {
+    /// Whether a name that the objects export stays so.
+    pub(crate) fn allow(&self, name: &[u8]) -> bool {
+        let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern.as_bytes(), name));
+        match self {
+            Self::All => true,
+            Self::Only(patterns) => fits(patterns),
+            Self::AllBut(patterns) => !fits(patterns),
+        }
+    }
+}
+
+/// Whether `name` is as `pattern` says, in which `*` stands for any bytes, `?` for one and `[…]` for one of several.
+///
+/// The time is at most the product of both lengths: a star that did not do takes one byte more, and only the last one can.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let rest = pattern.get(at..).unwrap_or_default();
+        if let Some(b'*') = rest.first() {
+            star = Some((at + 1, from));
+            at += 1;
+            continue;
+        }
+        let step = name.get(from).and_then(|byte| one(rest, *byte));
+        match (step, star) {
+            (Some(step), _) => {
+                at += step;
+                from += 1;
+            }
+            (None, _) if rest.is_empty() && from == name.len() => return true,
+            (None, Some((after, taken))) if taken < name.len() => {
+                star = Some((after, taken + 1));
+                (at, from) = (after, taken + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// The length of the first element of `pattern`, if that fits `byte`.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern {
+        [b'?', ..] => Some(1),
+        [b'[', set @ ..] => {
+            let end = set.iter().position(|byte| *byte == b']')?;
+            let set = &set[..end];
+            let in_range = set.windows(3).any(|part| part[1] == b'-' && (part[0]..=part[2]).contains(&byte));
+            (in_range || set.contains(&byte)).then_some(end + 2)
+        }
+        [literal, ..] => (*literal == byte).then_some(1),
+        [] => None,
+    }
+}
+
+/// What only Mach-O images have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MachOOptions {
+    /// The name by which the loader knows the image, and of which the last part identifies its signature
+    /// (`-install_name`). By default `image.dylib`: where the image is written does not show in it.
+    pub install_name: Option<String>,
+    /// The image's version, as 16, 8 and 8 bits (`-current_version`).
+    pub current_version: u32,
+    /// The oldest version that the image can stand for, in the same form (`-compatibility_version`).
+    pub compatibility_version: u32,
+    /// Directories in which the loader looks for libraries that are named with `@rpath` (`-rpath`).
+    pub rpath: Vec<String>,
+    /// The oldest macOS that the image is for, and the SDK's version, in the form of [`current_version`](Self::current_version)
+    /// (`-platform_version`). By default what the objects say.
+    pub platform_version: Option<(u32, u32)>,
+    /// Whether what the loader fills is told by chains (`-fixup_chains`) or by programs (`-no_fixup_chains`). By default chains
+    /// from macOS 13 on.
+    pub chained_fixups: Option<bool>,
+    /// Sign the image with hashes of its pages alone (`-adhoc_codesign`, `-no_adhoc_codesign`). By default on arm64, whose
+    /// systems load nothing else.
+    pub sign: Option<bool>,
+    /// Store a hash of the image as its UUID (the default; `-no_uuid`).
+    pub uuid: bool,
+    /// Bytes of room behind the load commands (`-headerpad`).
+    pub header_pad: Option<u64>,
+    /// Leave room for every name in the load commands to grow to 1024 bytes (`-headerpad_max_install_names`).
+    pub pad_install_names: bool,
+    /// Names for others (`-exported_symbol` and its like).
+    pub exports: Exports,
+    /// Leave local symbols out of the symbol table (`-x`).
+    pub strip_locals: bool,
+    /// Name the objects with debug information in the symbol table, so that `dsymutil` finds them (`-S` leaves it out).
+    pub debug_map: bool,
+    /// The directory that relative paths of inputs count from, in the debug map. Without it they stay as they are.
+    pub debug_map_base: Option<PathBuf>,
+    /// What is cut off paths in the debug map (`-oso_prefix`).
+    pub oso_prefix: Option<String>,
+    /// Do not ask for libraries that nothing is used of (`-dead_strip_dylibs`).
+    pub dead_strip_dylibs: bool,
+}
+
+impl Default for MachOOptions {
+    fn default() -> Self {
+        Self {
+            install_name: None,
+            current_version: 0,
+            compatibility_version: 0,
+            rpath: Vec::new(),
+            platform_version: None,
+            chained_fixups: None,
+            sign: None,
+            uuid: true,
+            header_pad: None,
+            pad_install_names: false,
+            exports: Exports::All,
+            strip_locals: false,
+            debug_map: true,
+            debug_map_base: None,
+            oso_prefix: None,
+            dead_strip_dylibs: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_as_in_a_shell() {
+        let cases = [
+            ("_a", "_a", true),
+            ("_a", "_ab", false),
+            ("*", "", true),
+            ("_jl_*", "_jl_image_pointers", true),
+            ("*_x*", "_a_b_xyz", true),
+            ("*_x*z", "_a_b_xyzw", false),
+            ("_?b", "_ab", true),
+            ("_?b", "_b", false),
+            ("_[a-c]x", "_bx", true),
+            ("_[ac]x", "_bx", false),
+            ("_[", "_[", false),
+            ("**a**", "bab", true),
+        ];
+        for (pattern, name, fits) in cases {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), fits, "{pattern} {name}");
+        }
+        // No pattern takes time without bounds.
+        assert!(!matches("*a*a*a*a*a*a*a*b".as_bytes(), "a".repeat(10_000).as_bytes()));
+    }
+}

@@ -1,0 +1,321 @@
+//! Reads images by Apple's headers alone, with nothing of the linker's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use object::LittleEndian as LE;
+use object::macho;
+use object::read::macho::{ExportData, LoadCommandVariant, MachHeader, Nlist as _, Segment as _};
+use sha2::{Digest, Sha256};
+
+type Header = macho::MachHeader64<LE>;
+type Nlist = macho::Nlist64<LE>;
+
+/// For each object, by its path, what it has.
+pub type DebugMap = BTreeMap<Vec<u8>, BTreeMap<(u8, Vec<u8>), u64>>;
+
+/// A Mach-O image.
+pub struct Image<'a> {
+    bytes: &'a [u8],
+    commands: Vec<(macho::LoadCommandType, LoadCommandVariant<'a, LE>, &'a [u8])>,
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn big(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn string(bytes: &[u8], at: usize) -> Vec<u8> {
+    bytes[at..].iter().copied().take_while(|byte| *byte != 0).collect()
+}
+
+fn trimmed(name: &[u8]) -> Vec<u8> {
+    name.iter().copied().take_while(|byte| *byte != 0).collect()
+}
+
+impl<'a> Image<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        let header = Header::parse(bytes, 0).unwrap();
+        let mut iterator = header.load_commands(LE, bytes, 0).unwrap();
+        let mut commands = Vec::new();
+        while let Some(command) = iterator.next().unwrap() {
+            commands.push((command.cmd(), command.variant().unwrap(), command.raw_data()));
+        }
+        Self { bytes, commands }
+    }
+
+    fn linkedit(&self, wanted: macho::LoadCommandType) -> Option<&'a [u8]> {
+        self.commands.iter().find_map(|(kind, variant, _)| match variant {
+            LoadCommandVariant::LinkeditData(data) if *kind == wanted => {
+                let start = data.dataoff.get(LE) as usize;
+                Some(&self.bytes[start..start + data.datasize.get(LE) as usize])
+            }
+            _ => None,
+        })
+    }
+
+    /// Name, address and file offset of the segments.
+    pub fn segments(&self) -> Vec<(Vec<u8>, u64, u64)> {
+        let segments = self.commands.iter().filter_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::Segment64(segment, _) => {
+                Some((trimmed(&segment.segname), segment.vmaddr.get(LE), segment.fileoff.get(LE)))
+            }
+            _ => None,
+        });
+        segments.collect()
+    }
+
+    /// The sections in order: name and address.
+    fn sections(&self) -> Vec<(Vec<u8>, u64, u64)> {
+        let mut all = Vec::new();
+        for (_, variant, _) in &self.commands {
+            if let LoadCommandVariant::Segment64(segment, data) = variant {
+                for section in segment.sections(LE, *data).unwrap() {
+                    all.push((trimmed(&section.sectname), section.addr.get(LE), section.size.get(LE)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Names for others, and the section each is in.
+    pub fn exported(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.exports().into_iter().map(|(name, address)| (name, self.place(address).0)).collect()
+    }
+
+    /// Names for others with the offsets from the image's start.
+    pub fn exports(&self) -> BTreeMap<Vec<u8>, u64> {
+        let mut found = BTreeMap::new();
+        for (kind, variant, _) in &self.commands {
+            let LoadCommandVariant::LinkeditData(data) = variant else { continue };
+            if *kind != macho::LC_DYLD_EXPORTS_TRIE || data.datasize.get(LE) == 0 {
+                continue;
+            }
+            let mut symbols = data.exports_trie(LE, self.bytes).unwrap();
+            while let Some(symbol) = symbols.next().unwrap() {
+                let ExportData::Regular { address } = symbol.data() else { panic!("{symbol:?}") };
+                found.insert(symbol.name().to_vec(), *address);
+            }
+        }
+        found
+    }
+
+    fn dylibs(&self) -> Vec<(macho::LoadCommandType, Vec<u8>, u32, u32)> {
+        let mut all = Vec::new();
+        for (kind, variant, raw) in &self.commands {
+            if let LoadCommandVariant::Dylib(dylib) | LoadCommandVariant::IdDylib(dylib) = variant {
+                let name = string(raw, dylib.dylib.name.offset.get(LE) as usize);
+                let versions = (dylib.dylib.current_version.get(LE).0, dylib.dylib.compatibility_version.get(LE).0);
+                all.push((*kind, name, versions.0, versions.1));
+            }
+        }
+        all
+    }
+
+    /// The libraries that the loader is to load, in order, with their versions.
+    pub fn libraries(&self) -> Vec<(macho::LoadCommandType, Vec<u8>, u32, u32)> {
+        self.dylibs().into_iter().filter(|dylib| dylib.0 != macho::LC_ID_DYLIB).collect()
+    }
+
+    /// The image's own name and versions.
+    pub fn install_name(&self) -> (Vec<u8>, u32, u32) {
+        let own = self.dylibs().into_iter().find(|dylib| dylib.0 == macho::LC_ID_DYLIB).unwrap();
+        (own.1, own.2, own.3)
+    }
+
+    pub fn rpaths(&self) -> Vec<Vec<u8>> {
+        let paths = self.commands.iter().filter_map(|(_, variant, raw)| match variant {
+            LoadCommandVariant::Rpath(rpath) => Some(string(raw, rpath.path.offset.get(LE) as usize)),
+            _ => None,
+        });
+        paths.collect()
+    }
+
+    pub fn uuid(&self) -> Option<[u8; 16]> {
+        self.commands.iter().find_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::Uuid(uuid) => Some(uuid.uuid),
+            _ => None,
+        })
+    }
+
+    fn nlists(&self) -> Vec<(Vec<u8>, &'a Nlist)> {
+        for (_, variant, _) in &self.commands {
+            if let LoadCommandVariant::Symtab(table) = variant {
+                let symbols = table.symbols::<Header, _>(LE, self.bytes).unwrap();
+                let strings = table.stroff.get(LE) as usize;
+                return symbols
+                    .iter()
+                    .map(|entry| (string(self.bytes, strings + entry.n_strx.get(LE) as usize), entry))
+                    .collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// What stands at an address, without saying where: section, and distance to its start.
+    fn place(&self, address: u64) -> (Vec<u8>, u64) {
+        let sections = self.sections();
+        let (name, start, _) = sections.iter().rev().find(|section| section.1 <= address).unwrap();
+        (name.clone(), address - start)
+    }
+
+    /// Names, and whether others see them.
+    pub fn symbols(&self) -> BTreeSet<(Vec<u8>, bool)> {
+        let plain = self.nlists().into_iter().filter(|(_, entry)| !entry.n_type.is_stab());
+        plain.map(|(name, entry)| (name, entry.n_type.is_ext())).collect()
+    }
+
+    /// The debug map: for each object its path, and for what it has, by kind and name, the size of a function.
+    pub fn debug_map(&self) -> DebugMap {
+        let mut map = DebugMap::new();
+        let mut object = Vec::new();
+        let mut last: Option<(u8, Vec<u8>)> = None;
+        for (name, entry) in self.nlists() {
+            if !entry.n_type.is_stab() {
+                continue;
+            }
+            match entry.n_type.0 {
+                0x66 => {
+                    assert_eq!(entry.n_value.get(LE), 0, "a time stamp");
+                    object = name;
+                    map.entry(object.clone()).or_default();
+                }
+                0x24 if name.is_empty() => {
+                    let (kind, name) = last.take().unwrap();
+                    map.get_mut(&object).unwrap().insert((kind, name), entry.n_value.get(LE));
+                }
+                0x24 => last = Some((0x24, name)),
+                kind @ (0x20 | 0x26) => {
+                    map.get_mut(&object).unwrap().insert((kind, name), 0);
+                }
+                _ => {}
+            }
+        }
+        map
+    }
+
+    /// What the loader fills from other images: the symbol, its library, the addend, and the section it is in.
+    pub fn binds(&self) -> Vec<(Vec<u8>, i64, u64, Vec<u8>)> {
+        let Some(table) = self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) else { return Vec::new() };
+        let (starts, imports, names) = (word(table, 4) as usize, word(table, 8) as usize, word(table, 12) as usize);
+        assert_eq!((word(table, 20), word(table, 24)), (1, 0), "the form of imports");
+        let import = |number: usize| {
+            let bits = word(table, imports + 4 * number);
+            (string(table, names + (bits >> 9) as usize), i64::from(bits as u8 as i8))
+        };
+        let mut found = Vec::new();
+        for (number, (_, address, offset)) in self.segments().into_iter().enumerate() {
+            let info = word(table, starts + 4 + 4 * number) as usize;
+            if info == 0 {
+                continue;
+            }
+            let info = starts + info;
+            let half = |at: usize| u64::from(u16::from_le_bytes(table[at..at + 2].try_into().unwrap()));
+            assert_eq!(half(info + 6), 2, "the form of pointers");
+            for page in 0..half(info + 20) {
+                let start = half(info + 22 + 2 * page as usize);
+                if start == 0xffff {
+                    continue;
+                }
+                let mut at = half(info + 4) * page + start;
+                loop {
+                    let place = (offset + at) as usize;
+                    let pointer = u64::from_le_bytes(self.bytes[place..place + 8].try_into().unwrap());
+                    if pointer >> 63 == 1 {
+                        let (name, library) = import((pointer & 0xff_ffff) as usize);
+                        found.push((name, library, pointer >> 24 & 0xff, self.place(address + at).0));
+                    }
+                    let next = pointer >> 51 & 0xfff;
+                    if next == 0 {
+                        break;
+                    }
+                    at += 4 * next;
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
+    /// For each function in `LC_FUNCTION_STARTS`: its place in its section, and the encoding by which it is unwound, without
+    /// the offset of a record in `__eh_frame`.
+    pub fn functions(&self) -> Vec<(Vec<u8>, u64, u32)> {
+        let mut functions = Vec::new();
+        let mut address = 0;
+        let (mut value, mut shift) = (0_u64, 0);
+        for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap() {
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                if value == 0 {
+                    break;
+                }
+                address += value;
+                (value, shift) = (0, 0);
+                let (section, offset) = self.place(address);
+                // A label behind the last byte of code is none.
+                if section == b"__text" {
+                    functions.push((section, offset, self.unwound_by(address)));
+                }
+            }
+        }
+        assert!(!functions.is_empty());
+        functions
+    }
+
+    fn unwound_by(&self, address: u64) -> u32 {
+        let (_, start, size) = self.sections().into_iter().find(|section| section.0 == b"__unwind_info").unwrap();
+        let (_, base, offset) = self.segments().remove(0);
+        let table = &self.bytes[(start - base + offset) as usize..][..size as usize];
+        let half = |at: usize| u16::from_le_bytes(table[at..at + 2].try_into().unwrap()) as usize;
+        let (index, count) = (word(table, 20) as usize, word(table, 24) as usize);
+        let row = (0..count).rev().find(|row| u64::from(word(table, index + 12 * row)) <= address).unwrap();
+        let (first, page) = (word(table, index + 12 * row), word(table, index + 12 * row + 4) as usize);
+        if page == 0 {
+            return 0;
+        }
+        let (entries, count) = (page + half(page + 4), half(page + 6));
+        let encoding = if word(table, page) == 2 {
+            let row = (0..count).rev().find(|row| u64::from(word(table, entries + 8 * row)) <= address).unwrap();
+            word(table, entries + 8 * row + 4)
+        } else {
+            let function = |row: usize| u64::from(first + (word(table, entries + 4 * row) & 0xff_ffff));
+            let row = (0..count).rev().find(|row| function(*row) <= address).unwrap();
+            let number = (word(table, entries + 4 * row) >> 24) as usize;
+            let common = word(table, 8) as usize;
+            if number < common {
+                word(table, word(table, 4) as usize + 4 * number)
+            } else {
+                word(table, page + half(page + 8) + 4 * (number - common))
+            }
+        };
+        let arm = word(self.bytes, 4) == macho::CPU_TYPE_ARM64.0;
+        let dwarf = if arm { 0x0300_0000 } else { 0x0400_0000 };
+        if encoding & 0x0f00_0000 == dwarf { encoding & 0xff00_0000 } else { encoding }
+    }
+
+    pub fn is_signed(&self) -> bool {
+        self.linkedit(macho::LC_CODE_SIGNATURE).is_some()
+    }
+
+    /// Recomputes the hash of every page.
+    pub fn check_signature(&self, identifier: &[u8]) {
+        let blob = self.linkedit(macho::LC_CODE_SIGNATURE).unwrap();
+        assert!(self.bytes.ends_with(blob));
+        assert_eq!((big(blob, 0), big(blob, 8), big(blob, 12)), (0xfade_0cc0, 1, 0));
+        let directory = &blob[big(blob, 16) as usize..];
+        assert_eq!((big(directory, 0), big(directory, 12)), (0xfade_0c02, 0x2_0002));
+        assert_eq!(string(directory, big(directory, 20) as usize), identifier);
+        let limit = big(directory, 32) as usize;
+        assert_eq!(limit, self.bytes.len() - blob.len());
+        assert_eq!(directory[36..40], [32, 2, 0, 12]);
+        let pages: Vec<_> = self.bytes[..limit].chunks(4096).collect();
+        assert_eq!(big(directory, 28) as usize, pages.len());
+        let hashes = &directory[big(directory, 16) as usize..];
+        for (page, hash) in pages.iter().zip(hashes.chunks(32)) {
+            assert_eq!(Sha256::digest(page)[..], *hash);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The program in Julia's place on macOS: its own command lines, its own archives, and dylibs that load and compute what
+//! they must.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../corpus/tests/common/mod.rs"]
+mod common;
+mod image;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
+use pkgld_corpus::{Entry, command_line, committed_for, run};
+
+use common::{rust_lld, scratch};
+use image::Image;
+
+fn program(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Output {
+    let arguments = arguments.into_iter().map(Into::into);
+    Command::new(env!("CARGO_BIN_EXE_pkgld")).args(arguments).output().unwrap()
+}
+
+/// Links an archive by Julia's own command line, and `more`.
+fn link(entry: &Entry, name: &str, more: &[&str]) -> PathBuf {
+    let output = scratch("macho").join(name);
+    let mut arguments = command_line::arguments(entry, &output);
+    arguments.extend(more.iter().map(OsString::from));
+    let out = program(arguments);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && text.is_empty(), "{}: {text}", entry.path.display());
+    output
+}
+
+fn name(entry: &Entry, suffix: &str) -> String {
+    format!("{}-{}{suffix}", entry.target.name, entry.path.file_stem().unwrap().to_str().unwrap())
+}
+
+/// With chains, and with programs, which is what loaders before macOS 12 know.
+fn every_archive_of(target: Target) {
+    let entries = committed_for(target);
+    assert!(entries.len() >= 4, "only {} archives", entries.len());
+    for entry in entries {
+        for (suffix, more) in [("", &[][..]), ("-programs", &["-no_fixup_chains"])] {
+            let image = link(&entry, &name(&entry, suffix), more);
+            let report = run::check_committed(&entry, &image);
+            let report = report.unwrap_or_else(|error| panic!("{}:\n{error}", image.display()));
+            assert!(report.calls > 50 && report.words > 0 && report.frames == 10, "{}: {report:?}", image.display());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the package gcc"]
+fn images_of_x86_64_load_and_compute() {
+    every_archive_of(MACOS_X86_64);
+}
+
+#[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static"]
+fn images_of_arm64_load_and_compute() {
+    every_archive_of(MACOS_ARM64);
+}
+
+fn all() -> impl Iterator<Item = Entry> {
+    committed_for(MACOS_ARM64).into_iter().chain(committed_for(MACOS_X86_64))
+}
+
+/// LLD's image of the same archive by the same command line means the same.
+#[test]
+fn images_mean_what_llds_mean() {
+    for entry in all() {
+        let reference = scratch("macho").join(name(&entry, "-lld"));
+        let out = Command::new(rust_lld()).args(command_line::arguments(&entry, &reference)).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let theirs = fs::read(reference).unwrap();
+        let ours = fs::read(link(&entry, &name(&entry, "-ours"), &[])).unwrap();
+        let (theirs, ours) = (Image::new(&theirs), Image::new(&ours));
+        let what = entry.path.display();
+        assert_eq!(ours.exported(), theirs.exported(), "{what}");
+        assert_eq!(ours.libraries(), theirs.libraries(), "{what}");
+        assert_eq!(ours.symbols(), theirs.symbols(), "{what}");
+        assert_eq!(ours.binds(), theirs.binds(), "{what}");
+        // Of two names of one function LLD gives the first no size.
+        let (ours_map, mut theirs_map) = (ours.debug_map(), theirs.debug_map());
+        for (object, named) in &mut theirs_map {
+            for (name, size) in named.iter_mut().filter(|(_, size)| **size == 0) {
+                *size = ours_map.get(object).and_then(|named| named.get(name)).copied().unwrap_or(0);
+            }
+        }
+        assert!(ours_map == theirs_map && !ours_map.is_empty(), "{what}");
+        assert_eq!(ours.functions(), theirs.functions(), "{what}");
+    }
+}
+
+#[test]
+fn signatures_hold_for_every_page() {
+    for entry in all() {
+        let image = fs::read(link(&entry, &name(&entry, "-signed"), &["-adhoc_codesign"])).unwrap();
+        Image::new(&image).check_signature(b"image.dylib");
+        let image = fs::read(link(&entry, &name(&entry, "-unsigned"), &["-no_adhoc_codesign"])).unwrap();
+        assert!(!Image::new(&image).is_signed());
+    }
+}
+
+#[test]
+fn the_same_inputs_make_the_same_bytes() {
+    for entry in all() {
+        let first = fs::read(link(&entry, &name(&entry, "-a"), &[])).unwrap();
+        // Neither the name of the output nor the number of threads shows.
+        assert!(first == fs::read(link(&entry, &name(&entry, "-another"), &[])).unwrap());
+        let mut options = pkgld::Options::julia(match entry.target == MACOS_ARM64 {
+            true => pkgld::Target::MACOS_AARCH64,
+            false => pkgld::Target::MACOS_X86_64,
+        });
+        let images = [1, 2, 7].map(|threads| {
+            options.threads = std::num::NonZeroUsize::new(threads);
+            let inputs = vec![pkgld::Input::path(&entry.path).whole_archive()];
+            let inputs = pkgld::Inputs::open(inputs, &options).unwrap();
+            let image = pkgld::link(&inputs, &options).unwrap();
+            let (bytes, _) = image.to_vec().unwrap();
+            let mut written = Vec::new();
+            image.write_to(&mut written).unwrap();
+            assert!(bytes == written);
+            bytes
+        });
+        assert!(images[0] == images[1] && images[0] == images[2], "{}", entry.path.display());
+    }
+}
+
+/// The debug map leads `dsymutil` to the archive's members, and what it makes of them is sound.
+#[test]
+#[ignore = "needs the package llvm-22"]
+fn dsymutil_finds_the_debug_information() {
+    for entry in all().filter(|entry| entry.path.to_string_lossy().contains("g2")) {
+        let image = link(&entry, &name(&entry, "-debug.dylib"), &[]);
+        let bundle = image.with_extension("dSYM");
+        let out = Command::new("dsymutil-22").arg(&image).arg("-o").arg(&bundle).output();
+        let out = out.expect("dsymutil-22 is not installed; it is in the Debian package llvm-22");
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.success() && !text.contains("warning"), "{text}");
+        let dwarf = bundle.join("Contents/Resources/DWARF").join(image.file_name().unwrap());
+        let linked = fs::read(&dwarf).unwrap();
+        assert_eq!(Image::new(&linked).uuid(), Image::new(&fs::read(&image).unwrap()).uuid());
+        let out = Command::new("llvm-dwarfdump-22").arg("--verify").arg(&dwarf).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+        let out = Command::new("llvm-dwarfdump-22").arg("--debug-line").arg(&dwarf).output().unwrap();
+        assert!(String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains("is_stmt")).count() > 10);
+    }
+}
+
+#[test]
+fn options_show_in_the_image() {
+    let entry = committed_for(MACOS_X86_64).remove(0);
+    let more = [
+        "-install_name",
+        "@rpath/libx.dylib",
+        "-current_version",
+        "1.2.3",
+        "-compatibility_version",
+        "1.1",
+        "-rpath",
+        "@loader_path/..",
+        "-x",
+        "-S",
+        "-no_uuid",
+        "-exported_symbol",
+        "_jl_system_image_*",
+    ];
+    let image = fs::read(link(&entry, &name(&entry, "-options"), &more)).unwrap();
+    let image = Image::new(&image);
+    assert_eq!(image.install_name(), (b"@rpath/libx.dylib".to_vec(), 0x1_0203, 0x1_0100));
+    assert_eq!(image.rpaths(), [b"@loader_path/..".to_vec()]);
+    assert!(image.uuid().is_none() && image.debug_map().is_empty());
+    let names: Vec<_> = image.exports().into_keys().collect();
+    assert!(!names.is_empty() && names.iter().all(|name| name.starts_with(b"_jl_system_image_")));
+    assert!(image.symbols().iter().all(|(_, external)| *external));
+    let plain = fs::read(link(&entry, "named.dylib", &[])).unwrap();
+    assert_eq!(Image::new(&plain).install_name().0, b"named.dylib");
+}
+
+#[test]
+fn what_is_undefined_is_told_with_its_places() {
+    let entry = committed_for(MACOS_ARM64).remove(0);
+    let out = program(["-flavor", "darwin", "-dylib", "-arch", "arm64", "-o"].map(OsString::from).into_iter().chain([
+        scratch("macho").join("undefined").into(),
+        "-all_load".into(),
+        entry.path.clone().into(),
+    ]));
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success());
+    assert!(text.contains("undefined symbol: _") && text.contains(">>> referenced by"), "{text}");
+    // Of another CPU.
+    let out =
+        program(["-flavor", "darwin", "-dylib", "-arch", "x86_64", "-o"].map(OsString::from).into_iter().chain([
+            scratch("macho").join("other").into(),
+            "-all_load".into(),
+            entry.path.into(),
+        ]));
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(text.contains("is for arm64 macOS") && text.contains("is for x86_64 macOS"), "{text}");
+}
+
+/// The heap image is in a segment of its own before `__LINKEDIT`, on the last pages of the image.
+#[test]
+fn the_heap_image_goes_last() {
+    for entry in all() {
+        let image = fs::read(link(&entry, &name(&entry, "-heap"), &[])).unwrap();
+        let image = Image::new(&image);
+        let segments = image.segments();
+        let names: Vec<&[u8]> = segments.iter().map(|segment| segment.0.as_slice()).collect();
+        let wanted: [&[u8]; 5] = [b"__TEXT", b"__DATA_CONST", b"__DATA", b"__HEAP_IMAGE", b"__LINKEDIT"];
+        assert_eq!(names, wanted, "{}", entry.path.display());
+        let heap = image.exports()[&b"_jl_system_image_data".to_vec()];
+        assert_eq!(heap, segments[3].1, "{}", entry.path.display());
+    }
+}
