@@ -52,7 +52,14 @@ const VARIANTS: [Variant; 9] = [
 ];
 
 /// The platforms beside x86-64 whose archives are compared.
-const OTHERS: [Target; 4] = [target::LINUX_I686, target::LINUX_AARCH64, target::FREEBSD_AARCH64, target::LINUX_ARMV7];
+const OTHERS: [Target; 6] = [
+    target::LINUX_I686,
+    target::LINUX_AARCH64,
+    target::FREEBSD_AARCH64,
+    target::LINUX_ARMV7,
+    target::LINUX_RISCV64,
+    target::LINUX_PPC64LE,
+];
 
 /// With `-z now` nothing is bound lazily.
 const CALLS_THROUGH_THE_GOT: Rule = Rule {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object::LittleEndian as LE;
 use object::macho;
-use object::read::macho::{ExportData, LoadCommandVariant, MachHeader, Nlist as _, Segment as _};
+use object::read::macho::{ExportData, LoadCommandVariant, MachHeader, Segment as _};
 use sha2::{Digest, Sha256};
 
 type Header = macho::MachHeader64<LE>;
