@@ -129,7 +129,7 @@ fn part_names_and_parts_agree() {
         ];
         let ending = endings.iter().find(|(ending, _)| name.ends_with(ending) && name.contains("16"));
         match (ending, field) {
-            (Some((_, part)), Field::Ppc64(Imm::D(of) | Imm::Ds(of))) => assert_eq!(*part, of, "{name}"),
+            (Some((_, part)), Field::Ppc64(Imm::D(of) | Imm::Ds(of) | Imm::Dx(of))) => assert_eq!(*part, of, "{name}"),
             (Some(_), other) => panic!("{name}: {other:?}"),
             (None, Field::Ppc64(Imm::D(of) | Imm::Ds(of))) => assert_eq!(of, Part::Whole, "{name}"),
             (None, _) => {}
