@@ -43,8 +43,8 @@ fn damage(bytes: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Links with one of three inputs damaged; returns whether an image came out.
-fn attempt(target: Target, inputs: &[Vec<u8>; 3], which: usize, number: usize) -> bool {
+/// Links with one of three inputs damaged and others whole; returns whether an image came out.
+fn attempt(target: Target, inputs: &[Vec<u8>; 3], others: &[Vec<u8>], which: usize, number: usize) -> bool {
     let mut random = Random((number as u64) << 8 | which as u64);
     let mut inputs = inputs.clone();
     inputs[which] = damage(&inputs[which], &mut random);
@@ -53,11 +53,12 @@ fn attempt(target: Target, inputs: &[Vec<u8>; 3], which: usize, number: usize) -
     options.gc_sections = random.below(4) == 0;
     options.pe.build_id = random.below(2) == 0;
     let [archive, dll, imports] = &inputs;
-    let inputs = vec![
+    let mut inputs = vec![
         Input::bytes("a.a", archive).whole_archive(),
         Input::bytes("internal.dll", dll),
         Input::bytes("libjulia.dll.a", imports),
     ];
+    inputs.extend(others.iter().map(|other| Input::bytes("other.a", other)));
     let Ok(inputs) = Inputs::open(inputs, &options) else { return false };
     let Ok(image) = pkgld::link(&inputs, &options) else { return false };
     image.to_vec().is_ok()
@@ -68,11 +69,12 @@ fn campaign(target: Target, folder: &str, archive: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(folder);
     let read = |path: &str| fs::read(folder.join(path)).unwrap();
     let internal = read("stubs/bin/libjulia-internal.dll");
+    let others = ["libgcc", "libmsvcrt"].map(|name| read(&format!("stubs/mingw/{name}.a")));
     for form in ["lib", "lib-short"] {
         let inputs = [read(archive), internal.clone(), read(&format!("stubs/{form}/libjulia.dll.a"))];
         let mut images = 0;
         for which in 0..3 {
-            images += (0..cases).filter(|number| attempt(target, &inputs, which, *number)).count();
+            images += (0..cases).filter(|number| attempt(target, &inputs, &others, which, *number)).count();
         }
         assert!(images > 0, "some damage harms nothing");
     }
