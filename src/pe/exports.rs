@@ -300,7 +300,12 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
 
 /// Whether a symbol is defined in an object of one's own, in a section of the image.
 fn is_own(link: &Link<'_>, global: &Global<'_>) -> bool {
-    let (id, symbol) = match (global.definition, global.mention) {
+    let definition = match global.definition {
+        // A weak definition is an alias of what it is called where it stands.
+        Definition::Alias(target, 0) => link.symbols.get(link.symbols.root(target, 0).0).definition,
+        definition => definition,
+    };
+    let (id, symbol) = match (definition, global.mention) {
         (Definition::Object(id, symbol), _) => (id, Some(symbol)),
         (Definition::Common { .. }, Some((id, _))) => (id, None),
         _ => return false,

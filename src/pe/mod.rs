@@ -29,6 +29,7 @@ pub(crate) mod relocs;
 pub(crate) mod symtab;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use object::pe;
 
@@ -203,7 +204,7 @@ pub(crate) struct Plan<'a> {
     /// The entry point's code is to be made.
     pub(crate) makes_entry: bool,
     /// Output sections that join others, by what inputs ask for: `-merge:`.
-    pub(crate) merges: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) merges: HashMap<Vec<u8>, Vec<u8>>,
     /// Stretches of relocations that the loader has a part in.
     pub(crate) pieces: Vec<Piece>,
     /// The sections, in order of their addresses.

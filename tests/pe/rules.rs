@@ -109,8 +109,9 @@ fn weak_symbols_give_way() {
     let user = ".globl user\nuser: call f\nret";
     let weak = ".weak f\nf: int3\nret";
     let strong = ".globl f\nf: nop\nret";
-    let call = |dll: &Dll| dll.symbol("user") + 5 + dll.u32(dll.symbol("user") + 1);
+    let call = |dll: &Dll| (dll.symbol("user") + 5).wrapping_add(dll.u32(dll.symbol("user") + 1));
     let dll = dll_of(&options(X64), &[user, weak]);
+    assert_eq!(names(&dll), ["f", "user"]);
     assert_eq!(dll.at(call(&dll), 1), [0xcc]);
     for texts in [[user, weak, strong], [strong, user, weak]] {
         let dll = dll_of(&options(X64), &texts);
