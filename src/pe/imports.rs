@@ -17,7 +17,7 @@
 //! fills stands in.
 //!
 //! Import libraries in GNU's form bring pieces of these tables as sections (`.idata$2` to `.idata$7`), which are put
-//! between those made here: see [`plan`](super::plan).
+//! between those made here: see [`plan`](mod@super::plan).
 //!
 //! Source: PE/COFF specification, *The .idata Section*.
 

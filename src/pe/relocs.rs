@@ -216,7 +216,7 @@ mod tests {
             let raw = decode(&entry, arch, &contents);
             assert_eq!(raw, RawReloc { offset: 2, symbol: 7, kind: kind.0.into(), addend }, "{}", name(arch, raw.kind));
             // A field that is cut off has no addend; scanning tells.
-            assert_eq!(decode(&entry, arch, &contents[..5]).addend, 0);
+            assert_eq!(decode(&entry, arch, contents.get(..5).unwrap_or_default()).addend, 0);
         }
     }
 
