@@ -6,7 +6,7 @@ use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
-use crate::model::{InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex, Traits};
+use crate::model::{GlobalId, InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex, Traits};
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
 use crate::scan::Scan;
@@ -284,6 +284,14 @@ pub(crate) fn entry_symbols(options: &Options) -> Vec<&[u8]> {
 /// Whether data of shared libraries may be reached without being declared as theirs.
 pub(crate) fn imports_automatically(target: Option<Target>, options: &Options) -> bool {
     target.is_some_and(|target| target.format == Format::Pe) && options.pe.auto_import
+}
+
+/// Symbols that the image's headers refer to.
+pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
+    match link.target.format {
+        Format::Elf | Format::MachO => Vec::new(),
+        Format::Pe => pe::roots(link),
+    }
 }
 
 /// Whether a weak reference is content with a shared library's definition.

@@ -29,6 +29,9 @@ pub(crate) fn collect(link: &mut Link<'_>) {
             marks.definition(link, global.definition);
         }
     }
+    for root in crate::format::roots(link) {
+        marks.global(link, root);
+    }
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;

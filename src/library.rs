@@ -9,6 +9,7 @@ use crate::{elf, macho};
 
 /// A shared library, ready to be asked for symbols.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a link has few libraries")]
 pub(crate) enum SharedLibrary<'a> {
     /// Of ELF.
     Elf(elf::library::SharedLibrary<'a>),

@@ -48,6 +48,7 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
         + link.thunks.held()
         + of_plan(&link.elf)
         + crate::macho::held(&link.macho)
+        + crate::pe::held(&link.pe)
         + of_report(link)
 }
 

@@ -37,7 +37,7 @@ pub(crate) enum Parsed<'a> {
     /// Objects that take part in any case.
     Objects(Vec<Object<'a>>),
     /// An archive whose members take part when they are needed.
-    Archive(Lazy<'a>),
+    Archive(Box<Lazy<'a>>),
     /// A shared library, and whether it is needed only if something refers to it.
     Library(Box<SharedLibrary<'a>>, bool),
 }
@@ -123,7 +123,8 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
     let hide = is_excluded(item.name, &options.exclude_libs);
     let left = archive.size();
     let (taken, imports, dlls) = (HashSet::new(), HashMap::new(), HashMap::new());
-    Ok(Parsed::Archive(Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide }))
+    let lazy = Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide };
+    Ok(Parsed::Archive(Box::new(lazy)))
 }
 
 /// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
@@ -191,7 +192,7 @@ pub(crate) fn resolve<'a>(
                     resolver.add(object)?;
                 }
             }
-            Parsed::Archive(archive) => resolver.provider(Provider::Archive(Box::new(archive)))?,
+            Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
             Parsed::Library(shared, as_needed) => {
                 let number = resolver.libraries.len() as u32;
                 resolver.libraries.push(Library { shared: *shared, needed: !as_needed });

@@ -122,8 +122,7 @@ mod tests {
             encoder.add(offset, kind);
         }
         encoder.end_block();
-        let words: Vec<u16> =
-            encoder.bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let words: Vec<u16> = encoder.bytes.as_chunks().0.iter().copied().map(u16::from_le_bytes).collect();
         assert_eq!(words, [0x1000, 0, 16, 0, 0xa008, 0xaff8, 0x3ffc, 0, 0x5000, 0, 12, 0, 0xa000, 0]);
     }
 }

@@ -200,9 +200,7 @@ pub(super) fn settle(link: &mut Link<'_>) -> Result<(), Errors> {
         .filter(|copies| copies.largest.1 != copies.first.0 || copies.largest.2.section != copies.first.1.section)
         .map(|copies| (copies.first, (copies.largest.1, copies.largest.2)))
         .collect();
-    for ((old, first), (new, largest)) in swaps {
-        replace(link, (old, first), (new, largest));
-    }
+    replace(link, &swaps);
     match Errors::check(problems) {
         Err(problems) if link.options.allow_multiple_definition => {
             link.report.warnings.extend(problems.into_warnings());
@@ -212,32 +210,46 @@ pub(super) fn settle(link: &mut Link<'_>) -> Result<(), Errors> {
     }
 }
 
-/// Puts one copy in the place of another: its sections take part, and symbols that the other one defines are defined by
-/// it, if it has them.
-fn replace(link: &mut Link<'_>, old: (ObjectId, Selected), new: (ObjectId, Selected)) {
-    for ((id, selected), fate) in [(old, Fate::DuplicateGroup), (new, Fate::Live)] {
-        let Some(object) = link.objects.get_mut(id.index()) else { continue };
-        let Some(group) = object.groups.get(selected.group as usize) else { continue };
-        for member in &group.members {
-            if let Some(section) = object.sections.get_mut(*member as usize) {
-                section.fate = fate;
+/// A copy of a section and what is said of it.
+type OneCopy = (ObjectId, Selected);
+
+/// Puts copies in the places of others: their sections take part, and symbols that the others define are defined by
+/// them, if they have them.
+fn replace(link: &mut Link<'_>, swaps: &[(OneCopy, OneCopy)]) {
+    // The object that each section comes for.
+    let mut replaced: HashMap<(ObjectId, SectionIndex), ObjectId> = HashMap::new();
+    for (old, new) in swaps {
+        for ((id, selected), fate) in [(old, Fate::DuplicateGroup), (new, Fate::Live)] {
+            let Some(object) = link.objects.get_mut(id.index()) else { continue };
+            let Some(group) = object.groups.get(selected.group as usize) else { continue };
+            for member in &group.members {
+                if let Some(section) = object.sections.get_mut(*member as usize) {
+                    section.fate = fate;
+                }
+                if fate == Fate::Live {
+                    replaced.insert((*id, *member), old.0);
+                }
             }
         }
     }
-    let object = link.object(new.0);
-    let members = object.groups.get(new.1.group as usize).map(|group| group.members.clone()).unwrap_or_default();
-    let defined: Vec<_> = object
-        .symbols
-        .iter()
-        .enumerate()
-        .filter(|(_, symbol)| matches!(symbol.section(), SymbolSection::In(section) if members.contains(&section)))
-        .filter_map(|(index, symbol)| Some((symbol.global.get()?, index as u32)))
-        .collect();
-    for (global, index) in defined {
+    if replaced.is_empty() {
+        return;
+    }
+    let mut defined = Vec::new();
+    for (id, object) in link.objects() {
+        for (index, symbol) in object.symbols.iter().enumerate() {
+            if let (SymbolSection::In(section), Some(global)) = (symbol.section(), symbol.global.get())
+                && let Some(old) = replaced.get(&(id, section))
+            {
+                defined.push((global, *old, (id, index as u32)));
+            }
+        }
+    }
+    for (global, old, (id, index)) in defined {
         let global = link.symbols.get_mut(global);
-        if matches!(global.definition, Definition::Object(object, _) if object == old.0) {
-            global.definition = Definition::Object(new.0, index);
-            global.mention = Some((new.0, index));
+        if matches!(global.definition, Definition::Object(object, _) if object == old) {
+            global.definition = Definition::Object(id, index);
+            global.mention = Some((id, index));
         }
     }
 }

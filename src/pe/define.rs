@@ -4,6 +4,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
@@ -77,13 +78,16 @@ fn default_base(arch: Arch) -> u64 {
     if arch == Arch::X86 { 0x1000_0000 } else { 0x1_8000_0000 }
 }
 
+/// A symbol, and the one that it stands for if nothing else defines it.
+type Alternate<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// What the directives of all objects ask for.
 #[derive(Default)]
 struct Asked<'a> {
     exports: Vec<Export<'a>>,
     excluded: Vec<Cow<'a, [u8]>>,
-    alternates: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
-    merges: Vec<(Vec<u8>, Vec<u8>)>,
+    alternates: Vec<Alternate<'a>>,
+    merges: HashMap<Vec<u8>, Vec<u8>>,
     aligned: Vec<(Cow<'a, [u8]>, u8)>,
     warnings: Vec<String>,
 }
@@ -106,7 +110,9 @@ impl<'a> Asked<'a> {
                     Directive::Export(export) => asked.exports.push(export),
                     Directive::Exclude(name) => asked.excluded.push(name),
                     Directive::AlternateName(from, to) => asked.alternates.push((from, to)),
-                    Directive::Merge(from, to) => asked.merges.push((from.into_owned(), to.into_owned())),
+                    Directive::Merge(from, to) => {
+                        asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
+                    }
                     Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
                     Directive::DefaultLibrary(name) => {
                         let name = String::from_utf8_lossy(&name).into_owned();
@@ -135,7 +141,7 @@ impl<'a> Asked<'a> {
 ///
 /// # Errors
 /// Those that lead in a circle.
-fn define_weak(link: &mut Link<'_>, alternates: &[(Cow<'_, [u8]>, Cow<'_, [u8]>)]) -> Result<(), Error> {
+fn define_weak(link: &mut Link<'_>, alternates: &[Alternate<'_>]) -> Result<(), Error> {
     let mut weak: Vec<(GlobalId, Definition)> = Vec::new();
     for (id, object) in link.objects() {
         for external in super::info(object).into_iter().flat_map(|info| &info.weak) {

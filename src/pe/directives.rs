@@ -43,10 +43,6 @@ pub(crate) struct Export<'a> {
     pub(crate) ordinal: Option<u16>,
     /// It is exported by its number alone.
     pub(crate) no_name: bool,
-    /// It is data.
-    pub(crate) data: bool,
-    /// It is not in import libraries.
-    pub(crate) private: bool,
 }
 
 /// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
@@ -64,6 +60,9 @@ const NOTHING: [&[u8]; 12] = [
     b"inferasanlibs",
     b"debugtype",
 ];
+
+/// Words of `-export:` for those who make import libraries; the DLL's own tables do not tell code from data.
+const FOR_IMPORTERS: [&[u8]; 3] = [b"data", b"constant", b"private"];
 
 /// The options of a section, in order.
 pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
@@ -116,10 +115,8 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
     for part in parts {
         match part.strip_prefix(b"@") {
             Some(number) => export.ordinal = Some(std::str::from_utf8(number).ok()?.parse().ok()?),
-            None if part.eq_ignore_ascii_case(b"data") => export.data = true,
-            None if part.eq_ignore_ascii_case(b"constant") => export.data = true,
             None if part.eq_ignore_ascii_case(b"noname") => export.no_name = true,
-            None if part.eq_ignore_ascii_case(b"private") => export.private = true,
+            None if FOR_IMPORTERS.iter().any(|word| part.eq_ignore_ascii_case(word)) => {}
             None => return None,
         }
     }
@@ -205,7 +202,7 @@ mod tests {
         assert_eq!(
             all(text),
             [
-                Directive::Export(Export { data: true, ..exported("jl_image_pointers") }),
+                Directive::Export(exported("jl_image_pointers")),
                 Directive::Exclude(cow("jl_RTLD")),
                 Directive::Exclude(cow("a b,c=d")),
             ]

@@ -31,6 +31,15 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         end = end.max(section.offset + section.file_size.next_multiple_of(FILE_ALIGNMENT));
     }
     for (number, output) in link.outputs.iter().enumerate() {
+        let before = number.checked_sub(1).and_then(|before| link.outputs.get(before));
+        if let Some(before) = before.filter(|before| before.flags.has(Flags::EXEC) && output.flags.has(Flags::EXEC)) {
+            let (offset, size) =
+                (before.offset + before.size, output.offset.saturating_sub(before.offset + before.size));
+            // Between two sections there is more, which belongs to neither.
+            if link.pe.section_of.get(number) == link.pe.section_of.get(number.wrapping_sub(1)) {
+                extents.push(Extent { offset, size, source: Source::Fill(CODE_FILL, 0) });
+            }
+        }
         let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
         if section.is_some_and(|section| section.name == b".pdata")
             && let Some(rows) = sorted_rows(&link, output)?

@@ -22,7 +22,8 @@ use super::library::SLOT_PREFIX;
 use super::{Table, table_output};
 use crate::error::{Error, Errors, Result};
 use crate::link::{Link, over};
-use crate::model::{GlobalId, SectionFlags};
+use crate::memory::of_vec;
+use crate::model::GlobalId;
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -50,10 +51,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) ordinal: u16,
     /// It has no name in the tables.
     pub(crate) no_name: bool,
-    /// It is data.
-    pub(crate) data: bool,
-    /// It is not in import libraries.
-    pub(crate) private: bool,
 }
 
 impl<'a> Exports<'a> {
@@ -96,13 +93,9 @@ impl<'a> Exports<'a> {
             let excluded: HashSet<&[u8]> = excluded.iter().map(|name| &**name).collect();
             found.extend(automatic(link, &excluded));
         }
-        // Of one name asked for twice, the first mention that says more counts; they are the same symbol.
+        // Of one name asked for twice, the mention with a number counts.
         found.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name).then(other.ordinal.cmp(&one.ordinal)));
-        found.dedup_by(|(next, _), (kept, _)| {
-            let same = next.name == kept.name;
-            kept.data |= same && next.data;
-            same
-        });
+        found.dedup_by(|(next, _), (kept, _)| next.name == kept.name);
         let count = found.len() as u64;
         if count > LIMIT {
             let what = format!(
@@ -122,6 +115,11 @@ impl<'a> Exports<'a> {
     /// The exports, in the order of their names.
     pub(crate) fn entries(&self) -> &[Entry<'a>] {
         &self.entries
+    }
+
+    /// Bytes of memory that they have taken, without names that had to be copied.
+    pub(crate) fn held(&self) -> u64 {
+        of_vec(&self.entries)
     }
 
     /// Whether there are none.
@@ -176,8 +174,8 @@ fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> 
                 next
             }
         };
-        let Export { name, no_name, data, private, .. } = export;
-        entries.push(Entry { name, symbol, ordinal, no_name, data, private });
+        let Export { name, no_name, .. } = export;
+        entries.push(Entry { name, symbol, ordinal, no_name });
     }
     Ok(Exports { entries })
 }
@@ -281,7 +279,9 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
     let mut found = Vec::new();
     let given: HashSet<&[u8]> = link.options.pe.excluded_symbols.iter().map(|name| name.as_bytes()).collect();
     for (id, global) in link.symbols.iter() {
-        let Some(data) = is_own(link, global) else { continue };
+        if !is_own(link, global) {
+            continue;
+        }
         let name = match link.target.arch {
             Arch::X86 => global.name.strip_prefix(b"_").unwrap_or(global.name),
             _ => global.name,
@@ -293,31 +293,35 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
         if hidden || made || imported {
             continue;
         }
-        found.push((Export { name: Cow::Borrowed(name), data, ..Export::default() }, id));
+        found.push((Export { name: Cow::Borrowed(name), ..Export::default() }, id));
     }
     found
 }
 
-/// Whether a symbol is defined in an object of one's own, and then whether it is data.
-fn is_own(link: &Link<'_>, global: &Global<'_>) -> Option<bool> {
-    if global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
-        return None;
-    }
-    let (id, symbol) = match global.definition {
-        Definition::Object(id, symbol) => (id, Some(symbol)),
-        Definition::Common { .. } => (global.mention?.0, None),
-        _ => return None,
+/// Whether a symbol is defined in an object of one's own, in a section of the image.
+fn is_own(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let definition = match global.definition {
+        // A weak definition is an alias of what it is called where it stands.
+        Definition::Alias(target, 0) => link.symbols.get(link.symbols.root(target, 0).0).definition,
+        definition => definition,
+    };
+    let (id, symbol) = match (definition, global.mention) {
+        (Definition::Object(id, symbol), _) => (id, Some(symbol)),
+        (Definition::Common { .. }, Some((id, _))) => (id, None),
+        _ => return false,
     };
     let object = link.object(id);
-    let (file, member) = (file_name(object.name.file), object.name.member.is_some());
+    let file = file_name(object.name.file);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let stem = stem.strip_suffix(".dll").unwrap_or(stem);
-    if if member { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) } {
-        return None;
+    let compilers =
+        if object.name.member.is_some() { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) };
+    if compilers || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
+        return false;
     }
-    let Some(symbol) = symbol else { return Some(true) };
-    let section = object.symbol_section(object.symbols.get(symbol as usize)?)?;
-    section.is_live().then(|| !section.flags.has(SectionFlags::EXEC))
+    let Some(symbol) = symbol else { return true };
+    let section = object.symbols.get(symbol as usize).and_then(|symbol| object.symbol_section(symbol));
+    section.is_some_and(|section| section.is_live())
 }
 
 fn file_name(path: &str) -> &str {

@@ -11,7 +11,7 @@ use super::{ImageSection, Table, machine_of, table_output, word};
 use crate::bytes;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{SymbolSection, Traits};
+use crate::model::{GlobalId, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::symbols::Definition;
 
@@ -191,22 +191,31 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
     directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = named(b".reloc");
     let (debug, size) = table(Table::BuildId);
     directories[pe::IMAGE_DIRECTORY_ENTRY_DEBUG] = (debug, size.min(DEBUG_ENTRY));
-    if let Some((address, _)) = structure(link, b"_tls_used") {
+    if let Some((address, _)) = structure(link, TLS_DIRECTORY) {
         let size = if link.target.arch == Arch::X86 { 24 } else { 40 };
         directories[pe::IMAGE_DIRECTORY_ENTRY_TLS] = (address, size);
     }
-    if let Some((address, contents)) = structure(link, b"_load_config_used") {
+    if let Some((address, contents)) = structure(link, LOAD_CONFIGURATION) {
         let size = bytes::u32(contents, 0).unwrap_or(0);
         directories[pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG] = (address, size.into());
     }
     directories
 }
 
+/// The symbol, as in C, of the TLS directory.
+pub(super) const TLS_DIRECTORY: &[u8] = b"_tls_used";
+/// The symbol, as in C, of the load configuration.
+pub(super) const LOAD_CONFIGURATION: &[u8] = b"_load_config_used";
+
+/// The symbol of a structure that a start file brings.
+pub(super) fn structure_symbol(link: &Link<'_>, name: &[u8]) -> Option<GlobalId> {
+    let decorated = [b"_", name].concat();
+    link.symbols.find(if link.target.arch == Arch::X86 { &decorated } else { name }).map(|(id, _)| id)
+}
+
 /// A structure that a start file brings: its address, and the bytes of the input from there on.
 fn structure<'l>(link: &'l Link<'_>, name: &[u8]) -> Option<(u64, &'l [u8])> {
-    let decorated = [b"_", name].concat();
-    let name = if link.target.arch == Arch::X86 { &decorated } else { name };
-    let (id, _) = link.symbols.find(name)?;
+    let id = structure_symbol(link, name)?;
     let (root, _) = link.symbols.root(id, 0);
     let Definition::Object(object, index) = link.symbols.get(root).definition else { return None };
     let symbol = link.object(object).symbols.get(index as usize)?;

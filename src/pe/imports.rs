@@ -17,7 +17,7 @@
 //! fills stands in.
 //!
 //! Import libraries in GNU's form bring pieces of these tables as sections (`.idata$2` to `.idata$7`), which are put
-//! between those made here: see [`plan`](super::plan).
+//! between those made here: see [`plan`](mod@super::plan).
 //!
 //! Source: PE/COFF specification, *The .idata Section*.
 
@@ -26,6 +26,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::library::{ImportBy, SLOT_PREFIX, split_slot};
 use super::{Place, Table, table_output, word};
 use crate::link::Link;
+use crate::memory::of_vec;
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
 use crate::symbols::{Anchor, Definition};
@@ -184,6 +185,11 @@ impl<'a> Imports<'a> {
     /// The names of the DLLs.
     pub(crate) fn dlls(&self) -> impl Iterator<Item = &'a [u8]> {
         self.dlls.iter().map(|(name, ..)| *name)
+    }
+
+    /// Bytes of memory that they have taken.
+    pub(crate) fn held(&self) -> u64 {
+        of_vec(&self.dlls) + of_vec(&self.entries) + of_vec(&self.thunks) + of_vec(&self.local_slots)
     }
 
     /// The number of imports.

@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use object::LittleEndian as LE;
 use object::pe;
 use object::read::coff::{ImportFile, ImportName, ImportType, SectionTable};
-use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, PeFile};
+use object::read::pe::{ImageNtHeaders, PeFile};
 
 use crate::bytes;
 use crate::error::Error;
@@ -95,6 +95,10 @@ impl<'a> Library<'a> {
             _ => return Err(Error::unsupported(file, "a Windows image that is neither PE32 nor PE32+")),
         };
         let (machine, characteristics, exports) = exports.map_err(|error| malformed(file, error))?;
+        // Each look-up goes through them.
+        if exports.sections.len() > SECTION_LIMIT {
+            return Err(Error::unsupported(file, "a DLL of more than 1024 sections, which no loader takes"));
+        }
         if !characteristics.contains(pe::IMAGE_FILE_DLL) {
             return Err(Error::unsupported(file, "Windows program: only objects, archives and DLLs can be linked"));
         }
@@ -133,6 +137,8 @@ impl<'a> Library<'a> {
     }
 }
 
+/// The most sections of a DLL that is looked into.
+const SECTION_LIMIT: usize = 1024;
 /// The longest name that is read, in bytes.
 const NAME_LIMIT: usize = 1 << 16;
 
@@ -161,7 +167,6 @@ impl<'a> Exports<'a> {
     fn new<Pe: ImageNtHeaders>(bytes: &'a [u8]) -> object::Result<(pe::Machine, pe::FileFlags, Self)> {
         let file = PeFile::<Pe>::parse(bytes)?;
         let header = file.nt_headers().file_header();
-        let _ = file.nt_headers().optional_header().magic();
         let mut exports = Self {
             bytes,
             sections: file.section_table(),

@@ -29,6 +29,7 @@ pub(crate) mod relocs;
 pub(crate) mod symtab;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use object::pe;
 
@@ -36,6 +37,7 @@ use crate::bytes;
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
+use crate::memory::of_vec;
 use crate::model::{self, GlobalId, InputName, Object, ObjectId, Symbol};
 use crate::options::{Arch, BuildId, Format, Os, Target};
 use crate::scan::Piece;
@@ -202,7 +204,7 @@ pub(crate) struct Plan<'a> {
     /// The entry point's code is to be made.
     pub(crate) makes_entry: bool,
     /// Output sections that join others, by what inputs ask for: `-merge:`.
-    pub(crate) merges: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) merges: HashMap<Vec<u8>, Vec<u8>>,
     /// Stretches of relocations that the loader has a part in.
     pub(crate) pieces: Vec<Piece>,
     /// The sections, in order of their addresses.
@@ -246,6 +248,27 @@ pub(crate) fn undefined_hint(link: &Link<'_>, global: &Global<'_>) -> Option<Str
     Some(format!(
         "it is data of {name}, which code reaches only if it is declared with dllimport: nothing is imported automatically"
     ))
+}
+
+/// Symbols that the headers refer to: the entry point, and the structures that start files bring.
+pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
+    let structures = [headers::TLS_DIRECTORY, headers::LOAD_CONFIGURATION];
+    let structures = structures.into_iter().filter_map(|name| headers::structure_symbol(link, name));
+    link.pe.entry.into_iter().chain(structures).collect()
+}
+
+/// Bytes of memory that a plan has taken.
+pub(crate) fn held(plan: &Plan<'_>) -> u64 {
+    let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes));
+    let tables = [
+        of_vec(&plan.pieces),
+        of_vec(&plan.sections),
+        of_vec(&plan.section_of),
+        of_vec(&plan.base_relocs),
+        plan.imports.held(),
+        plan.exports.held(),
+    ];
+    tables.into_iter().chain(made).fold(0, u64::saturating_add)
 }
 
 /// The address of the block of common symbols.

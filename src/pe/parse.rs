@@ -442,7 +442,122 @@ fn flags(name: &[u8], raw: pe::SectionFlags) -> SectionFlags {
 
 /// Sections that run by themselves, or are found by their place.
 fn is_retained(name: &[u8]) -> bool {
-    matches!(base_name(name), b".CRT" | b".tls" | b".idata" | b".edata" | b".rsrc")
+    // What has unwind data is kept with it.
+    matches!(base_name(name), b".CRT" | b".tls" | b".idata" | b".edata" | b".rsrc" | b".pdata" | b".eh_frame")
         || name.starts_with(b".ctors")
         || name.starts_with(b".dtors")
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
+mod tests {
+    use super::*;
+
+    /// An object with one section `.text`, of the characteristics given, and the symbols given (section, class, auxiliary
+    /// records), each with a name of one letter.
+    fn object(characteristics: u32, relocations: u16, symbols: &[(i16, u8, &[u8; 18])]) -> Vec<u8> {
+        let records: u32 = symbols.iter().map(|(.., aux)| if aux.iter().any(|byte| *byte != 0) { 2 } else { 1 }).sum();
+        let mut bytes = Vec::new();
+        bytes.extend(0x8664_u16.to_le_bytes());
+        bytes.extend(1_u16.to_le_bytes());
+        bytes.extend(0_u32.to_le_bytes());
+        bytes.extend(64_u32.to_le_bytes());
+        bytes.extend(records.to_le_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(b".text\0\0\0");
+        bytes.extend([0; 8]);
+        for field in [4_u32, 60, 60, 0] {
+            bytes.extend(field.to_le_bytes());
+        }
+        bytes.extend(relocations.to_le_bytes());
+        bytes.extend([0; 2]);
+        bytes.extend(characteristics.to_le_bytes());
+        bytes.extend([0x90; 4]);
+        for (number, (section, class, aux)) in symbols.iter().enumerate() {
+            let has_aux = aux.iter().any(|byte| *byte != 0);
+            bytes.extend([b'a'.wrapping_add(number as u8), 0, 0, 0, 0, 0, 0, 0]);
+            bytes.extend(0_u32.to_le_bytes());
+            bytes.extend(section.to_le_bytes());
+            bytes.extend([0, 0, *class, u8::from(has_aux)]);
+            if has_aux {
+                bytes.extend(*aux);
+            }
+        }
+        bytes.extend(4_u32.to_le_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Object<'_>, String> {
+        let name = InputName { file: "x.o", member: None };
+        parse(name, bytes).map_err(|error| error.to_string())
+    }
+
+    const CODE: u32 = 0x6050_0020;
+    const EXTERNAL: u8 = 2;
+    const STATIC: u8 = 3;
+    const WEAK: u8 = 0x69;
+
+    fn section_record(number: u16, selection: u8) -> [u8; 18] {
+        let mut record = [0; 18];
+        let [low, high] = number.to_le_bytes();
+        (record[0], record[12], record[13], record[14]) = (4, low, high, selection);
+        record
+    }
+
+    fn weak_record(fallback: u8, search: u8) -> [u8; 18] {
+        let mut record = [0; 18];
+        (record[0], record[4]) = (fallback, search);
+        record
+    }
+
+    #[test]
+    fn records_keep_their_numbers() {
+        let bytes = object(CODE, 0, &[(1, STATIC, &section_record(0, 0)), (1, EXTERNAL, &[0; 18])]);
+        let object = read(&bytes).unwrap_or_else(|error| panic!("{error}"));
+        let symbols = object.symbols.iter().filter(|symbol| symbol.other != AUXILIARY);
+        let names: Vec<&[u8]> = symbols.map(|symbol| object.symbol_name(symbol)).collect();
+        assert_eq!(names, [b"a", b"b"]);
+        let kinds: Vec<u8> = object.symbols.iter().map(|symbol| symbol.other).collect();
+        assert_eq!(kinds, [0, AUXILIARY, 0]);
+        assert!(object.sections.get(1).is_some_and(|section| section.align == 16 && section.size == 4));
+    }
+
+    #[test]
+    fn what_contradicts_the_format_is_told() {
+        let cases: [(Vec<u8>, &str); 7] = [
+            (object(CODE | 0x00f0_0000, 0, &[]), "alignment 15"),
+            (object(CODE, 0, &[(2, EXTERNAL, &[0; 18])]), "section 2 of 1"),
+            (object(CODE, 0, &[(-3, EXTERNAL, &[0; 18])]), "section -3 of 1"),
+            (object(CODE, 0, &[(0, WEAK, &weak_record(9, 3))]), "stands for symbol 9 of 2"),
+            (object(CODE, 0, &[(0, WEAK, &weak_record(0, 7))]), "search characteristic 7"),
+            (object(CODE, 3000, &[]), "relocations of section 1 (.text)"),
+            // The extended count is that of the first relocation, here of no bytes that are any.
+            (object(CODE | 0x0100_0000, 0xffff, &[]), "relocations of section 1 (.text)"),
+        ];
+        for (bytes, expected) in cases {
+            let said = read(&bytes).map(|object| object.symbols.len());
+            assert!(said.as_ref().is_err_and(|said| said.contains(expected)), "{expected}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn associations_end_somewhere() {
+        let comdat = CODE | 0x1000;
+        let loops = object(comdat, 0, &[(1, STATIC, &section_record(1, 5)), (1, EXTERNAL, &[0; 18])]);
+        assert!(read(&loops).is_err_and(|error| error.contains("go in a circle")));
+        let nowhere = object(comdat, 0, &[(1, STATIC, &section_record(7, 5))]);
+        assert!(read(&nowhere).is_err_and(|error| error.contains("section 7, which does not exist")));
+        let unknown = object(comdat, 0, &[(1, STATIC, &section_record(0, 9)), (1, EXTERNAL, &[0; 18])]);
+        assert!(read(&unknown).is_err_and(|error| error.contains("COMDAT selection 9")));
+    }
+
+    #[test]
+    fn no_prefix_of_an_object_is_trouble() {
+        let bytes = object(CODE, 0, &[(1, STATIC, &section_record(0, 0)), (0, WEAK, &weak_record(0, 2))]);
+        assert!(read(&bytes).is_ok());
+        for end in 0..bytes.len() {
+            let prefix = bytes.get(..end).unwrap_or_default();
+            assert!(read(prefix).is_err(), "{end}");
+        }
+    }
 }

@@ -110,7 +110,7 @@ const IMAGE_RELATIVE: Row = (What::Symbol.from(Origin::Image), Field::U32, 0);
 
 /// *x64 Processors*.
 fn amd64(kind: pe::RelocationType) -> Option<Row> {
-    let relative = |behind: i64| (What::Symbol.from(Origin::Place), Field::I32, -behind);
+    let relative = |behind: i64| (What::Symbol.from(Origin::Place), Field::I32, 0_i64.wrapping_sub(behind));
     Some(match kind {
         pe::IMAGE_REL_AMD64_ABSOLUTE => NOTHING,
         pe::IMAGE_REL_AMD64_ADDR64 => (What::Symbol.from(Origin::Zero), Field::U64, 0),
@@ -216,7 +216,7 @@ mod tests {
             let raw = decode(&entry, arch, &contents);
             assert_eq!(raw, RawReloc { offset: 2, symbol: 7, kind: kind.0.into(), addend }, "{}", name(arch, raw.kind));
             // A field that is cut off has no addend; scanning tells.
-            assert_eq!(decode(&entry, arch, &contents[..5]).addend, 0);
+            assert_eq!(decode(&entry, arch, contents.get(..5).unwrap_or_default()).addend, 0);
         }
     }
 

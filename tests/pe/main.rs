@@ -1,0 +1,15 @@
+//! Windows DLLs: what compilers for MinGW, import libraries, start files and Julia's archives bring.
+//!
+//! Images of the committed archives are compared with those of a reference linker by meaning, and run under wine; small
+//! objects written in assembly show one rule each; damaged inputs show that a link returns whatever the bytes.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../../corpus/tests/common/mod.rs"]
+mod common;
+mod damage;
+mod dll;
+mod images;
+mod rules;
+mod support;

@@ -1,0 +1,60 @@
+//! Assembling and linking.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use pkgld::{Errors, Input, Inputs, Options, Target};
+
+use crate::dll::Dll;
+
+/// The object that clang makes of assembly.
+pub(crate) fn assemble(target: Target, text: &str) -> Vec<u8> {
+    let triple = if target == Target::WINDOWS_X86 { "i686-w64-windows-gnu" } else { "x86_64-w64-windows-gnu" };
+    let mut child = Command::new("clang-19")
+        .arg(format!("--target={triple}"))
+        .args(["-c", "-x", "assembler", "-o", "-", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("clang-19 is in the package clang-19");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// Options for a target.
+pub(crate) fn options(target: Target) -> Options {
+    Options::julia(target)
+}
+
+/// The image of objects, called `0.o` and so on.
+pub(crate) fn link(options: &Options, objects: &[Vec<u8>]) -> Result<Vec<u8>, Errors> {
+    let names = (0..).map(|number| format!("{number}.o"));
+    let inputs = objects.iter().zip(names).map(|(bytes, name)| Input::bytes(name, bytes)).collect();
+    link_inputs(options, inputs)
+}
+
+/// The image of inputs.
+pub(crate) fn link_inputs(options: &Options, inputs: Vec<Input<'_>>) -> Result<Vec<u8>, Errors> {
+    let inputs = Inputs::open(inputs, options)?;
+    Ok(pkgld::link(&inputs, options)?.to_vec()?.0)
+}
+
+/// The image of assembly, each text an object.
+pub(crate) fn dll_of(options: &Options, texts: &[&str]) -> Dll {
+    let target = options.target.unwrap();
+    let objects: Vec<Vec<u8>> = texts.iter().map(|text| assemble(target, text)).collect();
+    let image = link(options, &objects).unwrap_or_else(|errors| panic!("{errors}"));
+    let dll = Dll::new(&image);
+    let (stored, right) = dll.checksums();
+    assert_eq!(stored, right, "checksum");
+    dll
+}
+
+/// What a link of assembly says that cannot be.
+pub(crate) fn refusal(options: &Options, texts: &[&str]) -> String {
+    let target = options.target.unwrap();
+    let objects: Vec<Vec<u8>> = texts.iter().map(|text| assemble(target, text)).collect();
+    link(options, &objects).expect_err("this cannot be linked").to_string()
+}
