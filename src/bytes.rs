@@ -59,6 +59,9 @@ fn array<const N: usize>(bytes: &[u8], offset: u64) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

@@ -81,7 +81,8 @@ fn allowed(variant: &Variant) -> Vec<Rule> {
         "strip-debug" => Some(rules::STRIPPED_DEBUG),
         _ => None,
     };
-    general.chain(special).collect()
+    // POWER's stubs; no other CPU needs any here.
+    general.chain(special).chain([rules::THUNK_SYMBOLS]).collect()
 }
 
 fn scratch(name: &str) -> PathBuf {

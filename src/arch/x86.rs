@@ -201,6 +201,9 @@ fn put(code: &mut [u8; 16], at: usize, value: u32) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     /// Each kind of the psABI's table 4.9 and of the TLS document's tables that an object may hold: its number, its formula

@@ -108,6 +108,9 @@ fn find<Fat: FatArch>(arches: &[Fat], cpu: macho::CpuType) -> Option<(u64, u64)>
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

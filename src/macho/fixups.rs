@@ -216,6 +216,9 @@ fn half(word: u64) -> [u8; 2] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

@@ -107,6 +107,9 @@ pub(crate) fn hashes(bytes: &[u8]) -> Vec<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

@@ -125,6 +125,9 @@ pub(super) fn symbol_address(link: &Link<'_>, symbol: SymbolRef) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

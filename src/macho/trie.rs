@@ -142,6 +142,9 @@ fn write(nodes: &[Node<'_>]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use object::read::macho::ExportData;
     use object::{LittleEndian as LE, U32, macho};
     use proptest::prelude::*;

@@ -113,6 +113,9 @@ fn fields(link: &Link<'_>, address: u64, piece: &Piece) -> Vec<(u64, u16)> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     #[test]

@@ -193,6 +193,9 @@ pub(crate) fn section_of(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> Opti
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     /// Kinds, what is in the field, and the addend that comes of it.

@@ -161,7 +161,7 @@ fn other_abis_and_machines_are_told_apart() {
         ("aarch64-linux-gnu_ilp32", "AArch64 ILP32"),
     ] {
         bench.must(&format!("clang-19 --target={target} -c -o other.o other.s"));
-        for inputs in [format!("{ours} other.o"), format!("-m aarch64linux other.o")] {
+        for inputs in [format!("{ours} other.o"), "-m aarch64linux other.o".to_owned()] {
             let said = bench.refuses(&inputs);
             assert!(said.contains("other.o") && said.contains(name), "{target}: {said}");
         }

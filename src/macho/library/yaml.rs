@@ -102,6 +102,9 @@ enum Open {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
     use super::*;
 
     fn word(word: &str) -> Value {

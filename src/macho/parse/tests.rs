@@ -1,3 +1,6 @@
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
 use super::*;
 use crate::model::Traits;
 
@@ -118,7 +121,8 @@ fn contradictions_are_refused() {
         change(&mut builder);
         parsed(&builder.bytes()).unwrap_err()
     };
-    let cases: [(&dyn Fn(&mut Builder), &str); 9] = [
+    type Change<'c> = &'c dyn Fn(&mut Builder);
+    let cases: [(Change<'_>, &str); 9] = [
         (&|b| b.symbols.push(("_x", 0x0f, 3, 0, 0)), "in section 3, which is not there"),
         (&|b| b.symbols.push(("_x", 0x0f, 0, 0, 0)), "in section 0, which is not there"),
         (&|b| b.symbols.push(("_x", 0x0f, 1, 0, 17)), "is not in its section"),

@@ -1,3 +1,6 @@
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::expect_used, clippy::cast_possible_truncation)]
+
 use super::*;
 
 /// An entry as `struct relocation_info` has it.

@@ -119,7 +119,9 @@ fn another_layout_is_equal() {
 #[test]
 #[ignore = "needs lld-16, lld-19, mold and binutils: run with --include-ignored"]
 fn linkers_agree() {
-    let archives = corpus().into_iter().map(|(archive, libraries)| (archive.0.clone(), vec![archive], libraries));
+    // GNU ld and mold of this machine link for it only.
+    let native = corpus().into_iter().filter(|((name, _), _)| name.contains("x86_64"));
+    let archives = native.map(|(archive, libraries)| (archive.0.clone(), vec![archive], libraries));
     let sets = sets().into_iter().map(|(name, files)| (name.to_string(), files, vec![library()]));
     for (name, files, libraries) in sets.chain(archives) {
         let reference = link(Linker::RustLld, &files, USUAL, &libraries);
