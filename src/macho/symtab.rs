@@ -1,6 +1,6 @@
 //! The symbol table: every symbol of every object, so that debuggers and stack traces find functions by name.
 //!
-//! Its order is fixed by `LC_DYSYMTAB`: what is for debuggers ([`stabs`](super::stabs)) and local symbols, then what the
+//! Its order is fixed by `LC_DYSYMTAB`: what is for debuggers ([`stabs`]) and local symbols, then what the
 //! image has for others, then what it wants from others. The string table is the objects' string tables one after the
 //! other, as they are, between two bytes that nobody refers to and what the linker adds.
 
