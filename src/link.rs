@@ -1,7 +1,7 @@
 //! The link, on one page.
 //!
 //! [`link`] is the list of passes, in order, each with a line of why. What a pass needs of the former ones stands in
-//! [`Link`]; what only one format has is behind the doors of [`format`]. Comments mark the barriers: from there on something is fixed.
+//! [`Link`]; what only one format has is behind the doors of [`format`](mod@crate::format). Comments mark the barriers: from there on something is fixed.
 
 #![deny(clippy::arithmetic_side_effects)]
 
