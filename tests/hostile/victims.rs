@@ -44,7 +44,9 @@ fn stubs(target: Target, julia: Julia) -> Vec<(String, Vec<u8>)> {
 
 /// The committed archives of every CPU that images can be made for.
 fn entries() -> impl Iterator<Item = Entry> {
-    [target::LINUX_I686, target::LINUX_RISCV64].into_iter().flat_map(committed_for).chain(committed())
+    let others =
+        [target::LINUX_I686, target::LINUX_AARCH64, target::LINUX_ARMV7, target::LINUX_RISCV64, target::LINUX_PPC64LE];
+    others.into_iter().flat_map(committed_for).chain(committed())
 }
 
 fn name(entry: &Entry) -> String {
