@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::fixups::{self, SegmentSites, Site};
 use super::segments::Segment;
-use super::{TABLES, Table, header, is_chained, linkedit, page_size, stubs};
+use super::{TABLES, Table, header, is_chained, linkedit, page_size, stubs, symtab};
 use crate::apply::Stretch;
 use crate::debug::{self, Fault, Trouble};
 use crate::error::Result;
@@ -56,7 +56,23 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         .with_identity(identity.map(|offset| (offset, UUID)))
         .with_hidden(hidden)
         .with_signature(link.macho.signature.clone());
+    report(&mut link, plan.size());
     Ok(Image::new(link, plan, None))
+}
+
+/// Says what the image is made of.
+fn report(link: &mut Link<'_>, size: u64) {
+    let needed = header::needed(link).map(|library| String::from_utf8_lossy(library.name).into_owned()).collect();
+    let exported = link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global));
+    let exports = exported.map(|(_, global)| global.name.to_vec()).collect();
+    link.report.size = size;
+    (link.report.needed, link.report.exports) = (needed, exports);
+    let counts = &mut link.report.counts;
+    counts.objects = link.objects.len() as u64;
+    counts.sections = link.objects.iter().map(|object| object.sections.len() as u64).sum();
+    counts.symbols = link.objects.iter().map(|object| object.symbols.len() as u64).sum();
+    counts.dynamic_relocations = link.macho.sites.len() as u64;
+    counts.got_entries = link.slots.got_words.into();
 }
 
 /// The addresses of every object's symbols.

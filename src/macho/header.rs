@@ -39,15 +39,15 @@ const WEAK_DEFINES: u32 = 0x8000;
 const NO_TOOLS: u32 = 0;
 
 /// A library as a load command names it.
-struct Needed<'l> {
-    name: &'l [u8],
+pub(super) struct Needed<'l> {
+    pub(super) name: &'l [u8],
     current: u32,
     compatibility: u32,
     weak: bool,
 }
 
 /// The libraries that the loader is to load, in the order of their numbers.
-fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
+pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
     link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed).filter_map(|(library, number)| {
         let SharedLibrary::MachO(library) = &library.shared else { return None };
         let from = |global: &&crate::symbols::Global<'_>| {

@@ -118,9 +118,23 @@ impl Anatomy {
                 self.records(Role::Strings, data, &[1]);
             } else if file[data.clone()].starts_with(b"\x7fELF") {
                 self.elf(file, data.start, data.end);
+            } else {
+                self.opaque(data);
             }
             at = end;
         }
+    }
+
+    /// What is not looked into: headers stand at the start, symbols and relocations anywhere.
+    fn opaque(&mut self, data: Range<usize>) {
+        const DENSE: usize = 2048;
+        let words = |range: Range<usize>, step: usize| range.step_by(step).filter(|at| at + 4 <= data.end);
+        let dense = data.start..data.end.min(data.start + DENSE);
+        for at in words(dense.clone(), 4).chain(words(dense.end..data.end, 52)).collect::<Vec<_>>() {
+            self.field(Role::Contents, at, 4);
+        }
+        self.bounds.extend([data.start, dense.end, data.end]);
+        self.tables.push((dense, 16));
     }
 
     fn elf(&mut self, whole: &[u8], base: usize, end: usize) {

@@ -150,6 +150,10 @@ impl std::io::Write for Compare<'_> {
 
 /// Reads the image as a tool does, and checks its skeleton: what must hold whatever the inputs were.
 fn check(bytes: &[u8]) -> Result<(), String> {
+    if !bytes.starts_with(&object::elf::ELFMAG) {
+        // Any reader must be able to go through it.
+        return object::File::parse(bytes).map(drop).map_err(|error| error.to_string());
+    }
     match bytes.get(4) {
         Some(1) => check_elf::<object::elf::FileHeader32<LE>>(bytes),
         _ => check_elf::<object::elf::FileHeader64<LE>>(bytes),
