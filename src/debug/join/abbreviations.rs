@@ -96,7 +96,8 @@ impl<'d> Tables<'d> {
         match self.read.entry((offset, version)) {
             std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::hash_map::Entry::Vacant(entry) => {
-                let mut reader = Reader::at(self.section, offset.into(), "an abbreviation table outside of the section")?;
+                let mut reader =
+                    Reader::at(self.section, offset.into(), "an abbreviation table outside of the section")?;
                 let reader_end = u64::from(offset).saturating_add(self.budget).min(self.section.len() as u64);
                 let all = reader_end == self.section.len() as u64;
                 let what = if all { CUT } else { "abbreviation tables that overlap" };
@@ -185,7 +186,9 @@ pub(super) fn step(attribute: DwAt, form: DwForm, version: u16) -> Result<Option
         c::DW_FORM_string => Step::String,
         c::DW_FORM_strp => Step::Offset(Kind::Str),
         c::DW_FORM_line_strp => Step::Offset(Kind::LineStr),
-        c::DW_FORM_ref_addr if version < 3 => return Err("a reference to another unit in DWARF 2, which is not joined"),
+        c::DW_FORM_ref_addr if version < 3 => {
+            return Err("a reference to another unit in DWARF 2, which is not joined");
+        }
         c::DW_FORM_ref_addr => Step::Offset(Kind::Info),
         c::DW_FORM_sec_offset => match section_of(attribute, version) {
             Some(section) => Step::Offset(section?),

@@ -14,7 +14,12 @@ const DEPTH: u32 = 8;
 ///
 /// # Errors
 /// Expressions that are cut off, and unknown operations.
-pub(super) fn walk(reader: &mut Reader<'_>, version: u16, depth: u32, found: &mut impl FnMut(u64)) -> Result<(), Malformed> {
+pub(super) fn walk(
+    reader: &mut Reader<'_>,
+    version: u16,
+    depth: u32,
+    found: &mut impl FnMut(u64),
+) -> Result<(), Malformed> {
     while reader.remaining() > 0 {
         let place = *reader;
         let operation = DwOp(reader.u8(CUT)?);

@@ -116,7 +116,8 @@ impl<'d> Walk<'_, 'd> {
                 if code == 0 {
                     continue;
                 }
-                let steps = table.steps(code).ok_or_else(|| place.malformed("an entry with an unknown abbreviation"))?;
+                let steps =
+                    table.steps(code).ok_or_else(|| place.malformed("an entry with an unknown abbreviation"))?;
                 for next in steps {
                     self.step(&mut unit, *next, version)?;
                 }
