@@ -489,9 +489,16 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     /// What stands for the address of something that is not in the image. Readers of `.debug_ranges` and `.debug_loc` take
-    /// two zeros for the end of a list (DWARF 4, 2.17.3), so there it is 1.
+    /// two zeros for the end of a list (DWARF 4, 2.17.3), so there it is 1. Mach-O images begin at 0, where 0 would be an
+    /// address like any other, so it is the last one there is; in these lists that introduces a base (2.6.2), so there it is
+    /// the last but one.
     fn tombstone(&self) -> i64 {
-        i64::from(matches!(self.section.name, b".debug_ranges" | b".debug_loc"))
+        match self.section.name {
+            b".debug_ranges" | b".debug_loc" => 1,
+            b"__debug_ranges" | b"__debug_loc" => -2,
+            _ if self.link.target.format == Format::MachO => -1,
+            _ => 0,
+        }
     }
 
     fn address(&self, symbol: u32) -> u64 {

@@ -2,11 +2,15 @@
 //!
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
+use std::path::PathBuf;
+
 use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::link::Link;
-use crate::model::{GlobalId, InputName, Object, ObjectId, ObjectInfo, SectionIndex, Symbol, SymbolIndex, Traits};
+use crate::model::{
+    GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, Traits,
+};
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
 use crate::scan::Scan;
@@ -394,6 +398,40 @@ pub(crate) fn fill_table(link: &Link<'_>, table: u16, part: u32, at: u64, out: &
 pub(crate) fn patch_section(link: &Link<'_>, object: ObjectId, section: SectionIndex, start: u64, out: &mut [u8]) {
     match link.target.format {
         Format::Elf => elf::emit::patch_section(link, object, section, start, out),
-        Format::MachO | Format::Pe => {}
+        Format::MachO => macho::dsym::patch(link, object, section, start, out),
+        Format::Pe => {}
+    }
+}
+
+/// Whether [`patch_section`] has something to do for a section.
+pub(crate) fn is_patched(link: &Link<'_>, section: &Section<'_>) -> bool {
+    match link.target.format {
+        Format::Elf => section.flags.has(SectionFlags::EH_FRAME),
+        Format::MachO => section.flags.has(SectionFlags::DEBUG),
+        Format::Pe => false,
+    }
+}
+
+/// The file that has an image's debug information, and what stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CompanionFiles {
+    /// The companion's path.
+    pub(crate) path: PathBuf,
+    /// Another file, complete, if the two are a bundle; then directories are made for them.
+    pub(crate) beside: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Where the companion is to be written, if there is one.
+pub(crate) fn companion_files(link: &Link<'_>) -> Option<CompanionFiles> {
+    match link.target.format {
+        Format::Elf => {
+            let path = link.options.elf.separate_debug_file.clone()?;
+            Some(CompanionFiles { path, beside: None })
+        }
+        Format::MachO => {
+            let macho::dsym::Bundle { dwarf, plist, plist_contents } = macho::dsym::bundle(link.options)?;
+            Some(CompanionFiles { path: dwarf, beside: Some((plist, plist_contents)) })
+        }
+        Format::Pe => None,
     }
 }

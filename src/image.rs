@@ -9,7 +9,8 @@
 //! With [`ElfOptions::separate_debug_file`](crate::ElfOptions) there are two files, planned alike: the image and its
 //! [`Companion`]. Each has something of the other: both have the build id, which is computed from the chunks of both;
 //! and the image states the checksum of the companion, which is taken when that has its build id. These bytes are the
-//! pair's [`Seal`].
+//! pair's [`Seal`]. A Mach-O image has such a companion in its dSYM ([`MachOOptions::dsym`](crate::MachOOptions)), which has
+//! the image's UUID; these images have no checksum of it.
 
 mod production;
 
@@ -90,7 +91,8 @@ impl<'a> Image<'a> {
     }
 
     /// The debug information as a file of its own, if
-    /// [`ElfOptions::separate_debug_file`](crate::ElfOptions::separate_debug_file) asked for it.
+    /// [`ElfOptions::separate_debug_file`](crate::ElfOptions::separate_debug_file) or
+    /// [`MachOOptions::dsym`](crate::MachOOptions::dsym) asked for it.
     ///
     /// [`write_file`](Self::write_file) writes it too; this is for those who write the image in another way.
     pub fn companion(&self) -> Option<Companion<'_, 'a>> {
@@ -109,13 +111,21 @@ impl<'a> Image<'a> {
     /// A companion that would be the image.
     pub fn write_file(&self, path: impl AsRef<Path>) -> Result<Report> {
         let path = path.as_ref();
-        let mut companion = match (&self.companion, &self.link.options.elf.separate_debug_file) {
-            (Some(plan), Some(companion)) => {
-                if is_same_file(path, companion) {
-                    let what = format!("{}: debug information would overwrite the image", companion.display());
+        let files = format::companion_files(&self.link);
+        let mut directories = Directories::default();
+        let mut beside = None;
+        let mut companion = match (&self.companion, &files) {
+            (Some(plan), Some(files)) => {
+                let others = [Some(&files.path), files.beside.as_ref().map(|(path, _)| path)];
+                if let Some(same) = others.into_iter().flatten().find(|other| is_same_file(path, other)) {
+                    let what = format!("{}: debug information would overwrite the image", same.display());
                     return Err(Error::Options(what).into());
                 }
-                Some((self.production(plan), Sink::open(companion, plan.size())?))
+                if let Some((path, contents)) = &files.beside {
+                    directories.create_for(&files.path)?;
+                    beside = Some((Sink::open(path, contents.len() as u64)?, contents));
+                }
+                Some((self.production(plan), Sink::open(&files.path, plan.size())?))
             }
             _ => None,
         };
@@ -141,9 +151,14 @@ impl<'a> Image<'a> {
             let seal = self.seal_with(&sums, &mut companion_sums, &write)?;
             main.repair(&seal.patches(&self.plan), &mut sums, &|offset, bytes| sink.write_at(offset, bytes))?;
         }
+        if let Some((sink, contents)) = beside {
+            sink.write_all(contents)?;
+            sink.commit()?;
+        }
         if let Some((_, sink)) = companion {
             sink.commit()?;
         }
+        directories.keep();
         sink.commit()?;
         Ok(self.report_with(&sums, self.link.workers.count()))
     }
@@ -263,9 +278,10 @@ impl<'a> Image<'a> {
     }
 }
 
-/// The debug information of an image, as an ELF file of its own.
+/// The debug information of an image, as a file of its own.
 ///
-/// It has the DWARF sections and the symbol table that the image lacks, the image's build id, and the headers of the
+/// Of a Mach-O image it is the Mach-O file in the dSYM, without the bundle around it. Of an ELF image it is an ELF file:
+/// it has the DWARF sections and the symbol table that the image lacks, the image's build id, and the headers of the
 /// image's loaded sections without their contents: what `objcopy --only-keep-debug` makes. The image names it, without a
 /// directory, in `.gnu_debuglink`; debuggers look beside the image, in `.debug` there, and below `/usr/lib/debug`.
 #[derive(Debug, Clone, Copy)]
@@ -372,6 +388,17 @@ impl<'p> Sink<'p> {
         }
     }
 
+    /// Writes a file of few bytes.
+    fn write_all(&self, bytes: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::File(..) => self.write_at(0, bytes),
+            Self::InOrder(path, stream) => {
+                let mut stream = stream;
+                stream.write_all(bytes).map_err(|error| Error::write(path, error))
+            }
+        }
+    }
+
     /// Writes over bytes of a file that has not got its name.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         match self {
@@ -384,6 +411,44 @@ impl<'p> Sink<'p> {
         match self {
             Self::File(path, output) => output.commit().map_err(|error| Error::write(path, error)),
             Self::InOrder(..) => Ok(()),
+        }
+    }
+}
+
+/// Directories that are made for files, and taken away again unless these are there in the end.
+#[derive(Debug, Default)]
+struct Directories(Vec<PathBuf>);
+
+impl Directories {
+    /// Makes those that a file of this path needs.
+    fn create_for(&mut self, path: &Path) -> Result<(), Error> {
+        let missing = path
+            .ancestors()
+            .skip(1)
+            .take_while(|directory| !directory.as_os_str().is_empty() && fs::symlink_metadata(directory).is_err());
+        let missing: Vec<&Path> = missing.collect();
+        for directory in missing.into_iter().rev() {
+            match fs::create_dir(directory) {
+                Ok(()) => self.0.push(directory.to_owned()),
+                // Somebody else has been as quick.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::write(directory, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets them stay.
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Directories {
+    fn drop(&mut self) {
+        for directory in self.0.iter().rev() {
+            // One that somebody has put something into stays.
+            let _ = fs::remove_dir(directory);
         }
     }
 }

@@ -370,7 +370,7 @@ impl Options {
     ///
     /// # Errors
     /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes; a
-    /// companion without a file name, or with nothing in it because all was to be left out.
+    /// companion without a file name, or with nothing in it because all was to be left out; a dSYM that is not called so.
     pub fn validate(&self) -> Result<()> {
         if let Some(target) = self.target
             && !target.is_linked_for()
@@ -405,6 +405,18 @@ impl Options {
             };
             if !problem.is_empty() {
                 return Err(Error::Options(format!("--separate-debug-file: {problem}")).into());
+            }
+        }
+        if let Some(path) = &self.macho.dsym {
+            let problem = match crate::macho::dsym::image_name(path) {
+                _ if self.strip != Strip::None => "-S leaves nothing to put there; leave it out",
+                _ if !self.macho.uuid => "debuggers know by the UUID that it belongs to the image; leave out -no_uuid",
+                None => "the path of a bundle is needed, NAME.dSYM, where NAME is the image's",
+                Some(name) if name.as_encoded_bytes().contains(&0) => "name with a NUL byte",
+                Some(_) => "",
+            };
+            if !problem.is_empty() {
+                return Err(Error::Options(format!("-dsym: {problem}")).into());
             }
         }
         let names = [&self.elf.init, &self.elf.fini].into_iter();

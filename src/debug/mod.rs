@@ -7,6 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 pub(crate) mod compress;
+pub(crate) mod join;
 pub(crate) mod source_lines;
 
 use std::collections::BTreeMap;

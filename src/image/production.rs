@@ -20,7 +20,7 @@ use crate::format;
 use crate::link::Link;
 use crate::macho::signature::{self, Signature};
 use crate::memory::of_vec;
-use crate::model::{ObjectId, SectionFlags};
+use crate::model::ObjectId;
 use crate::options::{BuildId, Format};
 
 /// Bytes of a chunk. The identity depends on it, so it is the same on every host.
@@ -358,7 +358,7 @@ impl<'i> Production<'i, '_> {
             Source::Strings(object) => Some(self.link.object(*object).strings),
             Source::Section(stretch) => {
                 let section = self.link.section(stretch.object, stretch.section);
-                let plain = section.relocs.is_empty() && !section.flags.has(SectionFlags::EH_FRAME);
+                let plain = section.relocs.is_empty() && !format::is_patched(self.link, section);
                 plain.then(|| section.data.get(stretch.start as usize..)).flatten()
             }
             Source::Fill(..) | Source::Table(..) => None,

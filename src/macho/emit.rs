@@ -22,6 +22,7 @@ use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection};
 use crate::reloc::{self, Action};
+use crate::report::DebugFile;
 use crate::scan::Piece;
 use crate::slots::SymbolRef;
 use crate::thunks;
@@ -57,7 +58,16 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         .with_hidden(hidden)
         .with_signature(link.macho.signature.clone());
     report(&mut link, plan.size());
-    Ok(Image::new(link, plan, None))
+    let companion = match super::dsym::bundle(link.options) {
+        Some(bundle) => {
+            let plan = super::dsym::plan(&mut link)?;
+            let name = bundle.dwarf.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            link.report.debug_file = Some(DebugFile { name, size: plan.size(), crc32: None });
+            Some(plan)
+        }
+        None => None,
+    };
+    Ok(Image::new(link, plan, companion))
 }
 
 /// Says what the image is made of.

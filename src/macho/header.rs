@@ -23,9 +23,9 @@ use crate::options::Arch;
 use crate::symbols::{Definition, GlobalFlags};
 
 /// Bytes of `mach_header_64`, `segment_command_64`, `section_64`.
-const HEADER: u64 = 32;
-const SEGMENT: u64 = 72;
-const SECTION: u64 = 80;
+pub(super) const HEADER: u64 = 32;
+pub(super) const SEGMENT: u64 = 72;
+pub(super) const SECTION: u64 = 80;
 /// Bytes of room behind the load commands, for tools that add to them.
 const PAD: u64 = 32;
 /// Bytes that a name may grow to (`-headerpad_max_install_names`).
@@ -86,7 +86,7 @@ fn commands_size(link: &Link<'_>) -> (u64, u64) {
     // Fixups and exports, symbol tables, function starts, data in code; then versions.
     size = size.saturating_add(if is_chained(link) { 32 } else { 48 }).saturating_add(24 + 80 + 16 + 16);
     size = size.saturating_add(16);
-    size = size.saturating_add(if has_build_version(link) { 24 } else { 16 });
+    size = size.saturating_add(version_size(link));
     if link.options.macho.uuid {
         size = size.saturating_add(24);
     }
@@ -111,20 +111,31 @@ fn has_build_version(link: &Link<'_>) -> bool {
     platform(link).minimum >= 0xa_0e00
 }
 
+/// Bytes of the command that [`version`] writes.
+pub(super) fn version_size(link: &Link<'_>) -> u64 {
+    if has_build_version(link) { 24 } else { 16 }
+}
+
+/// Writes the command that tells the system that the image is for.
+pub(super) fn version(link: &Link<'_>, out: &mut Writer) {
+    let versions = platform(link);
+    if has_build_version(link) {
+        out.begin(m::LC_BUILD_VERSION.0, 24);
+        out.words([versions.platform, versions.minimum, versions.sdk, NO_TOOLS]);
+    } else {
+        out.begin(m::LC_VERSION_MIN_MACOSX.0, 16);
+        out.words([versions.minimum, versions.sdk]);
+    }
+}
+
 /// The header and the load commands, and the offset of the identity in them, if they have one.
 pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u64>) {
-    let mut out = Writer { bytes: Vec::new(), count: 0 };
-    let info = link.objects.first().and_then(|object| object.info.macho());
-    let cpu = if link.target.arch == Arch::X86_64 { m::CPU_TYPE_X86_64 } else { m::CPU_TYPE_ARM64 };
-    let subtype = info.map_or(0, |info| info.subtype & 0xff_ffff);
-    let subtype = if link.target.arch == Arch::X86_64 { 3 } else { subtype };
     let defines_weak = link
         .symbols
         .iter()
         .any(|(_, global)| global.flags.has(GlobalFlags::WEAK_DEFINITION) && super::symtab::is_exported(link, global));
     let flags = FLAGS | if defines_weak { WEAK_DEFINES } else { 0 };
-    // Numbers and sizes of commands follow.
-    out.words([0xfeed_facf, cpu.0, subtype, m::MH_DYLIB.0, 0, 0, flags, 0]);
+    let mut out = Writer::new(link, m::MH_DYLIB, flags);
     segments(link, &mut out);
     let data = |out: &mut Writer, command: m::LoadCommandType, part: Part| {
         out.begin(command.0, 16);
@@ -158,14 +169,7 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         identity = Some(out.bytes.len() as u64);
         out.words([0; 4]);
     }
-    let versions = platform(link);
-    if has_build_version(link) {
-        out.begin(m::LC_BUILD_VERSION.0, 24);
-        out.words([versions.platform, versions.minimum, versions.sdk, NO_TOOLS]);
-    } else {
-        out.begin(m::LC_VERSION_MIN_MACOSX.0, 16);
-        out.words([versions.minimum, versions.sdk]);
-    }
+    version(link, &mut out);
     out.begin(m::LC_SOURCE_VERSION.0, 16);
     out.words([0, 0]);
     for library in needed(link) {
@@ -177,15 +181,7 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     if let Some(signature) = linkedit.signature {
         data(&mut out, m::LC_CODE_SIGNATURE, signature);
     }
-    let size = (out.bytes.len() as u64).saturating_sub(HEADER);
-    let count = out.count;
-    for (at, word) in [(16, u64::from(count)), (20, size)] {
-        let field = out.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
-        if let (Some(field), Ok(word)) = (field, u32::try_from(word)) {
-            *field = word.to_le_bytes();
-        }
-    }
-    (out.bytes, identity)
+    (out.finish(), identity)
 }
 
 fn segments(link: &Link<'_>, out: &mut Writer) {
@@ -238,22 +234,51 @@ fn dylib(out: &mut Writer, command: m::LoadCommandType, library: &Needed<'_>) {
     out.string(library.name, size, 24);
 }
 
-struct Writer {
-    bytes: Vec<u8>,
+/// A header and load commands in the making.
+pub(super) struct Writer {
+    pub(super) bytes: Vec<u8>,
     count: u32,
 }
 
 impl Writer {
-    fn begin(&mut self, command: u32, size: u64) {
+    /// Starts with the header of a file of a type, with flags.
+    pub(super) fn new(link: &Link<'_>, file_type: m::FileType, flags: u32) -> Self {
+        let info = link.objects.first().and_then(|object| object.info.macho());
+        let (cpu, subtype) = match link.target.arch {
+            Arch::X86_64 => (m::CPU_TYPE_X86_64, 3),
+            _ => (m::CPU_TYPE_ARM64, info.map_or(0, |info| info.subtype & 0xff_ffff)),
+        };
+        let mut writer = Self { bytes: Vec::new(), count: 0 };
+        // The number and the size of commands follow.
+        writer.words([0xfeed_facf, cpu.0, subtype, file_type.0, 0, 0, flags, 0]);
+        writer
+    }
+
+    /// The header and the commands.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let size = (self.bytes.len() as u64).saturating_sub(HEADER);
+        for (at, word) in [(16, u64::from(self.count)), (20, size)] {
+            let field = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
+            if let (Some(field), Ok(word)) = (field, u32::try_from(word)) {
+                *field = word.to_le_bytes();
+            }
+        }
+        self.bytes
+    }
+
+    /// Starts a command of so many bytes.
+    pub(super) fn begin(&mut self, command: u32, size: u64) {
         self.count = self.count.saturating_add(1);
         self.words([command, u32::try_from(size).unwrap_or(u32::MAX)]);
     }
 
-    fn words(&mut self, words: impl IntoIterator<Item = u32>) {
+    /// Appends words of 4 bytes.
+    pub(super) fn words(&mut self, words: impl IntoIterator<Item = u32>) {
         words.into_iter().for_each(|word| self.bytes.extend(word.to_le_bytes()));
     }
 
-    fn longs(&mut self, longs: impl IntoIterator<Item = u64>) {
+    /// Appends words of 8 bytes.
+    pub(super) fn longs(&mut self, longs: impl IntoIterator<Item = u64>) {
         longs.into_iter().for_each(|long| self.bytes.extend(long.to_le_bytes()));
     }
 

@@ -92,18 +92,8 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     parts.symbol_counts = table.counts;
     parts.indirect = writer.add(indirect(link, &table));
     parts.strings = Part { offset: writer.end, size: table.strings.size() };
-    for (id, object) in link.objects() {
-        let offset = parts.strings.offset.saturating_add(table.strings.base(id).into());
-        writer.extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
-    }
-    for (offset, bytes) in table.strings.own() {
-        let part = Part { offset: parts.strings.offset.saturating_add(offset), size: bytes.len() as u64 };
-        // What the linker adds are the paths of the debug map and few others.
-        if offset > 0 {
-            parts.paths.push(part);
-        }
-        writer.extents.push(Extent { offset: part.offset, size: part.size, source: Source::Owned(bytes) });
-    }
+    // What the linker adds are the paths of the debug map and few others.
+    parts.paths.push(table.strings.emit(link, parts.strings.offset, writer.extents));
     writer.end = writer.end.saturating_add(parts.strings.size);
     link.macho.signature = None;
     if link.options.macho.sign.unwrap_or(link.target.arch != Arch::X86_64) {

@@ -8,6 +8,7 @@
 
 pub(crate) mod content;
 pub(crate) mod define;
+pub(crate) mod dsym;
 pub(crate) mod emit;
 pub(crate) mod fixups;
 pub(crate) mod functions;
@@ -149,6 +150,8 @@ pub(crate) struct Plan {
     pub(crate) imports: Vec<(GlobalId, i64)>,
     /// The tables, once addresses are fixed.
     pub(crate) made: Vec<(Table, Vec<u8>)>,
+    /// The objects' debug information, if there is a dSYM.
+    pub(crate) dwarf: dsym::Dwarf,
     /// The signature, if there is one.
     pub(crate) signature: Option<signature::Signature>,
 }
@@ -264,7 +267,7 @@ pub(crate) fn held(plan: &Plan) -> u64 {
     let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes)).sum::<u64>();
     let sites = plan.sites.iter().map(|segment| of_vec(&segment.sites)).sum::<u64>();
     let lists = of_vec(&plan.found.pieces) + of_vec(&plan.imports) + of_vec(&plan.segments);
-    made + sites + lists + plan.unwind.held()
+    made + sites + lists + plan.unwind.held() + plan.dwarf.held()
 }
 
 /// The output section of a table.

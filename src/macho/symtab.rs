@@ -12,8 +12,10 @@
     clippy::panic
 )]
 
-use super::{linkedit, other, stabs};
+use super::linkedit::{self, Part};
+use super::{other, stabs};
 use crate::error::Error;
+use crate::image::{Extent, Source};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
 use crate::options::Strip;
@@ -122,9 +124,18 @@ impl Strings {
         self.extra.0.saturating_add(self.extra.1.len() as u64).next_multiple_of(8)
     }
 
-    /// What stands at which offsets, without what comes from the objects.
-    pub(super) fn own(&mut self) -> [(u64, Vec<u8>); 2] {
-        [(0, STRINGS_START.to_vec()), (self.extra.0, std::mem::take(&mut self.extra.1))]
+    /// Appends the table, which starts at a file offset, to `extents`; returns where the strings are that no object has.
+    pub(super) fn emit(&mut self, link: &Link<'_>, offset: u64, extents: &mut Vec<Extent>) -> Part {
+        for (id, object) in link.objects() {
+            let offset = offset.saturating_add(self.base(id).into());
+            extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
+        }
+        let extra = std::mem::take(&mut self.extra.1);
+        let own = Part { offset: offset.saturating_add(self.extra.0), size: extra.len() as u64 };
+        for (offset, bytes) in [(offset, STRINGS_START.to_vec()), (own.offset, extra)] {
+            extents.push(Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) });
+        }
+        own
     }
 }
 
@@ -137,7 +148,7 @@ impl SymbolTable {
         let mut table = Self { strings: Strings::new(link)?, ..Self::default() };
         table.indices.resize(link.symbols.len(), NO_INDEX);
         let mut count = 0_u32;
-        if link.options.strip == Strip::None && link.options.macho.debug_map {
+        if link.options.strip == Strip::None && link.options.macho.debug_map && link.options.macho.dsym.is_none() {
             count = stabs::write(link, &mut table.strings, &mut table.bytes);
         }
         if link.options.strip != Strip::All && !link.options.macho.strip_locals {
@@ -164,6 +175,27 @@ impl SymbolTable {
             }
         }
         Ok(table)
+    }
+
+    /// Makes the table of a file for debuggers: every symbol that the image defines, local ones included.
+    ///
+    /// # Errors
+    /// If the names take more than 4 GiB.
+    pub(super) fn for_debuggers(link: &Link<'_>) -> Result<Self, Error> {
+        let mut table = Self { strings: Strings::new(link)?, ..Self::default() };
+        table.counts[0] = table.add_locals(link);
+        for (id, global) in link.symbols.iter().filter(|(_, global)| is_exported(link, global)) {
+            if let Some(entry) = table.entry(link, id, global) {
+                entry.write(&mut table.bytes);
+                table.counts[1] = table.counts[1].saturating_add(1);
+            }
+        }
+        Ok(table)
+    }
+
+    /// The number of its entries.
+    pub(super) fn count(&self) -> u32 {
+        self.counts.iter().fold(0, |all, count| all.saturating_add(*count))
     }
 
     /// Adds symbols that are known in their objects, or in the image, only.

@@ -108,6 +108,10 @@ pub struct MachOOptions {
     pub debug_map_base: Option<PathBuf>,
     /// What is cut off paths in the debug map (`-oso_prefix`).
     pub oso_prefix: Option<String>,
+    /// Write the objects' debug information, linked, into a bundle of this path, `….dSYM` (`-dsym`), as `dsymutil` would make it
+    /// of the image. The file in it has the bundle's name without `.dSYM`: debuggers look for the image's name. Then there is no
+    /// [`debug_map`](Self::debug_map).
+    pub dsym: Option<PathBuf>,
     /// Do not ask for libraries that nothing is used of (`-dead_strip_dylibs`).
     pub dead_strip_dylibs: bool,
 }
@@ -130,6 +134,7 @@ impl Default for MachOOptions {
             debug_map: true,
             debug_map_base: None,
             oso_prefix: None,
+            dsym: None,
             dead_strip_dylibs: false,
         }
     }

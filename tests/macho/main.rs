@@ -6,6 +6,7 @@
 
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod dsym;
 mod image;
 
 use std::ffi::OsString;
@@ -149,6 +150,8 @@ fn dsymutil_finds_the_debug_information() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
         let out = Command::new("llvm-dwarfdump-22").arg("--debug-line").arg(&dwarf).output().unwrap();
         assert!(String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains("is_stmt")).count() > 10);
+        let functions = dsym::functions(&linked);
+        assert!(functions.len() > 50 && functions.values().all(dsym::Function::has_rows), "{}", functions.len());
     }
 }
 

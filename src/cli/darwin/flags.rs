@@ -208,6 +208,15 @@ const OUTPUT: &[Flag] = &[
         Ok(())
     }),
     does(
+        &["dsym"],
+        &["BUNDLE"],
+        "link the debug information too, into BUNDLE (IMAGE.dSYM), and write no debug map: dsymutil has nothing left to do",
+        |darwin, given| {
+            darwin.reading.options.macho.dsym = Some(given.path()?);
+            Ok(())
+        },
+    ),
+    does(
         &["oso_prefix"],
         &["PREFIX"],
         "cut PREFIX off paths in the debug map; . is the working directory",
