@@ -45,7 +45,7 @@ impl Place {
 
 /// A small archive that links.
 fn archive() -> PathBuf {
-    smallest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).expect("a committed archive")
+    smallest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/linux-x86_64")).expect("a committed archive")
 }
 
 fn smallest(directory: &Path) -> Option<PathBuf> {
