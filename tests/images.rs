@@ -176,17 +176,28 @@ fn images_beyond_2_gib_load_and_compute() {
     }
 }
 
+/// The same for CPUs that an emulator runs.
+fn image_beyond_2_gib(target: Target) {
+    let directory = scratch("beyond").join(target.name);
+    let made = big(&format!("{}/julia-1.14-llvm22", target.name), 2_500_000_000, &directory).unwrap();
+    let manifest = Manifest::read(&made.expect).unwrap();
+    let stubs = Stubs::committed_for(target, manifest.julia);
+    let image = link_with(&made.archive, manifest.julia, &stubs, &format!("beyond-{}", target.name));
+    check(target, &image, &manifest, &stubs).unwrap();
+    fs::remove_file(image).unwrap();
+    fs::remove_file(made.archive).unwrap();
+}
+
 #[test]
 #[ignore = "writes 2.5 GB, and needs the packages gcc-riscv64-linux-gnu and qemu-user-static"]
 fn images_of_linux_riscv64_beyond_2_gib_load_and_compute() {
-    let directory = scratch("beyond").join("linux-riscv64");
-    let made = big("linux-riscv64/julia-1.14-llvm22", 2_500_000_000, &directory).unwrap();
-    let manifest = Manifest::read(&made.expect).unwrap();
-    let stubs = Stubs::committed_for(target::LINUX_RISCV64, manifest.julia);
-    let image = link_with(&made.archive, manifest.julia, &stubs, "beyond-linux-riscv64");
-    check(target::LINUX_RISCV64, &image, &manifest, &stubs).unwrap();
-    fs::remove_file(image).unwrap();
-    fs::remove_file(made.archive).unwrap();
+    image_beyond_2_gib(target::LINUX_RISCV64);
+}
+
+#[test]
+#[ignore = "writes 2.5 GB, and needs the packages gcc-aarch64-linux-gnu and qemu-user-static"]
+fn images_of_linux_aarch64_beyond_2_gib_load_and_compute() {
+    image_beyond_2_gib(target::LINUX_AARCH64);
 }
 
 /// What eu-elflint says of images that are right, each with the reason.
