@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use pkgld_differ::compare::compare;
 use pkgld_differ::image::Image;
 use pkgld_differ::inputs::Inputs;
-use pkgld_differ::rules::{self, Check, Rule};
+use pkgld_differ::rules::{self, Check, Rule, Side};
 
 /// The first line of every C and C++ fixture: a check that fails makes the probe return its line.
 const CHECK: &str = "#define CHECK(x) do { if (!(x)) return __LINE__; } while (0)\n";
@@ -26,11 +26,16 @@ const ALWAYS: &[Rule] = &[
     rules::SLOT_TABLES,
 ];
 
-/// Debug information of what `--gc-sections` collected.
-const COLLECTED_DEBUG: Rule = Rule {
-    name: "collected-debug",
-    reason: "what debug information says of data that was not kept is up to the linker",
-    allows: |finding| finding.check == Check::Relocation && finding.subject.contains(":(.debug_"),
+/// LLD's `--gc-sections` drops single strings, and lets debug information that names one refer to another.
+const COLLECTED_STRINGS: Rule = Rule {
+    name: "collected-strings",
+    reason: "LLD's debug information refers to a place whose string it has not kept",
+    allows: |finding| {
+        finding.side == Side::Reference
+            && finding.check == Check::Relocation
+            && finding.subject.contains(":(.debug_")
+            && finding.subject.contains(" .rodata.")
+    },
 };
 
 /// What eu-elflint says of images that are as they should be, each with the reason.
@@ -366,7 +371,7 @@ impl Pair<'_> {
         let inputs = (!objects.is_empty()).then(|| Inputs::parse(&objects, &[]).unwrap());
         // Code that is not compared by itself need not have been kept.
         let collects = self.arguments.contains("--gc-sections") && inputs.is_some();
-        let collected: &[Rule] = if collects { &[rules::COLLECTED_SECTIONS, COLLECTED_DEBUG] } else { &[] };
+        let collected: &[Rule] = if collects { &[rules::COLLECTED_SECTIONS, COLLECTED_STRINGS] } else { &[] };
         let report = compare(&lld, &ours, inputs.as_ref(), &[ALWAYS, collected, more].concat());
         assert!(report.is_equal(), "{}\n{report}", self.arguments);
     }
