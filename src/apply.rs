@@ -3,26 +3,30 @@
 //! A stretch may be any part of a section. A relocation whose *footprint* (the bytes it changes) crosses an end of the
 //! stretch is carried out on a small window around the end, and only the bytes inside are taken over; so
 //! stretches can be made independently of each other and join without a seam.
+//!
+//! What only one CPU does with its relocations, and what is done to branches, has a module each.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic)]
 
+mod arm;
+mod branches;
+mod power;
+mod relax;
+mod riscv;
+
 use std::ops::Range;
 
-use crate::arch::ppc64::stubs::{self, Thunk};
-use crate::arch::riscv64::{Imm, Operation};
-use crate::arch::{self, ThunkKind, arm, x86_64};
+use crate::arch::arm::add_to_function;
 use crate::debug::{Fault, Trouble};
-use crate::elf::riscv::pairs;
 use crate::format;
 use crate::link::Link;
 use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::options::{Arch, Format};
 use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
-use crate::slots::{SymbolRef, SymbolSlots};
+use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
-use crate::thunks::{self, Branch, Destination};
 
 /// Bytes on both sides of a stretch's end that hold every footprint which crosses it.
 const WINDOW: u64 = 32;
@@ -218,20 +222,11 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         let place = self.base.wrapping_add(raw.offset);
         if let Action::Relax(form) = action {
-            let value = self.address(raw.symbol).wrapping_add_signed(raw.addend).wrapping_sub(place) as i64;
-            self.check(&reloc, value)?;
-            let code = at.checked_sub(2).and_then(|from| out.get_mut(from..at.checked_add(4)?));
-            // Cannot be short: the field and its instruction are in the section.
-            return code
-                .and_then(|code| x86_64::relax_got_load(form, code, value as i32))
-                .ok_or(Fault::Because("the instruction is cut off"));
+            return self.relax_got_load(raw, &reloc, form, at, out);
         }
         if action == Action::RelaxToAdd {
             let value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
-            let code = at.checked_add(4).and_then(|end| out.get_mut(at..end)).and_then(<[u8]>::first_chunk_mut);
-            let code: &mut [u8; 4] = code.ok_or(Fault::Outside)?;
-            *code = arch::aarch64::load_to_add(*code);
-            return self.store(&Reloc { field: Field::Aarch64(arch::aarch64::Imm::Add12), ..reloc }, at, out, value);
+            return self.relax_to_add(&reloc, value, at, out);
         }
         if let What::CallToc | What::CallNoToc = reloc.value.what {
             return self.power_call(raw, &reloc, action, symbol, at, out);
@@ -250,118 +245,6 @@ impl<'l, 'a> Context<'l, 'a> {
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
-    }
-
-    /// Carries out the relocation of a call in code for POWER, which may have to restore the TOC pointer afterwards.
-    fn power_call(
-        &self,
-        raw: &RawReloc,
-        reloc: &Reloc,
-        action: Action,
-        symbol: &Symbol,
-        at: usize,
-        out: &mut [u8],
-    ) -> Result<(), Fault> {
-        let branch = self.call(raw, reloc, action, symbol);
-        let thunk = thunks::needed(self.link, &branch);
-        let target = match thunk {
-            Some(ThunkKind::Ppc64(Thunk::Long)) => self.link.thunks.of_branch(self.link, &branch).unwrap_or(branch.target),
-            Some(_) => self.link.thunks.of_branch(self.link, &branch).ok_or(Fault::Because(
-                "the caller and the function treat the TOC pointer differently, and there is no place for code between them",
-            ))?,
-            None => branch.target,
-        };
-        let value = target.wrapping_sub(branch.place).cast_signed();
-        self.check(reloc, value)?;
-        self.store(reloc, at, out, value)?;
-        let saves = action == Action::Plt || thunk == Some(ThunkKind::Ppc64(Thunk::SaveToc));
-        if reloc.value.what == What::CallToc && saves {
-            let (call, behind) =
-                out.get_mut(at..).and_then(|code| code.split_at_mut_checked(4)).ok_or(Fault::Outside)?;
-            stubs::restore_toc(call, behind).map_err(Fault::Because)?;
-        }
-        Ok(())
-    }
-
-    /// The distance from a branch to its thunk, if it has one, as the field holds it.
-    #[cold]
-    fn through_thunk(&self, branch: &Branch) -> Option<i64> {
-        let thunk = self.link.thunks.of_branch(self.link, branch)?;
-        Some(thunk.wrapping_sub(branch.place).cast_signed().wrapping_sub(arch::branch_bias(branch.field)))
-    }
-
-    /// The branch that a relocation fills in, if it is one for which there can be thunks.
-    pub(crate) fn branch(&self, raw: &RawReloc) -> Option<Branch> {
-        let reloc = reloc::understand(self.link.target, *raw).filter(|reloc| arch::is_branch(reloc.field))?;
-        let symbol = self.object.symbols.get(raw.symbol as usize)?;
-        let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
-        let reference = self.reference(raw, symbol);
-        if let Field::Arm(imm) = reloc.field {
-            // A thunk for what has no state of its own goes on in the caller's.
-            let (own, plt) = (u64::from(imm.is_thumb()), action == Action::Plt);
-            if !plt && imm.written_state(self.code(raw)) != Some(own) && !self.link.is_function(reference) {
-                return None;
-            }
-        }
-        Some(self.call(raw, &reloc, action, symbol))
-    }
-
-    /// As [`branch`](Self::branch), of what is known to be one.
-    fn call(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol) -> Branch {
-        let bias = arch::branch_bias(reloc.field);
-        let (plt, addend) = (action == Action::Plt, raw.addend.wrapping_add(bias));
-        let to = Destination { symbol: self.reference(raw, symbol), addend, plt };
-        let place = self.base.wrapping_add(raw.offset);
-        let target = self.number(raw, reloc, action, symbol, place).wrapping_add_signed(bias);
-        let switches = matches!(reloc.field, Field::Arm(imm) if imm.changes_state(self.code(raw)));
-        Branch { field: reloc.field, switches, kind: raw.kind, place, target, to }
-    }
-
-    /// The symbol of a relocation as the whole link knows it.
-    fn reference(&self, raw: &RawReloc, symbol: &Symbol) -> SymbolRef {
-        symbol.global.get().map_or(SymbolRef::Local(self.id, raw.symbol), SymbolRef::Global)
-    }
-
-    /// The section's bytes, before they are relocated, from a relocation's field on.
-    fn code(&self, raw: &RawReloc) -> &'l [u8] {
-        let offset = usize::try_from(raw.offset).ok();
-        offset.and_then(|offset| self.section.data.get(offset..)).unwrap_or_default()
-    }
-
-    /// What a pair of relocations stores together in LEB128, of which `value` is what is subtracted from: each alone may
-    /// need more bytes than there are. `None` for other relocations.
-    fn leb_difference(&self, raw: &RawReloc, reloc: &Reloc, value: i64) -> Option<Result<Option<i64>, Fault>> {
-        match reloc.field {
-            Field::Riscv64(Imm::Uleb(Operation::Subtract)) => Some(Ok(None)),
-            Field::Riscv64(Imm::Uleb(_)) => Some(match pairs::subtrahend(self.section, raw) {
-                Ok(other) => {
-                    let other = self.address(other.symbol).wrapping_add_signed(other.addend);
-                    Ok(Some(value.wrapping_sub(other.cast_signed())))
-                }
-                Err(reason) => Err(Fault::Because(reason)),
-            }),
-            _ => None,
-        }
-    }
-
-    fn store_leb(&self, reloc: &Reloc, at: usize, out: &mut [u8], difference: Option<i64>) -> Result<(), Fault> {
-        let Some(difference) = difference else { return Ok(()) };
-        let stored = out.get_mut(at..).and_then(|field| reloc.field.store(field, difference));
-        stored.ok_or(Fault::Because("the difference does not fit in the bytes that the compiler left for it"))
-    }
-
-    /// The number of which a relocation stores the lower part.
-    fn upper_part(&self, raw: &RawReloc) -> i64 {
-        let upper = || {
-            let raw = pairs::upper_part(self.object, self.index, raw).ok()?;
-            let reloc = reloc::understand(self.link.target, raw)?;
-            let symbol = self.object.symbols.get(raw.symbol as usize)?;
-            let action = reloc::classify(self.link.target, self.section, &reloc, symbol.traits).ok()?;
-            let place = self.base.wrapping_add(raw.offset);
-            Some(self.count(&reloc, symbol, self.number(&raw, &reloc, action, symbol, place), place))
-        };
-        // Scanning has refused what has none.
-        upper().unwrap_or(0)
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.
@@ -415,28 +298,9 @@ impl<'l, 'a> Context<'l, 'a> {
     fn add(&self, raw: &RawReloc, symbol: &Symbol, address: u64) -> u64 {
         // Only functions have a state; the address of a byte may be odd, too.
         if address & self.state != 0 && self.link.is_function(self.reference(raw, symbol)) {
-            return arm::add_to_function(address, raw.addend);
+            return add_to_function(address, raw.addend);
         }
         address.wrapping_add_signed(raw.addend)
-    }
-
-    /// The number that a branch of an Arm object holds, whose bit 0 is the state that it ends in: from the `address` of the
-    /// symbol, or that of its PLT entry.
-    fn arm_branch(&self, raw: &RawReloc, imm: arm::Imm, symbol: &Symbol, address: u64, plt: bool) -> u64 {
-        let code = self.code(raw);
-        let written = imm.written_state(code).unwrap_or(0);
-        if plt {
-            let stays_thumb = imm.is_thumb() && !imm.changes_state(code);
-            let entry = if stays_thumb { arm::stubs::thumb_entrance(address) } else { address };
-            return arm::add_to_function(entry, raw.addend);
-        }
-        if symbol.traits.has(Traits::UNDEFINED) {
-            // A call of what is not there goes on to the next instruction (AAELF32, *Call and Jump relocations*).
-            let next = self.base.wrapping_add(raw.offset).wrapping_add(imm.size());
-            return arm::add_to_function(next | written, raw.addend);
-        }
-        let function = self.link.is_function(self.reference(raw, symbol));
-        arm::add_to_function(if function { address } else { address & !1 | written }, raw.addend)
     }
 
     /// `number`, the addend added, counted from where the relocation says.
