@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::input::Content;
 use crate::link::Link;
 use crate::model::{
     GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, Traits,
@@ -24,6 +25,9 @@ use crate::{elf, macho};
 /// # Errors
 /// Bytes that contradict their format; contents that cannot be linked.
 pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
+    if let Content::Refused(what) = Content::of(bytes) {
+        return Err(Error::unsupported(&name, what));
+    }
     if pe::parse::is_object(bytes) {
         return pe::parse::parse(name, bytes);
     }
@@ -87,14 +91,31 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     }
 }
 
-/// Decides what each symbol is to relocations.
+/// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
 pub(crate) fn fix_traits(link: &mut Link<'_>) {
-    match link.target.format {
+    let local_traits = match link.target.format {
         Format::Elf => elf::fix_traits(link),
         Format::Pe => pe::fix_traits(link),
         Format::MachO => macho::fix_traits(link),
-    }
+    };
+    let heap_image = link.heap_image;
+    let symbols = &link.symbols;
+    link.workers.for_each_mut(&mut link.objects, |number, object| {
+        let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
+        let mut all = std::mem::take(&mut object.symbols);
+        for symbol in &mut all {
+            symbol.traits = match symbol.global.get() {
+                Some(global) => symbols.get(global).traits,
+                None => local_traits(object, symbol, heap),
+            };
+        }
+        object.symbols = all;
+    });
 }
+
+/// Tells what a symbol that only its object knows is to relocations, given the number of the object's section that holds
+/// the heap image, if one does.
+pub(crate) type LocalTraits = fn(&Object<'_>, &Symbol, Option<SectionIndex>) -> Traits;
 
 /// Gives indirect functions whose address code computes by itself one address for all purposes.
 pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, SymbolIndex)]) {

@@ -6,6 +6,8 @@
 mod content;
 mod open;
 
+pub(crate) use content::Content;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 

@@ -17,7 +17,7 @@ use crate::layout::OutputSection;
 use crate::link_map::link_map;
 use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
-use crate::options::{Format, Options, Target, Undefined};
+use crate::options::{Arch, Format, Options, Target, Undefined};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
@@ -153,10 +153,10 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
 /// The section that defines `jl_system_image_data`, if it can be laid out after all others.
 fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     use crate::model::SectionFlags as Flags;
-    // Compilers for macOS put an underscore before every name of C.
-    let name: &[u8] = match link.target.format {
-        Format::MachO => b"_jl_system_image_data",
-        Format::Elf | Format::Pe => b"jl_system_image_data",
+    // Compilers for macOS put an underscore before every name of C, and so do those for Windows on this CPU.
+    let name: &[u8] = match (link.target.format, link.target.arch) {
+        (Format::MachO, _) | (Format::Pe, Arch::X86) => b"_jl_system_image_data",
+        _ => b"jl_system_image_data",
     };
     let (_, global) = link.symbols.find(name)?;
     let Definition::Object(id, index) = global.definition else { return None };

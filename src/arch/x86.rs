@@ -17,6 +17,7 @@
 
 use object::elf;
 
+use super::x86_64::{distance, put};
 use super::{Bits, ElfDynamicKinds, ElfMachine, GotBase as Base, LazyEntry, PltPlace};
 use crate::reloc::{Field, Origin, Reloc, Value, What};
 
@@ -187,17 +188,6 @@ pub(crate) fn plt_got_entry(place: &PltPlace, slot: u64) -> [u8; 16] {
 
 /// Size of an `Elf32_Rel`, in bytes.
 const REL_SIZE: u32 = 8;
-
-/// The distance from `from` to `to` in an address space of 32 bits.
-fn distance(to: u64, from: u64) -> u32 {
-    to.wrapping_sub(from) as u32
-}
-
-fn put(code: &mut [u8; 16], at: usize, value: u32) {
-    if let Some(field) = code.get_mut(at..at.saturating_add(4)) {
-        field.copy_from_slice(&value.to_le_bytes());
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -284,11 +284,12 @@ pub(crate) fn plt_sec_entry(entry: u64, slot: u64) -> [u8; 16] {
 }
 
 /// The 32-bit distance from `from` to `to`. Tables of one image are laid out within reach of each other; layout checks it.
-fn distance(to: u64, from: u64) -> u32 {
+pub(super) fn distance(to: u64, from: u64) -> u32 {
     to.wrapping_sub(from) as u32
 }
 
-fn put(code: &mut [u8; 16], at: usize, value: u32) {
+/// Stores a number of 32 bits in the code of an entry, `at` bytes from its start.
+pub(super) fn put(code: &mut [u8; 16], at: usize, value: u32) {
     if let Some(field) = code.get_mut(at..at.saturating_add(4)) {
         field.copy_from_slice(&value.to_le_bytes());
     }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::{dynamic, ppc64};
 use crate::error::Error;
+use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
     GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
@@ -80,8 +81,8 @@ pub(super) fn define(global: &mut Global<'_>, anchor: Anchor) {
     }
 }
 
-/// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
-pub(crate) fn fix_traits(link: &mut Link<'_>) {
+/// Decides what each global symbol is to relocations, and says how to tell it of others.
+pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
     define_section_bounds(link);
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
@@ -92,19 +93,7 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
         global.traits = traits;
         global.flags = global.flags.when(exported, GlobalFlags::EXPORTED);
     }
-    let heap_image = link.heap_image;
-    let symbols = &link.symbols;
-    link.workers.for_each_mut(&mut link.objects, |number, object| {
-        let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
-        let mut all = std::mem::take(&mut object.symbols);
-        for symbol in &mut all {
-            symbol.traits = match symbol.global.get() {
-                Some(global) => symbols.get(global).traits,
-                None => local_traits(object, symbol, heap),
-            };
-        }
-        object.symbols = all;
-    });
+    local_traits
 }
 
 /// Gives indirect functions whose address code computes by itself one address for all purposes: that of the PLT entry.

@@ -9,6 +9,7 @@
 )]
 
 use crate::error::Error;
+use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, Symbol, SymbolSection, Traits, Visibility};
 use crate::symbols::{Anchor, Definition, Global};
@@ -32,29 +33,17 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Decides what each symbol is to relocations.
+/// Decides what each global symbol is to relocations, and says how to tell it of others.
 ///
 /// What an image defines it uses itself, whatever others define: names are looked up in two levels. So preemptible is
 /// only what other images define.
-pub(crate) fn fix_traits(link: &mut Link<'_>) {
+pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
     let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
     for id in ids {
         let traits = global_traits(link, link.symbols.get(id));
         link.symbols.get_mut(id).traits = traits;
     }
-    let heap_image = link.heap_image;
-    let symbols = &link.symbols;
-    link.workers.for_each_mut(&mut link.objects, |number, object| {
-        let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
-        let mut all = std::mem::take(&mut object.symbols);
-        for symbol in &mut all {
-            symbol.traits = match symbol.global.get() {
-                Some(global) => symbols.get(global).traits,
-                None => place_traits(object, symbol, heap),
-            };
-        }
-        object.symbols = all;
-    });
+    place_traits
 }
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {

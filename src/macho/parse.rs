@@ -82,11 +82,6 @@ impl<'a> Parser<'_, 'a> {
         match super::content::of(self.bytes) {
             Some(super::content::Content::Object) => {}
             Some(super::content::Content::Refused(what)) => return Err(self.unsupported(what)),
-            _ if self.bytes.starts_with(b"BC\xc0\xde") || self.bytes.starts_with(b"\xde\xc0\x17\x0b") => {
-                return Err(self.unsupported(
-                    "LLVM bitcode: link-time optimization is not done here; compile to object code (without -flto)",
-                ));
-            }
             _ => return Err(self.unsupported("not a Mach-O object")),
         }
         let header = Header::parse(self.bytes, 0).map_err(|error| self.malformed(error.to_string()))?;

@@ -10,6 +10,7 @@ use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
 use super::{Place, Table, comdat, entry, imports};
 use crate::error::{Error, Result};
+use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
@@ -217,24 +218,14 @@ fn define_anchors(link: &mut Link<'_>) {
     }
 }
 
-/// Decides what each symbol is to relocations. The table of symbols does not change afterwards.
-pub(crate) fn fix_traits(link: &mut Link<'_>) {
+/// Decides what each global symbol is to relocations, and says how to tell it of others.
+pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
         let traits = global_traits(link, id);
         link.symbols.get_mut(id).traits = traits;
     }
-    let symbols = &link.symbols;
-    link.workers.for_each_mut(&mut link.objects, |_, object| {
-        let mut all = std::mem::take(&mut object.symbols);
-        for symbol in &mut all {
-            symbol.traits = match symbol.global.get() {
-                Some(global) => symbols.get(global).traits,
-                None => place_traits(object, symbol),
-            };
-        }
-        object.symbols = all;
-    });
+    |object, symbol, _| place_traits(object, symbol)
 }
 
 fn global_traits(link: &Link<'_>, id: GlobalId) -> Traits {

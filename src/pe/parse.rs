@@ -72,10 +72,6 @@ fn is_bigobj(bytes: &[u8]) -> bool {
 /// # Errors
 /// [`Error::Malformed`] and [`Error::Unsupported`], naming the file and the section or symbol.
 pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
-    if bytes.starts_with(b"BC\xc0\xde") || bytes.starts_with(b"\xde\xc0\x17\x0b") {
-        let what = "LLVM bitcode: link-time optimization is not done here; compile to object code (without -flto)";
-        return Err(Error::unsupported(&name, what));
-    }
     let parser = Parser { file: &name, bytes };
     let parts = if is_bigobj(bytes) {
         parser.object::<pe::AnonObjectHeaderBigobj>()?
