@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, MemberId};
+use crate::blob::{Blob, Prepared};
 use crate::error::{Error, Result};
 use crate::library::SharedLibrary;
 use crate::map::Contents;
@@ -42,6 +43,11 @@ impl<'a> Input<'a> {
         Self { source: Source::Bytes { name: name.into(), bytes }, mode: Mode::default() }
     }
 
+    /// Bytes that become data of the image as they are.
+    pub fn blob(blob: Blob<'a>) -> Self {
+        Self { source: Source::Blob(blob), mode: Mode::default() }
+    }
+
     /// The same, with every member linked if it is an archive (`--whole-archive`).
     pub fn whole_archive(mut self) -> Self {
         self.mode.whole_archive = true;
@@ -70,6 +76,8 @@ pub enum Source<'a> {
         /// The contents.
         bytes: &'a [u8],
     },
+    /// Bytes that become data of the image as they are.
+    Blob(Blob<'a>),
 }
 
 /// How an input takes part: the flags in force at its place on the command line.
@@ -122,8 +130,9 @@ impl<'a> Inputs<'a> {
         self.items.iter().filter_map(|item| {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
-            let Item { name, default_soname, mode, kind, .. } = item;
-            Some(Opened { name, default_soname, bytes, members, mode: *mode, kind: *kind })
+            let Item { name, default_soname, mode, kind, blob, .. } = item;
+            let blob = blob.as_deref();
+            Some(Opened { name, default_soname, bytes, members, blob, mode: *mode, kind: *kind })
         })
     }
 
@@ -151,6 +160,7 @@ pub(crate) struct Opened<'a> {
     pub(crate) kind: Kind,
     default_soname: &'a str,
     members: &'a [(MemberId, Contents)],
+    blob: Option<&'a Prepared>,
 }
 
 /// What an opened input is.
@@ -162,6 +172,8 @@ pub(crate) enum Kind {
     Archive,
     /// A shared library: see [`Opened::library`].
     SharedLibrary,
+    /// Plain bytes: see [`Opened::blob`].
+    Blob,
 }
 
 impl<'a> Opened<'a> {
@@ -171,6 +183,11 @@ impl<'a> Opened<'a> {
     /// As of [`Archive::parse`].
     pub(crate) fn archive(&self) -> Result<Archive<'a>, Error> {
         Archive::parse_thin(self.name, self.bytes, self.members)
+    }
+
+    /// What is known of the input as a blob, if it is one.
+    pub(crate) fn blob(&self) -> Option<&'a Prepared> {
+        self.blob
     }
 
     /// The input as a shared library.
@@ -206,6 +223,7 @@ struct Item {
     default_soname: String,
     mode: Mode,
     kind: Kind,
+    blob: Option<Box<Prepared>>,
 }
 
 impl File<'_> {

@@ -49,6 +49,7 @@
 mod apply;
 mod arch;
 mod archive;
+mod blob;
 mod bytes;
 pub mod cli;
 mod debug;
@@ -82,6 +83,7 @@ mod thunks;
 mod unwind;
 mod workers;
 
+pub use blob::Blob;
 pub use error::{Error, Errors, Place, Result};
 pub use image::{Companion, Image};
 pub use input::{Input, Inputs, Mode, Source};

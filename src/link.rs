@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use crate::blob::has_underscores;
 use crate::debug;
 use crate::elf;
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::layout::OutputSection;
 use crate::link_map::link_map;
 use crate::macho;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
-use crate::options::{Arch, Format, Options, Target, Undefined};
+use crate::options::{Format, Options, Target, Undefined};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
@@ -153,11 +154,8 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
 /// The section that defines `jl_system_image_data`, if it can be laid out after all others.
 fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     use crate::model::SectionFlags as Flags;
-    // Compilers for macOS put an underscore before every name of C, and so do those for Windows on this CPU.
-    let name: &[u8] = match (link.target.format, link.target.arch) {
-        (Format::MachO, _) | (Format::Pe, Arch::X86) => b"_jl_system_image_data",
-        _ => b"jl_system_image_data",
-    };
+    let name: &[u8] = b"_jl_system_image_data";
+    let name = if has_underscores(link.target) { name } else { name.get(1..)? };
     let (_, global) = link.symbols.find(name)?;
     let Definition::Object(id, index) = global.definition else { return None };
     let object = link.object(id);
@@ -167,7 +165,9 @@ fn find_heap_image(link: &Link<'_>) -> Option<(ObjectId, SectionIndex)> {
     let bound =
         Flags::EXEC.and(Flags::TLS).and(Flags::MERGE).and(Flags::GROUP).and(Flags::LINK_ORDER).and(Flags::RELRO);
     let bound = bound.and(Flags::EH_FRAME);
-    (flags.has(Flags::ALLOC) && !flags.any(bound)).then_some((id, section))
+    // The place for it is writable, but in ELF images, where segments are made as they are needed.
+    let fits = flags.has(Flags::WRITE) || link.target.format == Format::Elf;
+    (flags.has(Flags::ALLOC) && !flags.any(bound) && fits).then_some((id, section))
 }
 
 impl<'a> Link<'a> {

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::archive::{Archive, Index, Member, MemberId};
+use crate::blob;
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::input::{Inputs, Kind, Opened};
@@ -40,6 +41,8 @@ pub(crate) enum Parsed<'a> {
     Archive(Box<Lazy<'a>>),
     /// A shared library, and whether it is needed only if something refers to it.
     Library(Box<SharedLibrary<'a>>, bool),
+    /// Plain bytes, which become an object once it is known what for.
+    Blob(Opened<'a>),
 }
 
 /// An archive whose members take part when they are needed.
@@ -77,7 +80,7 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
                     tasks.push((number, Task::Object(name, bytes)));
                 }
             }
-            Kind::Archive | Kind::SharedLibrary => tasks.push((number, Task::Other(*item))),
+            Kind::Archive | Kind::SharedLibrary | Kind::Blob => tasks.push((number, Task::Other(*item))),
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
@@ -114,9 +117,13 @@ enum Task<'a> {
 }
 
 fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
-    if item.kind == Kind::SharedLibrary {
-        let library = item.library()?;
-        return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
+    match item.kind {
+        Kind::SharedLibrary => {
+            let library = item.library()?;
+            return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
+        }
+        Kind::Blob => return Ok(Parsed::Blob(*item)),
+        Kind::Object | Kind::Archive => {}
     }
     let archive = item.archive()?;
     let index = archive.index()?;
@@ -183,6 +190,7 @@ pub(crate) fn resolve<'a>(
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
     define(&mut resolver.symbols, options)?;
+    let likely_target = target(options, &parsed);
     for item in parsed {
         match item {
             Parsed::Objects(objects) => {
@@ -197,6 +205,10 @@ pub(crate) fn resolve<'a>(
                 let number = resolver.libraries.len() as u32;
                 resolver.libraries.push(Library { shared: *shared, needed: !as_needed });
                 resolver.provider(Provider::Library(number))?;
+            }
+            Parsed::Blob(item) => {
+                let target = resolver.target.as_ref().map(|(target, _)| *target).or(likely_target);
+                resolver.blob(&item, target)?;
             }
         }
     }
@@ -232,6 +244,15 @@ pub(crate) fn resolve<'a>(
         macho: Default::default(),
         report,
     })
+}
+
+/// What the image is for: what is asked for or, without that, what the first object is for.
+fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
+    let objects = parsed.iter().find_map(|item| match item {
+        Parsed::Objects(objects) => objects.first(),
+        _ => None,
+    });
+    options.target.or_else(|| format::target_of(objects?).ok())
 }
 
 /// Whether symbols' names may have versions in them.
@@ -327,6 +348,15 @@ impl<'a> Resolver<'a> {
     fn add(&mut self, object: Object<'a>) -> Result<()> {
         let mut queue = VecDeque::from([object]);
         self.enter(&mut queue)
+    }
+
+    /// Enters plain bytes as an object.
+    fn blob(&mut self, item: &Opened<'a>, target: Option<Target>) -> Result<()> {
+        let Some(blob) = item.blob() else { return Ok(()) };
+        let target = target.ok_or_else(|| {
+            Error::Options(format!("{}: no object says what the image is for; set the target (-m)", item.name))
+        })?;
+        self.add(blob::object(item.name, blob, item.bytes, target)?)
     }
 
     /// Enters the objects of `queue`, and those that they pull in.

@@ -52,12 +52,23 @@ pub(crate) struct ObjectInfo {
     pub(crate) os_abi: u8,
     /// Whether its code needs an executable stack (`.note.GNU-stack` with SHF_EXECINSTR).
     pub(crate) exec_stack: bool,
-    /// What its `.note.gnu.property` says.
-    pub(crate) properties: property::Properties,
+    /// What its `.note.gnu.property` says, or that it has none; plain data have no say.
+    pub(crate) properties: Option<property::Properties>,
     /// What its `.ARM.attributes` says.
     pub(crate) arm_attributes: Option<Box<arm::attributes::Attributes>>,
     /// What its `.riscv.attributes` say.
     pub(crate) riscv_attributes: Option<Box<riscv::attributes::Attributes>>,
+}
+
+impl ObjectInfo {
+    /// What is to be known of an object that holds data only: it agrees with all code.
+    pub(crate) fn of_data(target: Target) -> Self {
+        let machine = ElfMachine::of(target.arch);
+        let os_abi = if target.os == Os::FreeBsd { elf::ELFOSABI_FREEBSD.0 } else { elf::ELFOSABI_NONE.0 };
+        let (exec_stack, properties, arm_attributes, riscv_attributes) = (false, None, None, None);
+        let (machine, bits, flags) = (machine.machine.0, machine.bits, 0);
+        Self { machine, bits, flags, os_abi, exec_stack, properties, arm_attributes, riscv_attributes }
+    }
 }
 
 /// What is known of the objects of a link, each of which is ELF.

@@ -113,16 +113,18 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             flags: header.e_flags(LE).0,
             os_abi: header.e_ident().os_abi.0,
             exec_stack: false,
-            properties: Properties::absent(),
+            properties: None,
             riscv_attributes: None,
             arm_attributes: None,
         };
+        let mut properties = Properties::absent();
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
-            let section = self.section(&table, index.0, header, &mut info)?;
+            let section = self.section(&table, index.0, header, &mut info, &mut properties)?;
             names.add(section.name).map_err(|what| self.malformed(what))?;
             sections.push(section);
         }
+        info.properties = Some(properties);
         let (symbols, strings) = self.symbols(&table, sections.len())?;
         let groups = self.groups(&table, &mut sections, &symbols, strings)?;
         for header in table.iter() {
@@ -160,6 +162,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         index: usize,
         header: &'a H::SectionHeader,
         info: &mut ObjectInfo,
+        all_properties: &mut Properties,
     ) -> Result<Section<'a>, Error> {
         let name = self.read(table.section_name(LE, header), &format!("name of section {index}"))?;
         let raw_flags = header.sh_flags(LE).0;
@@ -193,7 +196,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             let properties = properties.map_err(|error| {
                 self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what))
             })?;
-            info.properties.add_section(&properties);
+            all_properties.add_section(&properties);
         }
         if self.arch == Some(Arch::Riscv64) && kind == elf::SHT_RISCV_ATTRIBUTES.0 {
             let attributes = riscv::attributes::Attributes::parse(data);

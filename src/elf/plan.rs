@@ -509,11 +509,11 @@ pub(crate) fn build_id_size(id: &BuildId) -> u64 {
 }
 
 fn merge_properties(link: &mut Link<'_>) {
-    let mut infos = super::infos(link);
-    let Some(first) = infos.next() else { return };
-    let mut merged: Properties = first.properties.clone();
-    for info in infos {
-        merged.merge(&info.properties);
+    let mut stated = super::infos(link).filter_map(|info| info.properties.as_ref());
+    let Some(first) = stated.next() else { return };
+    let mut merged: Properties = first.clone();
+    for properties in stated {
+        merged.merge(properties);
     }
     link.elf.ibt = match link.target.arch {
         Arch::Aarch64 => merged.aarch64_features() & AARCH64_FEATURE_1_BTI != 0,

@@ -20,6 +20,7 @@ use super::content::Content;
 use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage};
 use crate::arch::{Bits, ElfMachine};
 use crate::archive::{self, Archive};
+use crate::blob::{self, Blob, Prepared};
 use crate::bytes;
 use crate::elf::script::{Script, ScriptFile};
 use crate::error::{Error, Errors, Result};
@@ -58,6 +59,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             Source::Path(path) => opener.path(&path, input.mode, SonameRule::Path),
             Source::Library(name) => opener.library(&name, input.mode),
             Source::Bytes { name, bytes } => opener.bytes(name, bytes, input.mode),
+            Source::Blob(blob) => opener.blob(&blob, input.mode),
         }
     }
     Errors::check(opener.problems)?;
@@ -145,7 +147,29 @@ impl<'a> Opener<'_, 'a> {
         };
         let file = self.inputs.files.len();
         self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
-        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind });
+        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None });
+    }
+
+    /// Adds bytes that are nothing but themselves, so that it does not matter what they look like.
+    fn blob(&mut self, blob: &Blob<'a>, mode: Mode) {
+        let storage = match &blob.contents {
+            blob::Contents::Bytes(bytes) => Storage::Borrowed(bytes),
+            blob::Contents::File(path) => match Contents::open(path, self.options.read_inputs) {
+                Ok((contents, _)) => {
+                    self.inputs.paths.push(path.clone());
+                    Storage::Owned(contents)
+                }
+                Err(error) => return self.problems.push(Error::read(path, error)),
+            },
+        };
+        let prepared = match Prepared::new(blob, storage.bytes()) {
+            Ok(prepared) => Some(Box::new(prepared)),
+            Err(error) => return self.problems.push(error),
+        };
+        let (file, name) = (self.inputs.files.len(), format!("blob {}", blob.name));
+        self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
+        let default_soname = String::new();
+        self.inputs.items.push(Item { file, default_soname, name, mode, kind: Kind::Blob, blob: prepared });
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
@@ -214,7 +238,7 @@ impl Opener<'_, '_> {
             SonameRule::Path => name.clone(),
             SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind };
+        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind, blob: None };
         match Content::of(self.contents(file)) {
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),

@@ -31,7 +31,7 @@ pub(crate) mod unwind;
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{GlobalId, InputName};
+use crate::model::{GlobalId, InputName, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition};
@@ -65,6 +65,29 @@ impl ObjectInfo {
     fn new(arch: Arch, subtype: u32) -> Self {
         let (addresses, segments, data_in_code) = (Vec::new(), Vec::new(), Vec::new());
         Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None }
+    }
+
+    /// What is to be known of an object that holds data only, in sections of these segments, sizes and alignments (in
+    /// bytes), one after the other. The symbols of the sections are added to `symbols`.
+    pub(crate) fn of_data<'s>(
+        target: Target,
+        sections: impl Iterator<Item = (&'s str, u64, u64)>,
+        symbols: &mut Vec<Symbol>,
+    ) -> Self {
+        // CPU_SUBTYPE_X86_64_ALL and CPU_SUBTYPE_ARM64_ALL
+        let mut info = Self::new(target.arch, if target.arch == Arch::X86_64 { 3 } else { 0 });
+        info.symbols = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
+        let mut end = 0_u64;
+        for ((segment, size, align), number) in sections.zip(1_u32..) {
+            let address = end.checked_next_multiple_of(align).unwrap_or(end);
+            end = address.saturating_add(size);
+            info.addresses.push(address);
+            info.segments.push(plan::padded(segment.as_bytes()));
+            let mut symbol = Symbol::new(u32::MAX, SymbolSection::In(number), address.wrapping_neg());
+            symbol.kind = SymbolKind::Section;
+            symbols.push(symbol);
+        }
+        info
     }
 
     /// The address of a section in the object.

@@ -61,6 +61,14 @@ pub(crate) struct ObjectInfo<'a> {
     pub(crate) comdats: Vec<comdat::Selected>,
 }
 
+impl<'a> ObjectInfo<'a> {
+    /// What is to be known of an object that holds data only, with its `.drectve`.
+    pub(crate) fn of_data(target: Target, directives: &'a [u8]) -> Self {
+        let (weak, comdats) = (Vec::new(), Vec::new());
+        Self { machine: machine_of(target.arch), directives: vec![directives], weak, comdats }
+    }
+}
+
 /// What only COFF has of an object, if it is one.
 pub(crate) fn info<'l, 'a>(object: &'l Object<'a>) -> Option<&'l ObjectInfo<'a>> {
     match &object.info {
