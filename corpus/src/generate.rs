@@ -16,6 +16,9 @@ use crate::{Spec, ar, build, coff, elf, ir, llc, macho, names};
 /// Calls that a manifest lists of the mass of functions; the probes are all listed.
 const MASS_CALLS: usize = 2000;
 
+/// Heap images of at most so many bytes are spelled out where a compiler has to write them.
+const SPELLED_OUT: u64 = 1 << 19;
+
 /// How deep the unwinding probe goes.
 const DEPTH: u64 = 9;
 
@@ -110,7 +113,17 @@ pub fn written_sysimg(spec: &Spec, dir: &Path) -> io::Result<Vec<u8>> {
 /// Plans the member with the heap image, for which the compiler is needed except on x86-64 ELF.
 fn plan_sysimg(spec: &Spec, dir: &Path) -> io::Result<Sysimg> {
     if spec.target.format != Format::Elf {
-        let object = reference_sysimg(spec, dir)?;
+        let object = if spec.heap <= SPELLED_OUT {
+            reference_sysimg(spec, dir)?
+        } else {
+            let contents = dir.join("heap");
+            let mut file = BufWriter::new(File::create(&contents)?);
+            Sysimg::heap_alone(spec).write(&mut file)?;
+            file.into_inner()?;
+            let object = llc::compile(spec, dir, image_member(spec), &ir::sysimg_of_file(spec, &contents))?;
+            fs::remove_file(&contents)?;
+            object
+        };
         return Ok(Sysimg::compiled(defined_globals(spec.target.format, &object), object));
     }
     if spec.target.cpu == Cpu::X86_64 {

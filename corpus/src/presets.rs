@@ -246,15 +246,28 @@ pub fn presets() -> Vec<Preset> {
     let mut large = COUNTED[3].spec(Julia::V1_11);
     (large.name, large.heap) = ("1g".to_owned(), 1_000_000_000);
     add(large, false, "the code of the system image with a heap image of 1 GB");
-    add(heavy("heavy-small", 2, 2, 1_000_000), false, "many relocations: 0.1 MB of code, 1 MB of heap image");
-    add(heavy("heavy-medium", 4, 100, 20_000_000), false, "many relocations: 5 MB of code, 20 MB of heap image");
-    add(
-        heavy("heavy-large", 8, 1000, 300_000_000),
-        false,
-        "many relocations: 50 MB of code, 300 MB of heap image, minutes to make",
-    );
+    for (name, shards, thousandths, heap) in HEAVY {
+        add(heavy(name, shards, thousandths, heap), false, "many relocations; heavy-large takes minutes to make");
+    }
+    for target in [MACOS_ARM64, WINDOWS_X86_64] {
+        let mut other = |mut spec: Spec, about| {
+            (spec.name, spec.target) = (format!("{}-{}", spec.name, target.name), target);
+            spec.heap_align = target.heap_align(spec.julia);
+            add(spec, false, about);
+        };
+        for counted in &COUNTED {
+            other(counted.spec(Julia::V1_12), "the same functions for another platform");
+        }
+        for (name, shards, thousandths, heap) in HEAVY {
+            other(heavy(name, shards, thousandths, heap), "as many relocations for another platform");
+        }
+    }
     presets
 }
+
+/// The presets with many relocations: name, shards, thousandths of the largest one's code, bytes of heap image.
+const HEAVY: [(&str, usize, usize, u64); 3] =
+    [("heavy-small", 2, 2, 1_000_000), ("heavy-medium", 4, 100, 20_000_000), ("heavy-large", 8, 1000, 300_000_000)];
 
 /// The preset of that name; one of several targets' is asked for as `linux-aarch64/julia-1.10-llvm15`, else the first in
 /// the order of [`presets`] is meant.

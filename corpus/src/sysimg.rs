@@ -191,6 +191,18 @@ impl Sysimg {
         Self { head: object, tail: Vec::new(), heap: 0, stride: 8, seed: 0, symbols }
     }
 
+    /// The bytes of the heap image, without an object around them.
+    pub(crate) fn heap_alone(spec: &Spec) -> Self {
+        Self {
+            head: Vec::new(),
+            tail: Vec::new(),
+            heap: spec.heap,
+            stride: spec.heap_stride,
+            seed: spec.seed,
+            symbols: Vec::new(),
+        }
+    }
+
     /// Bytes of the object.
     pub(crate) fn size(&self) -> u64 {
         self.head.len() as u64 + self.heap + self.tail.len() as u64

@@ -1,5 +1,7 @@
 //! The members beside the text shards: the tables that hold an image together, and the heap image.
 
+use std::path::Path;
+
 use super::{Module, exported, i32_array, quoted};
 use crate::Spec;
 use crate::julia::{Julia, Tables};
@@ -142,6 +144,32 @@ pub(crate) fn metadata(spec: &Spec, program: &Program) -> String {
 pub(crate) fn sysimg(spec: &Spec) -> String {
     let mut module = Module::new();
     heap(spec, &mut module);
+    finish_sysimg(spec, module)
+}
+
+/// The same of macOS or Windows, with a heap image too big to be spelled out: its bytes are in the file `contents`.
+pub(crate) fn sysimg_of_file(spec: &Spec, contents: &Path) -> String {
+    let (section, prefix) = match spec.target.format {
+        Format::MachO => ("__DATA,__data", "_"),
+        Format::Elf | Format::Coff => (".data,\\22dw\\22", ""),
+    };
+    let mut module = Module::new();
+    let mut assembly = |line: &str| module.define(&format!("module asm \"{line}\""));
+    if spec.target.format == Format::Coff {
+        assembly(".section .drectve,\\22yni\\22");
+        assembly(".ascii \\22 -export:jl_system_image_data,data\\22");
+    }
+    assembly(&format!(".section {section}"));
+    assembly(&format!(".globl {prefix}jl_system_image_data"));
+    assembly(&format!(".p2align {}", spec.heap_align.trailing_zeros()));
+    assembly(&format!("{prefix}jl_system_image_data:"));
+    assembly(&format!(".incbin \\22{}\\22", contents.display()));
+    heap_size(spec, &mut module);
+    finish_sysimg(spec, module)
+}
+
+/// Adds what later versions of Julia have beside the heap image.
+fn finish_sysimg(spec: &Spec, mut module: Module) -> String {
     if spec.julia >= Julia::V1_13 {
         module.declare("jl_image_unpack_uncomp", "@jl_image_unpack_uncomp = external constant ptr".to_owned());
         module.define(&format!("@jl_image_unpack = {}constant ptr @jl_image_unpack_uncomp", exported(spec)));
@@ -173,6 +201,10 @@ fn heap(spec: &Spec, module: &mut Module) {
         bytes_constant(&bytes),
         spec.heap_align
     ));
+    heap_size(spec, module);
+}
+
+fn heap_size(spec: &Spec, module: &mut Module) {
     module.define(&format!(
         "@jl_system_image_size = {}constant {} {}",
         exported(spec),

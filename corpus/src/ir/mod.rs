@@ -9,7 +9,7 @@ mod ops;
 mod tables;
 mod text;
 
-pub(crate) use image::{metadata, sysimg};
+pub(crate) use image::{metadata, sysimg, sysimg_of_file};
 pub(crate) use text::shard;
 
 use std::collections::BTreeMap;
