@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use crate::Result;
+use crate::shapes::{PLATFORMS, SIZES};
 
 pub(crate) const HELP: &str = "\
 Measures pkgld against other linkers and cp.
 
   cargo bench --bench link -- [OPTION]...
 
+  --summary            the README's figures: small, medium, large, 16m, 71m and 156m for ELF, PE and Mach-O, 11 runs of each
   --archives NAME,...  what to link (default 3m,16m,71m,156m,1g); `cargo run -p pkgld-corpus -- list` tells the names
   --runs N             counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
   --dir DIRECTORY      where images are written (default target/bench); the table names its file system
+  --results DIRECTORY  where --summary leaves figures.md, summary.md and summary.svg (default target/bench)
   --help               this text
 ";
 
@@ -19,6 +22,8 @@ pub(crate) struct Arguments {
     pub(crate) archives: Vec<String>,
     pub(crate) runs: Option<usize>,
     pub(crate) directory: PathBuf,
+    pub(crate) results: PathBuf,
+    pub(crate) summary: bool,
     pub(crate) help: bool,
 }
 
@@ -28,6 +33,8 @@ impl Arguments {
             archives: names("3m,16m,71m,156m,1g"),
             runs: None,
             directory: PathBuf::from("target/bench"),
+            results: PathBuf::from("target/bench"),
+            summary: false,
             help: false,
         };
         while let Some(argument) = arguments.next() {
@@ -39,6 +46,13 @@ impl Arguments {
                     parsed.runs = Some(runs.max(1));
                 }
                 "--dir" => parsed.directory = PathBuf::from(value()?),
+                "--results" => parsed.results = PathBuf::from(value()?),
+                "--summary" => {
+                    parsed.summary = true;
+                    parsed.runs = parsed.runs.or(Some(11));
+                    let of_size = |size: &str| PLATFORMS.map(|platform| format!("{size}{}", platform.suffix()));
+                    parsed.archives = SIZES.iter().flat_map(|size| of_size(size.preset)).collect();
+                }
                 "--help" => parsed.help = true,
                 // Cargo adds it.
                 "--bench" => {}
