@@ -139,7 +139,7 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     segments(link, &mut out);
     let data = |out: &mut Writer, command: m::LoadCommandType, part: Part| {
         out.begin(command.0, 16);
-        out.part(part);
+        out.place(part);
     };
     if let Some(fixups) = linkedit.fixups {
         data(&mut out, m::LC_DYLD_CHAINED_FIXUPS, fixups);
@@ -282,10 +282,14 @@ impl Writer {
         longs.into_iter().for_each(|long| self.bytes.extend(long.to_le_bytes()));
     }
 
-    /// Where a table is. One without a byte is nowhere.
+    /// Where a table is. A program without a byte is nowhere.
     fn part(&mut self, part: Part) {
-        let offset = if part.size == 0 { 0 } else { part.offset };
-        self.words([offset, part.size].map(|number| u32::try_from(number).unwrap_or(u32::MAX)));
+        self.place(if part.size == 0 { Part::default() } else { part });
+    }
+
+    /// Where a table is. Readers want even an empty one in `__LINKEDIT`, between its neighbours.
+    fn place(&mut self, part: Part) {
+        self.words([part.offset, part.size].map(|number| u32::try_from(number).unwrap_or(u32::MAX)));
     }
 
     /// The string at the end of a command of `size` bytes, of which `fixed` stand before it.

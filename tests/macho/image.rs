@@ -89,11 +89,15 @@ impl<'a> Image<'a> {
     pub fn exports(&self) -> BTreeMap<Vec<u8>, u64> {
         let mut found = BTreeMap::new();
         for (kind, variant, _) in &self.commands {
-            let LoadCommandVariant::LinkeditData(data) = variant else { continue };
-            if *kind != macho::LC_DYLD_EXPORTS_TRIE || data.datasize.get(LE) == 0 {
-                continue;
-            }
-            let mut symbols = data.exports_trie(LE, self.bytes).unwrap();
+            let mut symbols = match variant {
+                LoadCommandVariant::LinkeditData(data)
+                    if *kind == macho::LC_DYLD_EXPORTS_TRIE && data.datasize.get(LE) > 0 =>
+                {
+                    data.exports_trie(LE, self.bytes).unwrap()
+                }
+                LoadCommandVariant::DyldInfo(info) => info.exports_trie(LE, self.bytes).unwrap(),
+                _ => continue,
+            };
             while let Some(symbol) = symbols.next().unwrap() {
                 let ExportData::Regular { address } = symbol.data() else { panic!("{symbol:?}") };
                 found.insert(symbol.name().to_vec(), *address);
@@ -199,12 +203,32 @@ impl<'a> Image<'a> {
     /// What the loader fills from other images: the symbol, its library, the addend, and the section it is in.
     pub fn binds(&self) -> Vec<(Vec<u8>, i64, u64, Vec<u8>)> {
         let Some(table) = self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) else { return Vec::new() };
-        let (starts, imports, names) = (word(table, 4) as usize, word(table, 8) as usize, word(table, 12) as usize);
+        let (imports, names) = (word(table, 8) as usize, word(table, 12) as usize);
         assert_eq!((word(table, 20), word(table, 24)), (1, 0), "the form of imports");
         let import = |number: usize| {
             let bits = word(table, imports + 4 * number);
             (string(table, names + (bits >> 9) as usize), i64::from(bits as u8 as i8))
         };
+        let binds = self.fixups().into_iter().filter(|(_, pointer)| pointer >> 63 == 1);
+        let binds = binds.map(|(address, pointer)| {
+            let (name, library) = import((pointer & 0xff_ffff) as usize);
+            (name, library, pointer >> 24 & 0xff, self.place(address).0)
+        });
+        let mut found: Vec<_> = binds.collect();
+        found.sort();
+        found
+    }
+
+    /// The addresses of the pointers that the loader moves with the image.
+    pub fn rebases(&self) -> Vec<u64> {
+        let moved = self.fixups().into_iter().filter(|(_, pointer)| pointer >> 63 == 0);
+        moved.map(|(address, _)| address).collect()
+    }
+
+    /// All chained fixups: the address, and what stands there.
+    fn fixups(&self) -> Vec<(u64, u64)> {
+        let Some(table) = self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS) else { return Vec::new() };
+        let starts = word(table, 4) as usize;
         let mut found = Vec::new();
         for (number, (_, address, offset)) in self.segments().into_iter().enumerate() {
             let info = word(table, starts + 4 + 4 * number) as usize;
@@ -223,10 +247,7 @@ impl<'a> Image<'a> {
                 loop {
                     let place = (offset + at) as usize;
                     let pointer = u64::from_le_bytes(self.bytes[place..place + 8].try_into().unwrap());
-                    if pointer >> 63 == 1 {
-                        let (name, library) = import((pointer & 0xff_ffff) as usize);
-                        found.push((name, library, pointer >> 24 & 0xff, self.place(address + at).0));
-                    }
+                    found.push((address + at, pointer));
                     let next = pointer >> 51 & 0xfff;
                     if next == 0 {
                         break;
@@ -235,7 +256,6 @@ impl<'a> Image<'a> {
                 }
             }
         }
-        found.sort();
         found
     }
 
@@ -243,6 +263,20 @@ impl<'a> Image<'a> {
     /// the offset of a record in `__eh_frame`.
     pub fn functions(&self) -> Vec<(Vec<u8>, u64, u32)> {
         let mut functions = Vec::new();
+        for address in self.function_starts() {
+            let (section, offset) = self.place(address);
+            // A label behind the last byte of code is none.
+            if section == b"__text" {
+                functions.push((section, offset, self.unwound_by(address)));
+            }
+        }
+        assert!(!functions.is_empty());
+        functions
+    }
+
+    /// The addresses in `LC_FUNCTION_STARTS`.
+    pub fn function_starts(&self) -> Vec<u64> {
+        let mut starts = Vec::new();
         let mut address = 0;
         let (mut value, mut shift) = (0_u64, 0);
         for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap() {
@@ -254,15 +288,10 @@ impl<'a> Image<'a> {
                 }
                 address += value;
                 (value, shift) = (0, 0);
-                let (section, offset) = self.place(address);
-                // A label behind the last byte of code is none.
-                if section == b"__text" {
-                    functions.push((section, offset, self.unwound_by(address)));
-                }
+                starts.push(address);
             }
         }
-        assert!(!functions.is_empty());
-        functions
+        starts
     }
 
     fn unwound_by(&self, address: u64) -> u32 {

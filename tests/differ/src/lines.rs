@@ -1,6 +1,8 @@
 //! DWARF: the line rows of each function, the place of each subprogram, the number of units.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use gimli::{DebuggingInformationEntry, Dwarf, EndianSlice, RunTimeEndian};
@@ -29,44 +31,56 @@ pub struct Row {
     pub flags: (bool, bool, bool),
 }
 
-/// What DWARF tells about one image.
-#[derive(Debug, Default)]
-pub struct Debug<'a> {
+/// What DWARF tells about one image, whose functions are known by `K`.
+#[derive(Debug)]
+pub struct Debug<K> {
     /// The number of units.
     pub units: usize,
     /// The rows of each function.
-    pub rows: HashMap<Key<'a>, Vec<Row>>,
+    pub rows: HashMap<K, Vec<Row>>,
     /// Subprograms: name and place → how many.
     pub subprograms: BTreeMap<(String, String), usize>,
     /// Rows and subprograms of code that is not in the image.
     pub dead: usize,
 }
 
-impl<'a> Debug<'a> {
+/// A function that holds an address, and the address that it starts at; `None` outside the image's code.
+type Functions<'f, K> = &'f dyn Fn(u64) -> Option<(K, u64)>;
+
+impl<'a> Debug<Key<'a>> {
     /// Reads the DWARF of `symbolic`'s image.
-    pub fn new(symbolic: &Symbolic<'_, 'a>) -> Result<Debug<'a>> {
+    pub fn new(symbolic: &Symbolic<'_, 'a>) -> Result<Self> {
         let image = symbolic.image;
-        let endian = gimli_endian(image.file.endian);
-        let load = |id: gimli::SectionId| -> Result<Slice<'_>> {
-            let section = image.file.section_named(id.name());
-            Ok(EndianSlice::new(section.map_or(&[][..], |section| &section.data), endian))
-        };
+        let section = |name: &str| image.file.section_named(name).map_or(&[][..], |section| &section.data);
+        Self::read(gimli_endian(image.file.endian), section, &|address| function(symbolic, address))
+    }
+}
+
+impl<K: Clone + Display + Eq + Hash> Debug<K> {
+    /// Reads the DWARF of an image of any format: `section` has the sections' contents by their names in ELF, and none where
+    /// there is no such section.
+    pub fn read<'s>(
+        endian: RunTimeEndian,
+        section: impl Fn(&str) -> &'s [u8],
+        functions: Functions<'_, K>,
+    ) -> Result<Self> {
+        let load = |id: gimli::SectionId| -> Result<Slice<'_>> { Ok(EndianSlice::new(section(id.name()), endian)) };
         let dwarf = Dwarf::load(load)?;
-        let mut debug = Debug::default();
+        let mut debug = Debug { units: 0, rows: HashMap::new(), subprograms: BTreeMap::new(), dead: 0 };
         let mut units = dwarf.units();
         while let Some(header) = units.next()? {
             let at = |error: gimli::Error| Error(format!("unit {}: {error}", debug.units));
             let unit = dwarf.unit(header).map_err(at)?;
             debug.units += 1;
-            debug.read_rows(symbolic, &dwarf, &unit)?;
-            debug.read_subprograms(symbolic, &dwarf, &unit)?;
+            debug.read_rows(functions, &dwarf, &unit)?;
+            debug.read_subprograms(functions, &dwarf, &unit)?;
         }
         Ok(debug)
     }
 
     fn read_rows(
         &mut self,
-        symbolic: &Symbolic<'_, 'a>,
+        functions: Functions<'_, K>,
         dwarf: &Dwarf<Slice<'_>>,
         unit: &gimli::Unit<Slice<'_>>,
     ) -> Result<()> {
@@ -88,25 +102,25 @@ impl<'a> Debug<'a> {
             let flags = (row.is_stmt(), row.end_sequence(), row.prologue_end());
             sequence.push((row.address(), Row { offset: 0, file, line, column, flags }));
             if row.end_sequence() {
-                self.add_sequence(symbolic, std::mem::take(&mut sequence));
+                self.add_sequence(functions, std::mem::take(&mut sequence));
             }
         }
-        self.add_sequence(symbolic, sequence);
+        self.add_sequence(functions, sequence);
         Ok(())
     }
 
     /// Rows at the end of a sequence belong to the function before, not to what another linker happens to put there.
-    fn add_sequence(&mut self, symbolic: &Symbolic<'_, 'a>, rows: Vec<(u64, Row)>) {
+    fn add_sequence(&mut self, functions: Functions<'_, K>, rows: Vec<(u64, Row)>) {
         let end = rows.last().map_or(0, |(address, _)| *address);
         let mut last = None;
         for (address, row) in rows {
             if address != end || last.is_none() {
-                last = function(symbolic, address);
+                last = functions(address);
             }
-            match last {
+            match &last {
                 Some((function, start)) => {
-                    let row = Row { offset: address.wrapping_sub(start), ..row };
-                    self.rows.entry(function).or_default().push(row);
+                    let row = Row { offset: address.wrapping_sub(*start), ..row };
+                    self.rows.entry(function.clone()).or_default().push(row);
                 }
                 None => self.dead += 1,
             }
@@ -115,7 +129,7 @@ impl<'a> Debug<'a> {
 
     fn read_subprograms(
         &mut self,
-        symbolic: &Symbolic<'_, 'a>,
+        functions: Functions<'_, K>,
         dwarf: &Dwarf<Slice<'_>>,
         unit: &gimli::Unit<Slice<'_>>,
     ) -> Result<()> {
@@ -132,7 +146,7 @@ impl<'a> Debug<'a> {
                 Some(name) => dwarf.attr_string(unit, name)?.to_string_lossy().into_owned(),
                 None => String::new(),
             };
-            match function(symbolic, address) {
+            match functions(address) {
                 Some((function, start)) => {
                     let place = format!("{function}+{:#x}", address - start);
                     *self.subprograms.entry((name, place)).or_default() += 1;
@@ -177,7 +191,11 @@ fn path(
 
 /// Compares the DWARF of two images.
 pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: &mut Vec<Finding>) -> Result<usize> {
-    let (left, right) = (Debug::new(reference)?, Debug::new(ours)?);
+    Ok(compare_debug(&Debug::new(reference)?, &Debug::new(ours)?, findings))
+}
+
+/// Compares what was read of two images; the number of rows that were compared.
+pub fn compare_debug<K: Display + Eq + Hash>(left: &Debug<K>, right: &Debug<K>, findings: &mut Vec<Finding>) -> usize {
     let mut differ = |check, subject: String, reference: String, ours: String| {
         findings.push(Finding::new(check, subject, reference, ours).about(Side::Both));
     };
@@ -210,5 +228,5 @@ pub fn compare(reference: &Symbolic<'_, '_>, ours: &Symbolic<'_, '_>, findings: 
             differ(Check::Debug, format!("subprogram {}", name.0), show(counts.0), show(counts.1));
         }
     }
-    Ok(compared)
+    compared
 }
