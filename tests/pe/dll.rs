@@ -249,6 +249,10 @@ impl Dll {
         (stored, sum + bytes.len() as u32)
     }
 
+    pub(crate) fn machine(&self) -> u16 {
+        u16::from_le_bytes(self.bytes[self.headers + 4..self.headers + 6].try_into().unwrap())
+    }
+
     pub(crate) fn timestamp(&self) -> u32 {
         u32::from_le_bytes(self.bytes[self.headers + 8..self.headers + 12].try_into().unwrap())
     }
