@@ -53,6 +53,12 @@ fn every_archive_of_i686_runs() {
     every_archive_runs(WINDOWS_I686);
 }
 
+#[test]
+#[ignore = "needs the packages clang-19, lld-19, llvm-22, mingw-w64-common, mmdebstrap and qemu-user-static"]
+fn every_archive_of_arm64_runs() {
+    every_archive_runs(WINDOWS_AARCH64);
+}
+
 /// What is imported through import libraries is what is imported from the DLLs themselves.
 #[test]
 fn import_libraries_and_dlls_are_alike() {
