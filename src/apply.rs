@@ -310,7 +310,7 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         let start = match reloc.value.from {
             Origin::Image => format::image_base(self.link),
-            Origin::Section => format::section_start(self.link, self.id, symbol),
+            Origin::Section | Origin::SectionPageOffset => format::section_start(self.link, self.id, symbol),
             _ => 0,
         };
         let number = number.wrapping_sub(start);

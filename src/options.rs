@@ -98,7 +98,7 @@ impl Target {
     fn is_linked_for(self) -> bool {
         match self.format {
             Format::Elf => true,
-            Format::Pe => matches!(self.arch, Arch::X86_64 | Arch::X86),
+            Format::Pe => matches!(self.arch, Arch::X86_64 | Arch::X86 | Arch::Aarch64),
             Format::MachO => matches!(self.arch, Arch::X86_64 | Arch::Aarch64),
         }
     }

@@ -154,6 +154,8 @@ pub(crate) enum Origin {
     Image,
     /// The start of the output section that holds X.
     Section,
+    /// A page of that section, counted from its start: the distance from there mod 4 KiB.
+    SectionPageOffset,
     /// Zero; another relocation of the same place counts the other way, so that together they tell a distance.
     Difference,
     /// Another symbol of the object: X less its address.
@@ -173,7 +175,7 @@ impl Origin {
             Self::Place => number.wrapping_sub(place),
             Self::PlaceWord => number.wrapping_sub(place & !3),
             Self::Page => page(number).wrapping_sub(page(place)),
-            Self::PageOffset => number & (Self::PAGE - 1),
+            Self::PageOffset | Self::SectionPageOffset => number & (Self::PAGE - 1),
             Self::GotBase => number.wrapping_sub(got()),
             Self::GotPage => number.wrapping_sub(page(got())),
         }
@@ -424,7 +426,8 @@ pub(crate) fn understand(target: Target, raw: RawReloc) -> Option<Reloc> {
 pub(crate) fn refusal(target: Target, kind: u32) -> Reason {
     let known = match target.format {
         Format::Elf => arch::elf_reloc_refusal(target.arch, kind),
-        Format::MachO | Format::Pe => None,
+        Format::Pe => pe::relocs::refusal(target.arch, kind),
+        Format::MachO => None,
     };
     known.unwrap_or("no such relocation is allowed in an object file")
 }

@@ -84,6 +84,15 @@ static uint32_t check_exports(void) {
 
 /* Through an import's thunk to the function. */
 static void *arrives(void *function) {
+#ifdef __aarch64__
+    /* adrp x16, slot; ldr x16, [x16, slot]; br x16 */
+    uint32_t words[3];
+    memcpy(words, function, sizeof words);
+    if (!is_in_image((uintptr_t)function) || (words[0] & 0x9f00001f) != 0x90000010 || words[2] != 0xd61f0200)
+        return function;
+    int64_t pages = (int32_t)((words[0] >> 5 & 0x7ffff) << 13) >> 11 | (words[0] >> 29 & 3);
+    return *(void **)(((uintptr_t)function & ~(uintptr_t)4095) + pages * 4096 + (words[1] >> 10 & 0xfff) * 8);
+#else
     const uint8_t *code = function;
     if (!is_in_image((uintptr_t)function) || code[0] != 0xff || code[1] != 0x25)
         return function;
@@ -94,36 +103,58 @@ static void *arrives(void *function) {
 #else
     return *(void **)(uintptr_t)(uint32_t)operand;
 #endif
+#endif
 }
 
 static uint64_t frames_seen;
 static int host_reached;
+
+#ifdef __aarch64__
+#define PC(context) ((context).Pc)
+/* A function that keeps nothing on the stack has no entry: it returns to the link register. */
+static void leave(CONTEXT *context) { context->Pc = context->Lr; }
+
+static DWORD function_end(const RUNTIME_FUNCTION *function) {
+    if (function->Flag)
+        return function->BeginAddress + 4 * function->FunctionLength;
+    uint32_t header;
+    memcpy(&header, (const char *)image_module + function->UnwindData, sizeof header);
+    return function->BeginAddress + 4 * (header & 0x3ffff);
+}
+#elif defined _WIN64
+#define PC(context) ((context).Rip)
+static void leave(CONTEXT *context) {
+    context->Rip = *(uint64_t *)context->Rsp;
+    context->Rsp += 8;
+}
+
+static DWORD function_end(const RUNTIME_FUNCTION *function) { return function->EndAddress; }
+#endif
 
 #ifdef _WIN64
 static uint64_t walk(void) {
     CONTEXT context;
     uintptr_t host = (uintptr_t)GetModuleHandleW(NULL);
     RtlCaptureContext(&context);
-    for (int depth = 0; depth < 200 && context.Rip; depth++) {
+    for (int depth = 0; depth < 200 && PC(context); depth++) {
         DWORD64 base = 0, establisher;
         void *data;
-        RUNTIME_FUNCTION *function = RtlLookupFunctionEntry(context.Rip, &base, NULL);
+        RUNTIME_FUNCTION *function = RtlLookupFunctionEntry(PC(context), &base, NULL);
         if (base == (uintptr_t)image_module) {
             frames_seen++;
             host_reached = 0;
-        } else if (context.Rip - host < headers((void *)host)->OptionalHeader.SizeOfImage && frames_seen) {
+        } else if (PC(context) - host < headers((void *)host)->OptionalHeader.SizeOfImage && frames_seen) {
             host_reached = 1;
             break;
         }
-        if (!function && is_in_image(context.Rip)) {
-            finding("no function entry", NULL, context.Rip - (uintptr_t)image_module, 0);
+        if (!function && is_in_image(PC(context))) {
+            finding("no function entry", NULL, PC(context) - (uintptr_t)image_module, 0);
             break;
         }
         if (!function) {
-            context.Rip = *(uint64_t *)context.Rsp;
-            context.Rsp += 8;
+            leave(&context);
         } else {
-            RtlVirtualUnwind(UNW_FLAG_NHANDLER, base, context.Rip, function, &context, &data, &establisher, NULL);
+            RtlVirtualUnwind(UNW_FLAG_NHANDLER, base, PC(context), function, &context, &data, &establisher, NULL);
         }
     }
     return 0;
@@ -138,9 +169,10 @@ static void check_function_entries(void) {
         give_up("no exception directory", NULL);
     for (size_t i = 0; i < count; i++) {
         DWORD64 base = 0;
-        if (i && table[i - 1].EndAddress > table[i].BeginAddress)
-            finding("function entries out of order", NULL, table[i].BeginAddress, table[i - 1].EndAddress);
-        for (DWORD at = table[i].BeginAddress; at < table[i].EndAddress; at += table[i].EndAddress - at > 1 ? table[i].EndAddress - at - 1 : 1)
+        DWORD end = function_end(&table[i]);
+        if (i && function_end(&table[i - 1]) > table[i].BeginAddress)
+            finding("function entries out of order", NULL, table[i].BeginAddress, function_end(&table[i - 1]));
+        for (DWORD at = table[i].BeginAddress; at < end; at += end - at > 1 ? end - at - 1 : 1)
             expect("function entry of an address", NULL,
                    (uintptr_t)RtlLookupFunctionEntry((uintptr_t)image_module + at, &base, NULL), (uintptr_t)&table[i]);
     }

@@ -45,7 +45,12 @@ pub fn arguments(entry: &Entry, output: &Path) -> Vec<OsString> {
         }
         Format::Coff => {
             let stubs = WindowsStubs::committed(entry.target);
-            line.words("-flavor gnu -m").words(if entry.target.cpu == Cpu::X86 { "i386pe" } else { "i386pep" });
+            let emulation = match entry.target.cpu {
+                Cpu::X86 => "i386pe",
+                Cpu::Aarch64 => "arm64pe",
+                _ => "i386pep",
+            };
+            line.words("-flavor gnu -m").words(emulation);
             line.words("-Bdynamic --enable-auto-image-base --allow-multiple-definition");
             // The archives that need the automatic import have the command line of the Julia that relied on it.
             if !entry.path.to_string_lossy().contains("-auto.") {

@@ -21,7 +21,7 @@ usage: pkgld-corpus list
            makes presets in DIR (default target/corpus); --heap changes the size of the heap image
        pkgld-corpus stubs TARGET VERSION DIR [--cc COMPILER]
            builds libjulia.so and libjulia-internal.so of that Julia (1.9 ... 1.14) for a target such as
-           linux-aarch64 into DIR
+           linux-aarch64 into DIR; for Windows all that its command line names, of any version
        pkgld-corpus run IMAGE EXPECT STUBS
            loads an image with the stub libraries in the directory STUBS, and makes the checks of its manifest; what this
            program was built for must be what the image runs on
@@ -105,6 +105,10 @@ fn stubs(target: &str, version: &str, dir: &str, cc: Option<&str>) -> io::Result
         Target::by_name(target).ok_or_else(|| wrong(format!("{target}: no target that the generator knows")))?;
     let julia =
         Julia::by_name(version).ok_or_else(|| wrong(format!("{version}: no Julia that the generator knows")))?;
+    if target.format == Format::Coff {
+        println!("{}", windows::build(Path::new(dir), target)?.bin.display());
+        return Ok(());
+    }
     let Stubs { libjulia, libjulia_internal, .. } = build_stubs(Path::new(dir), target, julia, cc)?;
     println!("{}\n{}", libjulia.display(), libjulia_internal.display());
     Ok(())

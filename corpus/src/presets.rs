@@ -9,7 +9,7 @@ use crate::mix::{fnv1a, splitmix64};
 use crate::spec::{Shape, Spec};
 use crate::target::{
     FREEBSD_AARCH64, FREEBSD_X86_64, Format, LINUX_AARCH64, LINUX_ARMV7, LINUX_I686, LINUX_PPC64LE, LINUX_RISCV64,
-    LINUX_X86_64, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_I686, WINDOWS_X86_64,
+    LINUX_X86_64, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_AARCH64, WINDOWS_I686, WINDOWS_X86_64,
 };
 
 /// A named archive.
@@ -215,7 +215,9 @@ pub fn presets() -> Vec<Preset> {
         add(variant(target, Julia::V1_14, "", &|_| {}), true, "one shard");
     }
     // Julia makes one shard on 32-bit machines.
-    for (target, many, suffix) in [(WINDOWS_X86_64, 3, "-shards3"), (WINDOWS_I686, 1, "")] {
+    for (target, many, suffix) in
+        [(WINDOWS_X86_64, 3, "-shards3"), (WINDOWS_I686, 1, ""), (WINDOWS_AARCH64, 3, "-shards3")]
+    {
         add(variant(target, Julia::V1_11, "-g2", &|spec| spec.debug = 2), true, "types and variables");
         let automatic = |spec: &mut Spec| spec.auto_import = true;
         add(variant(target, Julia::V1_11, "-auto", &automatic), true, "the runtime's data without dllimport");

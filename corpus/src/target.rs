@@ -114,6 +114,10 @@ pub const WINDOWS_X86_64: Target = Target {
 pub const WINDOWS_I686: Target =
     Target { name: "windows-i686", triple: "i686-w64-windows-gnu", cpu: Cpu::X86, ..WINDOWS_X86_64 };
 
+/// Windows on 64-bit Arm, for which no Julia is built yet: as the one for x86-64 would be.
+pub const WINDOWS_AARCH64: Target =
+    Target { name: "windows-aarch64", triple: "aarch64-w64-windows-gnu", cpu: Cpu::Aarch64, ..WINDOWS_X86_64 };
+
 /// All platforms that the generator knows.
 pub const ALL: &[Target] = &[
     LINUX_X86_64,
@@ -128,6 +132,7 @@ pub const ALL: &[Target] = &[
     MACOS_X86_64,
     WINDOWS_X86_64,
     WINDOWS_I686,
+    WINDOWS_AARCH64,
 ];
 
 impl Cpu {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use common::{rust_lld, scratch};
-use pkgld_corpus::target::{Format, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_I686, WINDOWS_X86_64};
+use pkgld_corpus::target::{Format, MACOS_ARM64, MACOS_X86_64, Target, WINDOWS_AARCH64, WINDOWS_I686, WINDOWS_X86_64};
 use pkgld_corpus::{Entry, command_line, committed_for, run};
 
 /// Links an archive with `linker`, LLD in one of its guises, giving it what Julia gives and `more`.
@@ -51,6 +51,12 @@ fn images_of_64_bit_windows_run() {
 #[ignore = "needs the packages gcc-mingw-w64-i686, mmdebstrap and arch-test"]
 fn images_of_32_bit_windows_run() {
     every_archive_of(WINDOWS_I686, lld, ".dll", &[]);
+}
+
+#[test]
+#[ignore = "needs the packages clang-19, lld-19, llvm-22, mingw-w64-common, mmdebstrap and qemu-user-static"]
+fn images_of_arm64_windows_run() {
+    every_archive_of(WINDOWS_AARCH64, lld, ".dll", &[]);
 }
 
 /// Chained fixups, and the opcodes that LLD 16 writes.

@@ -39,8 +39,10 @@ use crate::reloc::{Field, Origin, Value, What};
 use crate::thunks::Branch;
 
 pub(crate) use imm::{Imm, Move};
+pub(crate) use stubs::{
+    IMPORT_THUNK_SIZE, Thunk, import_thunk, is_landing_pad, plt_entry, plt_entry_size, plt_got_entry, plt_header,
+};
 use stubs::{PLT_ENTRY_SIZE, PLT_HEADER_SIZE};
-pub(crate) use stubs::{Thunk, is_landing_pad, plt_entry, plt_entry_size, plt_got_entry, plt_header};
 
 /// What a relocation kind of an object file asks for, or `None` if no object file may hold it or it is unknown.
 ///

@@ -223,8 +223,8 @@ fn problems_name_the_option_and_what_to_do() {
         ("-( -(", "-(: groups do not nest"),
         ("-m elf_s390", "-m elf_s390: this machine is not supported by this build yet"),
         (
-            "-m arm64pe --enable-auto-image-base",
-            "-m arm64pe: linking for this machine is not supported by this build yet",
+            "-m arm64ecpe --enable-auto-image-base",
+            "-m arm64ecpe: linking for this machine is not supported by this build yet",
         ),
         (
             "--version-script=v",

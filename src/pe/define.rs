@@ -48,8 +48,14 @@ const NUMBERS: [(&str, u64); 3] = [
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection, exports and an entry point that nothing defines.
+/// COMDAT copies that contradict their selection, exports and an entry point that nothing defines; an Arm64 image that may
+/// not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
+    if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
+        // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
+        let what = "--disable-dynamicbase: Windows on Arm loads no image that may not be moved; leave it out";
+        return Err(Error::Options(what.to_owned()).into());
+    }
     link.pe.base = link.options.pe.image_base.unwrap_or(default_base(link.target.arch));
     comdat::settle(link)?;
     let asked = Asked::new(link);

@@ -11,10 +11,16 @@ use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::model::{SectionFlags as Flags, SymbolSection};
 use crate::options::Arch;
+use crate::thunks;
 use crate::unwind::pdata;
 
-/// What gaps between functions are filled with: `int3`.
-const CODE_FILL: &[u8] = &[0xcc];
+/// What gaps between functions are filled with: an instruction that stops a debugger.
+fn code_fill(arch: Arch) -> &'static [u8] {
+    match arch {
+        Arch::Aarch64 => &[0x00, 0x00, 0x3e, 0xd4], // brk #0xf000
+        _ => &[0xcc],                               // int3
+    }
+}
 
 /// Fixes the addresses of all symbols, makes the tables, and says where each byte of the file comes from.
 ///
@@ -25,7 +31,8 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
     report(&mut link);
     let mut end = 0;
-    let mut extents = Vec::new();
+    let mut extents = thunks::write(&link)?;
+    let fill = code_fill(link.target.arch);
     let own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
     for section in &link.pe.sections {
         end = end.max(section.offset + section.file_size.next_multiple_of(FILE_ALIGNMENT));
@@ -37,7 +44,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
                 (before.offset + before.size, output.offset.saturating_sub(before.offset + before.size));
             // Between two sections there is more, which belongs to neither.
             if link.pe.section_of.get(number) == link.pe.section_of.get(number.wrapping_sub(1)) {
-                extents.push(Extent { offset, size, source: Source::Fill(CODE_FILL, 0) });
+                extents.push(Extent { offset, size, source: Source::Fill(fill, offset) });
             }
         }
         let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
@@ -47,7 +54,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
             extents.push(own(output.offset, rows));
             continue;
         }
-        emit_output(&link, output, &mut extents);
+        emit_output(&link, number as u32, output, &mut extents);
     }
     for (table, bytes) in std::mem::take(&mut link.pe.made) {
         if let Some(output) = table_output(&link, table) {
@@ -122,19 +129,28 @@ fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Option<Vec
     Ok(pdata::sort(&mut rows, size).then_some(rows))
 }
 
-fn emit_output(link: &Link<'_>, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {
+fn emit_output(link: &Link<'_>, number: u32, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {
     let Content::Inputs(inputs) = &output.content else { return };
     if output.flags.has(Flags::ZERO) {
         return;
     }
     let code = output.flags.has(Flags::EXEC);
     let mut end = output.offset;
-    for (object, index) in inputs {
+    let fill = code_fill(link.target.arch);
+    let gap = |end: u64, start: u64, extents: &mut Vec<Extent>| {
+        if code && start > end {
+            extents.push(Extent { offset: end, size: start - end, source: Source::Fill(fill, end) });
+        }
+    };
+    let mut islands = link.thunks.of_output(number).iter().peekable();
+    for (at, (object, index)) in inputs.iter().enumerate() {
+        while let Some(island) = islands.next_if(|island| island.before <= at) {
+            gap(end, output.offset + island.offset, extents);
+            end = output.offset + island.offset + island.size;
+        }
         let section = link.section(*object, *index);
         let start = output.offset + section.offset;
-        if code && start > end {
-            extents.push(Extent { offset: end, size: start - end, source: Source::Fill(CODE_FILL, 0) });
-        }
+        gap(end, start, extents);
         let stretch = Stretch {
             object: *object,
             section: *index,
@@ -145,6 +161,7 @@ fn emit_output(link: &Link<'_>, output: &OutputSection<'_>, extents: &mut Vec<Ex
         extents.push(Extent { offset: start, size: section.data.len() as u64, source });
         end = start + section.size;
     }
+    islands.for_each(|island| gap(end, output.offset + island.offset, extents));
 }
 
 /// Puts the symbol table and the string table at the end of the file; returns where that is.

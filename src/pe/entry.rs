@@ -4,7 +4,8 @@
 //! (`_DllMainCRTStartup`): there it does nothing but return 1, which means success. Where nobody defines it, that is what
 //! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for.
 //! A function that touches neither the stack nor any register that it had to save needs no unwind data (*x64 exception
-//! handling*, leaf functions).
+//! handling*, leaf functions; *ARM64 exception handling*: where there is no `.pdata` row, the unwinder takes the return address
+//! from the link register).
 //!
 //! On i386 the function is `__stdcall`, takes its three arguments from the stack, and its symbol says so: `@12`.
 

@@ -9,6 +9,7 @@
 //! |--------|----------------------------------------|
 //! | x86-64 | `ff 25 rel32`  `jmp *slot(%rip)`       |
 //! | i386   | `ff 25 abs32`  `jmp *slot`             |
+//! | Arm64  | `adrp x16, slot`  `ldr x16, [x16, :lo12:slot]`  `br x16` |
 //!
 //! The thunk's address stands for the function's wherever one is stored, so each image has its own; unwind tables, which
 //! can only name what is in the image, refer to a personality routine so.
@@ -25,6 +26,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::library::{ImportBy, SLOT_PREFIX, split_slot};
 use super::{Place, Table, table_output, word};
+use crate::arch::aarch64::{IMPORT_THUNK_SIZE, import_thunk};
 use crate::link::Link;
 use crate::memory::of_vec;
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
@@ -47,11 +49,11 @@ pub(crate) struct Imports<'a> {
     local_slots: Vec<GlobalId>,
 }
 
-/// Size of a thunk, in bytes: a multiple of what aligns them.
+/// Size of a thunk, in bytes: a multiple of what its instructions are aligned to.
 pub(crate) fn thunk_size(arch: Arch) -> u64 {
     match arch {
         Arch::X86_64 | Arch::X86 => 8,
-        _ => 12,
+        _ => IMPORT_THUNK_SIZE,
     }
 }
 
@@ -295,6 +297,7 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
 /// Code at `place` that jumps to where `slot` points.
 fn thunk(arch: Arch, place: u64, slot: u64) -> Vec<u8> {
     let operand = match arch {
+        Arch::Aarch64 => return import_thunk(place, slot),
         // Counted from the end of the instruction. Images are too small for it not to fit.
         Arch::X86_64 => slot.wrapping_sub(place + 6),
         _ => slot,

@@ -12,6 +12,7 @@
 //! Source: *PE Format* (Microsoft's specification of PE and COFF); for what no specification says, the manual pages of
 //! GNU ld (*ld and WIN32*) and what both MinGW linkers are seen to do.
 
+pub(crate) mod arm64;
 pub(crate) mod base_relocs;
 pub(crate) mod comdat;
 pub(crate) mod define;
@@ -353,6 +354,7 @@ pub(crate) fn arch_of(machine: pe::Machine) -> Option<Arch> {
     match machine {
         pe::IMAGE_FILE_MACHINE_AMD64 => Some(Arch::X86_64),
         pe::IMAGE_FILE_MACHINE_I386 => Some(Arch::X86),
+        pe::IMAGE_FILE_MACHINE_ARM64 => Some(Arch::Aarch64),
         _ => None,
     }
 }
@@ -390,6 +392,7 @@ fn machine_name(machine: pe::Machine) -> String {
         pe::IMAGE_FILE_MACHINE_I386 => "i386 Windows".to_owned(),
         pe::IMAGE_FILE_MACHINE_ARM64 => "Arm64 Windows".to_owned(),
         pe::IMAGE_FILE_MACHINE_ARM64EC => "Arm64EC Windows".to_owned(),
+        pe::IMAGE_FILE_MACHINE_ARM64X => "Arm64X Windows".to_owned(),
         pe::IMAGE_FILE_MACHINE_ARMNT => "Arm Windows".to_owned(),
         pe::IMAGE_FILE_MACHINE_UNKNOWN => "any machine".to_owned(),
         other => format!("machine 0x{:x}", other.0),

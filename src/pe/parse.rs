@@ -57,6 +57,8 @@ pub(crate) fn is_object(bytes: &[u8]) -> bool {
     let machine = bytes::u16(bytes, 0).map(pe::Machine);
     match machine {
         Some(pe::IMAGE_FILE_MACHINE_AMD64 | pe::IMAGE_FILE_MACHINE_I386 | pe::IMAGE_FILE_MACHINE_ARM64) => true,
+        // For those nothing is linked, but they are told for what they are.
+        Some(pe::IMAGE_FILE_MACHINE_ARM64EC | pe::IMAGE_FILE_MACHINE_ARM64X) => true,
         Some(pe::IMAGE_FILE_MACHINE_UNKNOWN) => is_bigobj(bytes),
         _ => false,
     }

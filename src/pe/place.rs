@@ -2,7 +2,8 @@
 //!
 //! Sections follow each other in memory without a gap but to the next page, as the loader demands, and in the file at
 //! multiples of 512 bytes. Base relocations come behind all that they describe, so their size is known when they
-//! are placed; what comes after them holds no addresses.
+//! are placed; what comes after them holds no addresses. Thunks between functions move what follows, so all is done anew
+//! once there are more of them.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -12,6 +13,7 @@ use crate::layout::Content;
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
 use crate::options::Arch;
+use crate::thunks;
 
 /// Sections begin at multiples of so many bytes in memory: the page.
 pub(crate) const SECTION_ALIGNMENT: u64 = 4096;
@@ -25,6 +27,17 @@ const REACH: u64 = 1 << 31;
 /// # Errors
 /// [`Error::Limit`]: an image beyond what the format or its CPU can hold.
 pub(crate) fn assign_addresses(link: &mut Link<'_>) -> Result<()> {
+    loop {
+        place_sections(link)?;
+        // Thunks are only ever added, so that ends.
+        if !thunks::grow(link)? {
+            return Ok(());
+        }
+    }
+}
+
+/// As [`assign_addresses`], with the thunks that there are.
+fn place_sections(link: &mut Link<'_>) -> Result<()> {
     let base = link.pe.base;
     let headers_size = headers::size(link);
     let mut address = base.saturating_add(headers_size.next_multiple_of(SECTION_ALIGNMENT));

@@ -19,6 +19,7 @@
 
 use object::pe;
 
+use super::arm64;
 use crate::link::Link;
 use crate::model::{ObjectId, Section, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
@@ -33,23 +34,39 @@ pub(crate) const SIZE: usize = 10;
 pub(crate) fn decode(entry: &[u8; SIZE], arch: Arch, contents: &[u8]) -> RawReloc {
     let [o0, o1, o2, o3, s0, s1, s2, s3, k0, k1] = *entry;
     let offset = u32::from_le_bytes([o0, o1, o2, o3]);
-    let kind = u16::from_le_bytes([k0, k1]).into();
+    let number = u16::from_le_bytes([k0, k1]);
     let field = contents.get(offset as usize..).unwrap_or_default();
-    let addend = table(arch, kind).and_then(|(_, bits, bias)| bits.load(field)?.checked_add(bias));
+    let (kind, addend) = if arch == Arch::Aarch64 {
+        let kind = arm64::with_form(number, field);
+        (kind, arm64::addend(kind, field))
+    } else {
+        let kind = number.into();
+        (kind, table(arch, kind).and_then(|(_, bits, bias)| bits.load(field)?.checked_add(bias)))
+    };
     RawReloc { offset: offset.into(), symbol: u32::from_le_bytes([s0, s1, s2, s3]), kind, addend: addend.unwrap_or(0) }
 }
 
 /// What a kind of relocation of a CPU asks for, or `None` if it is unknown.
 pub(crate) fn coff_reloc(arch: Arch, kind: u32) -> Option<(Value, Field)> {
+    if arch == Arch::Aarch64 {
+        return arm64::table(kind);
+    }
     table(arch, kind).map(|(value, field, _)| (value, field))
+}
+
+/// Why a kind that [`coff_reloc`] does not know cannot be linked, where there is a reason to tell.
+pub(crate) fn refusal(arch: Arch, kind: u32) -> Option<Reason> {
+    if arch == Arch::Aarch64 { arm64::refusal(kind) } else { None }
 }
 
 /// The PE/COFF specification's name of a kind.
 pub(crate) fn name(arch: Arch, kind: u32) -> String {
+    let kind = if arch == Arch::Aarch64 { kind & arm64::KIND } else { kind };
     let Ok(number) = u16::try_from(kind) else { return format!("number {kind}") };
     let (prefix, names): (_, &[_]) = match arch {
         Arch::X86_64 => ("IMAGE_REL_AMD64_", &AMD64_NAMES),
         Arch::X86 => ("IMAGE_REL_I386_", &I386_NAMES),
+        Arch::Aarch64 => ("IMAGE_REL_ARM64_", &arm64::NAMES),
         _ => ("", &[]),
     };
     match names.iter().find(|(known, _)| *known == number) {

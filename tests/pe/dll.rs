@@ -206,6 +206,39 @@ impl Dll {
         all
     }
 
+    /// Rows of Arm64's functions: start, size, and unwind data, which is the row itself or a record elsewhere, with the
+    /// name of the function that handles exceptions after it (Microsoft, "ARM64 exception handling").
+    pub(crate) fn functions_of_arm64(&self) -> Vec<(u32, u32, Vec<u8>)> {
+        let (start, size) = self.directory(3);
+        let rows: Vec<_> = (start..start + size).step_by(8).map(|at| (self.u32(at), self.u32(at + 4))).collect();
+        assert!(rows.is_sorted(), "the loader halves the rows");
+        let row = |(start, data): (u32, u32)| {
+            if data & 3 != 0 {
+                return (start, (data >> 2 & 0x7ff) * 4, data.to_le_bytes().to_vec());
+            }
+            let header = self.u32(data);
+            let (handled, single) = (header >> 20 & 1 != 0, header >> 21 & 1 != 0);
+            let (mut epilogs, mut codes, mut length) = (header >> 22 & 31, header >> 27, 4);
+            if (epilogs, codes) == (0, 0) {
+                let more = self.u32(data + 4);
+                (epilogs, codes, length) = (more & 0xffff, more >> 16 & 0xff, 8);
+            }
+            length += 4 * (codes + if single { 0 } else { epilogs });
+            let mut record = self.at(data, length);
+            if handled {
+                // Through a thunk: its first instruction's page and second's offset lead to the import.
+                let at = self.u32(data + length);
+                let (adrp, low) = (self.u32(at), self.u32(at + 4));
+                let pages = (adrp >> 5 & 0x7_ffff) << 2 | adrp >> 29 & 3;
+                let slot = (at & !0xfff).wrapping_add(pages << 12) + (low >> 10 & 0xfff) * 8;
+                let handler = &self.imports()[&slot];
+                record.extend(handler.1.bytes());
+            }
+            (start, (header & 0x3_ffff) * 4, record)
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// Rows of functions: start, end, and place of the unwind data.
     pub(crate) fn functions(&self) -> Vec<(u32, u32, u32)> {
         let (start, size) = self.directory(3);
@@ -247,6 +280,10 @@ impl Dll {
             sum = (sum & 0xffff) + (sum >> 16);
         }
         (stored, sum + bytes.len() as u32)
+    }
+
+    pub(crate) fn machine(&self) -> u16 {
+        u16::from_le_bytes(self.bytes[self.headers + 4..self.headers + 6].try_into().unwrap())
     }
 
     pub(crate) fn timestamp(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pkgld_corpus::run::check_committed;
-use pkgld_corpus::target::{Target, WINDOWS_I686, WINDOWS_X86_64};
+use pkgld_corpus::target::{Target, WINDOWS_AARCH64, WINDOWS_I686, WINDOWS_X86_64};
 use pkgld_corpus::{Entry, command_line, committed_for};
 
 use crate::common::{rust_lld, scratch};
@@ -53,13 +53,21 @@ fn every_archive_of_i686_runs() {
     every_archive_runs(WINDOWS_I686);
 }
 
+#[test]
+#[ignore = "needs the packages clang-19, lld-19, llvm-22, mingw-w64-common, mmdebstrap and qemu-user-static"]
+fn every_archive_of_arm64_runs() {
+    every_archive_runs(WINDOWS_AARCH64);
+}
+
 /// What is imported through import libraries is what is imported from the DLLs themselves.
 #[test]
 fn import_libraries_and_dlls_are_alike() {
-    for target in [WINDOWS_X86_64, WINDOWS_I686] {
+    for target in [WINDOWS_X86_64, WINDOWS_I686, WINDOWS_AARCH64] {
         for entry in committed_for(target) {
             let bare = read(&link(&entry, &mut pkgld(), "bare", &[]));
-            for form in ["lib", "lib-short"] {
+            // GNU's tools make none for Arm64.
+            let forms: &[&str] = if target == WINDOWS_AARCH64 { &["lib-short"] } else { &["lib", "lib-short"] };
+            for form in forms {
                 let mut search = OsString::from("-L");
                 search.push(entry.path.parent().unwrap().join("stubs").join(form));
                 let image = read(&link(&entry, &mut pkgld(), form, &[search]));
@@ -100,15 +108,19 @@ impl Meaning {
             let place = dll.place(dll.address(field));
             *relocations.entry((kind, place)).or_default() += 1;
         }
-        let functions = dll.functions().into_iter();
-        let functions = functions.map(|(start, end, data)| (dll.place(start), end - start, dll.at(data, 4)));
+        let functions: Vec<_> = if dll.machine() == 0xaa64 {
+            dll.functions_of_arm64().into_iter().map(|(start, size, data)| (dll.place(start), size, data)).collect()
+        } else {
+            let rows = dll.functions().into_iter();
+            rows.map(|(start, end, data)| (dll.place(start), end - start, dll.at(data, 4))).collect()
+        };
         let loaded =
             dll.sections.iter().filter(|section| matches!(&*section.name, ".text" | ".rdata" | ".data" | ".pdata"));
         Self {
             entry: dll.place(dll.entry),
             exports: dll.exports().1.into_iter().map(|(number, name, at)| (number, name, dll.place(at))).collect(),
             imports,
-            functions: functions.collect(),
+            functions,
             relocations,
             permissions: loaded.map(|section| (section.name.clone(), section.characteristics & 0xe000_0000)).collect(),
         }
@@ -117,8 +129,10 @@ impl Meaning {
 
 #[test]
 fn images_mean_what_lld_s_mean() {
-    for target in [WINDOWS_X86_64, WINDOWS_I686] {
-        for entry in committed_for(target) {
+    for target in [WINDOWS_X86_64, WINDOWS_I686, WINDOWS_AARCH64] {
+        let entries = committed_for(target);
+        assert!(entries.len() >= 4, "{}: only {} archives", target.name, entries.len());
+        for entry in entries {
             let ours = read(&link(&entry, &mut pkgld(), "ours", &[]));
             let entry_point = ["-e", command_line::entry_point(target.cpu)].map(OsString::from);
             let theirs = read(&link(&entry, &mut Command::new(rust_lld()), "theirs", &entry_point));

@@ -8,6 +8,8 @@
 
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+
+mod arm64;
 mod damage;
 mod dll;
 mod images;

@@ -9,7 +9,11 @@ use crate::dll::Dll;
 
 /// The object that clang makes of assembly.
 pub(crate) fn assemble(target: Target, text: &str) -> Vec<u8> {
-    let triple = if target == Target::WINDOWS_X86 { "i686-w64-windows-gnu" } else { "x86_64-w64-windows-gnu" };
+    let triple = match target {
+        Target::WINDOWS_X86 => "i686-w64-windows-gnu",
+        Target::WINDOWS_AARCH64 => "aarch64-w64-windows-gnu",
+        _ => "x86_64-w64-windows-gnu",
+    };
     let mut child = Command::new("clang-19")
         .arg(format!("--target={triple}"))
         .args(["-c", "-x", "assembler", "-o", "-", "-"])

@@ -7,7 +7,7 @@ use crate::Spec;
 use crate::julia::{Julia, Tables};
 use crate::mix::heap_word;
 use crate::program::Program;
-use crate::target::{Format, HeapPlacement};
+use crate::target::{Cpu, Format, HeapPlacement};
 
 /// The serialised CPU targets: their number, then for each its flags, a name and feature words.
 fn target_ids(spec: &Spec, program: &Program) -> Vec<u8> {
@@ -55,7 +55,11 @@ fn runtime_handle(spec: &Spec, module: &mut Module) {
 /// A DLL's entry point, which C's startup code would be in a C program, and which only says that all is well.
 fn entry_point(spec: &Spec, module: &mut Module) {
     if spec.target.format == Format::Coff {
-        module.define("define x86_stdcallcc i32 @_DllMainCRTStartup(ptr %0, i32 %1, ptr %2) {\ntop:\n  ret i32 1\n}");
+        // LLVM knows that convention for x86 alone, and takes it for the usual one on x86-64.
+        let convention = if spec.target.cpu == Cpu::Aarch64 { "" } else { "x86_stdcallcc " };
+        module.define(&format!(
+            "define {convention}i32 @_DllMainCRTStartup(ptr %0, i32 %1, ptr %2) {{\ntop:\n  ret i32 1\n}}"
+        ));
     }
 }
 

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `windows-x86_64` | `run/windows.c` under wine | `gcc-mingw-w64-x86-64 wine64` |
 //! | `windows-i686` | the same in an i386 root in `target/wine32` | `gcc-mingw-w64-i686 mmdebstrap arch-test` |
+//! | `windows-aarch64` | the same under qemu, in a root in `target/wine-arm64` | `clang-19 lld-19 llvm-22 mingw-w64-common mmdebstrap qemu-user-static` |
 //! | `macos-x86_64` | `run/macho.c` | `gcc` |
 //! | `macos-arm64` | the same under qemu | `gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static` |
 
@@ -19,6 +20,7 @@ use crate::llc::missing;
 use crate::loader::Report;
 use crate::manifest::Manifest;
 use crate::mix::fnv1a;
+use crate::stubs::windows::CLANG_ARM64;
 use crate::target::{Cpu, Format, Target};
 
 /// Loads and checks an image of Windows or macOS with the libraries in the directory `stubs`: for macOS those of Linux on
@@ -134,6 +136,10 @@ fn windows(target: Target) -> io::Result<Command> {
         let host = program("windows.c", "i686-w64-mingw32-gcc", "gcc-mingw-w64-i686", &["-static-libgcc"])?;
         command.arg(tree().join("tests/hosts/wine32"));
         command.arg(format!("Z:{}", host.canonicalize()?.display().to_string().replace('/', "\\")));
+    } else if target.cpu == Cpu::Aarch64 {
+        let host = arm64_host()?;
+        command.arg(tree().join("tests/hosts/wine-arm64"));
+        command.arg(format!("Z:{}", host.canonicalize()?.display().to_string().replace('/', "\\")));
     } else {
         let host = program("windows.c", "x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64", &[])?;
         if !Path::new("/usr/lib/wine/wine64").exists() {
@@ -142,6 +148,46 @@ fn windows(target: Target) -> io::Result<Command> {
         command.arg(tree().join("tests/hosts/wine")).arg(host);
     }
     Ok(command)
+}
+
+/// What the program that loads images takes from the system, where there are no import libraries of mingw's.
+const SYSTEM: &[(&str, &str)] = &[
+    (
+        "ucrtbase",
+        "__acrt_iob_func __p___argc __p___argv _configure_narrow_argv calloc exit fclose fflush fgets fopen fputc fputs \
+         fread free fwrite malloc memcmp memcpy memset realloc strchr strcmp strcspn strlen strncmp strstr",
+    ),
+    (
+        "kernel32",
+        "GetLastError GetModuleHandleW GetProcAddress LoadLibraryExW RtlCaptureContext RtlLookupFunctionEntry \
+         RtlVirtualUnwind VirtualAlloc",
+    ),
+];
+
+/// The program for Arm64, with import libraries and startup code of our own.
+fn arm64_host() -> io::Result<PathBuf> {
+    let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("run/windows_arm64.c").display().to_string();
+    let mut options: Vec<String> = CLANG_ARM64.iter().map(|word| word.to_string()).collect();
+    options.push(start);
+    for (dll, names) in SYSTEM {
+        let text = format!("LIBRARY {dll}.dll\nEXPORTS\n{}\n", names.replace(' ', "\n"));
+        let library = directory()?.join(format!("{dll}-{:016x}.a", fnv1a(text.as_bytes())));
+        if !library.is_file() {
+            replace(&library, |partial| {
+                let definitions = partial.with_extension("def");
+                fs::write(&definitions, text)?;
+                let mut command = Command::new("llvm-dlltool-22");
+                command.args(["-m", "arm64", "-d"]).arg(&definitions).arg("-l").arg(partial);
+                let out = command.output().map_err(|error| missing(error, "llvm-dlltool-22", "llvm-22"))?;
+                fs::remove_file(&definitions)?;
+                let said = String::from_utf8_lossy(&out.stderr).into_owned();
+                if out.status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?}: {said}"))) }
+            })?;
+        }
+        options.push(library.display().to_string());
+    }
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    program("windows.c", "clang-19", "clang-19 lld-19 mingw-w64-common", &options)
 }
 
 fn macos(target: Target) -> io::Result<Command> {

@@ -4,7 +4,7 @@
 //! | directory | what | for |
 //! |---|---|---|
 //! | `bin` | `libjulia.dll`, `libjulia-internal.dll` | Julia's `bin`: the linker reads the DLLs' own export tables |
-//! | `lib` | `libjulia.dll.a`, `libjulia-internal.dll.a` | import libraries as GNU's tools make them, a member a symbol |
+//! | `lib` | `libjulia.dll.a`, `libjulia-internal.dll.a` | import libraries as GNU's tools make them, a member a symbol; not for Arm |
 //! | `lib-short` | the same | import libraries of short import members |
 //! | `mingw` | `libopenlibm.dll`, `libmsvcrt.a`, `libssp.a`, `libgcc_s.a`, `libgcc.a` | what else the command line has |
 
@@ -50,25 +50,28 @@ const MSVCRT: &str = "LIBRARY msvcrt.dll\nEXPORTS\nmemcpy\nmemmove\nmemset\nmemc
 /// A missing tool, named with its Debian package; a failing one; a directory that cannot be written.
 pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
     let stubs = WindowsStubs::at(dir);
-    for directory in [&stubs.bin, &stubs.lib, &stubs.lib_short, &stubs.mingw] {
+    for directory in [&stubs.bin, &stubs.lib_short, &stubs.mingw] {
         fs::create_dir_all(directory)?;
     }
     let tools = Tools::of(target);
+    tools.system_library(&stubs.bin)?;
     for library in ["libjulia", "libjulia-internal"] {
         let dll = stubs.bin.join(format!("{library}.dll"));
         let mut command = tools.shared(&dll);
-        command.arg("-I").arg(sources()).arg(sources().join(format!("{library}.c"))).arg("-lkernel32");
-        let definitions = stubs.lib.join(format!("{library}.def"));
+        command.arg("-I").arg(sources()).arg(sources().join(format!("{library}.c")));
+        command.arg("-L").arg(&stubs.bin).arg("-lkernel32");
+        let definitions = stubs.bin.join(format!("{library}.def"));
         command.arg(format!("-Wl,--output-def,{}", definitions.display()));
         run(command, &tools.compiler, tools.package)?;
 
-        tools.import_library(&definitions, &stubs.lib.join(format!("{library}.dll.a")))?;
-        let mut short = Command::new("llvm-dlltool-22");
-        short.args(["-m", tools.machine, "-D", &format!("{library}.dll"), "-d"]).arg(&definitions);
-        short.arg("-l").arg(stubs.lib_short.join(format!("{library}.dll.a")));
-        run(short, "llvm-dlltool-22", "llvm-22")?;
+        if tools.dlltool.is_some() {
+            fs::create_dir_all(&stubs.lib)?;
+            tools.import_library(&definitions, &stubs.lib.join(format!("{library}.dll.a")))?;
+        }
+        tools.short_import_library(&definitions, &format!("{library}.dll"), &stubs.lib_short)?;
         fs::remove_file(&definitions)?;
     }
+    tools.remove_system_library(&stubs.bin)?;
 
     let definitions = stubs.mingw.join("msvcrt.def");
     fs::write(&definitions, MSVCRT)?;
@@ -83,48 +86,104 @@ pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
     Ok(stubs)
 }
 
-/// mingw's tools for a processor.
+/// The tools for a processor: mingw's, and for Arm, for which Debian has none, LLVM's with mingw's headers.
 struct Tools {
     compiler: String,
-    dlltool: String,
+    /// GNU's maker of import libraries.
+    dlltool: Option<String>,
     package: &'static str,
     binutils: &'static str,
     /// LLVM's name of the machine.
     machine: &'static str,
     entry: &'static str,
-    cpu: &'static str,
+    /// What the compiler gets besides.
+    options: &'static [&'static str],
 }
+
+/// Options of clang for Arm: [`Tools`], and the program that loads images (`run/foreign.rs`).
+pub(crate) const CLANG_ARM64: &[&str] =
+    &["--target=aarch64-w64-windows-gnu", "-fuse-ld=lld", "-isystem", "/usr/share/mingw-w64/include", "-nostdlib"];
+
+/// What of the system the stubs call, where there is no import library of mingw's.
+const KERNEL32: &str = "LIBRARY kernel32.dll\nEXPORTS\nRaiseException\n";
 
 impl Tools {
     fn of(target: Target) -> Self {
+        if target.cpu == Cpu::Aarch64 {
+            return Self {
+                compiler: "clang-19".to_owned(),
+                dlltool: None,
+                package: "clang-19 lld-19 mingw-w64-common",
+                binutils: "llvm-22",
+                machine: "arm64",
+                entry: "DllMain",
+                options: &["-fno-builtin", "-Wno-pragma-pack"],
+            };
+        }
         let x86 = target.cpu == Cpu::X86;
         let prefix = if x86 { "i686-w64-mingw32" } else { "x86_64-w64-mingw32" };
         Self {
             compiler: format!("{prefix}-gcc"),
-            dlltool: format!("{prefix}-dlltool"),
+            dlltool: Some(format!("{prefix}-dlltool")),
             package: if x86 { "gcc-mingw-w64-i686" } else { "gcc-mingw-w64-x86-64" },
             binutils: if x86 { "binutils-mingw-w64-i686" } else { "binutils-mingw-w64-x86-64" },
             machine: if x86 { "i386" } else { "i386:x86-64" },
             entry: if x86 { "_DllMain@12" } else { "DllMain" },
-            cpu: if x86 { "-march=pentium4" } else { "-march=x86-64" },
+            options: if x86 { &["-march=pentium4"] } else { &["-march=x86-64"] },
         }
     }
 
     /// A command that compiles a DLL without any of C's own library.
     fn shared(&self, output: &Path) -> Command {
         let mut command = Command::new(&self.compiler);
-        command.args(["-shared", "-O2", "-nostdlib", "-fno-stack-protector", "-s", self.cpu]);
+        if self.dlltool.is_none() {
+            command.args(CLANG_ARM64);
+        }
+        command.args(["-shared", "-O2", "-nostdlib", "-fno-stack-protector", "-s"]).args(self.options);
         command.args(["-Wl,--no-insert-timestamp", "-Wl,--disable-auto-import"]);
         command.arg(format!("-Wl,-e,{}", self.entry)).arg("-o").arg(output);
         command
     }
 
-    /// Makes an import library in GNU's form.
+    /// Makes an import library in GNU's form, or in the short one where there is no tool for that.
     fn import_library(&self, definitions: &Path, output: &Path) -> io::Result<()> {
-        let mut command = Command::new(&self.dlltool);
+        let Some(dlltool) = &self.dlltool else {
+            return self.llvm_dlltool(definitions, None, output);
+        };
+        let mut command = Command::new(dlltool);
         command.arg("--deterministic-libraries").arg("-d").arg(definitions).arg("-l").arg(output);
         // The tool names its temporary files, and with them the library's members, after this.
         command.args(["--temp-prefix", "stub"]).current_dir(output.parent().unwrap_or(Path::new(".")));
-        run(command, &self.dlltool, self.binutils)
+        run(command, dlltool, self.binutils)
+    }
+
+    /// Makes the import library of a DLL in the short form in a directory.
+    fn short_import_library(&self, definitions: &Path, dll: &str, directory: &Path) -> io::Result<()> {
+        self.llvm_dlltool(definitions, Some(dll), &directory.join(format!("{dll}.a")))
+    }
+
+    fn llvm_dlltool(&self, definitions: &Path, dll: Option<&str>, output: &Path) -> io::Result<()> {
+        let mut command = Command::new("llvm-dlltool-22");
+        command.args(["-m", self.machine]);
+        if let Some(dll) = dll {
+            command.args(["-D", dll]);
+        }
+        command.arg("-d").arg(definitions).arg("-l").arg(output);
+        run(command, "llvm-dlltool-22", "llvm-22")
+    }
+
+    /// Makes the system's import library in `directory`, where mingw has none.
+    fn system_library(&self, directory: &Path) -> io::Result<()> {
+        if self.dlltool.is_some() {
+            return Ok(());
+        }
+        let definitions = directory.join("kernel32.def");
+        fs::write(&definitions, KERNEL32)?;
+        self.llvm_dlltool(&definitions, None, &directory.join("libkernel32.a"))?;
+        fs::remove_file(&definitions)
+    }
+
+    fn remove_system_library(&self, directory: &Path) -> io::Result<()> {
+        if self.dlltool.is_some() { Ok(()) } else { fs::remove_file(directory.join("libkernel32.a")) }
     }
 }

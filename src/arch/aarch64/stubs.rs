@@ -60,6 +60,23 @@ pub(crate) fn plt_got_entry(address: u64, slot: u64, landing: bool) -> Vec<u8> {
     load_slot(code, usize::from(landing), address, slot)
 }
 
+/// Size of code that jumps to an import of a Windows image, in bytes.
+pub(crate) const IMPORT_THUNK_SIZE: u64 = 12;
+
+/// Code at `address` that jumps to where `slot`, at a multiple of 8, points, for Windows.
+pub(crate) fn import_thunk(address: u64, slot: u64) -> Vec<u8> {
+    let code: [u32; 3] = [
+        0x9000_0010, // adrp x16, slot
+        0xf940_0210, // ldr x16, [x16, :lo12:slot]
+        0xd61f_0200, // br x16
+    ];
+    let mut bytes: Vec<u8> = code.into_iter().flat_map(u32::to_le_bytes).collect();
+    // Images end before the page could be too far.
+    let _ = Imm::Adrp.store(&mut bytes, page_distance(slot, address));
+    let _ = Imm::Load12 { shift: 3 }.store(bytes.get_mut(4..).unwrap_or_default(), page_offset(slot));
+    bytes
+}
+
 /// Fills in the `adrp`, `ldr` and `add` at index `at` of code that stands at `address`.
 fn load_slot(code: Vec<u32>, at: usize, address: u64, slot: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = code.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -221,6 +238,17 @@ mod tests {
             assert_eq!(plt_header(&PLACE, landing).len() as u64, PLT_HEADER_SIZE);
             assert_eq!(plt_entry(&entry, landing).len() as u64, plt_entry_size(landing));
         }
+    }
+
+    #[test]
+    fn imports_are_jumped_to() {
+        let expected = [
+            0xf000_0110, // adrp x16, #0x23000
+            0xf947_fe10, // ldr x16, [x16, #0xff8]
+            0xd61f_0200, // br x16
+        ];
+        let code = import_thunk(0x1_8001_1ffc, 0x1_8003_4ff8);
+        assert_eq!((words(&code), code.len() as u64), (expected.to_vec(), IMPORT_THUNK_SIZE));
     }
 
     #[test]

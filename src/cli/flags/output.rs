@@ -145,7 +145,7 @@ const OTHER_ELF: &[&str] = &[
     "elf_s390",
 ];
 /// Emulations of PE images that are not linked for.
-const PE: &[&str] = &["arm64pe", "arm64ecpe", "arm64xpe", "thumb2pe"];
+const PE: &[&str] = &["arm64ecpe", "arm64xpe", "thumb2pe"];
 
 /// Emulations, by the name that GNU ld gave them, and what they are for.
 const EMULATIONS: &[(&str, Target)] = &[
@@ -162,6 +162,7 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("armelf", Target::LINUX_ARM),
     ("i386pep", Target::WINDOWS_X86_64),
     ("i386pe", Target::WINDOWS_X86),
+    ("arm64pe", Target::WINDOWS_AARCH64),
     ("elf64lppc", Target::LINUX_PPC64),
 ];
 

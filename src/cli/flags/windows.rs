@@ -8,7 +8,7 @@ use super::super::reading::Reading;
 use crate::AutoExport;
 
 pub(super) const GROUP: Group = Group {
-    title: "Windows DLLs (-m i386pep, -m i386pe)",
+    title: "Windows DLLs (-m i386pep, -m i386pe, -m arm64pe)",
     flags: &[
         Flag::does(
             &["export-all-symbols"],
