@@ -62,7 +62,7 @@ pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
         command.arg(format!("-Wl,--output-def,{}", definitions.display()));
         run(command, &tools.compiler, tools.package)?;
 
-        tools.import_library(&definitions, &stubs.lib.join(format!("{library}.dll.a")))?;
+        tools.import_library(&format!("{library}.dll"), &definitions, &stubs.lib.join(format!("{library}.dll.a")))?;
         let mut short = Command::new("llvm-dlltool-22");
         short.args(["-m", tools.machine, "-D", &format!("{library}.dll"), "-d"]).arg(&definitions);
         short.arg("-l").arg(stubs.lib_short.join(format!("{library}.dll.a")));
@@ -72,7 +72,7 @@ pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
 
     let definitions = stubs.mingw.join("msvcrt.def");
     fs::write(&definitions, MSVCRT)?;
-    tools.import_library(&definitions, &stubs.mingw.join("libmsvcrt.a"))?;
+    tools.import_library("msvcrt.dll", &definitions, &stubs.mingw.join("libmsvcrt.a"))?;
     fs::remove_file(&definitions)?;
     for empty in ["libssp.a", "libgcc_s.a", "libgcc.a"] {
         fs::write(stubs.mingw.join(empty), "!<arch>\n")?;
@@ -119,10 +119,10 @@ impl Tools {
         command
     }
 
-    /// Makes an import library in GNU's form.
-    fn import_library(&self, definitions: &Path, output: &Path) -> io::Result<()> {
+    /// Makes an import library of `dll` in GNU's form.
+    fn import_library(&self, dll: &str, definitions: &Path, output: &Path) -> io::Result<()> {
         let mut command = Command::new(&self.dlltool);
-        command.arg("--deterministic-libraries").arg("-d").arg(definitions).arg("-l").arg(output);
+        command.args(["--deterministic-libraries", "-D", dll]).arg("-d").arg(definitions).arg("-l").arg(output);
         // The tool names its temporary files, and with them the library's members, after this.
         command.args(["--temp-prefix", "stub"]).current_dir(output.parent().unwrap_or(Path::new(".")));
         run(command, &self.dlltool, self.binutils)
