@@ -327,8 +327,8 @@ fn inputs_of_other_kinds_are_told_apart() {
 fn call(folder: &Path, image: &str) -> String {
     let host = "#include <windows.h>\n#include <stdio.h>\nint main(int count, char **names) {\n\
         HMODULE dll = LoadLibraryA(names[count - 1]);\nif (!dll) return printf(\"error %lu\", GetLastError());\n\
-        int (*sum)(void) = (void *)GetProcAddress(dll, \"sum\"), (*near)(void) = (void *)GetProcAddress(dll, \"near\");\n\
-        printf(\"%d %d\", sum(), near());\nreturn 0;\n}\n";
+        int (*f)(void) = (void *)GetProcAddress(dll, \"sum\"), (*g)(void) = (void *)GetProcAddress(dll, \"near\");\n\
+        printf(\"%d %d\", f(), g());\nreturn 0;\n}\n";
     fs::write(folder.join("host.c"), host).unwrap();
     mingw(folder, &["-o", "host.exe", "host.c"]);
     let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/wine");
@@ -354,7 +354,9 @@ fn start_code_corrects_what_refers_to_data_of_dlls() {
     let near =
         ".globl near\nnear: movl shared+8(%rip), %eax\nret\n.section .drectve,\"yn\"\n.ascii \" -export:near\"\n";
     fs::write(folder.join("near.s"), near).unwrap();
-    mingw(&folder, &["-shared", "-o", "shared.dll", "lib.c", "-Wl,--out-implib,libshared.dll.a"]);
+    // Fields of 32 bits reach it there.
+    let options = ["-Wl,--out-implib,libshared.dll.a", "-Wl,--image-base,0x190000000"];
+    mingw(&folder, &[&["-shared", "-o", "shared.dll", "lib.c"][..], &options].concat());
     mingw(&folder, &["-c", "-O1", "user.c", "near.s"]);
     let [start, begin, end] =
         ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&folder, &[&format!("-print-file-name={file}")]));
