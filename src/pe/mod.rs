@@ -274,7 +274,7 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
         false => ("--enable-auto-import", "--disable-auto-import"),
     };
     Some(format!(
-        "it is data of {dll}, and {off} has it declared with dllimport where it is used; or link with {on}, dllcrt2.o and -lmingw32"
+        "it is data of {dll}, which with {off} code has to declare with dllimport; or link with {on}, dllcrt2.o and -lmingw32"
     ))
 }
 
