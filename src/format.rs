@@ -282,11 +282,11 @@ pub(crate) fn refuses_text_relocations(link: &Link<'_>) -> bool {
 }
 
 /// A likely reason why nothing defines a symbol, beside a similar name.
-pub(crate) fn undefined_hint(link: &Link<'_>, global: &Global<'_>) -> Option<String> {
+pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<String> {
     match link.target.format {
         Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE))
             .then(|| "it has hidden visibility, so another library cannot define it".to_owned()),
-        Format::Pe => pe::undefined_hint(link, global),
+        Format::Pe => pe::undefined_hint(link, id),
     }
 }
 
@@ -307,8 +307,8 @@ pub(crate) fn entry_symbols(options: &Options) -> Vec<&[u8]> {
 }
 
 /// Whether data of shared libraries may be reached without being declared as theirs.
-pub(crate) fn imports_automatically(target: Option<Target>, options: &Options) -> bool {
-    target.is_some_and(|target| target.format == Format::Pe) && options.pe.auto_import
+pub(crate) fn imports_automatically(target: Option<Target>) -> bool {
+    target.is_some_and(|target| target.format == Format::Pe)
 }
 
 /// Symbols that the image's headers refer to.

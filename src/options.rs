@@ -459,9 +459,13 @@ pub struct PeOptions {
     pub exports: Vec<String>,
     /// Symbols that are not exported automatically (`--exclude-symbols`).
     pub excluded_symbols: Vec<String>,
-    /// Let code refer to a DLL's data through the slots that compilers keep beside it for that (`--enable-auto-import`, the
+    /// Let code refer to a DLL's data as if they were the image's own (`--enable-auto-import`, the
     /// default; `--disable-auto-import`).
     pub auto_import: bool,
+    /// Have the image's start code correct what refers to a DLL's data in another way, as MinGW's does, where
+    /// [`auto_import`](Self::auto_import) is on (`--enable-runtime-pseudo-reloc`, the default;
+    /// `--disable-runtime-pseudo-reloc`).
+    pub pseudo_relocs: bool,
     /// `Subsystem`: 2, a graphical program, or 3, one of the console (`--subsystem`).
     pub subsystem: u16,
     /// The version of Windows that is needed: major and minor number (`--major-subsystem-version`,
@@ -494,6 +498,7 @@ impl Default for PeOptions {
             exports: Vec::new(),
             excluded_symbols: Vec::new(),
             auto_import: true,
+            pseudo_relocs: true,
             subsystem: 2,
             subsystem_version: (6, 0),
             image_version: (0, 0),

@@ -453,6 +453,9 @@ pub(crate) enum Action {
     Symbolic,
     /// The loader stores what the image's own resolver function returns (`R_*_IRELATIVE`).
     Indirect,
+    /// The value is computed now, from the address of the slot that has the symbol's; the image's start code puts the address
+    /// itself in its place (PE, see [`pe::pseudo`]).
+    Startup,
 }
 
 /// The kinds of a target that store an address or a distance in whole bytes: nearly all relocations of data and of debug

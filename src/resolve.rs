@@ -161,6 +161,8 @@ struct Resolver<'a> {
     /// The number of questions asked of providers.
     lookups: u64,
     target: Option<(Target, String)>,
+    /// Undefined symbols that import libraries have as data, where these are not imported automatically.
+    importable: HashMap<GlobalId, String>,
 }
 
 /// Gives each global symbol its definition.
@@ -183,6 +185,7 @@ pub(crate) fn resolve<'a>(
         sections: 0,
         symbol_count: 0,
         lookups: 0,
+        importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
     resolver.symbols.plain_names = !has_versions(options.target);
@@ -240,7 +243,7 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
-        pe: Default::default(),
+        pe: pe::Plan { importable: resolver.importable, ..Default::default() },
         macho: Default::default(),
         report,
     })
@@ -463,7 +466,7 @@ impl<'a> Resolver<'a> {
     /// stands for.
     fn import_automatically(&mut self, options: &Options) -> Result<()> {
         let target = self.target.as_ref().map(|(target, _)| *target);
-        if !format::imports_automatically(target, options) {
+        if !format::imports_automatically(target) {
             return Ok(());
         }
         let undefined: Vec<GlobalId> = self
@@ -473,8 +476,17 @@ impl<'a> Resolver<'a> {
             .filter(|(_, global)| global.flags.has(GlobalFlags::STRONG_REFERENCE))
             .map(|(id, _)| id)
             .collect();
-        for id in undefined {
+        for id in undefined.iter().copied() {
             let slot = [pe::library::SLOT_PREFIX, self.symbols.get(id).name].concat();
+            if !options.pe.auto_import {
+                let archives = self.providers.iter().filter_map(|provider| match provider {
+                    Provider::Archive(lazy) => Some(lazy),
+                    Provider::Library(_) => None,
+                });
+                let mut having = archives.filter(|lazy| lazy.index.definer(&slot).is_some());
+                self.importable.extend(having.next().map(|lazy| (id, lazy.name.to_owned())));
+                continue;
+            }
             for number in 0..self.providers.len() {
                 self.lookups += 1;
                 let what = "the number of names looked up in archives and libraries";
@@ -487,6 +499,27 @@ impl<'a> Resolver<'a> {
                     self.add(*object)?;
                 }
                 break;
+            }
+        }
+        // Start code that is there brings this along; else it is looked for where something has to be corrected.
+        let relocator = pe::pseudo::relocator(target.map(|target| target.arch));
+        if options.pe.auto_import && options.pe.pseudo_relocs && self.symbols.find(relocator).is_none() {
+            let candidates: HashSet<GlobalId> = undefined
+                .iter()
+                .copied()
+                .filter(|id| self.symbols.get(*id).definition == Definition::Undefined)
+                .collect();
+            if pe::pseudo::is_needed(&self.objects, &self.symbols, &self.libraries, &candidates) {
+                let id = self.symbols.intern(relocator);
+                self.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE);
+                let mut queue = VecDeque::new();
+                for number in 0..self.providers.len() {
+                    if let Answer::Member(member) = self.ask(number, id)? {
+                        queue.push_back(*member);
+                        break;
+                    }
+                }
+                self.enter(&mut queue)?;
             }
         }
         Ok(())

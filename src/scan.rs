@@ -26,7 +26,7 @@ pub(crate) struct Piece {
     pub(crate) range: (u32, u32),
     /// The number of fields to which the loader adds the image's base.
     pub(crate) relative: u32,
-    /// The number of fields that the loader fills from a symbol.
+    /// The number of fields that the loader, or the image's start code, fills from a symbol.
     pub(crate) symbolic: u32,
     /// The number of fields that the loader fills by calling a resolver.
     pub(crate) indirect: u32,
@@ -201,7 +201,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
                 found.tls_module = true;
                 continue;
             }
-            Action::Relative | Action::Symbolic | Action::Indirect => {
+            Action::Relative | Action::Symbolic | Action::Indirect | Action::Startup => {
                 if read_only && format::refuses_text_relocations(link) {
                     found.problems.push(trouble(Fault::Because(
                         "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext",
@@ -211,7 +211,7 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
                 found.text_relocations |= read_only;
                 let class = match action {
                     Action::Relative => 0,
-                    Action::Symbolic => 1,
+                    Action::Symbolic | Action::Startup => 1,
                     _ => 2,
                 };
                 found.counts[class] += 1;
@@ -302,7 +302,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     }
     let problem = |(id, (references, more)): (GlobalId, References)| {
         let global = link.symbols.get(id);
-        let hint = format::undefined_hint(link, global).or_else(|| similar(link, global.name));
+        let hint = format::undefined_hint(link, id, global).or_else(|| similar(link, global.name));
         let mut symbol = String::from_utf8_lossy(global.name).into_owned();
         if let Some(version) = global.version {
             symbol = format!("{symbol}@{}", String::from_utf8_lossy(version));

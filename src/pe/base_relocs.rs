@@ -13,7 +13,7 @@ use super::relocs::{base_kind, classify};
 use super::{imports, plan};
 use crate::link::Link;
 use crate::options::Arch;
-use crate::reloc::{self, Action, Field};
+use crate::reloc::{self, Action, Field, Origin};
 use crate::scan::Piece;
 
 /// The bytes that a block is for.
@@ -104,7 +104,13 @@ fn fields(link: &Link<'_>, address: u64, piece: &Piece) -> Vec<(u64, u16)> {
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
         let Some(reloc) = reloc::understand(link.target, raw) else { continue };
         let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
-        if classify(section, &reloc, symbol.traits) == Ok(Action::Relative) {
+        let moves = match classify(section, &reloc, symbol.traits) {
+            Ok(Action::Relative) => true,
+            // What start code corrects holds the address of a slot of the image until then.
+            Ok(Action::Startup) => reloc.value.from == Origin::Zero,
+            _ => false,
+        };
+        if moves {
             fields.push((address.wrapping_add(raw.offset), base_kind(reloc.field)));
         }
     }

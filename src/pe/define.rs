@@ -27,9 +27,8 @@ const ANCHORS: [(&str, Anchor); 16] = [
     ("___CTOR_LIST__", Anchor::Pe(Place::Start(Table::ConstructorsStart))),
     ("__DTOR_LIST__", Anchor::Pe(Place::Start(Table::DestructorsStart))),
     ("___DTOR_LIST__", Anchor::Pe(Place::Start(Table::DestructorsStart))),
-    // Nothing is imported automatically, so the list is empty.
-    ("__RUNTIME_PSEUDO_RELOC_LIST__", Anchor::ImageStart),
-    ("__RUNTIME_PSEUDO_RELOC_LIST_END__", Anchor::ImageStart),
+    ("__RUNTIME_PSEUDO_RELOC_LIST__", Anchor::Pe(Place::Start(Table::PseudoRelocations))),
+    ("__RUNTIME_PSEUDO_RELOC_LIST_END__", Anchor::Pe(Place::End(Table::PseudoRelocations))),
     ("__data_start__", Anchor::Pe(Place::SectionStart(".data"))),
     ("__data_end__", Anchor::Pe(Place::SectionEnd(".data"))),
     ("__bss_start__", Anchor::Pe(Place::SectionStart(".bss"))),
@@ -216,12 +215,18 @@ fn define_anchors(link: &mut Link<'_>) {
         let symbols = [name.as_bytes(), &decorated];
         for symbol in &symbols[..if link.target.arch == Arch::X86 { 2 } else { 1 }] {
             if let Some((id, _)) = link.symbols.find(symbol)
-                && link.symbols.get(id).definition == Definition::Undefined
+                && (link.symbols.get(id).definition == Definition::Undefined || overrides(link, name))
             {
                 link.symbols.get_mut(id).definition = definition;
             }
         }
     }
+}
+
+/// Whether a name is the linker's whoever defines it: MinGW has an empty list of what start code corrects, for linkers that
+/// make none.
+fn overrides(link: &Link<'_>, name: &str) -> bool {
+    name.starts_with("__RUNTIME_PSEUDO_RELOC_LIST_") && !link.pe.auto_imported.is_empty()
 }
 
 /// Decides what each global symbol is to relocations, and says how to tell it of others.
@@ -236,6 +241,11 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
 
 fn global_traits(link: &Link<'_>, id: GlobalId) -> Traits {
     let (root, _) = link.symbols.root(id, 0);
+    let traits = root_traits(link, root);
+    traits.when(link.pe.auto_imported.contains(&id), Traits::PREEMPTIBLE)
+}
+
+fn root_traits(link: &Link<'_>, root: GlobalId) -> Traits {
     match link.symbols.get(root).definition {
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         Definition::Object(object, index) => defined_traits(link, object, index),

@@ -2,7 +2,7 @@
 
 use super::place::FILE_ALIGNMENT;
 use super::symtab::SymbolTable;
-use super::{TABLES, Table, entry, exports, headers, imports, table_output};
+use super::{TABLES, Table, entry, exports, headers, imports, pseudo, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
 use crate::error::Result;
@@ -102,6 +102,7 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
     Some(match table {
         Table::Entry => entry::code(link.target.arch).to_vec(),
         Table::Exports => exports::bytes(link),
+        Table::PseudoRelocations => pseudo::bytes(link),
         Table::BuildId => headers::build_id(link),
         Table::BaseRelocations => link.pe.base_relocs.clone(),
         Table::ConstructorsStart | Table::ConstructorsEnd | Table::DestructorsStart | Table::DestructorsEnd => {

@@ -31,7 +31,7 @@ use crate::link::Link;
 use crate::memory::of_vec;
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
-use crate::symbols::{Anchor, Definition};
+use crate::symbols::{Anchor, Definition, GlobalFlags};
 
 /// Size of an entry of the import directory, in bytes.
 pub(crate) const DIRECTORY_ENTRY: u64 = 20;
@@ -106,12 +106,12 @@ pub(crate) fn define(link: &mut Link<'_>) {
 /// What the symbol of a pointer begins with that a compiler keeps beside code which refers to data that may be a DLL's.
 const POINTER_PREFIX: &[u8] = b".refptr.";
 
-/// Takes slots for the place of pointers to data that turn out to be a DLL's; returns those of imports: the DLL, what is
-/// imported, and the symbol of the pointer.
+/// Takes slots for the place of pointers to data that turn out to be a DLL's, and of these data; returns those of imports: the
+/// DLL, what is imported, and the symbol that stands for the slot.
 ///
 /// Code that does not know where a variable is defined loads its address from a pointer in a COMDAT section
-/// (`.refptr.x`). Where a DLL has the variable, the slot of the import holds the same address; the section, which could not
-/// be relocated, is left out.
+/// (`.refptr.x`). Where a DLL has the variable, the slot of the import holds the same address, and the section is left out.
+/// What refers to the variable itself gets the slot's address, for start code to correct: see [`pseudo`](super::pseudo).
 fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)> {
     let mut found = Vec::new();
     if !link.options.pe.auto_import {
@@ -119,21 +119,26 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
     }
     let mut aliases = Vec::new();
     let mut replaced = Vec::new();
-    for (_, global) in link.symbols.iter() {
-        if global.definition != Definition::Undefined {
+    let mut direct = Vec::new();
+    for (id, global) in link.symbols.iter() {
+        let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
+        if global.definition != Definition::Undefined || split_slot(global.name).1 {
             continue;
         }
-        let Some((pointer, place)) = pointer_to(link, global.name) else { continue };
+        let pointer = pointer_to(link, global.name);
         let slot = [SLOT_PREFIX, global.name].concat();
         let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
-        if let Some((id, _)) = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()) {
-            aliases.push((pointer, id));
+        let symbols = pointer.map(|(pointer, _)| pointer).into_iter();
+        let symbols = symbols.chain(Some(id).filter(|_| strong && link.options.pe.pseudo_relocs));
+        if let Some((slot, _)) = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()) {
+            aliases.extend(symbols.clone().map(|symbol| (symbol, slot)));
         } else if let Some((dll, import)) = libraries.find_map(|library| Some((library.name, library.lookup(&slot)?))) {
-            found.push((dll, import.by, pointer));
+            found.extend(symbols.clone().map(|symbol| (dll, import.by, symbol)));
         } else {
             continue;
         }
-        replaced.push(place);
+        direct.extend(symbols.filter(|symbol| *symbol == id));
+        replaced.extend(pointer.map(|(_, place)| place));
     }
     for (pointer, slot) in aliases {
         link.symbols.get_mut(pointer).definition = Definition::Alias(slot, 0);
@@ -141,6 +146,7 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
     for (object, section) in replaced {
         link.objects[object.index()].sections[section as usize].fate = Fate::Unreferenced;
     }
+    link.pe.auto_imported = direct.into_iter().collect();
     found
 }
 
@@ -151,7 +157,9 @@ fn pointer_to(link: &Link<'_>, name: &[u8]) -> Option<(GlobalId, (ObjectId, Sect
     let symbol = link.object(object).symbols.get(index as usize)?;
     let SymbolSection::In(index) = symbol.section() else { return None };
     let section = link.section(object, index);
-    let alone = section.size == word(link.target.arch) && section.relocs.len() == 1 && symbol.value == 0;
+    // GNU's assembler pads sections to 16 bytes.
+    let size = word(link.target.arch)..=16;
+    let alone = size.contains(&section.size) && section.relocs.len() == 1 && symbol.value == 0;
     alone.then_some((id, (object, index)))
 }
 

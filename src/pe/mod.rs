@@ -26,11 +26,12 @@ pub(crate) mod library;
 pub(crate) mod parse;
 pub(crate) mod place;
 pub(crate) mod plan;
+pub(crate) mod pseudo;
 pub(crate) mod relocs;
 pub(crate) mod symtab;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use object::pe;
 
@@ -42,7 +43,7 @@ use crate::memory::of_vec;
 use crate::model::{self, GlobalId, InputName, Object, ObjectId, Symbol};
 use crate::options::{Arch, BuildId, Format, Os, Target};
 use crate::scan::Piece;
-use crate::symbols::{Anchor, Global};
+use crate::symbols::Anchor;
 
 pub(crate) use define::{define_symbols, fix_traits};
 pub(crate) use emit::emit;
@@ -110,6 +111,8 @@ pub(crate) enum Table {
     ImportNames,
     /// `.edata`: the export directory, its tables and names.
     Exports,
+    /// What start code corrects: see [`pseudo`].
+    PseudoRelocations,
     /// The debug directory, with the identity of the contents.
     BuildId,
     /// The number before the list of constructors.
@@ -125,7 +128,7 @@ pub(crate) enum Table {
 }
 
 /// All of them, in the order of their numbers.
-pub(crate) const TABLES: [Table; 15] = [
+pub(crate) const TABLES: [Table; 16] = [
     Table::Entry,
     Table::Thunks,
     Table::LocalSlots,
@@ -135,6 +138,7 @@ pub(crate) const TABLES: [Table; 15] = [
     Table::ImportAddress,
     Table::ImportNames,
     Table::Exports,
+    Table::PseudoRelocations,
     Table::BuildId,
     Table::ConstructorsStart,
     Table::ConstructorsEnd,
@@ -166,6 +170,8 @@ pub(crate) enum Place {
     LocalSlot(u32),
     /// The first byte of a table; of one that the image lacks, the image's start.
     Start(Table),
+    /// The byte behind a table; of one that the image lacks, the image's start.
+    End(Table),
     /// The first byte of the section with a name, and the byte behind its last one that is in the file or, for `.bss`, that
     /// is zero.
     SectionStart(&'static str),
@@ -214,6 +220,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) makes_entry: bool,
     /// Output sections that join others, by what inputs ask for: `-merge:`.
     pub(crate) merges: HashMap<Vec<u8>, Vec<u8>>,
+    /// Symbols that stand for the slots of data of DLLs which code refers to as if they were the image's.
+    pub(crate) auto_imported: HashSet<GlobalId>,
+    /// Symbols that nothing defines, and the import libraries that have them as data.
+    pub(crate) importable: HashMap<GlobalId, String>,
     /// Stretches of relocations that the loader has a part in.
     pub(crate) pieces: Vec<Piece>,
     /// The sections, in order of their addresses.
@@ -249,13 +259,23 @@ pub(crate) fn section_start(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> u
     section.map_or(0, |section| section.address)
 }
 
-/// Why nothing defines a symbol, if a DLL has it as data: data have to be declared as imported.
-pub(crate) fn undefined_hint(link: &Link<'_>, global: &Global<'_>) -> Option<String> {
-    let library = link.libraries.iter().filter_map(|library| library.shared.pe());
-    let dll = library.into_iter().find(|library| library.has_data(global.name))?;
-    let name = String::from_utf8_lossy(dll.name);
+/// Why nothing defines a symbol, if a DLL has it as data: data have to be declared as imported, or imported automatically.
+pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
+    let name = link.symbols.get(id).name;
+    let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
+    let dll =
+        libraries.find(|library| library.has_data(name)).map(|dll| String::from_utf8_lossy(dll.name).into_owned());
+    let slot = || {
+        let (_, slot) = link.symbols.find(&[library::SLOT_PREFIX, name].concat())?;
+        slot.is_defined_here().then(|| "a DLL".to_owned())
+    };
+    let dll = dll.or_else(|| link.pe.importable.get(&id).cloned()).or_else(slot)?;
+    let (on, off) = match link.options.pe.auto_import {
+        true => ("--enable-runtime-pseudo-reloc", "--disable-runtime-pseudo-reloc"),
+        false => ("--enable-auto-import", "--disable-auto-import"),
+    };
     Some(format!(
-        "it is data of {name}, which code reaches only if it is declared with dllimport: nothing is imported automatically"
+        "it is data of {dll}, which with {off} code has to declare with dllimport; or link with {on}, dllcrt2.o and -lmingw32"
     ))
 }
 
@@ -301,6 +321,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
             start(Table::LocalSlots).wrapping_add(u64::from(slot).wrapping_mul(word(link.target.arch)))
         }
         Anchor::Pe(Place::Start(table)) => start(table),
+        Anchor::Pe(Place::End(table)) => table_output(link, table).map_or(link.pe.base, OutputSection::end),
         Anchor::Pe(Place::SectionStart(name)) => match link.outputs.iter().find(|it| *it.name == *name.as_bytes()) {
             Some(output) => output.address,
             None => named(name).map_or(link.pe.base, |section| section.address),

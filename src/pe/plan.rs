@@ -74,6 +74,7 @@ const fn rank(section: u32, place: u32) -> u32 {
 /// More sections than the format can number; sizes beyond an address space.
 pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.pe.pieces = found.pieces;
+    super::pseudo::check(link)?;
     let commons = link.symbols.allot_commons()?;
     collect(link);
     if let Some((size, align)) = commons {
@@ -280,6 +281,7 @@ fn add_tables(link: &mut Link<'_>) {
             4,
             if link.pe.exports.is_empty() { 0 } else { link.pe.exports.size(link) },
         ),
+        (Table::PseudoRelocations, b".rdata", read, rank(RDATA, TABLES + 3), 4, super::pseudo::size(link)),
         (
             Table::BuildId,
             b".buildid",

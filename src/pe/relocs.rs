@@ -171,10 +171,24 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
             "the symbol's section is not part of the image: another copy of its COMDAT was taken, and only that may be referred to",
         );
     }
+    if traits.has(Traits::PREEMPTIBLE) {
+        return match (reloc.value, reloc.field.size()) {
+            (Value { what: What::Nothing, .. }, _) => Ok(Action::Link),
+            (Value { what: What::Symbol, from: Origin::Zero | Origin::Place }, 4 | 8) if is_plain(reloc.field) => {
+                Ok(Action::Startup)
+            }
+            _ => Err("start code cannot put the address of a DLL's data there; declare the data with dllimport"),
+        };
+    }
     if reloc.value == What::Symbol.from(Origin::Zero) && !traits.has(Traits::ABSOLUTE) {
         return Ok(Action::Relative);
     }
     Ok(Action::Link)
+}
+
+/// Whether a field holds a number in whole bytes, and nothing else.
+fn is_plain(field: Field) -> bool {
+    matches!(field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64)
 }
 
 /// Whether the rows of a section describe functions, each its own: they may be left behind by functions that are not part

@@ -72,7 +72,7 @@ fn import_libraries_and_dlls_are_alike() {
                 search.push(entry.path.parent().unwrap().join("stubs").join(form));
                 let image = read(&link(&entry, &mut pkgld(), form, &[search]));
                 let names = |dll: &Dll| {
-                    let mut names: Vec<String> = dll.imports().into_values().map(|(_, name)| name).collect();
+                    let mut names: Vec<(String, String)> = dll.imports().into_values().collect();
                     names.sort();
                     names
                 };

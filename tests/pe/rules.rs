@@ -1,7 +1,12 @@
 //! One rule each, in a few lines of assembly.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use pkgld::{AutoExport, Input, Target};
 
+use crate::common::scratch;
 use crate::dll::Dll;
 use crate::support::{assemble, dll_of, link, link_inputs, options, refusal};
 
@@ -255,7 +260,7 @@ fn dlls_are_imported_from() {
 
     let direct = assemble(X64, "mov v(%rip), %rax");
     let refused = link_inputs(&options(X64), inputs(&direct)).unwrap_err().to_string();
-    assert!(refused.contains("undefined symbol: v") && refused.contains("it is data of Other.dll"), "{refused}");
+    assert!(refused.contains("refers to v, data of a DLL") && refused.contains("dllimport"), "{refused}");
     let pointer = "mov .refptr.v(%rip), %rax\n.section .rdata$.refptr.v,\"dr\",discard,.refptr.v\n.globl .refptr.v\n\
                    .refptr.v: .quad v";
     let pointer = assemble(X64, pointer);
@@ -316,4 +321,81 @@ fn inputs_of_other_kinds_are_told_apart() {
     assert!(elf.contains("is a COFF object") && elf.contains("asks for an ELF image"), "{elf}");
     let bitcode = link(&options(X64), &[b"BC\xc0\xde----".to_vec()]).unwrap_err().to_string();
     assert!(bitcode.contains("link-time optimization"), "{bitcode}");
+}
+
+/// What a host under wine says that loads a DLL and calls what it exports.
+fn call(folder: &Path, image: &str) -> String {
+    let host = "#include <windows.h>\n#include <stdio.h>\nint main(int count, char **names) {\n\
+        HMODULE dll = LoadLibraryA(names[count - 1]);\nif (!dll) return printf(\"error %lu\", GetLastError());\n\
+        int (*f)(void) = (void *)GetProcAddress(dll, \"sum\"), (*g)(void) = (void *)GetProcAddress(dll, \"near\");\n\
+        printf(\"%d %d\", f(), g());\nreturn 0;\n}\n";
+    fs::write(folder.join("host.c"), host).unwrap();
+    mingw(folder, &["-o", "host.exe", "host.c"]);
+    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/wine");
+    let output = Command::new(wine).args(["host.exe", image]).current_dir(folder).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn mingw(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("x86_64-w64-mingw32-gcc").args(arguments).current_dir(folder).output();
+    let output = output.expect("x86_64-w64-mingw32-gcc is in the package gcc-mingw-w64-x86-64");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs the packages gcc-mingw-w64-x86-64 and wine64"]
+fn start_code_corrects_what_refers_to_data_of_dlls() {
+    let folder = scratch("pe-pseudo");
+    fs::write(folder.join("lib.c"), "__declspec(dllexport) int shared[4] = {11, 22, 33, 44};").unwrap();
+    let user = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
+                __declspec(dllexport) int sum(void) { return *table[0] + *table[1] + shared[1]; }";
+    fs::write(folder.join("user.c"), user).unwrap();
+    let near =
+        ".globl near\nnear: movl shared+8(%rip), %eax\nret\n.section .drectve,\"yn\"\n.ascii \" -export:near\"\n";
+    fs::write(folder.join("near.s"), near).unwrap();
+    // Fields of 32 bits reach it there.
+    let options = ["-Wl,--out-implib,libshared.dll.a", "-Wl,--image-base,0x190000000"];
+    mingw(&folder, &[&["-shared", "-o", "shared.dll", "lib.c"][..], &options].concat());
+    mingw(&folder, &["-c", "-O1", "user.c", "near.s"]);
+    let [start, begin, end] =
+        ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&folder, &[&format!("-print-file-name={file}")]));
+    let link = |library: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+        command.args(["-flavor", "gnu", "-m", "i386pep", "-shared", "-o", "user.dll"]).args(more);
+        command.args(["user.o", "near.o", library]).current_dir(&folder).output().unwrap()
+    };
+    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
+    let (crt, gcc) = (directory(&start), directory(&begin));
+    let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
+    let files = [&["-e", "DllMainCRTStartup", &start, &begin, &crt, &gcc, &end][..], &libraries].concat();
+    for library in ["shared.dll", "libshared.dll.a"] {
+        let output = link(library, &files);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("near.o: refers to shared"), "{said}");
+        assert_eq!(call(&folder, "user.dll"), "77 33", "{library}");
+        let dll = Dll::new(&fs::read(folder.join("user.dll")).unwrap());
+        let list = dll.symbol("__RUNTIME_PSEUDO_RELOC_LIST__");
+        assert_eq!([list, list + 4, list + 8].map(|at| dll.u32(at)), [0, 0, 1]);
+        let slot = *dll.imports().iter().find(|(_, import)| import.1 == "shared").unwrap().0;
+        let expected =
+            [(slot, dll.symbol("table"), 64), (slot, dll.symbol("table") + 8, 64), (slot, dll.symbol("near") + 2, 32)];
+        let end = dll.symbol("__RUNTIME_PSEUDO_RELOC_LIST_END__");
+        let entries: Vec<_> =
+            (list + 12..end).step_by(12).map(|at| (dll.u32(at), dll.u32(at + 4), dll.u32(at + 8))).collect();
+        assert_eq!(entries, expected, "{library}");
+        let _ = fs::remove_file(folder.join("user.dll"));
+        for (option, hint) in [
+            ("--disable-auto-import", "--enable-auto-import"),
+            ("--disable-runtime-pseudo-reloc", "--enable-runtime-pseudo-reloc"),
+        ] {
+            let output = link(library, &[option]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("undefined symbol: shared"), "{said}");
+            assert!(said.contains("it is data of") && said.contains(hint), "{library} {option}: {said}");
+        }
+        let said = String::from_utf8_lossy(&link(library, &[]).stderr).into_owned();
+        assert!(said.contains("no start code corrects that") && said.contains("dllcrt2.o"), "{said}");
+        assert!(!folder.join("user.dll").exists());
+    }
 }

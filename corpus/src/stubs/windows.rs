@@ -66,7 +66,8 @@ pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
 
         if tools.dlltool.is_some() {
             fs::create_dir_all(&stubs.lib)?;
-            tools.import_library(&definitions, &stubs.lib.join(format!("{library}.dll.a")))?;
+            let output = stubs.lib.join(format!("{library}.dll.a"));
+            tools.import_library(&format!("{library}.dll"), &definitions, &output)?;
         }
         tools.short_import_library(&definitions, &format!("{library}.dll"), &stubs.lib_short)?;
         fs::remove_file(&definitions)?;
@@ -75,7 +76,7 @@ pub fn build(dir: &Path, target: Target) -> io::Result<WindowsStubs> {
 
     let definitions = stubs.mingw.join("msvcrt.def");
     fs::write(&definitions, MSVCRT)?;
-    tools.import_library(&definitions, &stubs.mingw.join("libmsvcrt.a"))?;
+    tools.import_library("msvcrt.dll", &definitions, &stubs.mingw.join("libmsvcrt.a"))?;
     fs::remove_file(&definitions)?;
     for empty in ["libssp.a", "libgcc_s.a", "libgcc.a"] {
         fs::write(stubs.mingw.join(empty), "!<arch>\n")?;
@@ -145,13 +146,13 @@ impl Tools {
         command
     }
 
-    /// Makes an import library in GNU's form, or in the short one where there is no tool for that.
-    fn import_library(&self, definitions: &Path, output: &Path) -> io::Result<()> {
+    /// Makes an import library of `dll` in GNU's form, or in the short one where there is no tool for that.
+    fn import_library(&self, dll: &str, definitions: &Path, output: &Path) -> io::Result<()> {
         let Some(dlltool) = &self.dlltool else {
-            return self.llvm_dlltool(definitions, None, output);
+            return self.llvm_dlltool(definitions, Some(dll), output);
         };
         let mut command = Command::new(dlltool);
-        command.arg("--deterministic-libraries").arg("-d").arg(definitions).arg("-l").arg(output);
+        command.args(["--deterministic-libraries", "-D", dll]).arg("-d").arg(definitions).arg("-l").arg(output);
         // The tool names its temporary files, and with them the library's members, after this.
         command.args(["--temp-prefix", "stub"]).current_dir(output.parent().unwrap_or(Path::new(".")));
         run(command, dlltool, self.binutils)

@@ -159,7 +159,7 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["enable-auto-import"],
             Takes::Nothing,
-            "let code reach a DLL's data through the pointers that compilers keep for that (default)",
+            "let code refer to data of DLLs as if they were the image's own (default)",
             |reading, _| {
                 reading.options.pe.auto_import = true;
                 Ok(())
@@ -174,11 +174,19 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::ignored(
-            &["enable-runtime-pseudo-reloc", "disable-runtime-pseudo-reloc"],
+        Flag::does(
+            &["enable-runtime-pseudo-reloc"],
             Takes::Nothing,
-            "nothing is left to start files to relocate; what would be is an error that names it",
+            "have MinGW's start code correct references to data of DLLs that cannot do without (default)",
+            |reading, _| {
+                reading.options.pe.pseudo_relocs = true;
+                Ok(())
+            },
         ),
+        Flag::does(&["disable-runtime-pseudo-reloc"], Takes::Nothing, "make such references an error", |reading, _| {
+            reading.options.pe.pseudo_relocs = false;
+            Ok(())
+        }),
         Flag::ignored(
             &["enable-reloc-section", "enable-long-section-names", "no-leading-underscore", "leading-underscore"],
             Takes::Nothing,
