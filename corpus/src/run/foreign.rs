@@ -155,7 +155,7 @@ const SYSTEM: &[(&str, &str)] = &[
     (
         "ucrtbase",
         "__acrt_iob_func __p___argc __p___argv _configure_narrow_argv calloc exit fclose fflush fgets fopen fputc fputs \
-         fread free fwrite malloc memcmp memcpy memset realloc strchr strcmp strcspn strlen strncmp strstr",
+         fread free fwrite malloc memcmp memcpy memset realloc strchr strcmp strcspn strlen strncmp strncpy strstr",
     ),
     (
         "kernel32",
