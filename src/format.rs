@@ -129,7 +129,8 @@ pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, Symb
 pub(crate) fn binds_now(link: &Link<'_>, found: &Scan) -> bool {
     match link.target.format {
         Format::Elf => link.options.elf.now || elf::must_bind_now(link, found),
-        Format::MachO | Format::Pe => true,
+        Format::MachO => macho::binds_now(link),
+        Format::Pe => true,
     }
 }
 

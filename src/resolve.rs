@@ -313,7 +313,7 @@ fn shorten(symbols: &mut Symbols<'_>, name: &str) -> Result<(), Error> {
 }
 
 /// What a library, or one of the given libraries that it re-exports, defines under a name.
-fn look_up(
+pub(crate) fn look_up(
     libraries: &[Library<'_>],
     library: u32,
     name: &[u8],

@@ -1,7 +1,8 @@
 /* Loads an image of macOS as dyld would, and checks it: macho IMAGE MANIFEST DIRECTORY-OF-LIBRARIES
  *
  * The image is mapped segment by segment, its fixups are applied (chained ones or opcodes), its initialisers run, its
- * segments get their permissions. What it imports from libjulia and libjulia-internal comes from the stub libraries of
+ * segments get their permissions. Functions that it looks up at their first call are looked up then; at the end those are
+ * tried that were never called. What it imports from libjulia and libjulia-internal comes from the stub libraries of
  * Linux for the same processor, which pass arguments alike; what it imports from the system comes from this program.
  */
 #define _GNU_SOURCE
@@ -63,13 +64,40 @@ static void *in_runtime(const char *name) {
 
 static void *in_libjulia(const char *name) { return dlsym(libjulia, name); }
 
+/* What the image calls to look a function up at its first call, as dyld_stub_binder.s of dyld has it: on the stack are the
+ * word __dyld_private's address and the offset of the function's lazy bind program, both of which it takes away; the
+ * arguments of the function are kept. */
+void pkgld_binder(void);
+#ifdef __aarch64__
+__asm__(".text\n.globl pkgld_binder\npkgld_binder:\n"
+        "stp x29, x30, [sp, #-16]!\nmov x29, sp\nsub sp, sp, #208\n"
+        "stp x0, x1, [sp]\nstp x2, x3, [sp, #16]\nstp x4, x5, [sp, #32]\nstp x6, x7, [sp, #48]\nstr x8, [sp, #64]\n"
+        "stp q0, q1, [sp, #80]\nstp q2, q3, [sp, #112]\nstp q4, q5, [sp, #144]\nstp q6, q7, [sp, #176]\n"
+        "ldr x0, [x29, #24]\nldr x1, [x29, #16]\nbl pkgld_look_up\nmov x16, x0\n"
+        "ldp x0, x1, [sp]\nldp x2, x3, [sp, #16]\nldp x4, x5, [sp, #32]\nldp x6, x7, [sp, #48]\nldr x8, [sp, #64]\n"
+        "ldp q0, q1, [sp, #80]\nldp q2, q3, [sp, #112]\nldp q4, q5, [sp, #144]\nldp q6, q7, [sp, #176]\n"
+        "mov sp, x29\nldp x29, x30, [sp], #16\nadd sp, sp, #16\nbr x16\n");
+#else
+__asm__(".text\n.globl pkgld_binder\npkgld_binder:\n"
+        "push %rbp\nmov %rsp, %rbp\nsub $192, %rsp\n"
+        "mov %rdi, (%rsp)\nmov %rsi, 8(%rsp)\nmov %rdx, 16(%rsp)\nmov %rcx, 24(%rsp)\nmov %r8, 32(%rsp)\nmov %r9, 40(%rsp)\n"
+        "mov %rax, 48(%rsp)\nmov %r10, 56(%rsp)\n"
+        "movups %xmm0, 64(%rsp)\nmovups %xmm1, 80(%rsp)\nmovups %xmm2, 96(%rsp)\nmovups %xmm3, 112(%rsp)\n"
+        "movups %xmm4, 128(%rsp)\nmovups %xmm5, 144(%rsp)\nmovups %xmm6, 160(%rsp)\nmovups %xmm7, 176(%rsp)\n"
+        "mov 8(%rbp), %rdi\nmov 16(%rbp), %rsi\ncall pkgld_look_up\nmov %rax, %r11\n"
+        "movups 64(%rsp), %xmm0\nmovups 80(%rsp), %xmm1\nmovups 96(%rsp), %xmm2\nmovups 112(%rsp), %xmm3\n"
+        "movups 128(%rsp), %xmm4\nmovups 144(%rsp), %xmm5\nmovups 160(%rsp), %xmm6\nmovups 176(%rsp), %xmm7\n"
+        "mov (%rsp), %rdi\nmov 8(%rsp), %rsi\nmov 16(%rsp), %rdx\nmov 24(%rsp), %rcx\nmov 32(%rsp), %r8\nmov 40(%rsp), %r9\n"
+        "mov 48(%rsp), %rax\nmov 56(%rsp), %r10\n"
+        "mov %rbp, %rsp\npop %rbp\nadd $16, %rsp\njmp *%r11\n");
+#endif
+
 /* The address of an imported name, by the number of its library as binds have it: 1 for the first that is loaded, -2 for
  * a search of all, as `-undefined dynamic_lookup` asks for. */
 static void *import(const char *name, int64_t ordinal, int weak) {
     void *address = NULL;
-    /* What lazy pointers start at: nobody calls it here, as all of them are bound at once. */
     if (!strcmp(name, "dyld_stub_binder"))
-        return abort;
+        return pkgld_binder;
     if (*name != '_')
         give_up("an imported name without an underscore:", name);
     if (ordinal == -2) {
@@ -108,6 +136,8 @@ static uintptr_t fixup_place(const struct segment *segment, uint64_t offset) {
 enum { CHAINED_IMPORT = 1, CHAINED_IMPORT_ADDEND, CHAINED_IMPORT_ADDEND64, POINTER_64 = 2, POINTER_64_OFFSET = 6 };
 
 static uint64_t fixups_applied;
+/* Where the last bind was stored. */
+static uintptr_t last_bound;
 
 static uintptr_t chained_bind(const uint8_t *header, uint64_t ordinal) {
     uint32_t imports = u32(header + 8), symbols = u32(header + 12), count = u32(header + 16), format = u32(header + 20);
@@ -259,8 +289,9 @@ static void apply_rebases(void) {
     }
 }
 
-static void apply_binds(const struct blob *blob, int lazy, int weak_table) {
-    const uint8_t *at = macho.file + blob->offset, *end = at + blob->size;
+/* Runs a bind program from an offset on to its end. */
+static void apply_binds(const struct blob *blob, uint64_t from, int weak_table) {
+    const uint8_t *at = macho.file + blob->offset + from, *end = macho.file + blob->offset + blob->size;
     const struct segment *segment = NULL;
     const char *name = NULL;
     uint64_t offset = 0, count, skip;
@@ -272,10 +303,7 @@ static void apply_binds(const struct blob *blob, int lazy, int weak_table) {
         count = 0, skip = 0;
         switch (op) {
         case 0x00:
-            /* Among lazy binds this only ends one. */
-            if (!lazy)
-                return;
-            continue;
+            return;
         case 0x10:
             ordinal = immediate;
             continue;
@@ -325,8 +353,51 @@ static void apply_binds(const struct blob *blob, int lazy, int weak_table) {
                 continue;
             memcpy((void *)place, &value, sizeof value);
             fixups_applied++;
+            last_bound = place;
         }
     }
+}
+
+/* Functions that are looked up at their first call. */
+
+static uint64_t looked_up;
+/* While functions are only tried: the pointer through which the image must ask for one. */
+static uintptr_t tried;
+
+static void nothing(void) {}
+
+void *pkgld_look_up(void *word, uint64_t offset) {
+    uintptr_t at = (uintptr_t)word;
+    const struct section *pointers = section_of_type(S_LAZY_SYMBOL_POINTERS);
+    if (offset >= macho.lazy_bind.size || !pointers)
+        give_up("a function is looked up that no lazy bind describes", NULL);
+    rule(is_in_image(at) && at % 8 == 0 && load_word(at) == 0, "the word for the system's own use", NULL, at);
+    last_bound = 0;
+    apply_binds(&macho.lazy_bind, offset, 0);
+    rule(last_bound - macho.slide - pointers->addr < pointers->size, "a lazy bind outside of the lazy pointers", NULL, last_bound);
+    if (findings)
+        exit(1);
+    looked_up++;
+    if (tried) {
+        expect("the pointer that a lazy bind fills", NULL, last_bound, tried);
+        return nothing;
+    }
+    return (void *)load_word(last_bound);
+}
+
+/* Has the image look up all functions that it has not called. */
+static void try_lazy_pointers(void) {
+    const struct section *pointers = section_of_type(S_LAZY_SYMBOL_POINTERS);
+    for (uint64_t at = 0; pointers && at < pointers->size; at += 8) {
+        uintptr_t place = pointers->addr + macho.slide + at, target = load_word(place);
+        if (!is_in_image(target))
+            continue;
+        tried = place;
+        ((void (*)(void))target)();
+        rule(!is_in_image(load_word(place)), "a lazy pointer that leads nowhere", NULL, place);
+    }
+    if (pointers)
+        expect("functions that were looked up", NULL, looked_up, pointers->size / 8);
 }
 
 /* Exports */
@@ -556,7 +627,6 @@ int main(int argc, char **argv) {
     } else {
         apply_rebases();
         apply_binds(&macho.bind, 0, 0);
-        apply_binds(&macho.lazy_bind, 1, 0);
         apply_binds(&macho.weak_bind, 0, 1);
     }
     rule(fixups_applied > 0, "no fixups", NULL, 0);
@@ -565,6 +635,11 @@ int main(int argc, char **argv) {
         return 1;
     protect();
     run_initialisers();
+    const uint64_t *initialised = in_image("pkgld_initialised");
+    if (initialised)
+        expect("what initialisers left", NULL, *initialised, 12);
     struct host host = {in_image, in_runtime, 1, arrives, unwind};
-    return check_image(&host, &manifest);
+    int failed = check_image(&host, &manifest);
+    try_lazy_pointers();
+    return failed || findings;
 }

@@ -120,6 +120,13 @@ static struct section *section_named(const char *segment, const char *name) {
     return NULL;
 }
 
+static struct section *section_of_type(uint32_t type) {
+    for (int i = 0; i < macho.section_count; i++)
+        if ((macho.sections[i]->flags & 0xff) == type)
+            return macho.sections[i];
+    return NULL;
+}
+
 static struct segment *segment_named(const char *name) {
     for (int i = 0; i < macho.segment_count; i++)
         if (!strncmp(macho.segments[i]->name, name, 16))

@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+use super::{initialisers, lazy};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::link::Link;
@@ -20,7 +21,7 @@ const HEADER: [&[u8]; 2] = [b"___dso_handle", b"__mh_dylib_header"];
 /// Defines the names that only a linker can define.
 ///
 /// # Errors
-/// A symbol that is thread-local in its library.
+/// A list of functions to run that is malformed.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     for name in HEADER {
         let Some((id, global)) = link.symbols.find(name) else { continue };
@@ -30,7 +31,8 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
             global.visibility = Visibility::Hidden;
         }
     }
-    Ok(())
+    lazy::define_binder(link);
+    initialisers::take(link)
 }
 
 /// Decides what each global symbol is to relocations, and says how to tell it of others.

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::fixups::{self, SegmentSites, Site};
 use super::segments::Segment;
-use super::{TABLES, Table, header, is_chained, linkedit, page_size, stubs, symtab};
+use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, page_size, stubs, symtab};
 use crate::apply::Stretch;
 use crate::debug::{self, Fault, Trouble};
 use crate::error::Result;
@@ -44,6 +44,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     // Personalities and language-specific data have addresses now.
     let starts = super::symtab::function_addresses(&link);
     link.macho.unwind_info = link.macho.unwind.info(&link, &starts);
+    link.macho.lazy = lazy::program(&link);
     link.macho.made = tables(&link);
     let mut extents = thunks::write(&link)?;
     for output in &link.outputs {
@@ -137,6 +138,7 @@ fn sites(link: &Link<'_>) -> Result<Sites> {
             _ => pointers.push((address, None)),
         }
     }
+    pointers.extend(lazy::pointers(link).map(|(address, _)| (address, None)));
     pointers.sort_unstable_by_key(|(address, _)| *address);
     // An addend that fits in the pointer is no matter of the import.
     let chained = is_chained(link);
@@ -223,7 +225,7 @@ fn check_chains(link: &Link<'_>) -> Result<()> {
 }
 
 /// The segment that holds an address, and its number.
-fn segment_at<'l>(link: &'l Link<'_>, address: u64) -> Option<(usize, &'l Segment)> {
+pub(super) fn segment_at<'l>(link: &'l Link<'_>, address: u64) -> Option<(usize, &'l Segment)> {
     let inside = |segment: &Segment| (segment.address..segment.address.saturating_add(segment.size)).contains(&address);
     link.macho.segments.iter().enumerate().find(|(_, segment)| inside(segment))
 }
@@ -264,7 +266,11 @@ fn tables(link: &Link<'_>) -> Vec<(Table, Vec<u8>)> {
     let made = TABLES.into_iter().filter(|table| super::table_output(link, *table).is_some()).map(|table| {
         let bytes = match table {
             Table::Stubs => stubs::stubs(link),
+            Table::StubHelper => lazy::helper(link),
+            Table::InitOffsets => initialisers::table(link),
             Table::Got => stubs::got(link),
+            Table::LazyPointers => lazy::pointer_table(link),
+            Table::Private => Vec::new(),
             Table::UnwindInfo => link.macho.unwind_info.bytes(&link.macho.unwind.personality_slots(link)),
         };
         (table, bytes)

@@ -208,6 +208,7 @@ fn section(link: &Link<'_>, output: &OutputSection<'_>, segment: &[u8; 16], out:
         Content::Table(table) if table == Table::Stubs as u16 => {
             (indirect_start(link, Table::Stubs), u32::try_from(stubs::stub_size(link.target.arch)).unwrap_or(0))
         }
+        Content::Table(table) if table == Table::LazyPointers as u16 => (indirect_start(link, Table::LazyPointers), 0),
         _ => (0, 0),
     };
     out.words([offset, output.align.trailing_zeros(), 0, 0, output.kind, index, size, 0]);

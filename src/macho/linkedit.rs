@@ -81,7 +81,8 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     } else {
         let [rebases, binds] = programs(link);
         let (rebases, binds) = (writer.add(rebases), writer.add(binds));
-        parts.programs = Some([rebases, binds, Part::default(), Part::default()]);
+        let lazy_binds = std::mem::take(&mut link.macho.lazy.bytes);
+        parts.programs = Some([rebases, binds, Part::default(), writer.add(lazy_binds)]);
     }
     parts.exports = writer.add(exports(link));
     let starts = symtab::function_addresses(link);
@@ -205,7 +206,7 @@ fn data_in_code(link: &Link<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The indirect symbol table: which symbol each stub and each slot is for. Slots first, as [`header`](super::header) tells.
+/// The indirect symbol table: which symbol each slot, each stub and each lazy pointer is for, in this order.
 fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
     let index = |symbol: SymbolRef| match symbol {
         SymbolRef::Global(id) => {
@@ -217,7 +218,8 @@ fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
     if table_output(link, Table::Got).is_some() {
         stubs::got_slots(link).for_each(|(_, symbol)| bytes.extend(index(symbol).to_le_bytes()));
     }
-    link.slots.through_got.iter().for_each(|symbol| bytes.extend(index(*symbol).to_le_bytes()));
+    let stubs = link.slots.through_got.iter().chain(&link.slots.lazy);
+    stubs.chain(&link.slots.lazy).for_each(|symbol| bytes.extend(index(*symbol).to_le_bytes()));
     bytes
 }
 
@@ -225,6 +227,10 @@ fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
 pub(super) fn indirect_start(link: &Link<'_>, table: Table) -> u32 {
     match table {
         Table::Stubs => link.slots.got_words,
+        Table::LazyPointers => {
+            let stubs = link.slots.through_got.len().saturating_add(link.slots.lazy.len());
+            link.slots.got_words.saturating_add(u32::try_from(stubs).unwrap_or(u32::MAX))
+        }
         _ => 0,
     }
 }

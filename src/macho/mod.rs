@@ -13,6 +13,8 @@ pub(crate) mod emit;
 pub(crate) mod fixups;
 pub(crate) mod functions;
 pub(crate) mod header;
+pub(crate) mod initialisers;
+pub(crate) mod lazy;
 pub(crate) mod leb;
 pub(crate) mod library;
 pub(crate) mod linkedit;
@@ -132,16 +134,32 @@ pub(crate) mod ordinal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub(crate) enum Table {
-    /// `__TEXT,__stubs`: code that jumps through the GOT
+    /// `__TEXT,__stubs`: code that jumps through the GOT or through `__la_symbol_ptr`
     Stubs,
+    /// `__TEXT,__stub_helper`: code that has the loader look a function up at its first call
+    StubHelper,
+    /// `__TEXT,__init_offsets`: where the functions are that run when the image is loaded
+    InitOffsets,
     /// `__DATA_CONST,__got`: addresses of symbols
     Got,
+    /// `__DATA,__la_symbol_ptr`: addresses of functions that are looked up at their first call
+    LazyPointers,
+    /// `__DATA,__dyld_private`: a word for the loader's own use in looking functions up
+    Private,
     /// `__TEXT,__unwind_info`
     UnwindInfo,
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 3] = [Table::Stubs, Table::Got, Table::UnwindInfo];
+pub(crate) const TABLES: [Table; 7] = [
+    Table::Stubs,
+    Table::StubHelper,
+    Table::InitOffsets,
+    Table::Got,
+    Table::LazyPointers,
+    Table::Private,
+    Table::UnwindInfo,
+];
 
 impl Table {
     /// The table as the content of an output section.
@@ -161,6 +179,12 @@ pub(crate) struct Plan {
     pub(crate) tables: [Option<u32>; TABLES.len()],
     /// The output section of common symbols.
     pub(crate) commons: Option<u32>,
+    /// The loader's function that looks up others at their first call, if there is one.
+    pub(crate) binder: Option<GlobalId>,
+    /// What is looked up at the first call, once addresses are fixed.
+    pub(crate) lazy: opcodes::LazyProgram,
+    /// The functions that run when the image is loaded, if their addresses are told by offsets.
+    pub(crate) initialisers: Vec<initialisers::Initialiser>,
     /// How functions are unwound.
     pub(crate) unwind: unwind::Unwind,
     /// `__unwind_info`, once functions have addresses.
@@ -185,6 +209,8 @@ pub(crate) struct Plan {
 /// Unwind tables that are malformed.
 pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors> {
     link.macho.unwind = unwind::Unwind::gather(link, found)?;
+    initialisers::gather(link)?;
+    lazy::gather(link);
     found.merge_locals();
     if link.options.macho.dead_strip_dylibs {
         for number in 0..link.libraries.len() {
@@ -226,6 +252,12 @@ pub(crate) fn is_chained(link: &Link<'_>) -> bool {
     /// The first version of macOS for which LLD makes chains.
     const SINCE: u32 = 13 << 16;
     link.options.macho.chained_fixups.unwrap_or_else(|| platform(link).minimum >= SINCE)
+}
+
+/// Whether every function of other images is looked up when the image is loaded, not at its first call. With chains there
+/// is no other way; without, there is none if nothing has the loader's function for it.
+pub(crate) fn binds_now(link: &Link<'_>) -> bool {
+    is_chained(link) || link.options.macho.bind_at_load || link.macho.binder.is_none()
 }
 
 /// The system that the image is for: what is asked for or, without that, the newest that an object names.
@@ -289,7 +321,8 @@ pub(crate) fn held(plan: &Plan) -> u64 {
     use crate::memory::of_vec;
     let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes)).sum::<u64>();
     let sites = plan.sites.iter().map(|segment| of_vec(&segment.sites)).sum::<u64>();
-    let lists = of_vec(&plan.found.pieces) + of_vec(&plan.imports) + of_vec(&plan.segments);
+    let lists =
+        of_vec(&plan.found.pieces) + of_vec(&plan.imports) + of_vec(&plan.segments) + of_vec(&plan.initialisers);
     made + sites + lists + plan.unwind.held() + plan.dwarf.held()
 }
 

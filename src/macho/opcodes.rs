@@ -1,7 +1,8 @@
 //! `LC_DYLD_INFO_ONLY`: what the loader fills, as programs for small machines.
 //!
 //! Loaders before macOS 12 do not know chained fixups. They run a *rebase* program, which lists the pointers into the
-//! image itself, and a *bind* program, which lists those to symbols of others.
+//! image itself, and a *bind* program, which lists those to symbols of others. A *lazy bind* program consists of
+//! descriptions of single pointers, which are filled one by one when they are needed.
 //! A byte is an opcode (high four bits) and a small number, numbers follow as LEB128.
 //!
 //! Source: `mach-o/loader.h`, `REBASE_OPCODE_*` and `BIND_OPCODE_*`.
@@ -155,6 +156,35 @@ pub(crate) fn binds<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> Vec<u8> {
     bytes
 }
 
+/// The program that describes functions to be looked up at their first call, each on its own.
+#[derive(Debug, Default)]
+pub(crate) struct LazyProgram {
+    /// Its bytes, padded to 8.
+    pub(crate) bytes: Vec<u8>,
+    /// Where in it the description of each function starts.
+    pub(crate) offsets: Vec<u32>,
+}
+
+impl LazyProgram {
+    /// Describes these, in order.
+    pub(crate) fn new<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> Self {
+        let mut program = Self::default();
+        let bytes = &mut program.bytes;
+        for bind in binds {
+            program.offsets.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            bytes.push(BIND_SET_SEGMENT | (bind.at.segment & 0xf));
+            uleb(bytes, bind.at.offset);
+            if let Some(ordinal) = bind.ordinal {
+                set_ordinal(bytes, ordinal);
+            }
+            set_symbol(bytes, &bind);
+            bytes.extend([BIND_DO, BIND_DONE]);
+        }
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        program
+    }
+}
+
 fn set_ordinal(bytes: &mut Vec<u8>, ordinal: i32) {
     match u8::try_from(ordinal) {
         Ok(small @ 0..=15) => bytes.push(BIND_SET_ORDINAL_SMALL | small),
@@ -208,5 +238,9 @@ mod tests {
         ];
         assert_eq!(program[..wanted.len()], wanted);
         assert_eq!(binds([bind(b"_a", 0, 20, 0)])[..2], [0x20, 20]);
+        let lazy = LazyProgram::new([bind(b"_a", 0x10, 1, 0), bind(b"_b", 0x18, -2, 0)]);
+        assert_eq!(lazy.offsets, [0, 9]);
+        let wanted = [0x72, 0x10, 0x11, 0x40, b'_', b'a', 0, 0x90, 0, 0x72, 0x18, 0x3e, 0x40, b'_', b'b', 0, 0x90, 0];
+        assert_eq!((&lazy.bytes[..18], lazy.bytes.len()), (&wanted[..], 24));
     }
 }

@@ -222,6 +222,12 @@ fn add_tables(link: &mut Link<'_>) {
         }
         let (name, kind, flags, rank, align): (&'static [u8], _, _, _, _) = match table {
             Table::Stubs => (b"__stubs", CODE | u32::from(macho::S_SYMBOL_STUBS.0), code, rank(TEXT, 1), 4),
+            Table::StubHelper => (b"__stub_helper", CODE, code, rank(TEXT, 2), 4),
+            Table::InitOffsets => (b"__init_offsets", macho::S_INIT_FUNC_OFFSETS.0.into(), read, rank(TEXT, 3), 4),
+            Table::LazyPointers => {
+                (b"__la_symbol_ptr", macho::S_LAZY_SYMBOL_POINTERS.0.into(), write, rank(DATA, 0), 8)
+            }
+            Table::Private => (b"__dyld_private", 0, write, rank(DATA, 1), 8),
             Table::Got => {
                 (b"__got", macho::S_NON_LAZY_SYMBOL_POINTERS.0.into(), write.and(Flags::RELRO), rank(DATA_CONST, 0), 8)
             }

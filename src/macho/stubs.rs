@@ -1,7 +1,8 @@
 //! Stubs, the slots that they jump through, and the slots with addresses of symbols.
 //!
-//! A call of a function that another image defines goes to a *stub*, which jumps through a slot of `__got`. The loader
-//! fills all slots when it loads the image; with chains it knows no other way.
+//! A call of a function that another image defines goes to a *stub*, which jumps through a slot of `__got`, or through a
+//! pointer that is filled at the first call ([`lazy`]). The loader fills all slots when it loads the image; with chains it
+//! knows no other way.
 
 #![deny(
     clippy::indexing_slicing,
@@ -11,8 +12,7 @@
     clippy::panic
 )]
 
-use super::fixups::Site;
-use super::{Table, emit, table_output};
+use super::{Table, emit, initialisers, lazy, table_output};
 use crate::link::Link;
 use crate::options::Arch;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
@@ -27,10 +27,12 @@ pub(super) fn stub_size(arch: Arch) -> u64 {
 
 /// The size of a table whose size does not depend on addresses, in bytes; 0 where the image does without it.
 pub(super) fn size(link: &Link<'_>, table: Table) -> u64 {
-    let stubs = link.slots.through_got.len() as u64;
+    let stubs = (link.slots.through_got.len() as u64).saturating_add(link.slots.lazy.len() as u64);
     match table {
         Table::Stubs => stubs.saturating_mul(stub_size(link.target.arch)),
         Table::Got => u64::from(link.slots.got_words).saturating_mul(WORD),
+        Table::StubHelper | Table::LazyPointers | Table::Private => lazy::size(link, table),
+        Table::InitOffsets => (link.macho.initialisers.len() as u64).saturating_mul(initialisers::OFFSET),
         Table::UnwindInfo => 0,
     }
 }
@@ -43,18 +45,23 @@ pub(crate) fn got_address(link: &Link<'_>, word: u32) -> u64 {
 
 /// The address of a stub.
 pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
-    let (PltEntry::Lazy(index) | PltEntry::ThroughGot(index)) = entry;
+    let index = match entry {
+        PltEntry::ThroughGot(index) => u64::from(index),
+        PltEntry::Lazy(index) => (link.slots.through_got.len() as u64).saturating_add(index.into()),
+    };
     let start = table_output(link, Table::Stubs).map_or(0, |output| output.address);
-    start.wrapping_add(stub_size(link.target.arch).wrapping_mul(index.into()))
+    start.wrapping_add(stub_size(link.target.arch).wrapping_mul(index))
 }
 
 /// `__stubs`.
 pub(super) fn stubs(link: &Link<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut place = plt_address(link, PltEntry::ThroughGot(0));
-    for symbol in &link.slots.through_got {
+    let of_got = link.slots.through_got.iter().map(|symbol| {
         let slots = link.slots.of(*symbol);
-        let slot = got_address(link, slots.plt_target.or(slots.got).unwrap_or(0));
+        got_address(link, slots.plt_target.or(slots.got).unwrap_or(0))
+    });
+    for slot in of_got.chain(lazy::pointers(link).map(|(address, ..)| address)) {
         match link.target.arch {
             Arch::X86_64 => bytes.extend(stub_x86_64(place, slot)),
             _ => bytes.extend(stub_arm64(place, slot)),
@@ -103,8 +110,7 @@ pub(super) fn got(link: &Link<'_>) -> Vec<u8> {
         let target = symbol_address(link, symbol);
         // What does not fit has been told by whoever sorted out the sites.
         let word = match emit::site(link, address) {
-            Some((_, Site { import, .. }, _)) if import == Site::REBASE => emit::loader_word(link, address, target, 0),
-            Some(_) => emit::loader_word(link, address, 0, 0),
+            Some(_) => emit::loader_word(link, address, target, 0),
             None => Ok(target),
         };
         bytes.extend(word.unwrap_or(0).to_le_bytes());

@@ -89,6 +89,12 @@ pub struct MachOOptions {
     /// Whether what the loader fills is told by chains (`-fixup_chains`) or by programs (`-no_fixup_chains`). By default chains
     /// from macOS 13 on.
     pub chained_fixups: Option<bool>,
+    /// Without chains, have the loader look up all functions when the image is loaded, not at their first call
+    /// (`-bind_at_load`).
+    pub bind_at_load: bool,
+    /// Tell by offsets which functions run when the image is loaded (`-init_offsets`), as is always done with chains. Loaders
+    /// before macOS 12 do not know these.
+    pub init_offsets: bool,
     /// Sign the image with hashes of its pages alone (`-adhoc_codesign`, `-no_adhoc_codesign`). By default on arm64, whose
     /// systems load nothing else.
     pub sign: Option<bool>,
@@ -125,6 +131,8 @@ impl Default for MachOOptions {
             rpath: Vec::new(),
             platform_version: None,
             chained_fixups: None,
+            bind_at_load: false,
+            init_offsets: false,
             sign: None,
             uuid: true,
             header_pad: None,

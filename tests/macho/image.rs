@@ -259,6 +259,54 @@ impl<'a> Image<'a> {
         found
     }
 
+    /// The size of a section; 0 without it.
+    pub fn size_of(&self, name: &[u8]) -> u64 {
+        self.sections().into_iter().find(|section| section.0 == name).map_or(0, |section| section.2)
+    }
+
+    /// Names with their libraries that programs bind: when the image is loaded, and at the first call.
+    pub fn bound_by_programs(&self) -> [BTreeSet<(Vec<u8>, i64)>; 2] {
+        let info = self.commands.iter().find_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::DyldInfo(info) => Some(*info),
+            _ => None,
+        });
+        let info = info.unwrap();
+        let parts = [(info.bind_off, info.bind_size), (info.lazy_bind_off, info.lazy_bind_size)];
+        parts.map(|(start, size)| self.bound(start.get(LE) as usize, size.get(LE) as usize))
+    }
+
+    fn bound(&self, start: usize, size: usize) -> BTreeSet<(Vec<u8>, i64)> {
+        let (mut at, mut name, mut library, mut found) = (start, Vec::new(), 0, BTreeSet::new());
+        while at < start + size {
+            let (opcode, small) = (self.bytes[at] & 0xf0, self.bytes[at] & 0x0f);
+            at += 1;
+            match opcode {
+                0x10 => library = i64::from(small),
+                0x30 => library = if small == 0 { 0 } else { i64::from((0xf0 | small) as i8) },
+                0x40 => {
+                    name = string(self.bytes, at);
+                    at += name.len() + 1;
+                }
+                0x90 | 0xa0 | 0xb0 | 0xc0 => {
+                    found.insert((name.clone(), library));
+                }
+                _ => {}
+            }
+            let numbers = match opcode {
+                0x20 | 0x60 | 0x70 | 0x80 | 0xa0 => 1,
+                0xc0 => 2,
+                _ => 0,
+            };
+            for _ in 0..numbers {
+                while self.bytes[at] & 0x80 != 0 {
+                    at += 1;
+                }
+                at += 1;
+            }
+        }
+        found
+    }
+
     /// For each function in `LC_FUNCTION_STARTS`: its place in its section, and the encoding by which it is unwound, without
     /// the offset of a record in `__eh_frame`.
     pub fn functions(&self) -> Vec<(Vec<u8>, u64, u32)> {

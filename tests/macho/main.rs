@@ -66,6 +66,87 @@ fn images_of_arm64_load_and_compute() {
     every_archive_of(MACOS_ARM64);
 }
 
+/// Two functions that run when the image is loaded, in this order: the word is 12 then, which the loader checks.
+const INITIALISERS: [&str; 2] = [
+    "_first: movq $1, _pkgld_initialised(%rip)\nret\n\
+     _second: imulq $10, _pkgld_initialised(%rip), %rax\naddq $2, %rax\nmovq %rax, _pkgld_initialised(%rip)\nret\n",
+    "_first: adrp x0, _pkgld_initialised@PAGE\nmov x1, #1\nstr x1, [x0, _pkgld_initialised@PAGEOFF]\nret\n\
+     _second: adrp x0, _pkgld_initialised@PAGE\nldr x1, [x0, _pkgld_initialised@PAGEOFF]\nmov x2, #10\n\
+     mul x1, x1, x2\nadd x1, x1, #2\nstr x1, [x0, _pkgld_initialised@PAGEOFF]\nret\n",
+];
+
+fn initialisers(target: Target) -> PathBuf {
+    let arm = target == MACOS_ARM64;
+    let directory = scratch("macho");
+    let (source, object) = (directory.join(format!("first-{arm}.s")), directory.join(format!("first-{arm}.o")));
+    let code = INITIALISERS[usize::from(arm)];
+    let text = format!(
+        ".build_version macos, 11, 0\n.section __TEXT,__text,regular,pure_instructions\n.p2align 2\n{code}\
+         .section __DATA,__mod_init_func,mod_init_funcs\n.p2align 3\n.quad _first\n.quad _second\n\
+         .section __DATA,__data\n.globl _pkgld_initialised\n.p2align 3\n_pkgld_initialised: .quad 0\n\
+         .subsections_via_symbols\n"
+    );
+    fs::write(&source, text).unwrap();
+    let triple = if arm { "arm64-apple-macos11" } else { "x86_64-apple-macos11" };
+    let out =
+        Command::new("llvm-mc-19").args(["-filetype=obj", "-triple", triple, "-o"]).arg(&object).arg(source).output();
+    let out = out.expect("llvm-mc-19 is not installed; it is in the Debian package llvm-19");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    object
+}
+
+/// The forms in which the loader is told of functions: their lists of functions to run are of entries of 4 or 8 bytes.
+const FORMS: [(&str, &[&str], [u64; 2]); 3] = [
+    ("-chains", &[], [8, 0]),
+    ("-lists", &["-no_fixup_chains"], [0, 16]),
+    ("-offsets", &["-no_fixup_chains", "-init_offsets"], [8, 0]),
+];
+
+/// Functions run in their order when the image is loaded; LLD's image has them, and looks functions up lazily, alike.
+fn functions_run_first(target: Target) {
+    let object = initialisers(target);
+    let entry = committed_for(target).remove(0);
+    for (suffix, more, sizes) in FORMS {
+        let more: Vec<&str> = more.iter().copied().chain([object.to_str().unwrap()]).collect();
+        let path = link(&entry, &name(&entry, &format!("{suffix}-first")), &more);
+        let report = run::check_committed(&entry, &path);
+        report.unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
+        let reference = scratch("macho").join(name(&entry, &format!("{suffix}-first-lld")));
+        let out =
+            Command::new(rust_lld()).args(command_line::arguments(&entry, &reference)).args(&more).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let (ours, theirs) = (fs::read(path).unwrap(), fs::read(reference).unwrap());
+        let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
+        assert!(ours.symbols().contains(&(b"_pkgld_initialised".to_vec(), true)));
+        for image in [&ours, &theirs] {
+            assert_eq!([image.size_of(b"__init_offsets"), image.size_of(b"__mod_init_func")], sizes, "{suffix}");
+        }
+        if suffix != "-chains" {
+            let [bound, lazy] = ours.bound_by_programs();
+            let [their_bound, mut their_lazy] = theirs.bound_by_programs();
+            // Of what has a slot too the stub jumps through that.
+            their_lazy.retain(|function| !bound.contains(function));
+            assert_eq!((bound, &lazy), (their_bound, &their_lazy), "{suffix}");
+            assert!(!lazy.is_empty() && ours.size_of(b"__la_symbol_ptr") == 8 * lazy.len() as u64, "{suffix}");
+            let now: Vec<&str> = more.iter().copied().chain(["-bind_at_load"]).collect();
+            let now = fs::read(link(&entry, &name(&entry, &format!("{suffix}-now")), &now)).unwrap();
+            assert!(Image::new(&now).bound_by_programs()[1].is_empty());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the packages gcc and llvm-19"]
+fn functions_of_x86_64_run_first() {
+    functions_run_first(MACOS_X86_64);
+}
+
+#[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, llvm-19 and qemu-user-static"]
+fn functions_of_arm64_run_first() {
+    functions_run_first(MACOS_ARM64);
+}
+
 fn all() -> impl Iterator<Item = Entry> {
     committed_for(MACOS_ARM64).into_iter().chain(committed_for(MACOS_X86_64))
 }

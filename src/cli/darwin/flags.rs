@@ -187,6 +187,19 @@ const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.chained_fixups = Some(false);
         Ok(())
     }),
+    does(
+        &["bind_at_load"],
+        &[],
+        "with -no_fixup_chains, have the loader look up functions when the image is loaded, not at their first call",
+        |darwin, _| {
+            darwin.reading.options.macho.bind_at_load = true;
+            Ok(())
+        },
+    ),
+    does(&["init_offsets"], &[], "tell by offsets which functions run at first (default with chains)", |darwin, _| {
+        darwin.reading.options.macho.init_offsets = true;
+        Ok(())
+    }),
     does(&["adhoc_codesign"], &[], "sign the image with hashes of its pages (default on arm64)", |darwin, _| {
         darwin.reading.options.macho.sign = Some(true);
         Ok(())
@@ -319,7 +332,6 @@ const IGNORED: &[Flag] = &[
     ignored(&["search_paths_first"], &[], "that is how libraries are searched"),
     ignored(&["twolevel_namespace"], &[], "that is how names are looked up"),
     ignored(&["no_deduplicate", "no_function_starts_dedup"], &[], "nothing is folded"),
-    ignored(&["bind_at_load"], &[], "everything is bound when the image is loaded"),
     ignored(&["function_starts", "data_in_code_info"], &[], "the tables are written in any case"),
     ignored(&["no_implicit_dylibs", "no_compact_unwind_warnings"], &[], "there is nothing to turn off"),
     ignored(&["mark_dead_strippable_dylib"], &[], "images are loaded by name"),
