@@ -1,51 +1,110 @@
 //! What the fuzz targets do with their bytes.
 //!
-//! Every function here must return for every input, in time and memory that the limits below bound. It says whether the
-//! bytes were good for anything: both answers are right, and if an image was made, it must be readable again.
+//! Every body here must return for every input, in time and memory that the limits below bound. It says whether the
+//! bytes were good for anything: both answers are right, and if an image was made, it must be well formed.
 
+mod made;
 mod seeds;
+mod wellformed;
 
 use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::sync::OnceLock;
 
-use object::read::elf::{ElfFile64, FileHeader};
-use object::{Object as _, ObjectSymbol as _};
-use pkgld::{Input, Inputs, Options, Report, Target, cli};
+use pkgld::{Input, Inputs, Options, Source, cli};
 
-pub use seeds::{Target as FuzzTarget, seeds};
+use made::{Choices, Format};
+use seeds::{coff, elf, macho};
+use wellformed::Imports;
 
 /// What a target says of its bytes: that they were good, or what was wrong with them.
 pub type Outcome = Result<(), String>;
 
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name, as `cargo fuzz run` takes it.
+    pub name: &'static str,
+    /// What it does with its bytes.
+    pub body: fn(&[u8]) -> Outcome,
+    /// Inputs to start from.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    // Containers and objects: whatever the bytes say they are, all of it is linked.
+    Target { name: "archive", body: archive, seeds: seeds::archives },
+    Target { name: "elf_object", body: object, seeds: elf::objects },
+    Target { name: "macho_object", body: object, seeds: macho::objects },
+    Target { name: "coff_object", body: object, seeds: coff::objects },
+    // Libraries, beside an object that refers to what they have.
+    Target { name: "elf_library", body: |data| library(&elf::referring(Some(data)), data), seeds: elf::libraries },
+    Target { name: "dylib", body: |data| library(&macho::referring(Some(data)), data), seeds: macho::dylibs },
+    Target { name: "stub", body: |data| library(&macho::referring(Some(data)), data), seeds: macho::stubs },
+    Target { name: "dll", body: |data| library(&coff::referring(Some(data)), data), seeds: coff::dlls },
+    Target {
+        name: "import_library",
+        body: |data| library(&coff::referring(Some(data)), data),
+        seeds: coff::import_libraries,
+    },
+    Target { name: "script", body: script, seeds: elf::scripts },
+    // Objects made of the bytes, with valid shells.
+    Target { name: "made_elf", body: |data| made(Format::Elf, data), seeds: seeds::choices },
+    Target { name: "made_macho", body: |data| made(Format::MachO, data), seeds: seeds::choices },
+    Target { name: "made_coff", body: |data| made(Format::Coff, data), seeds: seeds::choices },
+    // Options of any kind, and two inputs.
+    Target { name: "link_elf", body: link, seeds: elf::links },
+    Target { name: "link_macho", body: link, seeds: macho::links },
+    Target { name: "link_pe", body: link, seeds: coff::links },
+    Target { name: "options_elf", body: |data| options(&elf::referring(None), data), seeds: seeds::choices },
+    Target { name: "options_macho", body: |data| options(&macho::referring(None), data), seeds: seeds::choices },
+    Target { name: "options_pe", body: |data| options(&coff::referring(None), data), seeds: seeds::choices },
+    // Arguments of the program in its dialects.
+    Target { name: "command_line", body: |data| command_line("gnu", data), seeds: seeds::gnu_command_lines },
+    Target {
+        name: "command_line_darwin",
+        body: |data| command_line("darwin", data),
+        seeds: seeds::darwin_command_lines,
+    },
+    Target { name: "command_line_mingw", body: |data| command_line("gnu", data), seeds: seeds::mingw_command_lines },
+];
+
+/// The target of that name.
+///
+/// # Panics
+/// If there is none.
+pub fn target(name: &str) -> Target {
+    *TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("no target is called {name}"))
+}
+
 /// An archive, all members linked.
-pub fn archive(data: &[u8]) -> Outcome {
-    link_all(vec![Input::bytes("archive", data).whole_archive()], &options())
+fn archive(data: &[u8]) -> Outcome {
+    link_all(vec![Input::bytes("archive", data).whole_archive()], &limited())
 }
 
 /// One object.
-pub fn elf_object(data: &[u8]) -> Outcome {
-    link_all(vec![Input::bytes("object", data)], &options())
+fn object(data: &[u8]) -> Outcome {
+    link_all(vec![Input::bytes("object", data)], &limited())
 }
 
-/// A shared library that a good object refers to.
-pub fn elf_library(data: &[u8]) -> Outcome {
-    let inputs = vec![Input::bytes("object", referring_object()), Input::bytes("library", data)];
-    let mut options = options();
+/// A library that a good object refers to.
+fn library(object: &[u8], data: &[u8]) -> Outcome {
+    let inputs = vec![Input::bytes("object", object), Input::bytes("library", data)];
+    let mut options = limited();
     options.undefined = pkgld::Undefined::Error;
-    let _ = link_all(inputs.clone(), &options);
+    let strict = link_all(inputs.clone(), &options);
     options.undefined = pkgld::Undefined::Allow;
-    link_all(inputs, &options)
+    link_all(inputs, &options).and(strict)
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.
-pub fn script(data: &[u8]) -> Outcome {
+fn script(data: &[u8]) -> Outcome {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("libc.so");
     fs::write(&path, data).expect("a linker script");
-    fs::write(directory.path().join("a.o"), referring_object()).expect("an object");
-    let mut options = options();
+    fs::write(directory.path().join("a.o"), elf::referring(None)).expect("an object");
+    let mut options = limited();
     // An absolute path in the script leads into an empty directory first.
     options.sysroot = Some(directory.path().to_owned());
     options.read_inputs = true;
@@ -53,78 +112,78 @@ pub fn script(data: &[u8]) -> Outcome {
     pkgld::link(&inputs, &options).map(drop).map_err(message)
 }
 
-/// Two bytes of switches, three of the first input's size (least significant first), two inputs.
-pub fn link(data: &[u8]) -> Outcome {
-    let [first, second, low, middle, high, rest @ ..] = data else { return Err("too short".to_owned()) };
-    let mut options = options();
-    let switch = |byte: &u8, bit: u8| byte >> bit & 1 == 1;
-    options.undefined = if switch(first, 0) { pkgld::Undefined::Error } else { pkgld::Undefined::Warn };
-    options.allow_multiple_definition = switch(first, 1);
-    options.gc_sections = switch(first, 2);
-    options.map = switch(first, 3);
-    options.strip = match first >> 4 & 3 {
-        0 => pkgld::Strip::All,
-        1 => pkgld::Strip::Debug,
-        _ => pkgld::Strip::None,
-    };
-    options.elf.relr = switch(first, 6);
-    options.elf.now = switch(first, 7);
-    options.elf.relro = switch(second, 0);
-    options.elf.text = switch(second, 1);
-    options.elf.eh_frame_hdr = switch(second, 2);
-    options.elf.build_id = if switch(second, 3) { pkgld::BuildId::Fast } else { pkgld::BuildId::None };
-    options.elf.hash_style = match second >> 4 & 3 {
-        0 => pkgld::HashStyle::Sysv,
-        1 => pkgld::HashStyle::Gnu,
-        _ => pkgld::HashStyle::Both,
-    };
-    options.elf.symbolic = if switch(second, 6) { pkgld::Symbolic::All } else { pkgld::Symbolic::default() };
+/// Objects made of choices, and options after them.
+fn made(format: Format, data: &[u8]) -> Outcome {
+    let mut choices = Choices::new(data);
+    let objects = made::objects(format, &mut choices);
+    let mut options = limited();
+    made::options::vary(&mut options, &mut choices);
+    link_all(objects.iter().map(|object| Input::bytes("object", object)).collect(), &options)
+}
+
+/// Bytes of options, of which one says how many; three of the first input's size (least significant first); two inputs.
+fn link(data: &[u8]) -> Outcome {
+    let [count, rest @ ..] = data else { return Err("too short".to_owned()) };
+    let (choices, rest) = rest.split_at(usize::from(*count).min(rest.len()));
+    let [low, middle, high, rest @ ..] = rest else { return Err("too short".to_owned()) };
+    let mut options = limited();
+    made::options::vary(&mut options, &mut Choices::new(choices));
     let size = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
     let (one, other) = rest.split_at(size.min(rest.len()));
-    let one = Input::bytes("first", one).whole_archive();
     let other = Input::bytes("second", other);
-    link_all(vec![one, if switch(second, 7) { other.whole_archive() } else { other }], &options)
+    let other = if options.gc_sections { other } else { other.whole_archive() };
+    link_all(vec![Input::bytes("first", one).whole_archive(), other], &options)
+}
+
+/// Any options for a good object.
+fn options(object: &[u8], data: &[u8]) -> Outcome {
+    let mut options = limited();
+    made::options::vary(&mut options, &mut Choices::new(data));
+    link_all(vec![Input::bytes("object", object)], &options)
 }
 
 /// A response file of the program: a first byte that chooses how it is quoted, then its contents. The arguments are read
 /// and nothing is linked.
-pub fn command_line(data: &[u8]) -> Outcome {
+fn command_line(flavor: &str, data: &[u8]) -> Outcome {
     let [quoting, contents @ ..] = data else { return Err("too short".to_owned()) };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("response");
-    // What it names in turn would be files of this machine.
-    let alone: Vec<u8> = contents.iter().map(|&byte| if byte == b'@' { b'a' } else { byte }).collect();
+    // What it names in turn would be files of this machine, as would the lists of symbols of the darwin dialect.
+    let alone: Vec<u8> = contents.iter().map(|&byte| if matches!(byte, b'@' | b'/') { b'a' } else { byte }).collect();
     fs::write(&path, alone).expect("a response file");
-    let quoting = if quoting & 1 == 0 { "--rsp-quoting=posix" } else { "--rsp-quoting=windows" };
     let mut response = OsString::from("@");
     response.push(path);
-    let arguments = cli::expand([quoting.into(), response]).map_err(message)?;
-    match cli::parse(arguments) {
+    let mut arguments: Vec<OsString> = vec!["pkgld".into(), "-flavor".into(), flavor.into()];
+    if flavor == "gnu" {
+        arguments.push(if quoting & 1 == 0 { "--rsp-quoting=posix" } else { "--rsp-quoting=windows" }.into());
+    }
+    arguments.push(response);
+    match cli::command(arguments) {
         Ok(cli::Command::Link(link)) => link.options.validate().map_err(message),
         Ok(_) => Ok(()),
         Err(problems) => Err(problems.into_iter().map(message).collect::<Vec<_>>().join("\n")),
     }
 }
 
-/// Links, and reads what came out.
+/// Links, and checks what came out.
 fn link_all(inputs: Vec<Input<'_>>, options: &Options) -> Outcome {
-    let (bytes, report) = image(inputs, options).map_err(message)?;
+    // Sections of that name are put into the image's import tables as they are: what is wrong in them is wrong there.
+    let given = |input: &Input<'_>| match &input.source {
+        Source::Bytes { bytes, .. } => bytes.windows(6).any(|bytes| bytes == b".idata"),
+        _ => false,
+    };
+    let imports = if inputs.iter().any(given) { Imports::Given } else { Imports::Made };
+    let inputs = Inputs::open(inputs, options).map_err(message)?;
+    let image = pkgld::link(&inputs, options).map_err(message)?;
+    let (bytes, report) = image.to_vec().map_err(message)?;
     assert_eq!(bytes.len() as u64, report.size, "the report's size");
-    let image = ElfFile64::<object::Endianness>::parse(&*bytes).expect("an image can be read");
-    assert!(image.elf_header().is_little_endian());
-    for symbol in image.dynamic_symbols() {
-        symbol.name_bytes().expect("a dynamic symbol has a name");
+    if let Some(companion) = image.companion() {
+        companion.to_vec().map_err(message)?;
     }
-    if let Some(mut relocations) = image.dynamic_relocations() {
-        assert!(relocations.all(|(address, _)| address != 0), "a dynamic relocation has a place");
+    if let Err(what) = wellformed::check(&bytes, imports) {
+        panic!("the image is not well formed: {what}");
     }
     Ok(())
-}
-
-fn image(inputs: Vec<Input<'_>>, options: &Options) -> pkgld::Result<(Vec<u8>, Report)> {
-    let inputs = Inputs::open(inputs, options)?;
-    let image = pkgld::link(&inputs, options)?;
-    image.to_vec()
 }
 
 /// The message of an error: making it must not fail either.
@@ -134,54 +193,13 @@ fn message(error: impl std::fmt::Display) -> String {
     message
 }
 
-/// Limits small enough for a fuzzer, and no threads, so that a run can be repeated.
-fn options() -> Options {
-    let mut options = Options::julia(Target::LINUX_X86_64);
+/// Limits small enough for a fuzzer, and no threads, so that a run can be repeated. The target is what the first object says.
+fn limited() -> Options {
+    let mut options = Options::default();
     options.threads = NonZeroUsize::new(1);
     options.limits.output_size = 64 << 20;
     options.limits.symbols = 1 << 20;
     options.limits.sections = 1 << 18;
     options.limits.decompressed_size = 16 << 20;
     options
-}
-
-/// An object that refers to functions and data which a library may define.
-fn referring_object() -> &'static [u8] {
-    static OBJECT: OnceLock<Vec<u8>> = OnceLock::new();
-    OBJECT.get_or_init(|| {
-        use object::write::{Object, Relocation, StandardSection, Symbol, SymbolSection};
-        use object::{
-            Architecture, BinaryFormat, Endianness, RelocationFlags, SymbolFlags, SymbolKind, SymbolScope, elf,
-        };
-        let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-        let text = object.section_id(StandardSection::Text);
-        let symbol = |object: &mut Object<'_>, name: &str, weak: bool, section| {
-            object.add_symbol(Symbol {
-                name: name.into(),
-                value: 0,
-                size: 0,
-                kind: SymbolKind::Text,
-                scope: SymbolScope::Dynamic,
-                weak,
-                section,
-                flags: SymbolFlags::None,
-            })
-        };
-        symbol(&mut object, "caller", false, SymbolSection::Section(text));
-        // Names that libjulia has, and some that are in every libc.
-        for (name, weak) in [("jl_alloc", false), ("jl_box_int64", false), ("malloc", false), ("environ", true)] {
-            let id = symbol(&mut object, name, weak, SymbolSection::Undefined);
-            // call rel32; mov rax, [rip + rel32]
-            for (code, r_type) in [
-                (&[0xe8, 0, 0, 0, 0][..], elf::R_X86_64_PLT32),
-                (&[0x48, 0x8b, 5, 0, 0, 0, 0], elf::R_X86_64_REX_GOTPCRELX),
-            ] {
-                let offset = object.append_section_data(text, code, 1) + code.len() as u64 - 4;
-                let flags = RelocationFlags::Elf { r_type };
-                let relocation = Relocation { offset, symbol: id, addend: -4, flags };
-                object.add_relocation(text, relocation).expect("a relocation that the format has");
-            }
-        }
-        object.write().expect("a well-formed object")
-    })
 }

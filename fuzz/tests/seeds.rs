@@ -8,42 +8,34 @@ use std::time::{Duration, Instant};
 /// No run may take longer than this; a good one takes milliseconds.
 const SLOW: Duration = Duration::from_secs(20);
 /// Damaged copies of each target's seeds, all together.
-const RUNS: usize = 10_000;
+const RUNS: usize = 2_000;
 
-#[test]
-fn archive() {
-    run("archive");
+/// Makes a test of each target.
+macro_rules! tests {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_has_a_test() {
+            let names: Vec<_> = pkgld_fuzz::TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!(names, [$(stringify!($name)),*]);
+        }
+    };
 }
 
-#[test]
-fn elf_object() {
-    run("elf_object");
-}
-
-#[test]
-fn elf_library() {
-    run("elf_library");
-}
-
-#[test]
-fn script() {
-    run("script");
-}
-
-#[test]
-fn link() {
-    run("link");
-}
-
-#[test]
-fn command_line() {
-    run("command_line");
+tests! {
+    archive elf_object macho_object coff_object elf_library dylib stub dll import_library script
+    made_elf made_macho made_coff link_elf link_macho link_pe options_elf options_macho options_pe
+    command_line command_line_darwin command_line_mingw
 }
 
 fn run(name: &str) {
-    let all = pkgld_fuzz::seeds();
-    let (target, seeds) = all.iter().find(|(target, _)| target.name == name).expect("a target of that name");
-    let outcomes: Vec<_> = seeds.iter().map(|seed| check(target, seed, "a seed")).collect();
+    let target = pkgld_fuzz::target(name);
+    let seeds = (target.seeds)();
+    let outcomes: Vec<_> = seeds.iter().map(|seed| check(&target, seed, "a seed")).collect();
     let good = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert!(good > 0, "{name}: no seed is good: {outcomes:#?}");
     let mut good = 0;
@@ -55,13 +47,13 @@ fn run(name: &str) {
         for _ in 0..damages {
             damage(&mut bytes, &seeds[random.below(seeds.len())], &mut random);
         }
-        good += usize::from(check(target, &bytes, &format!("round {round}, from seed {index}")).is_ok());
+        good += usize::from(check(&target, &bytes, &format!("round {round}, from seed {index}")).is_ok());
     }
     // Damage that always or never shows would test little.
     assert!((RUNS / 200..RUNS).contains(&good), "{name}: {good} of {RUNS} damaged inputs are good");
 }
 
-fn check(target: &pkgld_fuzz::FuzzTarget, bytes: &[u8], what: &str) -> pkgld_fuzz::Outcome {
+fn check(target: &pkgld_fuzz::Target, bytes: &[u8], what: &str) -> pkgld_fuzz::Outcome {
     let began = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.body)(bytes)));
     assert!(began.elapsed() < SLOW, "{}: {what}: took {:?}", target.name, began.elapsed());

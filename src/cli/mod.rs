@@ -1,8 +1,8 @@
 //! The program's command line, for tools that want to take the same arguments.
 //!
 //! The program stands in for LLD's: it is called with the same arguments and means the same by them. [`run()`] is the whole
-//! program within the caller's process. Its steps can be taken one by one: [`expand`] reads response files, [`parse()`]
-//! turns arguments into a [`Command`], and touches no file.
+//! program within the caller's process. [`command()`] reads a whole command line. Its steps can be taken one by one:
+//! [`expand`] reads response files, [`parse()`] turns arguments into a [`Command`], and touches no file.
 //!
 //! Options are data: one documented item each, from which the parser and the help text are made. What was typed (an
 //! option with its value) and what it means ([`Options`](crate::Options), inputs, [`Show`]) are different types. There are
@@ -30,4 +30,4 @@ pub use parse::{Command, parse};
 pub use problem::Problem;
 pub use reading::{Color, Link, MapTo, Show};
 pub use response::expand;
-pub use run::{Exit, run};
+pub use run::{Exit, command, run};

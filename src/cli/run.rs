@@ -36,7 +36,7 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program: `arguments` begin with the name by which it is called.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
-    let link = match command(arguments.into_iter()) {
+    let link = match command(arguments) {
         Ok(Command::Help) => {
             console.out(format_args!("{Help}"));
             return Exit::Success;
@@ -65,7 +65,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<
     }
 }
 
-fn command(mut arguments: impl Iterator<Item = OsString>) -> Result<Command, Vec<Problem>> {
+/// Reads a whole command line, which begins with the program's name: takes the dialect from that or from `-flavor`, and
+/// reads response files, and the lists of symbols that options of the darwin dialect name.
+///
+/// # Errors
+/// Everything that is wrong with it, in order; at least one problem.
+pub fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Vec<Problem>> {
+    let mut arguments = arguments.into_iter();
     let (dialect, first) = dialect::take(&mut arguments).map_err(|problem| vec![problem])?;
     let arguments = expand(first.into_iter().chain(arguments)).map_err(|problem| vec![problem])?;
     match dialect {
