@@ -29,7 +29,9 @@ pub(crate) fn pairs() -> Vec<Pair> {
             for export in &entry.manifest.exports {
                 assert!(exports.contains_key(format!("_{}", export.symbol).as_bytes()), "{}", chained.display());
             }
-            pairs.push(Pair { chained, programs: link(&entry, "-programs.dylib", &["-no_fixup_chains"]) });
+            // With everything bound at load, as chains do it, so that both fill the same places.
+            let programs = link(&entry, "-programs.dylib", &["-no_fixup_chains", "-bind_at_load"]);
+            pairs.push(Pair { chained, programs });
         }
     }
     pairs
