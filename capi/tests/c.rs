@@ -6,16 +6,24 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use linker::{Blob, Input, Inputs, Options, Target};
 use pkgld_corpus::stubs::Stubs;
 use pkgld_corpus::{Julia, committed_for, target};
 
-/// The directory of libpkgld.so: cargo puts it beside this program.
+/// The directory of libpkgld.so, which cargo does not make for tests by itself.
 fn libraries() -> PathBuf {
-    let directory = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    assert!(directory.join("libpkgld.so").exists(), "no libpkgld.so in {}", directory.display());
-    directory
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let mut cargo = Command::new(env!("CARGO"));
+        run(cargo.args(["build", "-q", "-p", "pkgld-capi"]).current_dir(env!("CARGO_MANIFEST_DIR")));
+        // This program is in the directory `deps` of the one that libraries are put in.
+        let directory = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
+        assert!(directory.join("libpkgld.so").exists(), "no libpkgld.so in {}", directory.display());
+        directory
+    };
+    MADE.get_or_init(make).clone()
 }
 
 /// Starts a program, which has to succeed.
