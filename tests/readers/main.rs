@@ -17,6 +17,7 @@ mod dll;
 #[path = "../macho/image.rs"]
 mod image;
 mod lines;
+mod load_rules;
 mod macos;
 mod python;
 mod windows;
