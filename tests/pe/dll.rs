@@ -131,6 +131,11 @@ impl Dll {
         self.directories[number]
     }
 
+    /// All symbols: where they are, and what is called so.
+    pub(crate) fn symbols(&self) -> &BTreeMap<u32, Vec<String>> {
+        &self.symbols
+    }
+
     /// Where a symbol is.
     pub(crate) fn symbol(&self, name: &str) -> u32 {
         let found = self.symbols.iter().find(|(_, names)| names.iter().any(|it| it == name));

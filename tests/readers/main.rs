@@ -10,6 +10,7 @@
 
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod contents;
 #[allow(dead_code)]
 #[path = "../pe/dll.rs"]
 mod dll;
