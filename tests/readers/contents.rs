@@ -40,7 +40,7 @@ impl<'d> Contents<'d> {
         if let Some((dll, name)) = self.imports.get(&at) {
             return (format!("{dll}!{name}"), 0);
         }
-        self.dll.place(at)
+        self.dll.symbol_before(at)
     }
 
     /// Symbols of a section with their bytes, up to the next symbol of any kind.
@@ -50,7 +50,7 @@ impl<'d> Contents<'d> {
         let starts: Vec<u32> = self.dll.symbols().range(section.start..end).map(|(start, _)| *start).collect();
         let ends = starts.iter().skip(1).copied().chain([end]);
         let bytes = starts.iter().zip(ends).map(|(start, end)| {
-            let (name, distance) = self.dll.place(*start);
+            let (name, distance) = self.dll.symbol_before(*start);
             assert_eq!(distance, 0);
             (name, *start, self.dll.at(*start, end - start))
         });
@@ -113,6 +113,10 @@ impl<'d> Contents<'d> {
                 found.sort_unstable();
                 let mut plain = 0;
                 for (at, size, target) in found {
+                    // Of code that is none, fields may overlap.
+                    if at < plain || at + size > code.len() {
+                        continue;
+                    }
                     parts.push(Part::Bytes(code[plain..at].to_vec()));
                     parts.push(Part::Address(self.place(target)));
                     plain = at + size;
@@ -129,9 +133,9 @@ impl<'d> Contents<'d> {
         all
     }
 
-    /// Code of Arm64: branches, pages of addresses with the offsets in them that follow, and loads of literals.
+    /// Code of Arm64: branches, and offsets in pages whose addresses instructions before them made.
     fn code_of_arm64(&self) -> BTreeMap<String, Vec<Part>> {
-        let signed = |value: u32, bits: u32| ((value << (32 - bits)) as i32) >> (32 - bits);
+        let signed = |value: u32, bits: u32| i64::from(((value << (32 - bits)) as i32) >> (32 - bits));
         let mut all = BTreeMap::new();
         for (name, start, bytes) in self.symbols(".text") {
             let mut words: Vec<u32> =
@@ -142,20 +146,20 @@ impl<'d> Contents<'d> {
             }
             let mut parts = Vec::new();
             // The page that each register has.
-            let mut pages: BTreeMap<u32, u32> = BTreeMap::new();
+            let mut pages: BTreeMap<u32, i64> = BTreeMap::new();
             for (word, at) in words.into_iter().zip((start..).step_by(4)) {
                 let (to, from) = (word & 31, word >> 5 & 31);
                 let (plain, target) = if word & 0x7c00_0000 == 0x1400_0000 {
-                    (word & 0xfc00_0000, Some(at.wrapping_add_signed(signed(word, 26) * 4)))
+                    (word & 0xfc00_0000, Some(i64::from(at) + signed(word, 26) * 4))
                 } else if word & 0x9f00_0000 == 0x9000_0000 {
-                    let page = signed((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3, 21) << 12;
-                    pages.insert(to, (at & !0xfff).wrapping_add_signed(page));
+                    let page = signed((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3, 21) * 0x1000;
+                    pages.insert(to, i64::from(at & !0xfff) + page);
                     (word & 0x9f00_001f, None)
                 } else if let (Some(page), true) = (pages.get(&from), word & 0xffc0_0000 == 0x9100_0000) {
-                    (word & 0xffc0_03ff, Some(page + (word >> 10 & 0xfff)))
+                    (word & 0xffc0_03ff, Some(page + i64::from(word >> 10 & 0xfff)))
                 } else if let (Some(page), true) = (pages.get(&from), word & 0x3b00_0000 == 0x3900_0000) {
                     let scale = if word & 0x0480_0000 == 0x0480_0000 { 4 } else { word >> 30 };
-                    (word & 0xffc0_03ff, Some(page + ((word >> 10 & 0xfff) << scale)))
+                    (word & 0xffc0_03ff, Some(page + i64::from((word >> 10 & 0xfff) << scale)))
                 } else {
                     (word, None)
                 };
@@ -165,7 +169,11 @@ impl<'d> Contents<'d> {
                     pages.remove(&to);
                 }
                 parts.push(Part::Bytes(plain.to_le_bytes().to_vec()));
-                parts.extend(target.map(|target| Part::Address(self.place(target))));
+                // An address beyond the image is of nothing.
+                parts.extend(target.map(|target| match u32::try_from(target) {
+                    Ok(target) => Part::Address(self.place(target)),
+                    Err(_) => Part::Bytes(target.to_le_bytes().to_vec()),
+                }));
             }
             all.insert(name, parts);
         }
@@ -210,5 +218,27 @@ fn symbols_of_dlls_are_those_of_lld() {
             addresses += parts.filter(|part| matches!(part, Part::Address(_))).count();
         }
         assert!(addresses > 1000, "{}: {addresses}", target.name);
+    }
+}
+
+/// Any bit of code that is changed is noticed.
+#[test]
+fn changes_are_noticed() {
+    for target in [WINDOWS_X86_64, WINDOWS_I686, WINDOWS_AARCH64] {
+        let entry = committed_for(target).pop().unwrap();
+        let image = fs::read(link(&entry, "-changed.dll", &[])).unwrap();
+        let plain = Dll::new(&image);
+        let plain = Contents::new(&plain);
+        let code = plain.code(target);
+        let text = plain.dll.section(".text");
+        let function = plain.symbols(".text").into_iter().find(|(_, _, bytes)| bytes.len() > 400).unwrap();
+        let start = (text.file + function.1 - text.start) as usize;
+        for bit in (0..8 * 256).step_by(7) {
+            let mut changed = image.clone();
+            changed[start + bit / 8] ^= 1 << (bit % 8);
+            let changed = Dll::new(&changed);
+            let found = differences(&code, &Contents::new(&changed).code(target));
+            assert!(!found.is_empty(), "{}: bit {bit} of {}", target.name, function.0);
+        }
     }
 }
