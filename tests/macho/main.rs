@@ -7,6 +7,8 @@
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
 mod dsym;
+// The tests of other readers use the rest of it.
+#[allow(dead_code)]
 mod image;
 
 use std::ffi::OsString;
