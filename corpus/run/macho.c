@@ -199,6 +199,9 @@ static void apply_chained(void) {
     static const uint32_t widths[] = {0, 4, 8, 16};
     if (starts + 4 > size || imports + (uint64_t)count * widths[format & 3] > size || u32(header + 12) > size)
         give_up("chained fixups beyond their table", NULL);
+    /* In this order; numbers of imports have 24 bits in a pointer. */
+    rule(starts < imports && imports + (uint64_t)count * widths[format & 3] <= u32(header + 12), "imports overlap other chained fixups", NULL, imports);
+    rule(count < 0xffffff, "too many imports", NULL, count);
     expect("segments of the chained fixups", NULL, u32(header + starts), macho.segment_count);
     for (uint32_t i = 0; i < u32(header + starts); i++) {
         uint32_t offset = u32(header + starts + 4 + 4 * i);
@@ -211,7 +214,8 @@ static void apply_chained(void) {
         memcpy(&page_size, s + 4, 2), memcpy(&pointer, s + 6, 2), memcpy(&pages, s + 20, 2);
         const struct segment *segment = macho.segments[i];
         rule(pointer == POINTER_64 || pointer == POINTER_64_OFFSET, "pointer format", segment->name, pointer);
-        rule(page_size == 0x1000 || page_size == 0x4000, "page size of the chains of", segment->name, page_size);
+        expect("page size of the chains of", segment->name, page_size, macho.cpu == CPU_ARM64 ? 0x4000 : 0x1000);
+        rule(starts + (uint64_t)offset + u32(s) <= imports, "chain starts beyond their table, of", segment->name, u32(s));
         expect("offset of the chains of", segment->name, u64(s + 8), segment->vmaddr);
         expect("largest pointer that is none, for", segment->name, u32(s + 16), 0);
         rule(22 + 2 * (uint64_t)pages <= u32(s) && starts + (uint64_t)offset + u32(s) <= size, "chain starts of", segment->name, pages);

@@ -91,12 +91,12 @@ static struct {
     int dylib_count;
     const char *install_name;
     struct symbol *symbols;
-    uint32_t symbol_count;
+    uint32_t symbol_count, local_count, external_count;
     const char *strings;
     uint32_t string_size;
     struct blob blobs[24];
     int blob_count;
-    struct blob chained, exports, rebase, bind, weak_bind, lazy_bind, function_starts, signature, indirect;
+    struct blob chained, exports, rebase, bind, weak_bind, lazy_bind, function_starts, data_in_code, signature, indirect;
     /* From addresses of the file to those of memory. */
     uintptr_t slide;
 } macho;

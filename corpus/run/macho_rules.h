@@ -1,8 +1,9 @@
 /* What dyld and the kernel ask of an image before they map it, and a few things that only tools look at: order, alignment
  * and bounds of segments, sections and the contents of __LINKEDIT, required load commands, hashes of the signature.
  *
- * The rules are those that dyld's source (`dyld/MachOAnalyzer.cpp`, `mach_o/Header.cpp`: validSegments, validLinkedit and
- * their neighbours) and xnu's (`bsd/kern/mach_loader.c`, `osfmk/kern/cs_blobs.h`) state in their error messages.
+ * The rules are those that dyld's source (`mach_o/Header.cpp`, `mach_o/Image.cpp` and their neighbours), xnu's
+ * (`bsd/kern/mach_loader.c`, `osfmk/kern/cs_blobs.h`) and that of Apple's tools (cctools' `libstuff/checkout.c`) state in
+ * their error messages, as they are for the newest SDK. `tests/readers/load_rules.rs` has a table of them, and breaks each.
  */
 #ifndef PKGLD_MACHO_RULES_H
 #define PKGLD_MACHO_RULES_H
@@ -22,6 +23,30 @@ static void add_blob(struct blob *blob, const char *name, uint32_t offset, uint6
         rule(macho.blob_count < 24, "too many tables", name, macho.blob_count);
         macho.blobs[macho.blob_count++] = found;
     }
+}
+
+/* The size that dyld wants a load command to have; 0 for those that end with a string or have sections. */
+static uint32_t command_size(const uint8_t *at) {
+    switch (u32(at)) {
+    case LC_SYMTAB:
+    case LC_UUID:
+        return 24;
+    case LC_DYSYMTAB:
+        return 80;
+    case LC_DYLD_INFO:
+    case LC_DYLD_INFO_ONLY:
+        return 48;
+    case LC_BUILD_VERSION:
+        return 24 + 8 * u32(at + 20);
+    case LC_CODE_SIGNATURE:
+    case LC_FUNCTION_STARTS:
+    case LC_DATA_IN_CODE:
+    case LC_DYLD_EXPORTS_TRIE:
+    case LC_DYLD_CHAINED_FIXUPS:
+    case LC_SOURCE_VERSION:
+        return 16;
+    }
+    return 0;
 }
 
 /* Reads the load commands into `macho`, as far as they are of known kinds. */
@@ -47,6 +72,10 @@ static void read_commands(void) {
         uint32_t command = end - at >= 8 ? u32(at) : 0, length = end - at >= 8 ? u32(at + 4) : 0;
         if (length < 8 || length > end - at || length % 8)
             give_up("a load command of wrong size", NULL);
+        if (length >= 24 || command != LC_BUILD_VERSION)
+            rule(!command_size(at) || command_size(at) == length, "size of the load command", NULL, command);
+        if (command_size(at) > length)
+            exit(1);
         switch (command) {
         case LC_SEGMENT_64: {
             struct segment *segment = (struct segment *)at;
@@ -70,6 +99,8 @@ static void read_commands(void) {
         case LC_REEXPORT_DYLIB:
             if (u32(at + 8) >= length || !memchr(at + u32(at + 8), 0, length - u32(at + 8)))
                 give_up("the name of a library has no end", NULL);
+            for (int k = 0; k < macho.dylib_count; k++)
+                rule(strcmp(macho.dylibs[k], (const char *)at + u32(at + 8)) != 0, "loaded twice:", macho.dylibs[k], k);
             if (macho.dylib_count < MAX_DYLIBS)
                 macho.dylibs[macho.dylib_count++] = (const char *)at + u32(at + 8);
             break;
@@ -82,7 +113,9 @@ static void read_commands(void) {
         case LC_BUILD_VERSION:
             versions++;
             expect("the platform of LC_BUILD_VERSION", NULL, u32(at + 8), 1);
-            rule(u32(at + 12) >= 10 << 16, "the oldest system of LC_BUILD_VERSION", NULL, u32(at + 12));
+            rule(u32(at + 12) >= (macho.cpu == CPU_ARM64 ? 11 : 10) << 16, "the oldest system of LC_BUILD_VERSION", NULL, u32(at + 12));
+            /* Which rules dyld enforces depends on this one. */
+            rule(u32(at + 16) >= 10 << 16, "the SDK of LC_BUILD_VERSION", NULL, u32(at + 16));
             break;
         case LC_SYMTAB:
             macho.symbols = (struct symbol *)(file + u32(at + 8));
@@ -97,7 +130,9 @@ static void read_commands(void) {
             expect("first local symbol", NULL, u32(at + 8), 0);
             expect("first external symbol", NULL, u32(at + 16), locals);
             expect("first undefined symbol", NULL, u32(at + 24), locals + externs);
-            expect("symbols by LC_DYSYMTAB", NULL, locals + externs + undefined, macho.symbol_count);
+            expect("symbols by LC_DYSYMTAB", NULL, (uint64_t)locals + externs + undefined, macho.symbol_count);
+            expect("relocations of LC_DYSYMTAB", NULL, u32(at + 68) + (uint64_t)u32(at + 76), 0);
+            macho.local_count = locals, macho.external_count = externs;
             add_blob(&macho.indirect, "indirect symbols", u32(at + 56), (uint64_t)u32(at + 60) * 4, 4);
             break;
         }
@@ -121,12 +156,14 @@ static void read_commands(void) {
             add_blob(&macho.function_starts, "function starts", u32(at + 8), u32(at + 12), 8);
             break;
         case LC_DATA_IN_CODE:
-            add_blob(NULL, "data in code", u32(at + 8), u32(at + 12), 8);
+            add_blob(&macho.data_in_code, "data in code", u32(at + 8), u32(at + 12), 8);
             break;
         case LC_CODE_SIGNATURE:
             add_blob(&macho.signature, "code signature", u32(at + 8), u32(at + 12), 16);
             break;
         case LC_RPATH:
+            rule(u32(at + 8) < length && memchr(at + u32(at + 8), 0, length - u32(at + 8)), "the path of LC_RPATH has no end", NULL, i);
+            break;
         case LC_SOURCE_VERSION:
             break;
         default:
@@ -167,8 +204,12 @@ static void check_segments(void) {
         rule(s->vmaddr + s->vmsize >= s->vmaddr, "wraps around:", s->name, s->vmaddr);
         rule(!(s->initprot & ~7) && !(s->maxprot & ~7) && !(s->initprot & ~s->maxprot), "permissions of", s->name, s->initprot);
         rule((s->initprot & 6) != 6, "writable and executable:", s->name, s->initprot);
+        if (!strcmp(s->name, "__DATA") || !strcmp(s->name, "__DATA_CONST"))
+            expect("permissions of", s->name, s->initprot, 3);
         if (!strcmp(s->name, "__DATA_CONST"))
             expect("SG_READ_ONLY of", s->name, s->flags & SG_READ_ONLY, SG_READ_ONLY);
+        for (int k = 0; k < i; k++)
+            rule(strncmp(s->name, macho.segments[k]->name, 16) != 0, "two segments are called", s->name, i);
         if (i > 0) {
             const struct segment *before = macho.segments[i - 1];
             rule(s->vmaddr >= before->vmaddr + before->vmsize, "address out of order:", s->name, s->vmaddr);
@@ -197,6 +238,24 @@ static void check_segments(void) {
     rule(32 + u32(macho.file + 20) <= first, "load commands overlap the first section", NULL, first);
 }
 
+/* Tools that rewrite a file (strip, install_name_tool, codesign_allocate) want its tables in this order, without a gap but
+ * to a multiple of 8 before the strings, and of 16 before the signature. */
+static void check_linkedit_order(void) {
+    static const char *const order[] = {"rebase opcodes",  "bind opcodes", "weak bind opcodes", "lazy bind opcodes", "chained fixups", "export trie",
+                                        "function starts", "data in code", "symbol table",      "indirect symbols",  "string table",   "code signature"};
+    uint64_t end = segment_named("__LINKEDIT")->fileoff;
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        for (int k = 0; k < macho.blob_count; k++) {
+            const struct blob *b = &macho.blobs[k];
+            if (strcmp(b->name, order[i]))
+                continue;
+            uint64_t align = i == 10 ? 8 : i == 11 ? 16 : 1;
+            expect("out of place:", b->name, b->offset, (end + align - 1) & ~(align - 1));
+            end = b->offset + b->size;
+        }
+    expect("end of the tables", NULL, end, macho.file_size);
+}
+
 /* The tables of __LINKEDIT: inside, aligned, apart from each other. */
 static void check_linkedit(void) {
     const struct segment *linkedit = segment_named("__LINKEDIT");
@@ -207,6 +266,7 @@ static void check_linkedit(void) {
         for (int k = 0; k < i; k++)
             rule(b->offset + b->size <= macho.blobs[k].offset || macho.blobs[k].offset + macho.blobs[k].size <= b->offset, "tables overlap:", b->name, b->offset);
     }
+    check_linkedit_order();
     if (findings)
         exit(1);
     rule(macho.string_size && macho.strings[macho.string_size - 1] == 0, "the string table does not end with a zero", NULL, 0);
@@ -215,6 +275,16 @@ static void check_linkedit(void) {
         if (s->name >= macho.string_size)
             give_up("a symbol's name beyond the string table", NULL);
         const char *name = macho.strings + s->name;
+        /* Local ones, those for others, and those from others, which have the number of a library or 0xfe for all of them. */
+        int external = s->type & N_EXT && !(s->type & N_STAB), undefined = !(s->type & (N_STAB | N_TYPE));
+        if (i < macho.local_count)
+            rule(!external || s->type & N_PEXT, "among local symbols:", name, s->type);
+        else if (i < macho.local_count + macho.external_count)
+            rule(external && !undefined, "among symbols for others:", name, s->type);
+        else
+            rule(external && undefined, "among undefined symbols:", name, s->type);
+        if (external && undefined)
+            rule(s->description >> 8 <= macho.dylib_count || s->description >> 8 == 0xfe, "library of the undefined symbol", name, s->description >> 8);
         if (!(s->type & N_STAB) && (s->type & N_TYPE) == N_SECT) {
             rule(s->section >= 1 && s->section <= macho.section_count, "section number of", name, s->section);
             const struct section *in = s->section >= 1 && s->section <= macho.section_count ? macho.sections[s->section - 1] : NULL;
@@ -245,12 +315,14 @@ static void check_linkedit(void) {
 static void check_function_starts(void) {
     const uint8_t *at = macho.file + macho.function_starts.offset, *end = at + macho.function_starts.size;
     uint64_t *starts = allocate(macho.function_starts.size + 1, sizeof *starts), count = 0, address = 0;
-    while (at < end) {
+    int ended = 0;
+    while (at < end && !ended) {
         uint64_t step = read_uleb(&at, end);
-        if (!step)
-            break;
-        starts[count++] = address += step;
+        if (step)
+            starts[count++] = address += step;
+        ended = !step;
     }
+    rule(ended, "the function starts have no end", NULL, count);
     const struct section *text = section_named("__TEXT", "__text");
     for (uint64_t i = 0; i < count; i++)
         rule(text && starts[i] >= text->addr && starts[i] <= text->addr + text->size, "a function start outside of __text", NULL, starts[i]);
@@ -269,6 +341,55 @@ static void check_function_starts(void) {
         rule(low < count && starts[low] == s->value, "no function start:", macho.strings + s->name, s->value);
     }
     free(starts);
+}
+
+/* Data in code: in the order of their offsets, apart, in code. */
+static void check_data_in_code(void) {
+    const uint8_t *at = macho.file + macho.data_in_code.offset;
+    const struct section *text = section_named("__TEXT", "__text");
+    expect("size of the data in code", NULL, macho.data_in_code.size % 8, 0);
+    for (uint64_t i = 0, last = 0; i + 8 <= macho.data_in_code.size; i += 8) {
+        uint64_t start = u32(at + i), end = start + (u32(at + i + 4) & 0xffff);
+        rule(start >= last && end > start, "data in code out of order", NULL, start);
+        rule(text && start >= text->addr && end <= text->addr + text->size, "data in code outside of __text", NULL, start);
+        last = end;
+    }
+}
+
+/* Every node of the export trie once, each inside, with what dyld knows; the number of names. */
+static uint32_t check_trie_node(uint64_t offset, uint8_t *seen, int depth) {
+    const uint8_t *start = macho.file + macho.exports.offset, *end = start + macho.exports.size, *at = start + offset;
+    if (offset >= macho.exports.size || depth > 2000)
+        give_up("export trie: a node beyond its end", NULL);
+    if (seen[offset]++)
+        give_up("export trie: a node is reached twice", NULL);
+    uint64_t terminal = read_uleb(&at, end);
+    if (terminal >= (uint64_t)(end - at))
+        give_up("export trie: a terminal beyond its end", NULL);
+    const uint8_t *children = at + terminal;
+    if (terminal) {
+        uint64_t flags = read_uleb(&at, children), address = read_uleb(&at, children);
+        rule(!(flags >> 6) && (flags & 3) != 3, "export trie: flags", NULL, flags);
+        rule((flags & 3) == 2 || address < macho.segments[macho.segment_count - 1]->vmaddr, "export trie: address", NULL, address);
+        rule(at == children, "export trie: size of a terminal", NULL, terminal);
+    }
+    uint32_t names = terminal != 0;
+    for (uint8_t count = *children++; count; count--) {
+        if (children >= end || !memchr(children, 0, end - children))
+            give_up("export trie: the name of an edge has no end", NULL);
+        children += strlen((const char *)children) + 1;
+        names += check_trie_node(read_uleb(&children, end), seen, depth + 1);
+    }
+    return names;
+}
+
+static void check_trie(void) {
+    uint32_t exported = 0;
+    for (uint32_t i = macho.local_count; i < macho.local_count + macho.external_count; i++)
+        exported += !(macho.symbols[i].type & N_PEXT);
+    uint8_t *seen = allocate(macho.exports.size, 1);
+    expect("names in the export trie", NULL, macho.exports.size ? check_trie_node(0, seen, 0) : 0, exported);
+    free(seen);
 }
 
 /* SHA-256 (FIPS 180-4). */
@@ -320,8 +441,7 @@ static void check_signature(void) {
         rule(macho.cpu != CPU_ARM64, "no code signature", NULL, 0);
         return;
     }
-    const struct segment *linkedit = segment_named("__LINKEDIT"), *text = segment_named("__TEXT");
-    expect("end of the signature", NULL, macho.signature.offset + macho.signature.size, linkedit->fileoff + linkedit->filesize);
+    const struct segment *text = segment_named("__TEXT");
     const uint8_t *blob = macho.file + macho.signature.offset, *directory = NULL;
     uint64_t size = macho.signature.size;
     if (size < 12 || be32(blob) != 0xfade0cc0 || be32(blob + 4) > size)
@@ -360,6 +480,8 @@ static void check_rules(void) {
     check_segments();
     check_linkedit();
     check_function_starts();
+    check_data_in_code();
+    check_trie();
     check_signature();
     if (findings)
         exit(1);

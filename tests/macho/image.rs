@@ -219,6 +219,26 @@ impl<'a> Image<'a> {
         found
     }
 
+    /// The pointers that the loader moves with the image: where they are and where they point to, by symbols.
+    pub fn pointers(&self) -> Vec<[(Vec<u8>, u64); 2]> {
+        let mut names: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for (name, entry) in self.nlists() {
+            if !entry.n_type.is_stab() && entry.n_sect != 0 {
+                let kept = names.entry(entry.n_value.get(LE)).or_insert_with(|| name.clone());
+                *kept = name.min(kept.clone());
+            }
+        }
+        let by_symbol = |address: u64| {
+            let (section, distance) = self.place(address);
+            let named = names.range(address - distance..=address).next_back();
+            named.map_or((section, distance), |(start, name)| (name.clone(), address - start))
+        };
+        let moved = self.fixups().into_iter().filter(|(_, pointer)| pointer >> 63 == 0);
+        let mut found: Vec<_> = moved.map(|(at, to)| [at, to & 0xf_ffff_ffff].map(by_symbol)).collect();
+        found.sort();
+        found
+    }
+
     /// The addresses of the pointers that the loader moves with the image.
     pub fn rebases(&self) -> Vec<u64> {
         let moved = self.fixups().into_iter().filter(|(_, pointer)| pointer >> 63 == 0);

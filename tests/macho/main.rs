@@ -168,6 +168,8 @@ fn images_mean_what_llds_mean() {
         assert_eq!(ours.libraries(), theirs.libraries(), "{what}");
         assert_eq!(ours.symbols(), theirs.symbols(), "{what}");
         assert_eq!(ours.binds(), theirs.binds(), "{what}");
+        assert_eq!(ours.rebases().len(), theirs.rebases().len(), "{what}");
+        assert_eq!(ours.pointers(), theirs.pointers(), "{what}");
         // Of two names of one function LLD gives the first no size.
         let (ours_map, mut theirs_map) = (ours.debug_map(), theirs.debug_map());
         for (object, named) in &mut theirs_map {

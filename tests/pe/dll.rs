@@ -9,7 +9,8 @@ pub(crate) struct Section {
     /// Offset from the image's base, and sizes in memory and in the file.
     pub(crate) start: u32,
     pub(crate) size: u32,
-    file: u32,
+    /// Its offset in the file.
+    pub(crate) file: u32,
     file_size: u32,
     pub(crate) characteristics: u32,
 }
@@ -115,7 +116,7 @@ impl Dll {
     pub(crate) fn address(&self, at: u32) -> u32 {
         let mut bytes = self.at(at, self.word);
         bytes.resize(8, 0);
-        (u64::from_le_bytes(bytes.try_into().unwrap()) - self.base) as u32
+        u64::from_le_bytes(bytes.try_into().unwrap()).wrapping_sub(self.base) as u32
     }
 
     fn string(&self, at: u32) -> String {
@@ -129,6 +130,11 @@ impl Dll {
 
     pub(crate) fn directory(&self, number: usize) -> (u32, u32) {
         self.directories[number]
+    }
+
+    /// All symbols: where they are, and what is called so.
+    pub(crate) fn symbols(&self) -> &BTreeMap<u32, Vec<String>> {
+        &self.symbols
     }
 
     /// Where a symbol is.
@@ -253,6 +259,11 @@ impl Dll {
         if let Some((dll, name)) = self.imports().get(&at) {
             return (format!("{dll}!{name}"), 0);
         }
+        self.symbol_before(at)
+    }
+
+    /// The symbol before a place, and the distance.
+    pub(crate) fn symbol_before(&self, at: u32) -> Place {
         let section = self.sections.iter().find(|it| (it.start..it.start + it.size).contains(&at));
         let start = section.map_or(0, |section| section.start);
         let symbol = self.symbols.range(start..=at).next_back();

@@ -36,7 +36,7 @@ fn debug(path: &Path) -> Debug<String> {
 
 #[test]
 fn rows_of_dlls_are_those_of_lld() {
-    for (target, ..) in windows::TARGETS {
+    for target in windows::PLATFORMS.map(|platform| platform.target) {
         let mut compared = 0;
         for entry in committed_for(target) {
             let what = entry.path.display();

@@ -10,6 +10,7 @@
 
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod contents;
 #[allow(dead_code)]
 #[path = "../pe/dll.rs"]
 mod dll;
@@ -17,6 +18,7 @@ mod dll;
 #[path = "../macho/image.rs"]
 mod image;
 mod lines;
+mod load_rules;
 mod macos;
 mod python;
 mod windows;

@@ -29,7 +29,7 @@ fn run(images: usize, facts: &str) {
 fn pefile_and_lief_read_dlls() {
     let images = windows::images();
     let mut facts = String::new();
-    for (path, dll, _) in &images {
+    for windows::Read { path, dll, rows, .. } in &images {
         writeln!(facts, "pe {}", path.display()).unwrap();
         for (number, name, place) in dll.exports().1 {
             writeln!(facts, "export {number} {place} {name}").unwrap();
@@ -40,8 +40,13 @@ fn pefile_and_lief_read_dlls() {
         for (kind, place) in dll.base_relocations() {
             writeln!(facts, "fixup {kind} {place}").unwrap();
         }
-        for (start, end, data) in dll.functions() {
-            writeln!(facts, "function {start} {end} {data}").unwrap();
+        for start in rows {
+            writeln!(facts, "row {start}").unwrap();
+        }
+        if dll.machine() == object::pe::IMAGE_FILE_MACHINE_AMD64.0 {
+            for (start, end, data) in dll.functions() {
+                writeln!(facts, "function {start} {end} {data}").unwrap();
+            }
         }
     }
     run(images.len(), &facts);

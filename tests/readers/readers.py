@@ -28,7 +28,7 @@ def compare(path, reader, found, wanted, kinds):
     for fact in sorted((found - wanted).elements())[:5]:
         differ(path, reader, "not wanted", fact)
     for kind in kinds:
-        if kind != "function" and not any(fact[0] == kind for fact in wanted):
+        if not any(fact[0] == kind for fact in wanted):
             differ(path, reader, "nothing to compare", kind)
 
 
@@ -68,6 +68,9 @@ def pe_with_lief(path, wanted):
         absolute = lief.PE.RelocationEntry.BASE_TYPES.ABS
         found += [("fixup", int(it.type.value) & 15, it.address) for it in block.entries if it.type != absolute]
     kinds = ["export", "import", "fixup"]
+    if image.header.machine != lief.PE.Header.MACHINE_TYPES.I386:
+        kinds.append("row")
+        found += [("row", it.rva_start) for it in image.exceptions]
     if image.header.machine == lief.PE.Header.MACHINE_TYPES.AMD64:
         kinds.append("function")
         found += [("function", it.rva_start, it.rva_end, it.unwind_rva) for it in image.exceptions]

@@ -5,21 +5,48 @@ use std::fs;
 use std::path::PathBuf;
 
 use pkgld_corpus::committed_for;
-use pkgld_corpus::target::{Target, WINDOWS_I686, WINDOWS_X86_64};
+use pkgld_corpus::target::{Target, WINDOWS_AARCH64, WINDOWS_I686, WINDOWS_X86_64};
 
 use crate::dll::Dll;
 use crate::{lines_with, link, read};
 
-/// The platforms; what `llvm-readobj` calls the fixups of pointers; whether functions are listed for unwinding.
-pub(crate) const TARGETS: [(Target, &str, bool); 2] =
-    [(WINDOWS_X86_64, "Type: DIR64", true), (WINDOWS_I686, "Type: HIGHLOW", false)];
+/// A platform, and what readers call its things.
+pub(crate) struct Platform {
+    pub(crate) target: Target,
+    /// What `llvm-readobj` calls the fixup of a pointer.
+    fixup: &'static str,
+    /// Where the functions are that are listed for unwinding.
+    rows: fn(&Dll) -> Vec<u32>,
+}
 
-/// All images, with what the tests' own reader makes of each.
-pub(crate) fn images() -> Vec<(PathBuf, Dll, &'static str)> {
+pub(crate) const PLATFORMS: [Platform; 3] = [
+    Platform {
+        target: WINDOWS_X86_64,
+        fixup: "Type: DIR64",
+        rows: |dll| dll.functions().into_iter().map(|row| row.0).collect(),
+    },
+    Platform { target: WINDOWS_I686, fixup: "Type: HIGHLOW", rows: |_| Vec::new() },
+    Platform {
+        target: WINDOWS_AARCH64,
+        fixup: "Type: DIR64",
+        rows: |dll| dll.functions_of_arm64().into_iter().map(|row| row.0).collect(),
+    },
+];
+
+/// An image, and what the tests' own reader makes of it.
+pub(crate) struct Read {
+    pub(crate) path: PathBuf,
+    pub(crate) dll: Dll,
+    /// Where the functions are that are listed for unwinding.
+    pub(crate) rows: Vec<u32>,
+    pub(crate) platform: &'static Platform,
+}
+
+pub(crate) fn images() -> Vec<Read> {
     let mut images = Vec::new();
-    for (target, fixup, unwinds) in TARGETS {
-        let entries = committed_for(target);
-        assert!(entries.len() >= 4, "{}", target.name);
+    for platform in &PLATFORMS {
+        let entries = committed_for(platform.target);
+        assert!(entries.len() >= 4, "{}", platform.target.name);
         for entry in entries {
             let path = link(&entry, ".dll", &[]);
             let dll = Dll::new(&fs::read(&path).unwrap());
@@ -28,8 +55,9 @@ pub(crate) fn images() -> Vec<(PathBuf, Dll, &'static str)> {
                 assert!(exports.contains(&export.symbol), "{}: {}", path.display(), export.symbol);
             }
             assert!(dll.imports().len() > 100 && !dll.base_relocations().is_empty(), "{}", path.display());
-            assert_eq!(dll.functions().is_empty(), !unwinds, "{}", path.display());
-            images.push((path, dll, fixup));
+            let rows = (platform.rows)(&dll);
+            assert_eq!(rows.is_empty(), platform.target == WINDOWS_I686, "{}", path.display());
+            images.push(Read { path, dll, rows, platform });
         }
     }
     images
@@ -38,7 +66,7 @@ pub(crate) fn images() -> Vec<(PathBuf, Dll, &'static str)> {
 #[test]
 #[ignore = "needs the package llvm-22"]
 fn llvm_reads_dlls() {
-    for (path, dll, fixup) in images() {
+    for Read { path, dll, rows, platform } in images() {
         let what = path.display();
         let text = read("llvm-readobj-22 --file-headers --sections --symbols", &path, "llvm-22");
         assert_eq!(lines_with(&text, "Section {"), dll.sections.len(), "{what}");
@@ -47,9 +75,9 @@ fn llvm_reads_dlls() {
         let text = read("llvm-readobj-22 --coff-imports", &path, "llvm-22");
         assert_eq!(lines_with(&text, "Symbol: "), dll.imports().len(), "{what}");
         let text = read("llvm-readobj-22 --coff-basereloc", &path, "llvm-22");
-        assert_eq!(lines_with(&text, fixup), dll.base_relocations().len(), "{what}");
+        assert_eq!(lines_with(&text, platform.fixup), dll.base_relocations().len(), "{what}");
         let text = read("llvm-readobj-22 --unwind", &path, "llvm-22");
-        assert_eq!(lines_with(&text, "RuntimeFunction {"), dll.functions().len(), "{what}");
+        assert_eq!(lines_with(&text, "RuntimeFunction {"), rows.len(), "{what}");
         let text =
             read("llvm-readobj-22 --coff-tls-directory --coff-load-config --coff-debug-directory", &path, "llvm-22");
         assert!(text.contains("Format: COFF"), "{what}");
@@ -63,7 +91,7 @@ fn llvm_reads_dlls() {
 #[test]
 #[ignore = "needs the package wine64-tools"]
 fn winedump_reads_dlls() {
-    for (path, dll, _) in images() {
+    for Read { path, dll, rows, .. } in images() {
         let what = path.display();
         // It dumps the last of several directories.
         let text = ["export", "import", "except", "reloc"].map(|directory| {
@@ -80,7 +108,7 @@ fn winedump_reads_dlls() {
             let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{slot:08x} ")));
             assert!(line.is_some_and(|line| line.ends_with(&format!("  {name}"))), "{what}: {name}: {line:?}");
         }
-        assert_eq!(lines_with(&text, "Function "), dll.functions().len(), "{what}");
+        assert_eq!(lines_with(&text, "Function "), rows.len(), "{what}");
         let fixups = text.lines().filter(|line| line.trim_start().starts_with("off ") && !line.contains("ABSOLUTE"));
         assert_eq!(fixups.count(), dll.base_relocations().len(), "{what}");
     }
@@ -88,7 +116,7 @@ fn winedump_reads_dlls() {
 
 #[test]
 fn goblin_reads_dlls() {
-    for (path, dll, _) in images() {
+    for Read { path, dll, .. } in images() {
         let what = path.display();
         let bytes = fs::read(&path).unwrap();
         let image = goblin::pe::PE::parse(&bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
