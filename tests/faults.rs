@@ -5,11 +5,15 @@
 use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+#[cfg(target_os = "linux")]
+use std::{
+    os::unix::process::ExitStatusExt,
+    time::{Duration, Instant},
+};
 
 const FORMER: &[u8] = b"what stood here before";
 
@@ -98,6 +102,7 @@ fn is_root() -> bool {
 }
 
 /// Says in the summary of `tests/run` that a test could not be run here, and why.
+#[cfg(target_os = "linux")]
 fn skip(test: &str, reason: &str) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tests");
     fs::create_dir_all(&directory).expect("a directory for logs");

@@ -1,9 +1,8 @@
 //! Who is measured: pkgld as a library and as a program, other linkers, and `cp`.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,11 +158,11 @@ impl Entrant {
 fn hash_pages(path: &Path) -> Result<Duration> {
     /// Bytes that a thread reads at once.
     const PART: u64 = 1 << 20;
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
+    let size = fs::metadata(path)?.len();
     let next = AtomicU64::new(0);
     let work = || -> io::Result<Duration> {
         let began = Instant::now();
+        let mut file = File::open(path)?;
         let mut buffer = vec![0; PART as usize];
         loop {
             let start = next.fetch_add(PART, Ordering::Relaxed);
@@ -171,7 +170,8 @@ fn hash_pages(path: &Path) -> Result<Duration> {
                 return Ok(began.elapsed());
             }
             let part = &mut buffer[..PART.min(size - start) as usize];
-            file.read_exact_at(part, start)?;
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(part)?;
             for page in part.chunks(4096) {
                 std::hint::black_box(Sha256::digest(page));
             }

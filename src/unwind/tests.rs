@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gimli::UnwindSection as _;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
 use object::{Object as _, ObjectSection as _};
 use proptest::prelude::*;
 
