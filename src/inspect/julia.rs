@@ -231,7 +231,14 @@ impl Walk<'_, '_> {
             self.told.checksum = self.parts.export("jl_system_image_checksum").and_then(|at| self.memory.u32(at));
         }
         let Some(place) = self.parts.export("jl_image_unpack") else { return };
-        match self.memory.word(place) {
+        let word = match self.memory.word(place) {
+            // On Windows data of the image cannot have another image's address: it is that of an import's thunk.
+            Some(Word::Address(thunk)) if self.is_code(thunk) => {
+                self.slot_of(thunk).and_then(|slot| self.memory.word(slot))
+            }
+            word => word,
+        };
+        match word {
             Some(Word::Import(name)) => {
                 let name = text_of(name);
                 let name = name.trim_start_matches('_').to_owned();
@@ -252,10 +259,34 @@ impl Walk<'_, '_> {
                 }
                 self.told.unpack = Some(name);
             }
-            // On Windows an import's thunk.
-            Some(Word::Address(thunk)) if self.is_code(thunk) => self.told.unpack = Some(format!("0x{thunk:x}")),
             _ => self.reason("jl_image_unpack does not lead to a function".to_owned()),
         }
+    }
+
+    /// The slot through which the import thunk at `address` jumps.
+    fn slot_of(&self, address: u64) -> Option<u64> {
+        let word = |offset: u64| self.memory.u32(address.checked_add(offset)?);
+        let first = word(0)?;
+        if first & 0xffff == 0x25ff {
+            // ff 25 SLOT: jmp *SLOT, on x86-64 counted from the next instruction.
+            let slot = word(2)?;
+            let next = address.checked_add(6)?;
+            return Some(if self.memory.pointer == 4 {
+                slot.into()
+            } else {
+                next.wrapping_add_signed(slot.cast_signed().into())
+            });
+        }
+        // adrp x16, SLOT; ldr x16, [x16, :lo12:SLOT]; br x16
+        let load = word(4)?;
+        if first & 0x9f00_001f != 0x9000_0010 || load & 0xffc0_03ff != 0xf940_0210 || word(8)? != 0xd61f_0200 {
+            return None;
+        }
+        // 21 bits with a sign, of pages: the lower two in bits 29 and 30.
+        let pages = (((first >> 5) & 0x7_ffff) << 2) | ((first >> 29) & 3);
+        let pages = i64::from(pages.wrapping_shl(11).cast_signed() >> 11);
+        let page = (address & !0xfff).wrapping_add_signed(pages.wrapping_mul(0x1000));
+        page.checked_add(u64::from((load >> 10) & 0xfff).checked_mul(8)?)
     }
 
     fn is_code(&self, address: u64) -> bool {

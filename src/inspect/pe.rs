@@ -356,6 +356,26 @@ fn unwind(headers: &Headers<'_>, parts: &mut Parts<'_>, word: u64) {
             }
         }
     }
+    if headers.u16(0) == Some(0xaa64)
+        && let Some((table, size)) = headers.directory(EXCEPTION)
+    {
+        parts.tables.push(".pdata");
+        for row in parts.memory.slice(table, size).unwrap_or_default().chunks_exact(8) {
+            let read = || {
+                let start = headers.base.checked_add(bytes::u32(row, 0)?.into())?;
+                let data = bytes::u32(row, 4)?;
+                // Packed data has the length itself, in instructions; else it begins the record in `.xdata` (*ARM64
+                // exception handling*).
+                let length = match data & 3 {
+                    0 => parts.memory.u32(headers.base.checked_add(data.into())?)? & 0x3_ffff,
+                    _ => (data >> 2) & 0x7ff,
+                };
+                Some((start, start.checked_add(u64::from(length).checked_mul(4)?)?))
+            };
+            let row = read();
+            parts.rows.extend(row);
+        }
+    }
     // On 32-bit Windows frames are walked by frame pointers; MinGW's compilers describe them for C++ all the same.
     let frames = parts.sections.iter().find(|section| section.name.starts_with(".eh_fram"));
     let frames = frames.map(|section| (section.address, section.size));
