@@ -24,8 +24,11 @@
     clippy::cast_possible_truncation
 )]
 
+mod generation;
+
 use std::collections::BTreeSet;
 
+use self::generation::Generation;
 use super::facts::{self, CpuTarget, Heap, Julia};
 use super::memory::{Memory, Word};
 use super::parts::Parts;
@@ -36,68 +39,6 @@ use super::text_of;
 const TAG: u32 = 0x8000_0000;
 /// More findings than a person reads.
 const REASONS_LIMIT: usize = 20;
-
-/// A generation of Julia, told by what its images export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Generation {
-    V1_9,
-    V1_10,
-    V1_11,
-    V1_13,
-    V1_14,
-}
-
-impl Generation {
-    fn of(parts: &Parts<'_>) -> Option<Self> {
-        let has = |name| parts.export(name).is_some();
-        if has("jl_sysimg_fvars_base") {
-            return Some(Self::V1_9);
-        }
-        if !has("jl_image_pointers") {
-            return None;
-        }
-        Some(match (has("jl_system_image_checksum"), has("jl_image_unpack")) {
-            (true, _) => Self::V1_14,
-            (false, true) => Self::V1_13,
-            _ if has("get_jl_RTLD_DEFAULT_handle_addr") => Self::V1_11,
-            _ => Self::V1_10,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::V1_9 => "1.9",
-            Self::V1_10 => "1.10",
-            Self::V1_11 => "1.11 or 1.12",
-            Self::V1_13 => "1.13",
-            Self::V1_14 => "1.14",
-        }
-    }
-
-    /// What the loader looks up.
-    fn wanted(self) -> &'static [&'static str] {
-        match self {
-            Self::V1_9 => &[
-                "jl_system_image_data",
-                "jl_system_image_size",
-                "jl_sysimg_fvars_base",
-                "jl_sysimg_fvars_offsets",
-                "jl_dispatch_target_ids",
-                "jl_dispatch_reloc_slots",
-                "jl_dispatch_fvars_idxs",
-                "jl_dispatch_fvars_offsets",
-                "jl_RTLD_DEFAULT_handle_pointer",
-            ],
-            Self::V1_10 => &["jl_system_image_data", "jl_system_image_size", "jl_RTLD_DEFAULT_handle_pointer"],
-            Self::V1_11 => &["jl_system_image_data", "jl_system_image_size", "get_jl_RTLD_DEFAULT_handle_addr"],
-            Self::V1_13 => {
-                &["jl_system_image_data", "jl_system_image_size", "get_jl_RTLD_DEFAULT_handle_addr", "jl_image_unpack"]
-            }
-            // The heap image of a split image is in the .ji file.
-            Self::V1_14 => &["get_jl_RTLD_DEFAULT_handle_addr", "jl_image_unpack", "jl_system_image_checksum"],
-        }
-    }
-}
 
 /// Reads Julia's structures; `None` if the image exports none of them.
 pub(super) fn read(parts: &Parts<'_>, file: &[u8]) -> Option<Julia> {
@@ -354,8 +295,8 @@ impl Walk<'_, '_> {
                 self.follow(tables, index, "jl_shard_tables")
             });
             let words = words.collect::<Result<Vec<_>, _>>()?;
-            let shard = match words.as_slice() {
-                &[count, functions, indices, variables, variable_indices, slots, clones, clone_indices] => {
+            let shard = match *words.as_slice() {
+                [count, functions, indices, variables, variable_indices, slots, clones, clone_indices] => {
                     let count = self.memory.number(count, self.memory.pointer).ok_or("jl_fvar_count: not mapped")?;
                     Shard {
                         functions: Functions::Pointers { count, table: functions },
@@ -369,7 +310,7 @@ impl Walk<'_, '_> {
                         clone_indices,
                     }
                 }
-                &[
+                [
                     base,
                     functions,
                     indices,

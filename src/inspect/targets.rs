@@ -283,6 +283,7 @@ const ARM: &[(u32, &str)] = &[
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
+    #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
     use super::*;
 
