@@ -116,7 +116,7 @@ impl Encoding {
         Ok(Stored { offset, size: reader.offset().saturating_sub(offset), value })
     }
 
-    /// For those who read images; a link goes by relocations. The pointer that `stored` stands for, modulo the address size; where [`Self::is_indirect`], the address of it.
+    /// For those who read images; a link goes by relocations. The pointer that `stored` stands for, modulo the address size; of an indirect one, the address of it.
     ///
     /// `None` if the encoding is relative to a base that is not given.
     #[cfg(any(test, feature = "inspect"))]
