@@ -3,7 +3,7 @@
 //! [`Inputs::open`] does everything that touches the file system on the way in: it searches libraries, expands linker
 //! scripts, maps (or reads) each file once. From there on the link works on borrowed bytes.
 
-mod content;
+pub(crate) mod content;
 mod open;
 
 pub(crate) use content::Content;

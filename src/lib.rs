@@ -38,6 +38,8 @@
 //!
 //! * `parallel` (default): a link uses several threads (rayon), in a pool of its own, or in the pool that its caller
 //!   has installed. Without it every link runs on the caller's thread; the output is the same.
+//! * `inspect` (default): tells what is in an image, and gives the program its command of that name. A program that only
+//!   links has no need of it, nor of the JSON writer that comes with it.
 
 #![deny(unsafe_code)]
 // Whatever the input, a link returns; what is sure not to fail is written so that nothing has to be believed.
@@ -60,6 +62,8 @@ mod format;
 mod gc;
 mod image;
 mod input;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod layout;
 mod library;
 mod link;

@@ -13,20 +13,38 @@ pub struct Console<'a> {
     err: &'a mut dyn Write,
     /// Whether messages go to a terminal.
     terminal: bool,
+    /// Whether results do.
+    #[cfg(feature = "inspect")]
+    out_terminal: bool,
     color: bool,
 }
 
 impl<'a> Console<'a> {
     /// Writes to `out` and `err`; `terminal` says whether `err` shows colours.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write, terminal: bool) -> Self {
-        Self { out, err, terminal, color: terminal }
+        Self {
+            out,
+            err,
+            terminal,
+            #[cfg(feature = "inspect")]
+            out_terminal: false,
+            color: terminal,
+        }
     }
 
     /// The process's own streams, for `use_console`.
     pub fn standard<T>(use_console: impl FnOnce(&mut Console<'_>) -> T) -> T {
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
-        let terminal = err.is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let result = use_console(&mut Console::new(&mut out, &mut err, terminal));
+        let shows_colors = std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = err.is_terminal() && shows_colors;
+        #[cfg(feature = "inspect")]
+        let out_terminal = out.is_terminal() && shows_colors;
+        let mut console = Console::new(&mut out, &mut err, terminal);
+        #[cfg(feature = "inspect")]
+        {
+            console.out_terminal = out_terminal;
+        }
+        let result = use_console(&mut console);
         let _ = out.flush();
         result
     }
@@ -37,6 +55,12 @@ impl<'a> Console<'a> {
             Color::Always => true,
             Color::Never => false,
         };
+    }
+
+    /// Whether standard output shows colours.
+    #[cfg(feature = "inspect")]
+    pub(super) fn out_is_terminal(&self) -> bool {
+        self.out_terminal
     }
 
     /// Writes a line to standard output.

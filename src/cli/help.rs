@@ -45,6 +45,8 @@ impl Display for Help {
                 item(f, flag, &|_| "")?;
             }
         }
+        #[cfg(feature = "inspect")]
+        writeln!(f, "\nWhat is in an image or an archive: pkgld inspect --help")?;
         // Build systems (libtool) look for this line to learn whether ELF is linked.
         writeln!(f, "\npkgld: supported targets: elf")
     }

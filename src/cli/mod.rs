@@ -14,6 +14,8 @@ mod dialect;
 mod flag;
 mod flags;
 mod help;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod os;
 mod parse;
 mod problem;

@@ -36,6 +36,16 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program: `arguments` begin with the name by which it is called.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
+    let mut arguments = arguments.into_iter();
+    let words: Vec<OsString> = arguments.by_ref().take(2).collect();
+    #[cfg(feature = "inspect")]
+    if words.get(1).is_some_and(|word| word == super::inspect::COMMAND) {
+        return super::inspect::run(arguments, console);
+    }
+    run_linker(words.into_iter().chain(arguments), console)
+}
+
+fn run_linker(arguments: impl Iterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
     let link = match command(arguments) {
         Ok(Command::Help) => {
             console.out(format_args!("{Help}"));

@@ -301,7 +301,7 @@ mod tests {
             notes.extend([4, 0, 0, 0, 3, 0, 0, 0, 9, 0, 0, 0, b'G', b'N', b'U', 0, 1, 2, 3]);
             assert_eq!(Properties::parse(&notes, class64, EM_X86_64).unwrap(), properties);
         }
-        assert_eq!(Properties::absent().write(true), []);
+        assert_eq!(Properties::absent().write(true), [0_u8; 0]);
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
         let written = |machine| Properties::parse(&bytes, true, machine).unwrap().write(true);
         assert_eq!(written(EM_X86_64), note(&[(X86_FEATURE_1_AND, 3)], true));
         assert_eq!(written(EM_AARCH64), note(&[(FEATURE_1_AND, 3)], true));
-        assert_eq!(written(object::elf::EM_PPC64), []);
+        assert_eq!(written(object::elf::EM_PPC64), [0_u8; 0]);
     }
 
     #[test]

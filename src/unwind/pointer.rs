@@ -35,12 +35,12 @@ impl Encoding {
     /// Application: relative to the address of the field.
     pub(crate) const PCREL: u8 = 0x10;
     /// Application: relative to the start of the text section.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "inspect"))]
     pub(crate) const TEXTREL: u8 = 0x20;
     /// Application: relative to the start of `.eh_frame_hdr`, or to the target's data base.
     pub(crate) const DATAREL: u8 = 0x30;
     /// Application: relative to the start of the function.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "inspect"))]
     pub(crate) const FUNCREL: u8 = 0x40;
     /// Application: absolute, at the next multiple of the pointer size.
     pub(crate) const ALIGNED: u8 = 0x50;
@@ -116,10 +116,10 @@ impl Encoding {
         Ok(Stored { offset, size: reader.offset().saturating_sub(offset), value })
     }
 
-    /// For tests, which read images; a link goes by relocations. The pointer that `stored` stands for, modulo the address size; where [`Self::is_indirect`], the address of it.
+    /// For those who read images; a link goes by relocations. The pointer that `stored` stands for, modulo the address size; of an indirect one, the address of it.
     ///
     /// `None` if the encoding is relative to a base that is not given.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "inspect"))]
     pub(crate) fn resolve(self, stored: Stored, bases: &Bases, address_size: u8) -> Option<u64> {
         let base = match self.application() {
             // A stored zero is the null pointer, whatever it would be relative to (LSB says nothing, all readers agree).
@@ -148,7 +148,7 @@ pub(crate) struct Stored {
 }
 
 /// The addresses that encoded pointers may be relative to.
-#[cfg(test)]
+#[cfg(any(test, feature = "inspect"))]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bases {
     /// Address of the section that holds the pointer.

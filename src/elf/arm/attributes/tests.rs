@@ -55,7 +55,7 @@ fn what_a_compiler_writes_is_read_and_written() {
     assert_eq!(attributes.write(), section);
     assert_eq!(attributes.float_arguments(), Some(1));
     assert_eq!(attributes.number(CPU_ARCH), 10);
-    assert_eq!(Attributes::default().write(), []);
+    assert_eq!(Attributes::default().write(), [0_u8; 0]);
     assert_eq!(Attributes::default().float_arguments(), None);
 }
 
