@@ -86,6 +86,16 @@ impl<'a> SharedLibrary<'a> {
         }
     }
 
+    /// The names that it needs from others and that archives may give, as far as its format has linkers care: in ELF an
+    /// undefined symbol of a library counts as one of an object.
+    pub(crate) fn undefined(&self) -> impl Iterator<Item = &'a [u8]> {
+        let library = match self {
+            Self::Elf(library) => Some(library),
+            Self::Pe(_) | Self::MachO(_) => None,
+        };
+        library.into_iter().flat_map(|library| library.undefined())
+    }
+
     /// The names by which the loader knows those libraries whose symbols count as this one's.
     pub(crate) fn reexports(&self) -> impl Iterator<Item = &[u8]> {
         let library = match self {

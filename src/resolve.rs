@@ -215,6 +215,7 @@ pub(crate) fn resolve<'a>(
             }
         }
     }
+    resolver.supply_libraries()?;
     resolver.import_automatically(options)?;
     resolver.mark_needed();
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
@@ -460,6 +461,38 @@ impl<'a> Resolver<'a> {
                 Ok(Answer::Given)
             }
         }
+    }
+
+    /// Takes the members of archives that shared libraries need, where no input defines what they miss.
+    fn supply_libraries(&mut self) -> Result<()> {
+        let has = |provider: &Provider<'_>, name| match provider {
+            Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
+            Provider::Library(_) => false,
+        };
+        let mut missed = Vec::new();
+        for library in &self.libraries {
+            missed.extend(library.shared.undefined().filter(|name| self.providers.iter().any(|it| has(it, name))));
+        }
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        for name in missed {
+            if self.symbols.find(name).is_some_and(|(_, global)| global.definition != Definition::Undefined) {
+                continue;
+            }
+            let libraries = &self.libraries;
+            let first = self.providers.iter().position(|provider| match provider {
+                Provider::Library(number) => look_up(libraries, *number, name, None, target).is_some(),
+                archive => has(archive, name),
+            });
+            // What another library has is not for the image to import.
+            let Some(number) = first.filter(|number| matches!(self.providers[*number], Provider::Archive(_))) else {
+                continue;
+            };
+            let Some(id) = require(&mut self.symbols, name) else { continue };
+            if let Answer::Member(member) = self.ask(number, id)? {
+                self.add(*member)?;
+            }
+        }
+        Ok(())
     }
 
     /// Has import libraries tell of the slots of what is left undefined: it may be data that a DLL has, which only a slot

@@ -24,7 +24,8 @@ use std::sync::OnceLock;
 
 use object::LittleEndian as LE;
 use object::elf::{
-    DF_1_PIE, DT_FLAGS_1, DT_SONAME, FileHeader32, FileHeader64, Machine, SymbolBind, SymbolType, SymbolVisibility,
+    DF_1_PIE, DT_FLAGS_1, DT_SONAME, FileHeader32, FileHeader64, Machine, STB_GLOBAL, SymbolBind, SymbolType,
+    SymbolVisibility,
 };
 use object::read::elf::FileHeader;
 
@@ -196,6 +197,23 @@ impl<'a> SharedLibrary<'a> {
             Ok(found) => found,
             Err(TooLong) => self.names.get_or_init(|| NameIndex::new(&self.tables.symbols)).find(symbol, accept),
         }
+    }
+
+    /// The names that the library needs from others in any case and in no version, in the order of its symbol table.
+    pub(crate) fn undefined(&self) -> impl Iterator<Item = &'a [u8]> {
+        let symbols = &self.tables.symbols;
+        let needed = symbols.iter().filter(|(index, symbol)| {
+            let version = symbols.version(*index).unwrap_or(VER_NDX_GLOBAL) & !VERSYM_HIDDEN;
+            !symbol.defined && symbol.binding == STB_GLOBAL && version <= VER_NDX_GLOBAL
+        });
+        // Without a count the table has no end that is known.
+        let names = needed.take_while(|_| self.tables.counted);
+        let names = names.filter_map(|(_, symbol)| bytes::string(symbols.strings, symbol.name));
+        let budget = symbols.strings.len().saturating_mul(NAME_BYTES_FACTOR);
+        names.scan(budget, |left, name| {
+            *left = left.checked_sub(name.len())?;
+            Some(name)
+        })
     }
 
     /// The name of a version that [`lookup`](Self::lookup) of this library told.

@@ -88,6 +88,34 @@ fn members_may_stand_in_each_others_archives_and_before_who_needs_them() {
 }
 
 #[test]
+fn archives_give_what_shared_libraries_miss() {
+    let bench = Bench::new();
+    let given = |name: &str, body: &str| bench.compile("gcc -O1", name, body);
+    let missing = given("missing.c", "int missing(void) { return 4; }");
+    let had = given("had.c", "int had(void) { return 1; }");
+    let own = given("own.c", "int own(void) { return 2; }");
+    let perhaps = given("perhaps.c", "int perhaps(void) { return 2; }");
+    bench.must(&format!("ar rcs liball.a {missing} {had} {own} {perhaps}"));
+    let first = "extern int missing(void), had(void), own(void); extern int perhaps(void) __attribute__((weak));\
+                 int user(void) { return missing() + had() + own() + (perhaps ? 100 : 0); }";
+    let first = given("first.c", first);
+    let second = given("second.c", "int had(void) { return 20; }");
+    bench.must(&format!("gcc -shared -o libfirst.so -Wl,-soname,libfirst.so {first}"));
+    bench.must(&format!("gcc -shared -o libsecond.so -Wl,-soname,libsecond.so {second}"));
+    let main = "extern int user(void); int own(void) { return 300; }\
+                int probe(void) { CHECK(user() == 324); return 0; }";
+    let main = bench.compile("gcc -O1", "main.c", main);
+    let link = bench.link("image.so", &format!("{main} libfirst.so libsecond.so liball.a -rpath $ORIGIN/.."));
+    link.is_right("probe 0\nend\n");
+    let ours = bench.ours(&format!("-shared --trace -o ours/traced.so {main} libfirst.so libsecond.so liball.a"));
+    let took = text(&ours.stdout);
+    assert!(took.contains("(missing.o)"), "{took}");
+    for member in ["(had.o)", "(own.o)", "(perhaps.o)"] {
+        assert!(!took.contains(member), "{took}");
+    }
+}
+
+#[test]
 fn scripts_in_libraries_place_are_followed() {
     let bench = Bench::new();
     bench.library("real", "", "int real(void) { return 5; }");
