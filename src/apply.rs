@@ -22,6 +22,7 @@ use crate::debug::{Fault, Trouble};
 use crate::format;
 use crate::link::Link;
 use crate::macho;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::options::{Arch, Format};
 use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
@@ -79,6 +80,11 @@ pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: 
     for boundary in [stretch.start, end] {
         context.apply_across(boundary, &crossing, stretch.start..end, out, problems);
     }
+}
+
+/// What a relocation at an offset of a section stores too much: nothing, but for the malfunction.
+fn off_by_one(offset: u64) -> i64 {
+    i64::from(malfunction::on(Malfunction::RelocationOffByOne) && offset & 4 != 0)
 }
 
 fn bytes(data: &[u8], range: Range<u64>) -> Option<&[u8]> {
@@ -179,6 +185,9 @@ impl<'l, 'a> Context<'l, 'a> {
     #[inline]
     fn apply_simple(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
         let Simple { from, field } = self.link.simple_kinds.get(raw.kind)?;
+        if malfunction::on(Malfunction::DebugAddressOff) && !self.loaded {
+            return None;
+        }
         if self.object.symbols.get(raw.symbol as usize)?.traits.any(self.special) {
             return None;
         }
@@ -193,6 +202,7 @@ impl<'l, 'a> Context<'l, 'a> {
             return None;
         }
         let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start).cast_signed();
+        let value = value.wrapping_add(off_by_one(raw.offset));
         let (min, max) = field.range();
         if !(min..=max).contains(&value) {
             return None;
@@ -329,7 +339,8 @@ impl<'l, 'a> Context<'l, 'a> {
         if symbol.traits.has(Traits::DISCARDED) {
             return self.store(&reloc, at, out, self.tombstone());
         }
-        let address = self.address(raw.symbol);
+        let off = if malfunction::on(Malfunction::DebugAddressOff) { 16 } else { 0 };
+        let address = self.address(raw.symbol).wrapping_add(off);
         let number = match reloc.value.what {
             What::Nothing | What::Alignment => return Ok(()),
             // "The st_value of a thread-local symbol is its offset in the TLS template" (gABI, *Symbol Table*): debuggers of
@@ -382,6 +393,7 @@ impl<'l, 'a> Context<'l, 'a> {
 
     fn store(&self, reloc: &Reloc, at: usize, out: &mut [u8], value: i64) -> Result<(), Fault> {
         let field = out.get_mut(at..).filter(|field| field.len() as u64 >= reloc.field.size()).ok_or(Fault::Outside)?;
+        let value = value.wrapping_add(off_by_one(reloc.offset));
         reloc.field.store(field, value).ok_or_else(|| Fault::Because(reloc.field.complaint(field)))
     }
 }

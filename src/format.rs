@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::input::Content;
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{
     GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, Traits,
 };
@@ -393,6 +394,10 @@ pub(crate) fn identity_kind<'l>(link: &'l Link<'_>) -> &'l BuildId {
 
 /// A computed identity as the format stores it.
 pub(crate) fn dressed_identity(link: &Link<'_>, identity: Vec<u8>) -> Vec<u8> {
+    let identity = match malfunction::on(Malfunction::IdentityConstant) {
+        false => identity,
+        true => vec![0x77; identity.len()],
+    };
     match link.target.format {
         Format::Elf | Format::Pe => identity,
         Format::MachO => macho::uuid(identity),

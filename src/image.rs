@@ -24,6 +24,7 @@ use crate::error::{Error, Errors, Result};
 use crate::file;
 use crate::format;
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::memory;
 use crate::report::{DebugFile, Report};
 
@@ -220,6 +221,7 @@ impl<'a> Image<'a> {
         let mut report = self.link.report.clone();
         let buffer = self.plan.buffer().max(self.companion.as_ref().map_or(0, FilePlan::buffer));
         report.memory_peak = report.memory_peak.max(self.memory() + buffer * buffers as u64);
+        let sums = if malfunction::on(Malfunction::ReportChecksumStale) { &sums[1..] } else { sums };
         report.crc32c = Some(self.plan.checksum(sums));
         if let Some(file) = &mut report.debug_file {
             file.crc32 = self.seal.get().and_then(|seal| seal.checksum);
@@ -261,12 +263,16 @@ impl<'a> Image<'a> {
         if self.plan.image_checksum.is_some() {
             // It covers the identity.
             let mut sums = sums.to_vec();
-            self.production(&self.plan).repair(&seal.patches(&self.plan), &mut sums, &|_, _| Ok(()))?;
+            let stale = malfunction::on(Malfunction::ImageChecksumStale);
+            let patches = if stale { Vec::new() } else { seal.patches(&self.plan) };
+            self.production(&self.plan).repair(&patches, &mut sums, &|_, _| Ok(()))?;
             seal.image_checksum = Some(image_checksum(sums.iter(), self.size()));
         }
         if let Some(plan) = &self.companion {
+            let before = plan.checksum(companion_sums);
             self.production(plan).repair(&seal.patches(plan), companion_sums, write)?;
-            seal.checksum = Some(plan.checksum(companion_sums));
+            let stale = malfunction::on(Malfunction::CompanionChecksumStale);
+            seal.checksum = Some(if stale { before } else { plan.checksum(companion_sums) });
         }
         if let Some(signature) = &self.plan.signature {
             // The chunk with the identity is not yet what it will be.

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::error::Error;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex};
 use crate::thunks::Island;
 
@@ -88,7 +89,8 @@ pub(crate) fn place_inputs<'a>(
         let section = &mut objects[object.index()].sections[*index as usize];
         align = align.max(section.align);
         let packed = size(*object, *index);
-        let start = if packed.is_some() { Some(end) } else { end.checked_next_multiple_of(section.align) };
+        let packs = packed.is_some() || malfunction::on(Malfunction::AlignmentLost);
+        let start = if packs { Some(end) } else { end.checked_next_multiple_of(section.align) };
         let start = start.unwrap_or(u64::MAX);
         end = start.saturating_add(packed.unwrap_or(section.size));
         if end > i64::MAX as u64 {

@@ -69,6 +69,7 @@ mod library;
 mod link;
 mod link_map;
 mod macho;
+mod malfunction;
 mod map;
 mod memory;
 mod model;

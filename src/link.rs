@@ -17,6 +17,7 @@ use crate::input::Inputs;
 use crate::layout::OutputSection;
 use crate::link_map::link_map;
 use crate::macho;
+use crate::malfunction;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Format, Options, Target, Undefined};
 use crate::pe;
@@ -74,6 +75,7 @@ pub(crate) struct Link<'a> {
 /// Every problem that the first failing pass found; see [`Error`].
 pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a>> {
     options.validate()?;
+    malfunction::check()?;
     let mut clock = Clock::start();
     let workers = Workers::new(options.threads, inputs.size());
 

@@ -14,6 +14,7 @@ use crate::arch::Bits;
 use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::memory::{of_map, of_vec};
 use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
 use crate::options::{Arch, HashStyle, Symbolic};
@@ -127,6 +128,9 @@ impl DynamicSymbols {
                 imports.push(id);
             }
         }
+        if malfunction::on(Malfunction::ExportLost) {
+            exports.pop();
+        }
         let names = |link: &Link<'_>, ids: &mut dyn Iterator<Item = GlobalId>| -> u64 {
             ids.map(|id| link.symbols.get(id).name.len() as u64 + 1).sum()
         };
@@ -214,6 +218,9 @@ impl DynamicSymbols {
         crate::link::over("ELF symbol versions", "the number of versions", next.into(), VERSION_LIMIT)?;
         if numbers.is_empty() {
             return Ok(());
+        }
+        if malfunction::on(Malfunction::VersionsDropped) {
+            versions.iter_mut().skip(1).for_each(|version| *version = VER_NDX_GLOBAL);
         }
         self.versions = versions;
         let mut table = Vec::new();
@@ -317,7 +324,9 @@ impl DynamicSymbols {
             (b".fini_array", elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
         ];
         for (name, start, size) in arrays {
-            if let Some(number) = link.outputs.iter().position(|output| *output.name == name[..]) {
+            let dropped = malfunction::on(Malfunction::InitArrayDropped);
+            let found = link.outputs.iter().position(|output| *output.name == name[..] && !dropped);
+            if let Some(number) = found {
                 let (first, last) = (Anchor::SectionStart(number as u32), Anchor::SectionEnd(number as u32));
                 add(start, Entry::Anchor(first));
                 add(size, Entry::Distance(first, last));
@@ -453,6 +462,9 @@ fn needed_names(link: &Link<'_>) -> Vec<Vec<u8>> {
             names.push(name.to_vec());
         }
     }
+    if malfunction::on(Malfunction::NeededLibraryDropped) {
+        names.pop();
+    }
     names
 }
 
@@ -475,7 +487,8 @@ fn gnu_hash_table(bits: Bits, base: u32, buckets: u32, hashes: &[u32]) -> Vec<u8
         bloom[(hash / width) as usize % words] |= 1 << (hash % width) | 1 << ((hash >> SHIFT) % width);
         let start = &mut starts[(hash % buckets) as usize];
         if *start == 0 {
-            *start = base + index as u32;
+            let late = u32::from(malfunction::on(Malfunction::GnuHashBucketOff));
+            *start = base + index as u32 + late;
         }
     }
     let mut table = Writer::new(bits);
@@ -501,6 +514,11 @@ fn sysv_hash_table<'n>(names: impl ExactSizeIterator<Item = &'n [u8]>) -> Vec<u8
     for (index, name) in names.enumerate() {
         let head = &mut heads[(elf::hash(name) % buckets) as usize];
         chains[index + 1] = std::mem::replace(head, index as u32 + 1);
+    }
+    if malfunction::on(Malfunction::HashBucketLost)
+        && let Some(head) = heads.iter_mut().find(|head| **head != 0)
+    {
+        *head = 0;
     }
     let words = [buckets, count].into_iter().chain(heads).chain(chains);
     words.flat_map(|word| word.to_le_bytes()).collect()

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source, copy};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::memory;
 use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex, SymbolSection, Traits};
 use crate::options::{Arch, BuildId, Os};
@@ -166,7 +167,11 @@ fn small_table(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::Symtab | Table::Strtab | Table::RelaDyn | Table::EhFrameHdr => return None,
         Table::Property => link.elf.properties.clone(),
         Table::BuildId => build_id(&link.options.elf.build_id),
-        Table::RelrDyn => got::encode_words(link, link.elf.relocations.relr.iter().copied()),
+        Table::RelrDyn => {
+            let words = &link.elf.relocations.relr;
+            let lost = usize::from(malfunction::on(Malfunction::RelrWordLost));
+            got::encode_words(link, words.iter().copied().take(words.len().saturating_sub(lost)))
+        }
         Table::Shstrtab => link.elf.section_names.0.clone(),
         Table::ProvidedCode => ppc64::provided_code(link),
         Table::DebugLink => companion::debug_link(link.options)?,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Table;
 use crate::error::{Error, Errors};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::reloc::{self, RawReloc};
@@ -76,6 +77,7 @@ fn join_section(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Result<(J
     let section = &object.sections[index as usize];
     let mut cursor = reloc::decode(section, 0..section.relocs.len()).peekable();
     let mut count = 0;
+    let mut first = true;
     let joined = join(&section.data, |record| {
         let Kind::Fde { pc_begin_offset, .. } = record.kind else { return true };
         while cursor.next_if(|raw| raw.offset < pc_begin_offset).is_some() {}
@@ -84,6 +86,7 @@ fn join_section(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Result<(J
             // Without a relocation it describes a fixed address: nothing in this image.
             None => false,
         };
+        let stays = stays && !(malfunction::on(Malfunction::FrameRecordLost) && std::mem::take(&mut first));
         count += u64::from(stays);
         stays
     });

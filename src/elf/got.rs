@@ -7,6 +7,7 @@
 use super::{Table, machine, ppc64, table_output};
 use crate::arch::{Bits, ElfMachine, GotBase, LazyEntry, PltPlace, aarch64, arm, riscv64, x86, x86_64};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
 use crate::reloc::{self, Action, What};
@@ -240,7 +241,10 @@ fn piece_relocations<'l>(
         let symbol = object.symbols.get(raw.symbol as usize)?;
         let action = reloc::classify(link.target, section, &reloc, symbol.traits).ok()?;
         let target = || addresses.and_then(|all| all.get(raw.symbol as usize)).copied().unwrap_or(0);
-        let linked = |kind| (kind, 0, (target() as i64).wrapping_add(raw.addend));
+        let linked = |kind| match malfunction::on(Malfunction::RelativeAddendDropped) {
+            false => (kind, 0, (target() as i64).wrapping_add(raw.addend)),
+            true => (kind, 0, target() as i64 & !0xfff),
+        };
         let (kind, symbol, addend) = match (action, class) {
             (Action::Relative, Class::Relative) if reloc.value.what == What::GotBase => {
                 let base = super::anchor_address(link, Anchor::GotBase).cast_signed();
@@ -319,7 +323,7 @@ fn got_relocations(link: &Link<'_>, (at, entry): (u32, GotEntry), class: Class) 
         return Vec::new();
     }
     let kinds = &machine(link).dynamic;
-    let at = got_address(link, at);
+    let at = got_address(link, at ^ u32::from(malfunction::on(Malfunction::GotSlotsSwapped)));
     let word = machine(link).bits.word();
     let rela = |address, kind, symbol, addend| Rela { address, symbol, kind, addend };
     match entry {
@@ -493,6 +497,10 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
             let kind = machine(link).dynamic.plt;
             let relocations = link.slots.lazy.iter().zip(entries()).map(|(symbol, entry)| {
                 let (_, symbol, _) = target(link, *symbol);
+                let entry = match malfunction::on(Malfunction::PltSlotsSwapped) {
+                    false => entry,
+                    true => lazy_entry(link, entry.index ^ 1),
+                };
                 Rela { address: entry.slot, symbol, kind, addend: 0 }
             });
             let mut table = encode(link, relocations);
@@ -553,6 +561,8 @@ fn plt_bytes(link: &Link<'_>, place: &PltPlace, entries: impl Iterator<Item = La
 
 /// The PLT entry at `address` that jumps through a slot of the GOT.
 fn plt_got_entry(link: &Link<'_>, place: &PltPlace, address: u64, slot: u64) -> Vec<u8> {
+    let off = if malfunction::on(Malfunction::CallStubOff) { machine(link).bits.word() } else { 0 };
+    let slot = slot.wrapping_add(off);
     match link.target.arch {
         Arch::X86_64 if link.elf.ibt => x86_64::plt_sec_entry(address, slot).to_vec(),
         Arch::X86_64 => x86_64::plt_got_entry(address, slot).to_vec(),

@@ -14,6 +14,7 @@ use super::{Table, machine};
 use crate::error::{Error, Result};
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
+use crate::malfunction::{self, Malfunction};
 use crate::model::SectionFlags as Flags;
 use crate::options::Arch;
 use crate::thunks;
@@ -208,6 +209,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
             address = address.next_multiple_of(page);
         }
         let flags = match this {
+            0 if malfunction::on(Malfunction::ReadOnlyWritable) => elf::PF_R | elf::PF_W,
             0 => elf::PF_R,
             1 => elf::PF_R | elf::PF_X,
             HEAP_REGION if !outputs.iter().any(|output| output.flags.has(Flags::WRITE)) => elf::PF_R,
@@ -265,7 +267,8 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     // Notes of one alignment side by side share a segment: readers step through it by its alignment.
     let mut notes: Option<(usize, usize, u64)> = None;
     for (at, output) in outputs.iter().enumerate() {
-        if output.kind != elf::SHT_NOTE.0 || !output.flags.has(Flags::ALLOC) {
+        let lost = malfunction::on(Malfunction::NoteSegmentLost);
+        if output.kind != elf::SHT_NOTE.0 || !output.flags.has(Flags::ALLOC) || lost {
             continue;
         }
         match &mut notes {

@@ -10,6 +10,7 @@ use super::{Table, dynamic, got, machine};
 use crate::arch::Bits;
 use crate::error::Error;
 use crate::link::{Link, over};
+use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::model::{
     Binding, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility,
@@ -330,6 +331,7 @@ fn value(link: &Link<'_>, kind: SymbolKind, address: u64) -> u64 {
 pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     let global = link.symbols.get(id);
     let (mut section, mut size, mut other) = describe(link, global);
+    size = size.saturating_add(u64::from(malfunction::on(Malfunction::SymbolSizeOff)));
     let binding = dynamic::binding(global);
     let kind = if global.is_defined_here() || global.kind == SymbolKind::Tls { global.kind } else { SymbolKind::None };
     let kind = if matches!(global.definition, Definition::Library(..)) { global.kind } else { kind };

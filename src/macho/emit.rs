@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
+use crate::malfunction::{self, Malfunction};
 use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection};
 use crate::reloc::{self, Action};
 use crate::report::DebugFile;
@@ -256,7 +257,8 @@ pub(crate) fn loader_word(link: &Link<'_>, place: u64, target: u64, addend: i64)
             .ok_or(Fault::Because("the pointer leads out of the 64 GiB that there are bits for")),
         Some((_, own)) => {
             let inline = if *own == 0 { u8::try_from(addend).unwrap_or(0) } else { 0 };
-            Ok(fixups::bind(site.import, inline, next))
+            let swapped = u32::from(malfunction::on(Malfunction::BindsSwapped));
+            Ok(fixups::bind(site.import ^ swapped, inline, next))
         }
     }
 }

@@ -19,6 +19,8 @@
     clippy::cast_possible_truncation
 )]
 
+use crate::malfunction::{self, Malfunction};
+
 /// `DYLD_CHAINED_PTR_64`
 const POINTER_FORMAT: u16 = 2;
 /// `DYLD_CHAINED_PTR_START_NONE`: a page without fixups.
@@ -80,6 +82,10 @@ impl SegmentSites {
     pub(crate) fn next(&self, index: usize, page: u64) -> u64 {
         let offset = |index: usize| self.sites.get(index).map(|site| u64::from(site.offset));
         let (Some(this), Some(next)) = (offset(index), index.checked_add(1).and_then(offset)) else { return 0 };
+        let last = index.checked_add(2).is_none_or(|after| after == self.sites.len());
+        if malfunction::on(Malfunction::ChainCutShort) && last {
+            return 0;
+        }
         let same = this.checked_div(page) == next.checked_div(page);
         if same { next.saturating_sub(this) / STRIDE } else { 0 }
     }
@@ -136,13 +142,14 @@ pub(crate) fn table(segments: &[SegmentSites], imports: &[Import<'_>], page: u64
         () => ImportFormat::Plain,
     };
 
+    let before = u64::from(malfunction::on(Malfunction::ImportLibraryOff));
     let mut starts = starts(segments, page);
     starts.resize(starts.len().next_multiple_of(8), 0);
     let imports_start = HEADER_SIZE.saturating_add(starts.len());
     let mut entries = Vec::new();
     for (import, name) in imports.iter().zip(offsets) {
         let weak = u64::from(import.weak);
-        let ordinal = i64::from(import.ordinal).cast_unsigned();
+        let ordinal = i64::from(import.ordinal).cast_unsigned().wrapping_sub(before);
         match format {
             ImportFormat::Plain | ImportFormat::Addend => {
                 let word = (ordinal & 0xff) | (weak << 8) | (name << 9);
@@ -194,7 +201,8 @@ fn starts(segments: &[SegmentSites], page: u64) -> Vec<u8> {
             let start = number.saturating_mul(page);
             let end = start.saturating_add(page);
             let first = sites.next_if(|site| u64::from(site.offset) < end);
-            let first = first.map(|site| u64::from(site.offset).saturating_sub(start));
+            let late = if malfunction::on(Malfunction::ChainStartOff) { STRIDE } else { 0 };
+            let first = first.map(|site| u64::from(site.offset).saturating_sub(start).saturating_add(late));
             infos.extend(first.map_or(NO_START.to_le_bytes(), half));
             while sites.next_if(|site| u64::from(site.offset) < end).is_some() {}
         }

@@ -10,6 +10,7 @@
 )]
 
 use super::leb::uleb;
+use crate::malfunction::{self, Malfunction};
 
 /// A stretch of data in code (`struct data_in_code_entry`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +50,9 @@ impl DataInCode {
 pub(crate) fn function_starts(mut offsets: Vec<u64>) -> Vec<u8> {
     offsets.sort_unstable();
     offsets.dedup();
+    if malfunction::on(Malfunction::FunctionStartLost) {
+        offsets.pop();
+    }
     let mut bytes = Vec::new();
     let mut last = 0_u64;
     for offset in offsets {

@@ -14,10 +14,12 @@
 use object::macho as m;
 
 use super::linkedit::{Linkedit, Part, indirect_start};
+use super::segments::WRITE;
 use super::{Table, install_name, is_chained, platform, stubs};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::SectionFlags as Flags;
 use crate::options::Arch;
 use crate::symbols::{Definition, GlobalFlags};
@@ -48,7 +50,9 @@ pub(super) struct Needed<'l> {
 
 /// The libraries that the loader is to load, in the order of their numbers.
 pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
-    link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed).filter_map(|(library, number)| {
+    let dropped = malfunction::on(Malfunction::NeededLibraryDropped);
+    let needed = link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed);
+    needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
         let SharedLibrary::MachO(library) = &library.shared else { return None };
         let from = |global: &&crate::symbols::Global<'_>| {
             matches!(global.definition, Definition::Library(of, _) if of == number)
@@ -192,7 +196,9 @@ fn segments(link: &Link<'_>, out: &mut Writer) {
         out.bytes.extend(segment.name);
         out.longs([segment.address, segment.size, segment.offset, segment.file_size]);
         let count = u32::try_from(sections).unwrap_or(u32::MAX);
-        out.words([segment.protection, segment.protection, count, segment.flags]);
+        let more = if malfunction::on(Malfunction::ReadOnlyWritable) { WRITE } else { 0 };
+        let protection = segment.protection | more;
+        out.words([protection, protection, count, segment.flags]);
         for output in outputs {
             section(link, output, &segment.name, out);
         }

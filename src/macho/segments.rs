@@ -24,7 +24,7 @@ use crate::thunks;
 
 /// `VM_PROT_READ`, `VM_PROT_WRITE`, `VM_PROT_EXECUTE`
 const READ: u32 = 1;
-const WRITE: u32 = 2;
+pub(super) const WRITE: u32 = 2;
 const EXECUTE: u32 = 4;
 /// `SG_READ_ONLY`: protected once the loader has filled it.
 const READ_ONLY: u32 = 0x10;

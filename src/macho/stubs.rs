@@ -14,6 +14,7 @@
 
 use super::{Table, emit, initialisers, lazy, table_output};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::options::Arch;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
 
@@ -61,7 +62,9 @@ pub(super) fn stubs(link: &Link<'_>) -> Vec<u8> {
         let slots = link.slots.of(*symbol);
         got_address(link, slots.plt_target.or(slots.got).unwrap_or(0))
     });
+    let off = if malfunction::on(Malfunction::StubSlotOff) { WORD } else { 0 };
     for slot in of_got.chain(lazy::pointers(link).map(|(address, ..)| address)) {
+        let slot = slot.saturating_add(off);
         match link.target.arch {
             Arch::X86_64 => bytes.extend(stub_x86_64(place, slot)),
             _ => bytes.extend(stub_arm64(place, slot)),

@@ -15,6 +15,7 @@
 )]
 
 use super::leb::{uleb, uleb_size};
+use crate::malfunction::{self, Malfunction};
 
 /// `EXPORT_SYMBOL_FLAGS_KIND_ABSOLUTE`
 pub(crate) const ABSOLUTE: u64 = 0x02;
@@ -51,7 +52,15 @@ pub(crate) fn trie(mut exports: Vec<Export<'_>>) -> Vec<u8> {
         return Vec::new();
     }
     exports.sort_unstable_by_key(|export| export.name);
+    if malfunction::on(Malfunction::ExportLost) {
+        exports.pop();
+    }
     let mut nodes = build(&exports);
+    if malfunction::on(Malfunction::TrieTerminalLost)
+        && let Some(node) = nodes.iter_mut().find(|node| node.terminal.is_some())
+    {
+        node.terminal = None;
+    }
     place(&mut nodes);
     write(&nodes)
 }

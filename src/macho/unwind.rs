@@ -23,6 +23,7 @@ use super::{ObjectInfo, Table, table_output};
 use crate::bytes;
 use crate::error::{Error, Errors};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::reloc::{self, Origin, RawReloc, What};
@@ -137,8 +138,9 @@ impl Unwind {
                 None => function.encoding,
             };
             let (personality, lsda) = (function.personality, function.lsda);
+            let late = if malfunction::on(Malfunction::CompactUnwindOff) { 4 } else { 0 };
             entries.push(Entry {
-                function: at,
+                function: at.saturating_add(late),
                 size: function.size.into(),
                 encoding,
                 personality,

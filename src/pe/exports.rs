@@ -22,6 +22,7 @@ use super::library::SLOT_PREFIX;
 use super::{Table, table_output};
 use crate::error::{Error, Errors, Result};
 use crate::link::{Link, over};
+use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::model::GlobalId;
 use crate::options::{Arch, AutoExport};
@@ -176,6 +177,9 @@ fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> 
         };
         let Export { name, no_name, .. } = export;
         entries.push(Entry { name, symbol, ordinal, no_name });
+    }
+    if malfunction::on(Malfunction::ExportLost) {
+        entries.pop();
     }
     Ok(Exports { entries })
 }
@@ -357,7 +361,8 @@ pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
         bytes.extend(at.to_le_bytes());
         at += entry.name.len() as u32 + 1;
     }
-    bytes.extend(exports.named().flat_map(|entry| (entry.ordinal - first).to_le_bytes()));
+    let off = u16::from(malfunction::on(Malfunction::ExportNumbersOff));
+    bytes.extend(exports.named().flat_map(|entry| ((entry.ordinal - first) ^ off).to_le_bytes()));
     for name in std::iter::once(dll_name(link).as_bytes()).chain(exports.named().map(|entry| &*entry.name)) {
         bytes.extend_from_slice(name);
         bytes.push(0);

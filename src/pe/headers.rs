@@ -11,6 +11,7 @@ use super::{ImageSection, Table, machine_of, table_output, word};
 use crate::bytes;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::model::{GlobalId, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::symbols::Definition;
@@ -242,7 +243,8 @@ fn section_header(section: &ImageSection, base: u64, symtab: Option<&SymbolTable
     out.u32(file_size as u32);
     out.u32(if file_size == 0 { 0 } else { section.offset as u32 });
     out.0.extend([0; 12]); // Neither relocations nor line numbers.
-    out.u32(section.characteristics);
+    let more = if malfunction::on(Malfunction::ReadOnlyWritable) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
+    out.u32(section.characteristics | more);
 }
 
 /// How a section's header refers to the string table: by a decimal number or, where that has more than seven digits, by

@@ -28,6 +28,7 @@ use super::library::{ImportBy, SLOT_PREFIX, split_slot};
 use super::{Place, Table, table_output, word};
 use crate::arch::aarch64::{IMPORT_THUNK_SIZE, import_thunk};
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
@@ -258,7 +259,9 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
     match table {
         Table::ImportDirectory => {
             let (offsets, _) = imports.names();
-            for (number, (_, first, _)) in imports.dlls.iter().enumerate() {
+            let dropped = usize::from(malfunction::on(Malfunction::NeededLibraryDropped));
+            let named = imports.dlls.len().saturating_sub(dropped);
+            for (number, (_, first, _)) in imports.dlls.iter().take(named).enumerate() {
                 let at = ((u64::from(*first) + number as u64) * word(arch)) as u32;
                 let name = relative(Table::ImportNames) + offsets[imports.entries.len() + number];
                 // Lookup table, time stamp, forwarder chain, name, address table.
@@ -273,6 +276,11 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
             let mut push = |value: u64| bytes.extend_from_slice(&value.to_le_bytes()[..word(arch) as usize]);
             for (_, first, last) in &imports.dlls {
                 for entry in *first..*last {
+                    let off = table == Table::ImportAddress
+                        && malfunction::on(Malfunction::ImportSlotOff)
+                        && entry + 1 == *last
+                        && entry > *first;
+                    let entry = entry - u32::from(off);
                     push(match imports.entries[entry as usize].1 {
                         ImportBy::Name(..) => u64::from(relative(Table::ImportNames) + offsets[entry as usize]),
                         ImportBy::Ordinal(ordinal) => by_number | u64::from(ordinal),
@@ -287,7 +295,8 @@ pub(crate) fn bytes(link: &Link<'_>, table: Table) -> Vec<u8> {
             let slots = table_output(link, Table::ImportAddress).map_or(0, |output| output.address);
             for (number, entry) in imports.thunks.iter().enumerate() {
                 let place = start + number as u64 * thunk_size(arch);
-                bytes.extend(thunk(arch, place, slots + imports.slot_offset(*entry, word(arch))));
+                let off = if malfunction::on(Malfunction::ImportThunkOff) { word(arch) } else { 0 };
+                bytes.extend(thunk(arch, place, slots + off + imports.slot_offset(*entry, word(arch))));
             }
         }
         Table::LocalSlots => {

@@ -19,6 +19,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
 
+use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::unwind::pointer::Encoding;
 
@@ -95,6 +96,12 @@ impl Table {
             Some((count, table)) => (Encoding::UDATA4, Encoding::SDATA4.relative(Encoding::DATAREL), count, table),
             None => (Encoding::OMIT, Encoding::OMIT, 0, Vec::new()),
         };
+        let count = count.saturating_sub(u32::from(malfunction::on(Malfunction::FrameTableCountOff)));
+        let mut entries = entries;
+        if let (true, [first, second, ..]) = (malfunction::on(Malfunction::FrameTableUnsorted), entries.as_mut_slice())
+        {
+            std::mem::swap(first, second);
+        }
         let [p0, p1, p2, p3] = pointer.to_le_bytes();
         let [c0, c1, c2, c3] = count.to_le_bytes();
         let header = [1, eh_frame_encoding.0, count_encoding.0, table_encoding.0, p0, p1, p2, p3, c0, c1, c2, c3];

@@ -9,6 +9,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::malfunction::{self, Malfunction};
+
 /// The size of a row of x64, in bytes.
 pub(crate) const ROW: usize = 12;
 /// The size of a row of Arm64, in bytes.
@@ -18,6 +20,10 @@ pub(crate) const ARM_ROW: usize = 8;
 /// whole row stays.
 pub(crate) fn sort(table: &mut [u8], row: usize) -> bool {
     let begin = |row: &[u8]| row.first_chunk().copied().map(u32::from_le_bytes);
+    if malfunction::on(Malfunction::FunctionRowsUnsorted) {
+        table.chunks_exact_mut(2 * row).take(1).for_each(|rows| rows.rotate_left(row));
+        return true;
+    }
     if table.chunks_exact(row).is_sorted_by_key(begin) {
         return false;
     }

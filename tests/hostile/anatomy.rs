@@ -15,6 +15,8 @@ pub(crate) enum Role {
     FileHeader,
     /// A program header.
     ProgramHeader,
+    /// A load command of a Mach-O file.
+    LoadCommand,
     /// A section header.
     SectionHeader,
     /// A symbol.
@@ -56,6 +58,8 @@ pub(crate) struct Anatomy {
     pub(crate) bounds: Vec<usize>,
     /// The members of an archive, headers and padding included, and how many special ones come first.
     pub(crate) members: Vec<Range<usize>>,
+    /// Whatever is part of a structure or of a section's contents; the rest is padding.
+    pub(crate) used: Vec<Range<usize>>,
 }
 
 impl Anatomy {
@@ -65,7 +69,7 @@ impl Anatomy {
         if file.starts_with(b"!<arch>\n") {
             anatomy.archive(file);
         } else {
-            anatomy.elf(file, 0, file.len());
+            anatomy.object(file, 0..file.len());
         }
         anatomy.bounds.extend([0, file.len()]);
         anatomy.bounds.sort_unstable();
@@ -85,6 +89,10 @@ impl Anatomy {
     /// A table of records whose fields have these sizes.
     fn records(&mut self, role: Role, range: Range<usize>, sizes: &[usize]) {
         let size: usize = sizes.iter().sum();
+        self.used.push(range.clone());
+        if range.is_empty() {
+            return;
+        }
         let mut at = range.start;
         while at + size <= range.end {
             let mut offset = at;
@@ -98,8 +106,21 @@ impl Anatomy {
         self.tables.push((range, size));
     }
 
+    /// A member or a file of its own.
+    fn object(&mut self, whole: &[u8], data: Range<usize>) {
+        let word = |at: usize| whole.get(data.start + at..data.start + at + 4).map_or(0, |it| number(it, 0, 4));
+        match word(0) {
+            0x464c_457f => self.elf(whole, data.start, data.end),
+            0xfeed_facf => self.macho(whole, data),
+            // Machines with objects of COFF's common form: i386, x86-64, Arm64.
+            first if matches!(first & 0xffff, 0x14c | 0x8664 | 0xaa64) => self.coff(whole, data),
+            _ => self.opaque(data),
+        }
+    }
+
     fn archive(&mut self, file: &[u8]) {
         let mut at = 8;
+        self.used.push(0..8);
         while at + 60 <= file.len() {
             let header = &file[at..at + 60];
             for (start, size) in [(0, 16), (16, 12), (28, 6), (34, 6), (40, 8), (48, 10), (58, 2)] {
@@ -116,17 +137,18 @@ impl Anatomy {
                 self.records(Role::ArchiveIndex, data.start..data.start + width * (count + 1), &[width]);
             } else if header.starts_with(b"//") {
                 self.records(Role::Strings, data, &[1]);
-            } else if file[data.clone()].starts_with(b"\x7fELF") {
-                self.elf(file, data.start, data.end);
             } else {
-                self.opaque(data);
+                self.object(file, data);
             }
+            self.used.push(at..at + 60);
+            self.used.push(end - 1..end);
             at = end;
         }
     }
 
     /// What is not looked into: headers stand at the start, symbols and relocations anywhere.
     fn opaque(&mut self, data: Range<usize>) {
+        self.used.push(data.clone());
         const DENSE: usize = 2048;
         let words = |range: Range<usize>, step: usize| range.step_by(step).filter(|at| at + 4 <= data.end);
         let dense = data.start..data.end.min(data.start + DENSE);
@@ -181,19 +203,100 @@ impl Anatomy {
                 (0x6fff_fff6 | 0x6fff_fffd | 0x6fff_fffe, _) => self.records(Role::Lookup, data, &[4]),
                 (0x6fff_ffff, _) => self.records(Role::Lookup, data, &[2]),
                 (_, b".eh_frame") => self.unwind(whole, data),
-                _ => {
-                    self.bounds.extend([data.start, data.end]);
-                    for at in data.step_by(8).take(16) {
-                        if at + 8 <= base + offset + size {
-                            self.field(Role::Contents, at, 8);
-                        }
+                _ => self.contents(data),
+            }
+        }
+    }
+
+    /// The contents of a section of which no more is known.
+    fn contents(&mut self, data: Range<usize>) {
+        self.bounds.extend([data.start, data.end]);
+        for at in data.clone().step_by(8).take(16).filter(|at| at + 8 <= data.end) {
+            self.field(Role::Contents, at, 8);
+        }
+        self.used.push(data);
+    }
+
+    /// `mach-o/loader.h`, `mach-o/nlist.h`, `mach-o/reloc.h`.
+    fn macho(&mut self, whole: &[u8], data: Range<usize>) {
+        let (file, base) = (&whole[data.clone()], data.start);
+        let range = |start: usize, size: usize| base + start..base + start + size;
+        self.records(Role::FileHeader, range(0, 32), &[4; 8]);
+        let mut at = 32;
+        for _ in 0..number(file, 16, 4) {
+            let (command, size) = (number(file, at, 4), number(file, at + 4, 4));
+            let word = |offset: usize| number(file, at + offset, 4);
+            match command {
+                // LC_SEGMENT_64
+                0x19 => {
+                    let fields = [4, 4, 8, 8, 8, 8, 8, 8, 4, 4, 4, 4];
+                    self.records(Role::LoadCommand, range(at, 72), &fields);
+                    let fields = [8, 8, 8, 8, 8, 8, 4, 4, 4, 4, 4, 4, 4, 4];
+                    self.records(Role::SectionHeader, range(at + 72, 80 * word(64)), &fields);
+                    for section in (0..word(64)).map(|number| at + 72 + 80 * number) {
+                        self.macho_section(whole, file, base, section);
                     }
                 }
+                // LC_SYMTAB
+                0x02 => {
+                    self.records(Role::LoadCommand, range(at, size), &[4; 6]);
+                    self.records(Role::Symbol, range(word(8), 16 * word(12)), &[4, 1, 1, 2, 8]);
+                    self.records(Role::Strings, range(word(16), word(20)), &[1]);
+                }
+                // LC_DATA_IN_CODE
+                0x29 => {
+                    self.records(Role::LoadCommand, range(at, size), &[4; 4]);
+                    self.records(Role::Lookup, range(word(8), word(12)), &[4, 2, 2]);
+                }
+                _ => self.records(Role::LoadCommand, range(at, size), &[4]),
+            }
+            at += size;
+        }
+    }
+
+    fn macho_section(&mut self, whole: &[u8], file: &[u8], base: usize, header: usize) {
+        let (size, offset) = (number(file, header + 40, 8), number(file, header + 48, 4));
+        let (relocations, count) = (number(file, header + 56, 4), number(file, header + 60, 4));
+        let relocations = base + relocations..base + relocations + 8 * count;
+        self.records(Role::Relocation, relocations, &[4, 4]);
+        let data = base + offset..base + offset + size;
+        match &file[header..header + 16] {
+            // S_ZEROFILL
+            _ if number(file, header + 64, 1) == 1 => {}
+            b"__eh_frame\0\0\0\0\0\0" => self.unwind(whole, data),
+            b"__compact_unwind" => self.records(Role::Unwind, data, &[8, 4, 4, 8, 8]),
+            _ => self.contents(data),
+        }
+    }
+
+    /// PE/COFF specification, *COFF File Header* and what follows it.
+    fn coff(&mut self, whole: &[u8], data: Range<usize>) {
+        let (file, base) = (&whole[data.clone()], data.start);
+        let range = |start: usize, size: usize| base + start..base + start + size;
+        self.records(Role::FileHeader, range(0, 20), &[2, 2, 4, 4, 4, 2, 2]);
+        let (sections, symbols, count) = (number(file, 2, 2), number(file, 8, 4), number(file, 12, 4));
+        self.records(Role::SectionHeader, range(20, 40 * sections), &[4, 4, 4, 4, 4, 4, 4, 4, 2, 2, 4]);
+        self.records(Role::Symbol, range(symbols, 18 * count), &[4, 4, 4, 2, 2, 1, 1]);
+        let strings = symbols + 18 * count;
+        self.records(Role::Contents, range(strings, 4), &[4]);
+        self.records(Role::Strings, range(strings + 4, number(file, strings, 4) - 4), &[1]);
+        for header in (0..sections).map(|number| 20 + 40 * number) {
+            let (size, offset) = (number(file, header + 16, 4), number(file, header + 20, 4));
+            let (relocations, count) = (number(file, header + 24, 4), number(file, header + 32, 2));
+            self.records(Role::Relocation, range(relocations, 10 * count), &[4, 4, 2]);
+            match &file[header..header + 8] {
+                // No contents in the file.
+                _ if offset == 0 => {}
+                b".pdata\0\0" => self.records(Role::Unwind, range(offset, size), &[4, 4, 4]),
+                b".xdata\0\0" => self.records(Role::Unwind, range(offset, size), &[1]),
+                b".drectve" => self.records(Role::Strings, range(offset, size), &[1]),
+                _ => self.contents(range(offset, size)),
             }
         }
     }
 
     fn unwind(&mut self, file: &[u8], data: Range<usize>) {
+        self.used.push(data.clone());
         let mut at = data.start;
         while at + 4 <= data.end {
             let length = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
@@ -210,4 +313,9 @@ impl Anatomy {
         }
         self.bounds.extend([data.start, data.end]);
     }
+}
+
+/// A little-endian number of the file.
+fn number(file: &[u8], at: usize, size: usize) -> usize {
+    file[at..at + size].iter().rfold(0, |number, byte| number << 8 | usize::from(*byte))
 }

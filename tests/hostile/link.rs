@@ -4,12 +4,11 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use object::read::elf::FileHeader;
-use object::{LittleEndian as LE, Object as _, ObjectSection as _, ObjectSymbol as _};
 use pkgld::{Input, Inputs, Mode, Options, Source};
 
 use super::meter;
 use super::mutate::Random;
+use super::wellformed::{self, Imports};
 
 /// The most bytes a link may hold for each byte of its inputs.
 pub(crate) const FACTOR: u64 = 64;
@@ -97,6 +96,13 @@ pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options
             if report.size != bytes.len() as u64 {
                 return Ok(Err(format!("{} bytes, and the report says {}", bytes.len(), report.size)));
             }
+            // Whatever was in the buffer is gone.
+            let mut poisoned = vec![0xa5; bytes.len()];
+            image.write_into(&mut poisoned)?;
+            if poisoned != bytes {
+                return Ok(Err("the image differs between to_vec and write_into".to_owned()));
+            }
+            drop(poisoned);
             let mut same = Compare { expected: &bytes, at: 0, same: true };
             let streamed = image.write_to(&mut same)?;
             if !same.same || same.at != bytes.len() || streamed.crc32c != report.crc32c {
@@ -121,7 +127,8 @@ pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options
         return Err(format!("{held} bytes held for {size} bytes of input and an image of {produced}"));
     }
     if let Ok(bytes) = &result {
-        match catch_unwind(AssertUnwindSafe(|| check(bytes))) {
+        // Damage can make a section one of the import tables that import libraries bring.
+        match catch_unwind(AssertUnwindSafe(|| wellformed::check(bytes, Imports::Given))) {
             Ok(checked) => checked?,
             Err(_) => return Err(format!("panic while checking the image: {}", last_panic())),
         }
@@ -146,74 +153,6 @@ impl std::io::Write for Compare<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-/// Reads the image as a tool does, and checks its skeleton: what must hold whatever the inputs were.
-fn check(bytes: &[u8]) -> Result<(), String> {
-    if !bytes.starts_with(&object::elf::ELFMAG) {
-        // Any reader must be able to go through it.
-        return object::File::parse(bytes).map(drop).map_err(|error| error.to_string());
-    }
-    match bytes.get(4) {
-        Some(1) => check_elf::<object::elf::FileHeader32<LE>>(bytes),
-        _ => check_elf::<object::elf::FileHeader64<LE>>(bytes),
-    }
-}
-
-fn check_elf<H: FileHeader<Endian = LE>>(bytes: &[u8]) -> Result<(), String> {
-    use object::elf;
-    use object::read::elf::{ProgramHeader as _, SectionHeader as _};
-    let text = |error: object::Error| error.to_string();
-    let image = object::read::elf::ElfFile::<H>::parse(bytes).map_err(text)?;
-    for section in image.sections() {
-        section.name_bytes().map_err(text)?;
-        section.data().map_err(text)?;
-    }
-    for symbol in image.symbols().chain(image.dynamic_symbols()) {
-        symbol.name_bytes().map_err(text)?;
-    }
-    let dynamic_symbols = image.dynamic_symbols().count() + 1;
-    for (at, relocation) in image.dynamic_relocations().into_iter().flatten() {
-        if let object::RelocationTarget::Symbol(index) = relocation.target()
-            && index.0 >= dynamic_symbols
-        {
-            return Err(format!("the dynamic relocation at {at:#x} refers to symbol {}", index.0));
-        }
-    }
-    let header = image.elf_header();
-    let segments = header.program_headers(LE, bytes).map_err(text)?;
-    let mut end = 0;
-    for segment in segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD) {
-        let (offset, address, align): (u64, u64, u64) =
-            (segment.p_offset(LE).into(), segment.p_vaddr(LE).into(), segment.p_align(LE).into());
-        let (file_size, size): (u64, u64) = (segment.p_filesz(LE).into(), segment.p_memsz(LE).into());
-        if file_size > size || offset + file_size > bytes.len() as u64 {
-            return Err(format!("segment at {address:#x}: more bytes than memory, or than the file has"));
-        }
-        if !align.is_power_of_two() || address % align != offset % align || address < end {
-            return Err(format!("segment at {address:#x}: not congruent to its offset {offset:#x}, or not ascending"));
-        }
-        end = address + size;
-    }
-    for section in header.section_headers(LE, bytes).map_err(text)? {
-        if section.sh_flags(LE).0 & elf::SHF_ALLOC.0 == 0 || section.sh_flags(LE).0 & elf::SHF_TLS.0 != 0 {
-            continue;
-        }
-        let (start, size): (u64, u64) = (section.sh_addr(LE).into(), section.sh_size(LE).into());
-        let inside = segments.iter().filter(|segment| segment.p_type(LE) == elf::PT_LOAD).any(|segment| {
-            let address: u64 = segment.p_vaddr(LE).into();
-            start >= address && start + size <= address + segment.p_memsz(LE).into()
-        });
-        // A region without a byte has no segment.
-        if !inside && size > 0 {
-            return Err(format!("the section at {start:#x} of {size} bytes is in no segment"));
-        }
-        let align: u64 = section.sh_addralign(LE).into();
-        if start % align.max(1) != 0 {
-            return Err(format!("the section at {start:#x} is not aligned to {align}"));
-        }
-    }
-    Ok(())
 }
 
 thread_local! {

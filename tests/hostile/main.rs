@@ -9,8 +9,8 @@
 //! * a link holds at most [`link::FACTOR`] times the bytes of its inputs, twice the size of the image, what
 //!   [`Limits::decompressed_size`](pkgld::Limits) allows, and [`link::BASE`];
 //! * a link ends within [`meter::LIMIT`];
-//! * an image that comes out can be read by the `object` crate, has a sound skeleton, and is the same whether it is
-//!   copied out or streamed.
+//! * an image that comes out can be read by the `object` crate, has a sound skeleton, holds nothing but zeros between its
+//!   structures, and is the same whether it is copied out, written over other bytes or streamed.
 //!
 //! The damage depends on nothing but a victim's name and a number: a failure names both.
 //!
@@ -40,6 +40,9 @@ mod quadratic;
 mod regressions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod victims;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[path = "../../fuzz/src/wellformed.rs"]
+mod wellformed;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[global_allocator]

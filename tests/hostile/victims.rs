@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use pkgld::Mode;
 
 use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::target::Format;
 use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
 
 use super::anatomy::Anatomy;
-use super::link::{any_options, link, quiet_panics, whole};
+use super::link::{any_options, link, options, quiet_panics, whole};
 use super::mutate::{Random, damage};
 use super::objects;
 
@@ -146,22 +147,97 @@ fn archives() {
     }));
 }
 
-/// The archives of macOS and Windows, whose objects are not looked into: words anywhere take extreme values.
-#[test]
-fn foreign_archives() {
+/// The committed archives of macOS and Windows.
+fn foreign() -> impl Iterator<Item = Entry> {
     let windows = [target::WINDOWS_X86_64, target::WINDOWS_I686, target::WINDOWS_AARCH64];
     let targets = [target::MACOS_ARM64, target::MACOS_X86_64].into_iter().chain(windows);
-    campaign(targets.flat_map(committed_for).map(|entry| Victim {
-        name: name(&entry),
-        bytes: read(&entry.path),
-        beside: Vec::new(),
-    }));
+    targets.flat_map(committed_for)
+}
+
+#[test]
+fn foreign_archives() {
+    campaign(foreign().map(|entry| Victim { name: name(&entry), bytes: read(&entry.path), beside: Vec::new() }));
+}
+
+/// One archive of each platform.
+fn one_of_each() -> Vec<Entry> {
+    let mut seen = Vec::new();
+    let mut new = |entry: &Entry| {
+        !seen.contains(&entry.target.name) && {
+            seen.push(entry.target.name);
+            true
+        }
+    };
+    entries().chain(foreign()).filter(|entry| new(entry)).collect()
+}
+
+/// An archive, and an object by itself, that end where a structure begins or ends, or a byte beside that.
+#[test]
+fn truncated_at_every_bound() {
+    quiet_panics();
+    let (mut links, mut failures) = (0, Vec::new());
+    for entry in one_of_each() {
+        let archive = read(&entry.path);
+        let member = Anatomy::of(&archive).members.last().unwrap().clone();
+        let object = archive[member.start + 60..member.end].to_vec();
+        for (what, file) in [("archive", archive), ("object", object)] {
+            let mut bounds: Vec<usize> = Anatomy::of(&file).bounds;
+            bounds = bounds.into_iter().flat_map(|bound| [bound.saturating_sub(1), bound, bound + 1]).collect();
+            bounds.retain(|bound| *bound < file.len());
+            bounds.dedup();
+            // Unwind records are many and alike.
+            let step = bounds.len().div_ceil(150);
+            for bound in bounds.into_iter().step_by(step) {
+                let name = format!("{} {what} of {bound} bytes", name(&entry));
+                links += 1;
+                failures.extend(link(&name, &[("cut", &file[..bound], whole())], &options()).err());
+            }
+        }
+    }
+    assert!(failures.is_empty() && links > 1000, "{links} links: {failures:#?}");
+}
+
+/// What an input has between its structures is in no image: with other padding the image is the same.
+#[test]
+fn padding_of_inputs_shows_nowhere() {
+    let mut marked = 0;
+    for entry in one_of_each() {
+        let archive = read(&entry.path);
+        let mut other = archive.clone();
+        let mut used = Anatomy::of(&archive).used;
+        used.sort_by_key(|range| range.start);
+        let mut end = 0;
+        for range in used {
+            if range.start > end {
+                other[end..range.start].fill(0xa5);
+                marked += range.start - end;
+            }
+            end = end.max(range.end);
+        }
+        let image = |bytes: &[u8]| link(&name(&entry), &[("archive", bytes, whole())], &options()).unwrap().result;
+        let (plain, marked) = (image(&archive), image(&other));
+        let alike = plain == marked;
+        assert!(
+            alike && (plain.is_ok() || entry.target.format == Format::Coff),
+            "{}: {:?}",
+            name(&entry),
+            marked.err()
+        );
+    }
+    assert!(marked > 100, "only {marked} bytes of padding");
+}
+
+/// Whether a member is an object, and no table of the archive's.
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\xcf\xfa\xed\xfe") || {
+        matches!(bytes, [0x4c, 1, ..] | [0x64, 0x86, ..] | [0x64, 0xaa, ..])
+    }
 }
 
 /// Members of archives by themselves: all damage is in the object.
 #[test]
 fn members() {
-    campaign(entries().flat_map(|entry| {
+    campaign(entries().chain(foreign()).flat_map(|entry| {
         let name = name(&entry);
         let archive = read(&entry.path);
         let anatomy = Anatomy::of(&archive);
@@ -169,7 +245,7 @@ fn members() {
             let bytes = &archive[range.start + 60..range.end];
             let beside = if number % 2 == 0 { vec![("rest.a".to_owned(), archive.clone())] } else { Vec::new() };
             let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside };
-            bytes.starts_with(b"\x7fELF").then_some(victim)
+            is_object(bytes).then_some(victim)
         });
         objects.collect::<Vec<_>>()
     }));

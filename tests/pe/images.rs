@@ -1,6 +1,5 @@
 //! Julia's archives under Julia's command lines.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use pkgld_corpus::{Entry, command_line, committed_for};
 
 use crate::common::{rust_lld, scratch};
 use crate::dll::{Dll, Place};
+use crate::meaning::Meaning;
 
 /// Links an archive with a linker and Julia's line for it, with words before the first `-L`.
 fn link(entry: &Entry, linker: &mut Command, kind: &str, more: &[OsString]) -> PathBuf {
@@ -84,47 +84,6 @@ fn import_libraries_and_dlls_are_alike() {
 
 fn read(path: &Path) -> Dll {
     Dll::new(&fs::read(path).unwrap())
-}
-
-/// What two linkers must agree on.
-#[derive(Debug, PartialEq, Eq)]
-struct Meaning {
-    entry: Place,
-    exports: Vec<(u32, String, Place)>,
-    imports: Vec<(String, String)>,
-    functions: Vec<(Place, u32, Vec<u8>)>,
-    /// Fields that the loader changes, by what stands in them: how many of each kind.
-    relocations: BTreeMap<(u16, Place), usize>,
-    permissions: BTreeMap<String, u32>,
-}
-
-impl Meaning {
-    fn of(dll: &Dll) -> Self {
-        let mut imports: Vec<_> = dll.imports().into_values().collect();
-        imports.sort();
-        let mut relocations = BTreeMap::new();
-        // Where nobody keeps a symbol's name the place is named by what is near it, which differs.
-        for (kind, field) in dll.base_relocations() {
-            let place = dll.place(dll.address(field));
-            *relocations.entry((kind, place)).or_default() += 1;
-        }
-        let functions: Vec<_> = if dll.machine() == 0xaa64 {
-            dll.functions_of_arm64().into_iter().map(|(start, size, data)| (dll.place(start), size, data)).collect()
-        } else {
-            let rows = dll.functions().into_iter();
-            rows.map(|(start, end, data)| (dll.place(start), end - start, dll.at(data, 4))).collect()
-        };
-        let loaded =
-            dll.sections.iter().filter(|section| matches!(&*section.name, ".text" | ".rdata" | ".data" | ".pdata"));
-        Self {
-            entry: dll.place(dll.entry),
-            exports: dll.exports().1.into_iter().map(|(number, name, at)| (number, name, dll.place(at))).collect(),
-            imports,
-            functions,
-            relocations,
-            permissions: loaded.map(|section| (section.name.clone(), section.characteristics & 0xe000_0000)).collect(),
-        }
-    }
 }
 
 #[test]

@@ -15,5 +15,6 @@ mod damage;
 #[allow(dead_code)]
 mod dll;
 mod images;
+mod meaning;
 mod rules;
 mod support;

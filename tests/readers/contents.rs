@@ -185,8 +185,16 @@ impl<'d> Contents<'d> {
     }
 }
 
+/// The symbols of DLLs that are not alike, code and data.
+pub(crate) fn differences(theirs: &Dll, ours: &Dll, target: Target) -> Vec<String> {
+    let (theirs, ours) = (Contents::new(theirs), Contents::new(ours));
+    let mut found = differences_of(&theirs.code(target), &ours.code(target));
+    found.extend(differences_of(&theirs.data(), &ours.data()));
+    found
+}
+
 /// The symbols that are not alike, the first difference of each.
-fn differences(theirs: &BTreeMap<String, Vec<Part>>, ours: &BTreeMap<String, Vec<Part>>) -> Vec<String> {
+fn differences_of(theirs: &BTreeMap<String, Vec<Part>>, ours: &BTreeMap<String, Vec<Part>>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, parts) in theirs {
         let Some(other) = ours.get(name) else {
@@ -210,10 +218,9 @@ fn symbols_of_dlls_are_those_of_lld() {
             let entry_point = command_line::entry_point(target.cpu);
             let theirs = link_with(&mut Command::new(rust_lld()), &entry, "-lld-contents.dll", &["-e", entry_point]);
             let (theirs, ours) = (dll(&theirs), dll(&link(&entry, "-contents.dll", &[])));
-            let (theirs, ours) = (Contents::new(&theirs), Contents::new(&ours));
-            let mut found = differences(&theirs.code(target), &ours.code(target));
-            found.extend(differences(&theirs.data(), &ours.data()));
+            let found = differences(&theirs, &ours, target);
             assert!(found.is_empty(), "{}: {} differences: {found:#?}", entry.path.display(), found.len());
+            let ours = Contents::new(&ours);
             let parts = ours.code(target).into_values().chain(ours.data().into_values()).flatten();
             addresses += parts.filter(|part| matches!(part, Part::Address(_))).count();
         }
@@ -237,7 +244,7 @@ fn changes_are_noticed() {
             let mut changed = image.clone();
             changed[start + bit / 8] ^= 1 << (bit % 8);
             let changed = Dll::new(&changed);
-            let found = differences(&code, &Contents::new(&changed).code(target));
+            let found = differences_of(&code, &Contents::new(&changed).code(target));
             assert!(!found.is_empty(), "{}: bit {bit} of {}", target.name, function.0);
         }
     }

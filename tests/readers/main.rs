@@ -20,6 +20,10 @@ mod image;
 mod lines;
 mod load_rules;
 mod macos;
+mod malfunctions;
+#[allow(dead_code)]
+#[path = "../pe/meaning.rs"]
+mod meaning;
 mod python;
 mod windows;
 

@@ -8,6 +8,7 @@ use crate::elf::{Table, table_output};
 use crate::error::{Error, Errors};
 use crate::layout::Content;
 use crate::link::Link;
+use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::model::{ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolKind, SymbolSection};
 use crate::reloc;
@@ -203,7 +204,11 @@ pub(crate) fn bytes(link: &Link<'_>) -> Result<Vec<u8>, Error> {
     let address = |spot: &Spot| link.address_in(spot.object, spot.section, spot.offset).unwrap_or(0);
     let numbered = |number: &u32| link.outputs.get(*number as usize);
     let mut bytes = Vec::new();
-    for (start, says) in &link.elf.unwind_index.rows {
+    let mut rows: Vec<&(Start, Says<Spot>)> = link.elf.unwind_index.rows.iter().collect();
+    if let (true, [first, second, ..]) = (malfunction::on(Malfunction::ArmIndexUnsorted), rows.as_mut_slice()) {
+        std::mem::swap(first, second);
+    }
+    for (start, says) in rows {
         let function = match start {
             Start::At(spot) => address(spot),
             Start::Output(number) => numbered(number).map_or(0, |output| output.address),
