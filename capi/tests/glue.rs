@@ -32,7 +32,7 @@ fn julia(c: &str) -> &'static str {
         "pkgld_text_t" => "TextView",
         "pkgld_problem_t *" => "Ptr{ProblemView}",
         "char *" | "uint8_t *" => "Ptr{UInt8}",
-        "char *const *" => "Ptr{Ptr{UInt8}}",
+        "char **" => "Ptr{Ptr{UInt8}}",
         "uint32_t *" => "Ptr{UInt32}",
         "uint64_t *" => "Ptr{UInt64}",
         "void *" | "pkgld_notify_t" => "Ptr{Cvoid}",
