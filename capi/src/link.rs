@@ -7,7 +7,7 @@ use linker::{Blob, BuildId, Input, Options, Strip, Target, Undefined};
 
 use crate::border::{self, Failure, Opaque, bytes, exclusive, guarded, path, prepare, put, refused, shared, string};
 use crate::error::{Errors, Status};
-use crate::image::{self, Image};
+use crate::image::{self, Image, ImageState};
 use crate::job::{self, Job, Made, Notify};
 
 /// What the image is for is told by the first object.
@@ -75,11 +75,8 @@ pub const OPTION_SECTION_LIMIT: u32 = 12;
 pub const OPTION_DECOMPRESSED_SIZE_LIMIT: u32 = 13;
 /// The largest number of times that a name is looked up in an archive or a library, all together.
 pub const OPTION_LOOKUP_LIMIT: u32 = 14;
-/// For tests of the library that are compiled with debug assertions: panics, as a defect would.
-///
-/// cbindgen:ignore
-#[cfg(debug_assertions)]
-pub const OPTION_PANIC: u32 = u32::MAX;
+/// For tests of a library that has debug assertions: has running the link panic, as a defect would. Elsewhere it is no option.
+const PANIC: u32 = u32::MAX;
 
 /// Inputs and options, to be linked. To be used by one thread at a time.
 #[derive(Debug)]
@@ -88,10 +85,24 @@ pub struct Link {
 }
 
 /// What a [`Link`] holds.
+#[derive(Clone)]
 pub(crate) struct LinkState {
     /// What is in memory is borrowed from the caller, who keeps it for as long as this and its images live.
     inputs: Vec<Input<'static>>,
     options: Options,
+    /// Only in tests.
+    panics: bool,
+}
+
+impl LinkState {
+    /// Links what it holds.
+    #[expect(clippy::panic, reason = "to see that it is caught")]
+    fn run(self) -> Result<ImageState, Failure> {
+        if self.panics {
+            panic!("as asked for");
+        }
+        image::link(self.inputs, self.options)
+    }
 }
 
 impl Opaque for Link {
@@ -131,7 +142,7 @@ pub unsafe extern "C" fn pkgld_link_new(target: u32, link: *mut *mut Link, error
         unsafe { prepare("link", link, std::ptr::null_mut()) }?;
         let options = self::target(target)?.map_or_else(Options::default, Options::julia);
         // SAFETY: the caller's promise.
-        unsafe { put(link, border::handle(LinkState { inputs: Vec::new(), options })) };
+        unsafe { put(link, border::handle(LinkState { inputs: Vec::new(), options, panics: false })) };
         Ok(())
     };
     // SAFETY: the caller's promise.
@@ -343,6 +354,10 @@ pub unsafe extern "C" fn pkgld_link_set(link: *mut Link, option: u32, value: u64
     let work = || {
         // SAFETY: the caller's promise.
         let link = unsafe { exclusive(link) }?;
+        if cfg!(debug_assertions) && option == PANIC {
+            link.panics = true;
+            return Ok(());
+        }
         set(&mut link.options, option, value)
     };
     // SAFETY: the caller's promise.
@@ -385,9 +400,6 @@ fn set(options: &mut Options, option: u32, value: u64) -> Result<(), Failure> {
         OPTION_SECTION_LIMIT => options.limits.sections = value,
         OPTION_DECOMPRESSED_SIZE_LIMIT => options.limits.decompressed_size = value,
         OPTION_LOOKUP_LIMIT => options.limits.lookups = value,
-        #[cfg(debug_assertions)]
-        #[expect(clippy::panic, reason = "that is what it is for")]
-        OPTION_PANIC => panic!("asked for, with {value}"),
         _ => return Err(refused(format!("option {option} is none"))),
     }
     Ok(())
@@ -409,7 +421,7 @@ pub unsafe extern "C" fn pkgld_link_run(link: *const Link, image: *mut *mut Imag
         unsafe { prepare("image", image, std::ptr::null_mut()) }?;
         // SAFETY: the caller's promise.
         let link = unsafe { shared(link) }?;
-        let made = border::handle(image::link(link.inputs.clone(), link.options.clone())?);
+        let made = border::handle(link.clone().run()?);
         // SAFETY: the caller's promise.
         unsafe { put(image, made) };
         Ok(())
@@ -434,9 +446,8 @@ pub unsafe extern "C" fn pkgld_link_run_start(
 ) -> Status {
     let make = || {
         // SAFETY: the caller's promise.
-        let link = unsafe { shared(link) }?;
-        let (inputs, options) = (link.inputs.clone(), link.options.clone());
-        Ok(move || Ok(Made::Image(Box::new(image::link(inputs, options)?))))
+        let link = unsafe { shared(link) }?.clone();
+        Ok(move || Ok(Made::Image(Box::new(link.run()?))))
     };
     // SAFETY: the caller's promise.
     unsafe { job::start(notify, context, job, errors, make) }
