@@ -59,6 +59,9 @@
 // 32-bit x86 Windows.
 #define PKGLD_TARGET_WINDOWS_X86 12
 
+// 64-bit Arm Windows.
+#define PKGLD_TARGET_WINDOWS_AARCH64 13
+
 // Flag of an input: link every member, if it is an archive.
 #define PKGLD_WHOLE_ARCHIVE 1
 
@@ -98,6 +101,18 @@
 
 // 0 has code for Windows refer to a DLL's data only through its imports; 1, as at first, also automatically.
 #define PKGLD_OPTION_AUTO_IMPORT 10
+
+// The largest number of symbols in all inputs together.
+#define PKGLD_OPTION_SYMBOL_LIMIT 11
+
+// The largest number of sections in all inputs together.
+#define PKGLD_OPTION_SECTION_LIMIT 12
+
+// The largest size of what compressed input sections hold, all together, in bytes.
+#define PKGLD_OPTION_DECOMPRESSED_SIZE_LIMIT 13
+
+// The largest number of times that a name is looked up in an archive or a library, all together.
+#define PKGLD_OPTION_LOOKUP_LIMIT 14
 
 // What a function says: 0, or the kind of the first problem.
 enum pkgld_status
@@ -159,6 +174,9 @@ typedef struct pkgld_errors_t pkgld_errors_t;
 // A linked image. Its bytes are made whenever they are asked for. Many threads may use it at a time.
 typedef struct pkgld_image_t pkgld_image_t;
 
+// Work that a thread of the library does. To be used by one thread at a time.
+typedef struct pkgld_job_t pkgld_job_t;
+
 // Inputs and options, to be linked. To be used by one thread at a time.
 typedef struct pkgld_link_t pkgld_link_t;
 
@@ -194,6 +212,10 @@ typedef struct pkgld_problem_t {
   // The source position, as `file:line`.
   struct pkgld_text_t source;
 } pkgld_problem_t;
+
+// A function that is told that a job is done, on the job's thread, once; what it returns means nothing. It must not wait for
+// the job.
+typedef int32_t (*pkgld_notify_t)(void *context);
 
 #ifdef __cplusplus
 extern "C" {
@@ -262,6 +284,20 @@ pkgld_status pkgld_image_write_file(const struct pkgld_image_t *image,
                                     uint32_t *crc32c,
                                     struct pkgld_errors_t **errors);
 
+// Has a thread do what `pkgld_image_write_file` does: returns at once, with a job for `pkgld_job_finish`. The path is copied.
+//
+// The caller keeps to this:
+// `image` and `path` are as for `pkgld_image_write_file`, and `image` is not freed before the job is finished; `notify` is
+// null, or a function that can be called with `context` from another thread until then; `job` and `errors` are null or can be
+// written.
+pkgld_status pkgld_image_write_file_start(const struct pkgld_image_t *image,
+                                          const char *path,
+                                          size_t path_size,
+                                          pkgld_notify_t notify,
+                                          void *context,
+                                          struct pkgld_job_t **job,
+                                          struct pkgld_errors_t **errors);
+
 // Writes the image to an open file descriptor (on Windows a `HANDLE`), from where that stands, and leaves it open. What has
 // been written before a failure stays written.
 //
@@ -284,6 +320,19 @@ pkgld_status pkgld_image_write_memory(const struct pkgld_image_t *image,
                                       size_t capacity,
                                       uint32_t *crc32c,
                                       struct pkgld_errors_t **errors);
+
+// Has a thread do what `pkgld_image_write_memory` does: returns at once, with a job for `pkgld_job_finish`.
+//
+// The caller keeps to this:
+// `image` and `memory` are as for `pkgld_image_write_memory` until the job is finished; `notify` is null, or a function that
+// can be called with `context` from another thread until then; `job` and `errors` are null or can be written.
+pkgld_status pkgld_image_write_memory_start(const struct pkgld_image_t *image,
+                                            uint8_t *memory,
+                                            size_t capacity,
+                                            pkgld_notify_t notify,
+                                            void *context,
+                                            struct pkgld_job_t **job,
+                                            struct pkgld_errors_t **errors);
 
 // Makes the image in memory of the library, in `buffer`, which is null if that fails.
 //
@@ -317,6 +366,26 @@ pkgld_status pkgld_buffer_free(struct pkgld_buffer_t **buffer);
 // The caller keeps to this:
 // `image` is null, or points to null or a handle that is not used any more.
 pkgld_status pkgld_image_free(struct pkgld_image_t **image);
+
+// Whether the job is done, so that `pkgld_job_finish` will not wait; false if `job` is null or no such handle.
+//
+// The caller keeps to this:
+// `job` is null, or a handle that has not been finished.
+bool pkgld_job_is_done(const struct pkgld_job_t *job);
+
+// Waits for the job, says how it went, as the function of the same name without `_start` would have, and frees it: sets the
+// pointer to null. Every job is to be finished.
+//
+// What it made is put into the place for it: a linked image into `image`, what the program said into `output`, the CRC-32C
+// (Castagnoli) of a written image into `crc32c`. The other places for handles become null. What has no place is freed.
+//
+// The caller keeps to this:
+// `job` is null, or points to null or a handle that nobody else uses; the others are null or can be written.
+pkgld_status pkgld_job_finish(struct pkgld_job_t **job,
+                              struct pkgld_image_t **image,
+                              struct pkgld_output_t **output,
+                              uint32_t *crc32c,
+                              struct pkgld_errors_t **errors);
 
 // Makes an empty link with the options that Julia has for a target (`PKGLD_TARGET_…`), in `link`, which is null if that fails.
 //
@@ -424,6 +493,18 @@ pkgld_status pkgld_link_run(const struct pkgld_link_t *link,
                             struct pkgld_image_t **image,
                             struct pkgld_errors_t **errors);
 
+// Has a thread do what `pkgld_link_run` does: returns at once, with a job for `pkgld_job_finish`. The link is copied, and may
+// be changed or freed; what it was given in memory has to stay.
+//
+// The caller keeps to this:
+// `link` is as for `pkgld_link_run`; `notify` is null, or a function that can be called with `context` from another thread
+// until the job is finished; `job` and `errors` are null or can be written.
+pkgld_status pkgld_link_run_start(const struct pkgld_link_t *link,
+                                  pkgld_notify_t notify,
+                                  void *context,
+                                  struct pkgld_job_t **job,
+                                  struct pkgld_errors_t **errors);
+
 // Runs the program with arguments as on its command line, the program's name first: each a string with a NUL byte at its end.
 // What it would write to standard output and standard error is in `output`, with its exit status. `PKGLD_STATUS_OK` only says
 // that it ran.
@@ -435,11 +516,32 @@ pkgld_status pkgld_run(const char *const *arguments,
                        struct pkgld_output_t **output,
                        struct pkgld_errors_t **errors);
 
+// Has a thread do what `pkgld_run` does: returns at once, with a job for `pkgld_job_finish`. The arguments are copied.
+//
+// The caller keeps to this:
+// `arguments` is as for `pkgld_run`; `notify` is null, or a function that can be called with `context` from another thread
+// until the job is finished; `job` and `errors` are null or can be written.
+pkgld_status pkgld_run_start(const char *const *arguments,
+                             size_t count,
+                             pkgld_notify_t notify,
+                             void *context,
+                             struct pkgld_job_t **job,
+                             struct pkgld_errors_t **errors);
+
 // The program's exit status: 0 if it did what it was asked, 1 if not; -1 if `output` is null or no such handle.
 //
 // The caller keeps to this:
 // `output` is null, or a handle that has not been freed.
 int32_t pkgld_output_exit(const struct pkgld_output_t *output);
+
+// The size, in bytes, and the CRC-32C (Castagnoli) of the image that the program has written, into `size` and `crc32c` where
+// these are not null. False, and nothing is put there, if it has written none, or if `output` is null or no such handle.
+//
+// The caller keeps to this:
+// `output` is null, or a handle that has not been freed; `size` and `crc32c` are null or can be written.
+bool pkgld_output_image(const struct pkgld_output_t *output,
+                        uint64_t *size,
+                        uint32_t *crc32c);
 
 // What the program wrote to standard output. It belongs to `output`; a null pointer if that is no such handle.
 //

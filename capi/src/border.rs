@@ -215,7 +215,8 @@ pub(crate) unsafe fn guarded(errors: *mut *mut Errors, work: impl FnOnce() -> Re
     status
 }
 
-fn panicked(payload: &(dyn Any + Send)) -> Problem {
+/// The problem that a panic is.
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Problem {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     Problem::new(Status::Internal, format!("internal error, please report it: {text}"))

@@ -1,15 +1,17 @@
 //! A linked image, and where its bytes go.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::fs::File;
 use std::io::Write;
 use std::mem::ManuallyDrop;
+use std::path::PathBuf;
 
 use linker::{Input, Inputs, Options, Report};
 use self_cell::self_cell;
 
 use crate::border::{self, Failure, Opaque, guarded, path, prepare, put, refused, shared};
 use crate::error::{Errors, Problem, Status, Stored, Text, failure};
+use crate::job::{self, Job, Made, Notify};
 
 /// A linked image. Its bytes are made whenever they are asked for. Many threads may use it at a time.
 #[derive(Debug)]
@@ -64,14 +66,14 @@ impl Opaque for Buffer {
     const NAME: &'static str = "buffer";
 }
 
-/// Links, into a new handle.
-pub(crate) fn link(inputs: Vec<Input<'static>>, options: Options) -> Result<*mut Image, Failure> {
+/// Links.
+pub(crate) fn link(inputs: Vec<Input<'static>>, options: Options) -> Result<ImageState, Failure> {
     let inputs = Inputs::open(inputs, &options).map_err(|errors| failure(&errors))?;
     let linked = Linked::try_new(Owner { inputs, options }, |owner| linker::link(&owner.inputs, &owner.options));
     let linked = linked.map_err(|errors| failure(&errors))?;
     let warnings = linked.borrow_dependent().report().warnings.iter();
     let warnings = warnings.map(|warning| Stored::new(&**warning)).collect();
-    Ok(border::handle(ImageState { linked, warnings }))
+    Ok(ImageState { linked, warnings })
 }
 
 impl ImageState {
@@ -134,14 +136,53 @@ pub unsafe extern "C" fn pkgld_image_write_file(
 ) -> Status {
     let work = || {
         // SAFETY: the caller's promise.
-        let (image, path) = unsafe { (shared(image)?, self::path("path", path, path_size)?) };
-        let sum = checksum(image.image().write_file(path))?;
-        // SAFETY: the caller's promise.
-        unsafe { put(crc32c, sum) };
+        unsafe {
+            let path = self::path("path", path, path_size)?;
+            put(crc32c, write_file(image, path)?);
+        }
         Ok(())
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(errors, work) }
+}
+
+/// Has a thread do what `pkgld_image_write_file` does: returns at once, with a job for `pkgld_job_finish`. The path is copied.
+///
+/// # Safety
+/// `image` and `path` are as for `pkgld_image_write_file`, and `image` is not freed before the job is finished; `notify` is
+/// null, or a function that can be called with `context` from another thread until then; `job` and `errors` are null or can be
+/// written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkgld_image_write_file_start(
+    image: *const Image,
+    path: *const c_char,
+    path_size: usize,
+    notify: Notify,
+    context: *mut c_void,
+    job: *mut *mut Job,
+    errors: *mut *mut Errors,
+) -> Status {
+    let make = || {
+        // SAFETY: the caller's promise.
+        let path = unsafe {
+            shared(image)?;
+            self::path("path", path, path_size)?
+        };
+        // SAFETY: the caller's promise.
+        Ok(move || unsafe { write_file(image, path) }.map(Made::Checksum))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { job::start(notify, context, job, errors, make) }
+}
+
+/// Writes the image to a file; returns its checksum.
+///
+/// # Safety
+/// `image` is null, or a handle that is not freed meanwhile.
+unsafe fn write_file(image: *const Image, path: PathBuf) -> Result<u32, Failure> {
+    // SAFETY: the caller's promise.
+    let image = unsafe { shared(image) }?.image();
+    checksum(image.write_file(path))
 }
 
 /// Writes the image to an open file descriptor (on Windows a `HANDLE`), from where that stands, and leaves it open. What has
@@ -215,25 +256,71 @@ pub unsafe extern "C" fn pkgld_image_write_memory(
 ) -> Status {
     let work = || {
         // SAFETY: the caller's promise.
-        let image = unsafe { shared(image) }?.image();
-        let size = usize::try_from(image.size()).ok().filter(|size| *size <= capacity);
-        let Some(size) = size else {
-            let what = format!("the image has {} bytes, the memory {capacity}", image.size());
-            return Err(vec![Problem::new(Status::BufferTooSmall, what)]);
-        };
-        if memory.is_null() {
-            return Err(refused("memory is null"));
+        unsafe {
+            let size = room_for(image, memory, capacity)?;
+            put(crc32c, write_memory(image, memory, size)?);
         }
-        // SAFETY: not null, and so many bytes are the caller's to write; an image is smaller than the address space. What
-        // they hold is not read: every byte of an image is written.
-        let memory = unsafe { std::slice::from_raw_parts_mut(memory, size) };
-        let sum = checksum(image.write_into(memory))?;
-        // SAFETY: the caller's promise.
-        unsafe { put(crc32c, sum) };
         Ok(())
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(errors, work) }
+}
+
+/// Has a thread do what `pkgld_image_write_memory` does: returns at once, with a job for `pkgld_job_finish`.
+///
+/// # Safety
+/// `image` and `memory` are as for `pkgld_image_write_memory` until the job is finished; `notify` is null, or a function that
+/// can be called with `context` from another thread until then; `job` and `errors` are null or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkgld_image_write_memory_start(
+    image: *const Image,
+    memory: *mut u8,
+    capacity: usize,
+    notify: Notify,
+    context: *mut c_void,
+    job: *mut *mut Job,
+    errors: *mut *mut Errors,
+) -> Status {
+    let make = || {
+        // SAFETY: the caller's promise.
+        let size = unsafe { room_for(image, memory, capacity) }?;
+        // SAFETY: the caller's promise, and there is room for so many bytes.
+        Ok(move || unsafe { write_memory(image, memory, size) }.map(Made::Checksum))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { job::start(notify, context, job, errors, make) }
+}
+
+/// The image's size, for which there is room.
+///
+/// # Safety
+/// `image` is null, or a handle that has not been freed.
+unsafe fn room_for(image: *const Image, memory: *const u8, capacity: usize) -> Result<usize, Failure> {
+    // SAFETY: the caller's promise.
+    let image = unsafe { shared(image) }?.image();
+    let size = usize::try_from(image.size()).ok().filter(|size| *size <= capacity);
+    let Some(size) = size else {
+        let what = format!("the image has {} bytes, the memory {capacity}", image.size());
+        return Err(vec![Problem::new(Status::BufferTooSmall, what)]);
+    };
+    if memory.is_null() {
+        return Err(refused("memory is null"));
+    }
+    Ok(size)
+}
+
+/// Writes the image to memory; returns its checksum.
+///
+/// # Safety
+/// `image` is null, or a handle that is not freed meanwhile; at `memory`, which is not null, its `size` bytes can be written,
+/// and nobody else uses them meanwhile.
+unsafe fn write_memory(image: *const Image, memory: *mut u8, size: usize) -> Result<u32, Failure> {
+    // SAFETY: the caller's promise.
+    let image = unsafe { shared(image) }?.image();
+    // SAFETY: not null, and so many bytes are the caller's to write; an image is smaller than the address space. What they
+    // hold is not read: every byte of an image is written.
+    let memory = unsafe { std::slice::from_raw_parts_mut(memory, size) };
+    checksum(image.write_into(memory))
 }
 
 /// Makes the image in memory of the library, in `buffer`, which is null if that fails.

@@ -12,6 +12,7 @@
 //!   have a NUL byte after their last.
 //! * Nothing is kept beside the handles, and nothing is printed. A handle may be used by any thread; a [`Link`](link::Link) by
 //!   one at a time, the others by many.
+//! * Functions whose names end in `_start` do the same work on a thread of the library, as a [`Job`](job::Job).
 //! * A panic within the library, which would be a defect, comes back as [`Status::Internal`](error::Status::Internal).
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
@@ -20,6 +21,7 @@
 mod border;
 pub mod error;
 pub mod image;
+pub mod job;
 pub mod link;
 pub mod program;
 

@@ -1,13 +1,14 @@
 //! A link as it is put together: inputs and options.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::num::NonZeroUsize;
 
 use linker::{Blob, BuildId, Input, Options, Strip, Target, Undefined};
 
 use crate::border::{self, Failure, Opaque, bytes, exclusive, guarded, path, prepare, put, refused, shared, string};
 use crate::error::{Errors, Status};
-use crate::image::{self, Image};
+use crate::image::{self, Image, ImageState};
+use crate::job::{self, Job, Made, Notify};
 
 /// What the image is for is told by the first object.
 pub const TARGET_OF_INPUTS: u32 = 0;
@@ -35,6 +36,8 @@ pub const TARGET_MACOS_X86_64: u32 = 10;
 pub const TARGET_WINDOWS_X86_64: u32 = 11;
 /// 32-bit x86 Windows.
 pub const TARGET_WINDOWS_X86: u32 = 12;
+/// 64-bit Arm Windows.
+pub const TARGET_WINDOWS_AARCH64: u32 = 13;
 
 /// Flag of an input: link every member, if it is an archive.
 pub const WHOLE_ARCHIVE: u32 = 1;
@@ -64,6 +67,16 @@ pub const OPTION_OUTPUT_SIZE_LIMIT: u32 = 8;
 pub const OPTION_MACOS_VERSION: u32 = 9;
 /// 0 has code for Windows refer to a DLL's data only through its imports; 1, as at first, also automatically.
 pub const OPTION_AUTO_IMPORT: u32 = 10;
+/// The largest number of symbols in all inputs together.
+pub const OPTION_SYMBOL_LIMIT: u32 = 11;
+/// The largest number of sections in all inputs together.
+pub const OPTION_SECTION_LIMIT: u32 = 12;
+/// The largest size of what compressed input sections hold, all together, in bytes.
+pub const OPTION_DECOMPRESSED_SIZE_LIMIT: u32 = 13;
+/// The largest number of times that a name is looked up in an archive or a library, all together.
+pub const OPTION_LOOKUP_LIMIT: u32 = 14;
+/// For tests of a library that has debug assertions: has running the link panic, as a defect would. Elsewhere it is no option.
+const PANIC: u32 = u32::MAX;
 
 /// Inputs and options, to be linked. To be used by one thread at a time.
 #[derive(Debug)]
@@ -72,10 +85,24 @@ pub struct Link {
 }
 
 /// What a [`Link`] holds.
+#[derive(Clone)]
 pub(crate) struct LinkState {
     /// What is in memory is borrowed from the caller, who keeps it for as long as this and its images live.
     inputs: Vec<Input<'static>>,
     options: Options,
+    /// Only in tests.
+    panics: bool,
+}
+
+impl LinkState {
+    /// Links what it holds.
+    #[expect(clippy::panic, reason = "to see that it is caught")]
+    fn run(self) -> Result<ImageState, Failure> {
+        if self.panics {
+            panic!("as asked for");
+        }
+        image::link(self.inputs, self.options)
+    }
 }
 
 impl Opaque for Link {
@@ -99,6 +126,7 @@ fn target(number: u32) -> Result<Option<Target>, Failure> {
         TARGET_MACOS_X86_64 => Target::MACOS_X86_64,
         TARGET_WINDOWS_X86_64 => Target::WINDOWS_X86_64,
         TARGET_WINDOWS_X86 => Target::WINDOWS_X86,
+        TARGET_WINDOWS_AARCH64 => Target::WINDOWS_AARCH64,
         _ => return Err(refused(format!("target {number} is none"))),
     }))
 }
@@ -114,7 +142,7 @@ pub unsafe extern "C" fn pkgld_link_new(target: u32, link: *mut *mut Link, error
         unsafe { prepare("link", link, std::ptr::null_mut()) }?;
         let options = self::target(target)?.map_or_else(Options::default, Options::julia);
         // SAFETY: the caller's promise.
-        unsafe { put(link, border::handle(LinkState { inputs: Vec::new(), options })) };
+        unsafe { put(link, border::handle(LinkState { inputs: Vec::new(), options, panics: false })) };
         Ok(())
     };
     // SAFETY: the caller's promise.
@@ -326,6 +354,10 @@ pub unsafe extern "C" fn pkgld_link_set(link: *mut Link, option: u32, value: u64
     let work = || {
         // SAFETY: the caller's promise.
         let link = unsafe { exclusive(link) }?;
+        if cfg!(debug_assertions) && option == PANIC {
+            link.panics = true;
+            return Ok(());
+        }
         set(&mut link.options, option, value)
     };
     // SAFETY: the caller's promise.
@@ -364,6 +396,10 @@ fn set(options: &mut Options, option: u32, value: u64) -> Result<(), Failure> {
             options.macho.platform_version = (version != 0).then_some((version, version));
         }
         OPTION_AUTO_IMPORT => options.pe.auto_import = switch()?,
+        OPTION_SYMBOL_LIMIT => options.limits.symbols = value,
+        OPTION_SECTION_LIMIT => options.limits.sections = value,
+        OPTION_DECOMPRESSED_SIZE_LIMIT => options.limits.decompressed_size = value,
+        OPTION_LOOKUP_LIMIT => options.limits.lookups = value,
         _ => return Err(refused(format!("option {option} is none"))),
     }
     Ok(())
@@ -385,11 +421,34 @@ pub unsafe extern "C" fn pkgld_link_run(link: *const Link, image: *mut *mut Imag
         unsafe { prepare("image", image, std::ptr::null_mut()) }?;
         // SAFETY: the caller's promise.
         let link = unsafe { shared(link) }?;
-        let made = image::link(link.inputs.clone(), link.options.clone())?;
+        let made = border::handle(link.clone().run()?);
         // SAFETY: the caller's promise.
         unsafe { put(image, made) };
         Ok(())
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(errors, work) }
+}
+
+/// Has a thread do what `pkgld_link_run` does: returns at once, with a job for `pkgld_job_finish`. The link is copied, and may
+/// be changed or freed; what it was given in memory has to stay.
+///
+/// # Safety
+/// `link` is as for `pkgld_link_run`; `notify` is null, or a function that can be called with `context` from another thread
+/// until the job is finished; `job` and `errors` are null or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkgld_link_run_start(
+    link: *const Link,
+    notify: Notify,
+    context: *mut c_void,
+    job: *mut *mut Job,
+    errors: *mut *mut Errors,
+) -> Status {
+    let make = || {
+        // SAFETY: the caller's promise.
+        let link = unsafe { shared(link) }?.clone();
+        Ok(move || Ok(Made::Image(Box::new(link.run()?))))
+    };
+    // SAFETY: the caller's promise.
+    unsafe { job::start(notify, context, job, errors, make) }
 }

@@ -1,5 +1,5 @@
-// Uses all of libpkgld: use ARCHIVE STUBS OUT. Writes images that the caller compares, to OUT.file, OUT.fd, OUT.memory,
-// OUT.buffer, OUT.run and OUT.blob.
+// Uses libpkgld, and misuses it: use ARCHIVE STUBS OUT. Writes images that the caller compares, to OUT.file, OUT.fd,
+// OUT.memory, OUT.buffer, OUT.run and OUT.blob.
 
 #include "pkgld.h"
 
@@ -196,6 +196,143 @@ static void mistakes(void) {
     CHECK(pkgld_buffer_data(NULL) == NULL && pkgld_buffer_size(NULL) == 0 && pkgld_errors_text(NULL).data == NULL);
 }
 
+// A call fails as it should, with one problem that has the status and says what is wrong.
+#define FAILS(call, kind, words)                                                     \
+    do {                                                                             \
+        pkgld_errors_t *errors = NULL;                                               \
+        pkgld_problem_t problem = {0};                                               \
+        pkgld_status status = (call);                                                \
+        pkgld_errors_problem(errors, 0, &problem);                                   \
+        const char *text = problem.message.data != NULL ? problem.message.data : ""; \
+        if (status != (kind) || problem.status != status || strstr(text, words) == NULL) { \
+            fprintf(stderr, "%s:%d: %d %s\n", __FILE__, __LINE__, (int)status, text); \
+            exit(1);                                                                 \
+        }                                                                            \
+        CHECK(pkgld_errors_count(errors) == 1);                                      \
+        CHECK(pkgld_errors_free(&errors) == PKGLD_STATUS_OK && errors == NULL);      \
+    } while (0)
+
+// Bad input is an error with words, and nothing is written.
+static void bad_input(void) {
+    const unsigned char heap[64] = {0};
+    size_t size;
+    unsigned char *data = load(archive, &size);
+    pkgld_link_t *link = link_of(data, size);
+    pkgld_image_t *image = NULL;
+    pkgld_job_t *job = NULL;
+
+    FAILS(pkgld_link_add_bytes(link, "n", 1, NULL, 5, 0, &errors), PKGLD_STATUS_ARGUMENT, "data is null, and 5 bytes long");
+    FAILS(pkgld_link_add_bytes(link, NULL, 1, heap, 5, 0, &errors), PKGLD_STATUS_ARGUMENT, "name is null");
+    FAILS(pkgld_link_add_bytes(link, "a\0b", 3, heap, 5, 0, &errors), PKGLD_STATUS_ARGUMENT, "name holds a NUL byte");
+    FAILS(pkgld_link_add_bytes(link, "n", 1, heap, SIZE_MAX, 0, &errors), PKGLD_STATUS_ARGUMENT, "more than memory can hold");
+    FAILS(pkgld_link_add_path(link, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "path is empty");
+    FAILS(pkgld_link_add_library(link, "", 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "name is empty");
+    FAILS(pkgld_link_add_search_path(link, "", 0, &errors), PKGLD_STATUS_ARGUMENT, "path is empty");
+    FAILS(pkgld_link_set(link, PKGLD_OPTION_STRIP, 9, &errors), PKGLD_STATUS_ARGUMENT, "option 3 cannot be 9");
+    FAILS(pkgld_link_set(link, 99, 0, &errors), PKGLD_STATUS_ARGUMENT, "option 99 is none");
+    FAILS(pkgld_link_add_blob(link, "d", 1, heap, 0, 8, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "at least one byte");
+    FAILS(pkgld_link_add_blob(link, "d", 1, NULL, 8, 8, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "data is null");
+    FAILS(pkgld_link_add_blob(link, "", 0, heap, 8, 8, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "needs a name");
+    FAILS(pkgld_link_add_blob(link, "d\0e", 3, heap, 8, 8, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "NUL byte");
+    FAILS(pkgld_link_add_blob(link, "d", 1, heap, 8, 8, "\0", 1, 0, &errors), PKGLD_STATUS_ARGUMENT, "NUL byte");
+    FAILS(pkgld_link_add_blob(link, "d", 1, heap, 8, 24, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "a power of two is needed");
+    FAILS(pkgld_link_add_blob(link, "d", 1, heap, 8, 0, NULL, 0, 0, &errors), PKGLD_STATUS_ARGUMENT, "a power of two is needed");
+    FAILS(pkgld_link_add_blob(link, "d", 1, heap, 8, 8, NULL, 0, 9, &errors), PKGLD_STATUS_ARGUMENT, "flags 0x9");
+    FAILS(pkgld_link_run(NULL, &image, &errors), PKGLD_STATUS_ARGUMENT, "link is null");
+    FAILS(pkgld_link_run(link, NULL, &errors), PKGLD_STATUS_ARGUMENT, "no place for the result");
+    FAILS(pkgld_link_run_start(NULL, NULL, NULL, &job, &errors), PKGLD_STATUS_ARGUMENT, "link is null");
+    FAILS(pkgld_link_run_start(link, NULL, NULL, NULL, &errors), PKGLD_STATUS_ARGUMENT, "no place for the result");
+    FAILS(pkgld_job_finish(NULL, NULL, NULL, NULL, &errors), PKGLD_STATUS_ARGUMENT, "job is null");
+    FAILS(pkgld_job_finish(&job, NULL, NULL, NULL, &errors), PKGLD_STATUS_ARGUMENT, "job is null");
+    FAILS(pkgld_run_start(NULL, 0, NULL, NULL, &job, &errors), PKGLD_STATUS_ARGUMENT, "arguments are none");
+    const char *const nothing[] = {"ld.lld", NULL};
+    FAILS(pkgld_run_start(nothing, 2, NULL, NULL, &job, &errors), PKGLD_STATUS_ARGUMENT, "argument 1 is null");
+    CHECK(job == NULL && !pkgld_job_is_done(NULL) && !pkgld_job_is_done((pkgld_job_t *)link));
+
+    // Nothing of that has stayed.
+    CHECK(pkgld_link_run(link, &image, NULL) == PKGLD_STATUS_OK);
+    uint64_t bytes = pkgld_image_size(image);
+    unsigned char memory[8] = {1, 2, 3};
+    FAILS(pkgld_image_write_memory(image, memory, 8, NULL, &errors), PKGLD_STATUS_BUFFER_TOO_SMALL, "the memory 8");
+    FAILS(pkgld_image_write_memory_start(image, memory, 8, NULL, NULL, &job, &errors), PKGLD_STATUS_BUFFER_TOO_SMALL, "the memory 8");
+    CHECK(memcmp(memory, "\1\2\3\0\0\0\0\0", 8) == 0);
+    FAILS(pkgld_image_write_memory(image, NULL, bytes, NULL, &errors), PKGLD_STATUS_ARGUMENT, "memory is null");
+    FAILS(pkgld_image_write_descriptor(image, -1, NULL, &errors), PKGLD_STATUS_ARGUMENT, "descriptor -1");
+    FAILS(pkgld_image_write_file(image, "/no/such/directory/x", 20, NULL, &errors), PKGLD_STATUS_WRITE, "/no/such/directory");
+    FAILS(pkgld_image_write_file_start(image, "", 0, NULL, NULL, &job, &errors), PKGLD_STATUS_ARGUMENT, "path is empty");
+    CHECK(pkgld_image_write_file_start(image, "/no/such/directory/x", 20, NULL, NULL, &job, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_job_finish(&job, NULL, NULL, NULL, &errors), PKGLD_STATUS_WRITE, "/no/such/directory");
+    CHECK(job == NULL && pkgld_image_free(&image) == PKGLD_STATUS_OK);
+    FAILS(pkgld_image_to_buffer(image, NULL, NULL, &errors), PKGLD_STATUS_ARGUMENT, "buffer is null");
+    FAILS(pkgld_image_write_file(image, "x", 1, NULL, &errors), PKGLD_STATUS_ARGUMENT, "image is null: never made, or freed");
+
+    // A name that an object has, too.
+    CHECK(pkgld_link_add_blob(link, "jl_system_image_data", 20, heap, 8, 8, NULL, 0, 0, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_DUPLICATE, "duplicate symbol: jl_system_image_data");
+    CHECK(image == NULL && pkgld_link_run_start(link, NULL, NULL, &job, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_job_finish(&job, &image, NULL, NULL, &errors), PKGLD_STATUS_DUPLICATE, "jl_system_image_data");
+    CHECK(image == NULL && job == NULL && pkgld_link_free(&link) == PKGLD_STATUS_OK);
+
+    // No bytes, a part of an object, a limit.
+    CHECK(pkgld_link_new(PKGLD_TARGET_LINUX_X86_64, &link, NULL) == PKGLD_STATUS_OK);
+    CHECK(pkgld_link_add_bytes(link, "nothing", 7, NULL, 0, 0, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_UNSUPPORTED, "nothing: empty file");
+    CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
+    link = link_of(data, size / 2);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_MALFORMED, "archive");
+    CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
+    link = link_of(data, size);
+    CHECK(pkgld_link_set(link, PKGLD_OPTION_SYMBOL_LIMIT, 3, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_LIMIT, "more than the limit of 3");
+    CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
+
+    // A defect of the library, which one with debug assertions shows on request: no panic crosses the border.
+    link = link_of(data, size);
+    CHECK(pkgld_link_set(link, UINT32_MAX, 1, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_INTERNAL, "please report it: as asked for");
+    CHECK(pkgld_link_run_start(link, NULL, NULL, &job, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_job_finish(&job, &image, NULL, NULL, &errors), PKGLD_STATUS_INTERNAL, "please report it: as asked for");
+    CHECK(image == NULL && pkgld_link_free(&link) == PKGLD_STATUS_OK);
+    free(data);
+}
+
+static int32_t count_one(void *context) {
+    __atomic_fetch_add((int *)context, 1, __ATOMIC_SEQ_CST);
+    return 0;
+}
+
+// Many jobs at a time, each told of once, some of whose results nobody wants.
+static void jobs(void) {
+    enum { COUNT = 12 };
+    pkgld_job_t *running[COUNT];
+    size_t size;
+    unsigned char *data = load(archive, &size);
+    int done = 0;
+    for (int i = 0; i < COUNT; i++) {
+        pkgld_link_t *link = link_of(data, size);
+        CHECK(pkgld_link_set(link, PKGLD_OPTION_THREADS, (uint64_t)(i % 4), NULL) == PKGLD_STATUS_OK);
+        CHECK(pkgld_link_run_start(link, count_one, &done, &running[i], NULL) == PKGLD_STATUS_OK);
+        CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
+    }
+    uint32_t sum = 0;
+    for (int i = 0; i < COUNT; i++) {
+        pkgld_image_t *image = NULL;
+        pkgld_output_t *output = (pkgld_output_t *)data;
+        CHECK(pkgld_job_finish(&running[i], i % 3 == 0 ? NULL : &image, &output, NULL, NULL) == PKGLD_STATUS_OK);
+        CHECK(running[i] == NULL && output == NULL && (image == NULL) == (i % 3 == 0));
+        if (image != NULL) {
+            pkgld_buffer_t *buffer = NULL;
+            uint32_t own;
+            CHECK(pkgld_image_to_buffer(image, &buffer, &own, NULL) == PKGLD_STATUS_OK);
+            CHECK(i == 1 || own == sum);
+            sum = own;
+            CHECK(pkgld_buffer_free(&buffer) == PKGLD_STATUS_OK && pkgld_image_free(&image) == PKGLD_STATUS_OK);
+        }
+    }
+    CHECK(__atomic_load_n(&done, __ATOMIC_SEQ_CST) == COUNT);
+    free(data);
+}
+
 static pkgld_image_t *common;
 
 // Makes images of its own, and the common one's bytes beside others who do.
@@ -249,6 +386,8 @@ int main(int count, char **arguments) {
     blob();
     program();
     mistakes();
+    bad_input();
+    jobs();
     threads();
     return 0;
 }

@@ -22,7 +22,7 @@ pub fn arguments(entry: &Entry, output: &Path) -> Vec<OsString> {
         Format::Elf => {
             line.words("-flavor gnu").empty().words("-shared -o").path(output);
             line.words("--whole-archive").path(&entry.path).words("--no-whole-archive");
-            line.directory(&Stubs::committed(entry.julia).dir).words("-ljulia -ljulia-internal");
+            line.directory(&Stubs::committed_for(entry.target, entry.julia).dir).words("-ljulia -ljulia-internal");
         }
         Format::MachO => {
             let stubs = MacosStubs::committed(entry.target, entry.julia);

@@ -32,4 +32,4 @@ pub use parse::{Command, parse};
 pub use problem::Problem;
 pub use reading::{Color, Link, MapTo, Show};
 pub use response::expand;
-pub use run::{Exit, command, run};
+pub use run::{Exit, command, run, run_with_report};

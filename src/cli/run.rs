@@ -36,41 +36,49 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program: `arguments` begin with the name by which it is called.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
+    run_with_report(arguments, console).0
+}
+
+/// Does what [`run()`] does, and also returns the report on the image, if it has written one.
+pub fn run_with_report(
+    arguments: impl IntoIterator<Item = OsString>,
+    console: &mut Console<'_>,
+) -> (Exit, Option<Report>) {
     let mut arguments = arguments.into_iter();
     let words: Vec<OsString> = arguments.by_ref().take(2).collect();
     #[cfg(feature = "inspect")]
     if words.get(1).is_some_and(|word| word == super::inspect::COMMAND) {
-        return super::inspect::run(arguments, console);
+        return (super::inspect::run(arguments, console), None);
     }
     run_linker(words.into_iter().chain(arguments), console)
 }
 
-fn run_linker(arguments: impl Iterator<Item = OsString>, console: &mut Console<'_>) -> Exit {
+fn run_linker(arguments: impl Iterator<Item = OsString>, console: &mut Console<'_>) -> (Exit, Option<Report>) {
     let link = match command(arguments) {
         Ok(Command::Help) => {
             console.out(format_args!("{Help}"));
-            return Exit::Success;
+            return (Exit::Success, None);
         }
         Ok(Command::DarwinHelp) => {
             console.out(format_args!("{}", darwin::Help));
-            return Exit::Success;
+            return (Exit::Success, None);
         }
         Ok(Command::Version) => {
             console.out(tell::VERSION);
-            return Exit::Success;
+            return (Exit::Success, None);
         }
         Ok(Command::Link(link)) => link,
         Err(problems) => {
             problems.iter().for_each(|problem| console.error(problem));
-            return Exit::Failure;
+            return (Exit::Failure, None);
         }
     };
     console.set_color(link.show.color);
     match run_link(&link, console) {
-        Ok(()) => Exit::Success,
+        Ok(report) => (Exit::Success, Some(report)),
         Err(failure) => {
             failure.tell(&link, console);
-            Exit::Failure
+            (Exit::Failure, None)
         }
     }
 }
@@ -116,7 +124,7 @@ impl Failure {
     }
 }
 
-fn run_link(link: &Link, console: &mut Console<'_>) -> Result<(), Failure> {
+fn run_link(link: &Link, console: &mut Console<'_>) -> Result<Report, Failure> {
     let show = &link.show;
     if show.version {
         console.out(tell::VERSION);
@@ -143,7 +151,7 @@ fn run_link(link: &Link, console: &mut Console<'_>) -> Result<(), Failure> {
     if let Some(path) = &show.dependencies {
         write(path, tell::dependencies(&link.output, inputs.paths()).as_slice())?;
     }
-    Ok(())
+    Ok(report)
 }
 
 /// Tells warnings; fails if there are any and they are fatal.
