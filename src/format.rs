@@ -2,7 +2,7 @@
 //!
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
@@ -441,6 +441,17 @@ pub(crate) struct CompanionFiles {
     pub(crate) path: PathBuf,
     /// Another file, complete, if the two are a bundle; then directories are made for them.
     pub(crate) beside: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Files that are to be written beside the image, and their contents.
+///
+/// # Errors
+/// Contents that their format cannot hold.
+pub(crate) fn further_files<'l>(link: &'l Link<'_>) -> Result<Vec<(&'l Path, Vec<u8>)>, Error> {
+    match link.target.format {
+        Format::Elf | Format::MachO => Ok(Vec::new()),
+        Format::Pe => pe::further_files(link),
+    }
 }
 
 /// Where the companion is to be written, if there is one.

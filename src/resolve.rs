@@ -16,7 +16,7 @@ use crate::input::{Inputs, Kind, Opened};
 use crate::library::{Export, SharedLibrary};
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
-use crate::options::{Format, Limits, Options, SymbolValue, Target};
+use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
@@ -43,6 +43,8 @@ pub(crate) enum Parsed<'a> {
     Library(Box<SharedLibrary<'a>>, bool),
     /// Plain bytes, which become an object once it is known what for.
     Blob(Opened<'a>),
+    /// A module-definition file, and what it says.
+    Definitions(Opened<'a>, Box<pe::definitions::Definitions<'a>>),
 }
 
 /// An archive whose members take part when they are needed.
@@ -80,7 +82,9 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
                     tasks.push((number, Task::Object(name, bytes)));
                 }
             }
-            Kind::Archive | Kind::SharedLibrary | Kind::Blob => tasks.push((number, Task::Other(*item))),
+            Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
+                tasks.push((number, Task::Other(*item)))
+            }
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
@@ -123,6 +127,10 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
             return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
         }
         Kind::Blob => return Ok(Parsed::Blob(*item)),
+        Kind::Definitions => {
+            let definitions = pe::definitions::Definitions::parse(item.name, item.bytes)?;
+            return Ok(Parsed::Definitions(*item, Box::new(definitions)));
+        }
         Kind::Object | Kind::Archive => {}
     }
     let archive = item.archive()?;
@@ -194,6 +202,26 @@ pub(crate) fn resolve<'a>(
     }
     define(&mut resolver.symbols, options)?;
     let likely_target = target(options, &parsed);
+    let mut definitions = pe::definitions::Definitions::default();
+    for item in &parsed {
+        let Parsed::Definitions(file, said) = item else { continue };
+        if likely_target.is_some_and(|target| target.format != Format::Pe) {
+            let what = "a module-definition file (.def): only Windows images have one";
+            return Err(Error::unsupported(file.name, what).into());
+        }
+        // What is exported is looked for in archives.
+        let decorated = file.decorated().iter().map(Vec::as_slice);
+        let plain = said.exports.iter().filter_map(|export| match export.wanted() {
+            Some(Cow::Borrowed(name)) => Some(*name),
+            _ => None,
+        });
+        let narrow = likely_target.is_some_and(|target| target.arch == Arch::X86);
+        let wanted: Vec<&'a [u8]> = if narrow { decorated.collect() } else { plain.collect() };
+        for name in wanted {
+            resolver.wanted.extend(require(&mut resolver.symbols, name));
+        }
+        definitions.merge((**said).clone());
+    }
     for item in parsed {
         match item {
             Parsed::Objects(objects) => {
@@ -209,6 +237,7 @@ pub(crate) fn resolve<'a>(
                 resolver.libraries.push(Library { shared: *shared, needed: !as_needed });
                 resolver.provider(Provider::Library(number))?;
             }
+            Parsed::Definitions(..) => {}
             Parsed::Blob(item) => {
                 let target = resolver.target.as_ref().map(|(target, _)| *target).or(likely_target);
                 resolver.blob(&item, target)?;
@@ -243,7 +272,7 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
-        pe: pe::Plan { importable: resolver.importable, ..Default::default() },
+        pe: pe::Plan { importable: resolver.importable, definitions, ..Default::default() },
         macho: Default::default(),
         report,
     })

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
 
 use super::content::Content;
-use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage};
+use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage, is_definition_file};
 use crate::arch::{Bits, ElfMachine};
 use crate::archive::{self, Archive};
 use crate::blob::{self, Blob, Prepared};
@@ -28,6 +28,7 @@ use crate::macho;
 use crate::map::{Contents, Identity};
 use crate::options::{Format, Options, Target};
 use crate::pe;
+use crate::pe::definitions::Definitions;
 
 /// How deep linker scripts may nest.
 const SCRIPT_DEPTH: usize = 16;
@@ -142,12 +143,14 @@ impl<'a> Opener<'_, 'a> {
             Content::SharedLibrary => Kind::SharedLibrary,
             // What names files may come from a stranger: bytes in memory never cause a file to be opened.
             Content::ThinArchive => return self.refuse(&name, "thin archive: its members are files, so give its path"),
+            Content::Text if is_definition_file(&name) => Kind::Definitions,
             Content::Text => return self.refuse(&name, "text in memory: a linker script has to be given by its path"),
             Content::Refused(what) => return self.refuse(&name, what),
         };
         let file = self.inputs.files.len();
         self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
-        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None });
+        let decorated = if kind == Kind::Definitions { decorated(&name, bytes) } else { Vec::new() };
+        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None, decorated });
     }
 
     /// Adds bytes that are nothing but themselves, so that it does not matter what they look like.
@@ -169,7 +172,8 @@ impl<'a> Opener<'_, 'a> {
         let (file, name) = (self.inputs.files.len(), format!("blob {}", blob.name));
         self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
         let default_soname = String::new();
-        self.inputs.items.push(Item { file, default_soname, name, mode, kind: Kind::Blob, blob: prepared });
+        let (kind, decorated) = (Kind::Blob, Vec::new());
+        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, decorated });
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
@@ -238,7 +242,10 @@ impl Opener<'_, '_> {
             SonameRule::Path => name.clone(),
             SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind, blob: None };
+        let item = |kind| {
+            let (blob, decorated) = (None, Vec::new());
+            Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated }
+        };
         match Content::of(self.contents(file)) {
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),
@@ -254,6 +261,10 @@ impl Opener<'_, '_> {
                     Some(first) => first.mode.as_needed &= mode.as_needed,
                     None => self.inputs.items.push(item(Kind::SharedLibrary)),
                 }
+            }
+            Content::Text if is_definition_file(&name) => {
+                let decorated = decorated(&name, self.contents(file));
+                self.inputs.items.push(Item { decorated, ..item(Kind::Definitions) });
             }
             Content::Text => self.script(file, path, mode),
             Content::Refused(what) => self.refuse(&name, what),
@@ -398,6 +409,12 @@ impl Opener<'_, '_> {
     fn refuse(&mut self, name: &str, what: &str) {
         self.problems.push(Error::unsupported(name, what));
     }
+}
+
+/// The symbols, as i386 decorates them, of what a definition file exports. What is wrong with it is told when it is read.
+fn decorated(name: &str, text: &[u8]) -> Vec<Vec<u8>> {
+    let definitions = Definitions::parse(name, text).unwrap_or_default();
+    definitions.exports.iter().filter_map(|export| export.wanted()).map(|name| [&b"_"[..], name].concat()).collect()
 }
 
 /// Whether an error says that nothing that could be linked is there.

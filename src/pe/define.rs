@@ -55,9 +55,11 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         let what = "--disable-dynamicbase: Windows on Arm loads no image that may not be moved; leave it out";
         return Err(Error::Options(what.to_owned()).into());
     }
-    link.pe.base = link.options.pe.image_base.unwrap_or(default_base(link.target.arch));
+    let asked_base = link.options.pe.image_base.or(link.pe.definitions.base);
+    link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
     comdat::settle(link)?;
-    let asked = Asked::new(link);
+    let mut asked = Asked::new(link);
+    asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {
         if let Some((id, _)) = link.symbols.find(name)
             && let Definition::Common { align, .. } = &mut link.symbols.get_mut(id).definition
@@ -70,7 +72,9 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     imports::define(link);
     define_anchors(link);
     entry::choose(link)?;
-    link.pe.exports = Exports::new(link, asked.exports, &asked.excluded)?;
+    let (exports, warnings) = Exports::new(link, asked.exports, &asked.excluded)?;
+    link.pe.exports = exports;
+    link.report.warnings.extend(warnings);
     link.pe.merges = asked.merges;
     link.report.warnings.extend(asked.warnings);
     for export in link.pe.exports.globals() {

@@ -16,11 +16,13 @@ pub(crate) mod arm64;
 pub(crate) mod base_relocs;
 pub(crate) mod comdat;
 pub(crate) mod define;
+pub(crate) mod definitions;
 pub(crate) mod directives;
 pub(crate) mod emit;
 pub(crate) mod entry;
 pub(crate) mod exports;
 pub(crate) mod headers;
+pub(crate) mod import_library;
 pub(crate) mod imports;
 pub(crate) mod library;
 pub(crate) mod parse;
@@ -32,6 +34,7 @@ pub(crate) mod symtab;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use object::pe;
 
@@ -210,6 +213,8 @@ impl ImageSection {
 pub(crate) struct Plan<'a> {
     /// The preferred base.
     pub(crate) base: u64,
+    /// What definition files say.
+    pub(crate) definitions: definitions::Definitions<'a>,
     /// What is imported.
     pub(crate) imports: imports::Imports<'a>,
     /// What is exported.
@@ -284,6 +289,41 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     let structures = [headers::TLS_DIRECTORY, headers::LOAD_CONFIGURATION];
     let structures = structures.into_iter().filter_map(|name| headers::structure_symbol(link, name));
     link.pe.entry.into_iter().chain(structures).collect()
+}
+
+/// The import library of the image.
+///
+/// # Errors
+/// [`Error::Limit`]: an archive of more than 4 GiB.
+pub(crate) fn import_library(link: &Link<'_>) -> Result<Vec<u8>, Error> {
+    let entries = link.pe.exports.entries().iter().filter(|entry| !entry.private);
+    // Exports are sorted by name, and number at most 65,535.
+    let records = (0..).zip(entries).map(|(place, entry)| {
+        let own = entry.symbol().map(|id| link.symbols.get(id).name);
+        import_library::Record::new(entry, own, link.target.arch, place)
+    });
+    let dll = exports::dll_name(link).as_bytes();
+    import_library::bytes(dll, machine_of(link.target.arch), &records.collect::<Vec<_>>())
+}
+
+/// The definition file that exports what the image exports, under the same numbers.
+pub(crate) fn definition_file(link: &Link<'_>) -> Vec<u8> {
+    definitions::text(exports::dll_name(link), link.pe.exports.entries())
+}
+
+/// Files that are to be written beside the image, and their contents.
+///
+/// # Errors
+/// As [`import_library`].
+pub(crate) fn further_files<'l>(link: &'l Link<'_>) -> Result<Vec<(&'l Path, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    if let Some(path) = &link.options.pe.import_library {
+        files.push((path.as_path(), import_library(link)?));
+    }
+    if let Some(path) = &link.options.pe.definition_file {
+        files.push((path.as_path(), definition_file(link)));
+    }
+    Ok(files)
 }
 
 /// Bytes of memory that a plan has taken.
