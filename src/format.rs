@@ -312,6 +312,19 @@ pub(crate) fn imports_automatically(target: Option<Target>) -> bool {
     target.is_some_and(|target| target.format == Format::Pe)
 }
 
+/// The size of the rows of a section, in bytes, if it is a table of functions that says how to unwind them.
+pub(crate) fn function_row(link: &Link<'_>, section: &Section<'_>) -> Option<u64> {
+    match link.target.format {
+        Format::Elf | Format::MachO => None,
+        Format::Pe => pe::function_row(link.target.arch, section),
+    }
+}
+
+/// Whether the first section of each of an object's groups keeps the others.
+pub(crate) fn associates(object: &Object<'_>) -> bool {
+    matches!(object.info, ObjectInfo::Pe(_))
+}
+
 /// Symbols that the image's headers refer to.
 pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     match link.target.format {

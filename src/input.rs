@@ -8,6 +8,7 @@ mod open;
 
 pub(crate) use content::Content;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -100,6 +101,7 @@ pub struct Inputs<'a> {
     items: Vec<Item>,
     paths: Vec<PathBuf>,
     warnings: Vec<String>,
+    default_libraries: HashSet<Vec<u8>>,
 }
 
 impl<'a> Inputs<'a> {
@@ -109,6 +111,10 @@ impl<'a> Inputs<'a> {
     /// Libraries are searched in [`Options::search_paths`] in order: in each directory first `libNAME.so`, unless
     /// [`Mode::static_only`], then `libNAME.a`. If [`Options::target`] is given, files for another machine are passed
     /// over.
+    ///
+    /// Libraries that Windows objects ask for by name (`-defaultlib:NAME` in `.drectve`) are searched for, too, and come
+    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members that an archive gives
+    /// only because something needs them come too late for that.
     ///
     /// Bytes in memory never cause a file to be opened: linker scripts and thin archives have to be given by path.
     ///
@@ -140,6 +146,11 @@ impl<'a> Inputs<'a> {
     /// Size of all files together, in bytes; a file counts once, however often it is named.
     pub(crate) fn size(&self) -> u64 {
         self.files.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// The libraries that objects ask for (`-defaultlib:` in `.drectve`) and that have been found, as these call them.
+    pub(crate) fn default_libraries(&self) -> &HashSet<Vec<u8>> {
+        &self.default_libraries
     }
 
     /// Things that are allowed and probably not wanted.

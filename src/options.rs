@@ -217,9 +217,14 @@ impl Options {
     /// What `base/linking.jl` of Julia 1.9 to 1.14 asks for on `target`, plus what package images profit from
     /// (`.eh_frame_hdr`).
     ///
-    /// Undefined symbols are left to the loader, as Julia up to 1.12 needs it.
+    /// Undefined symbols are left to the loader, as Julia up to 1.12 needs it. For Windows, data of DLLs have to be declared
+    /// as imported (`--disable-auto-import`, `--disable-runtime-pseudo-reloc`) and the first of several definitions counts
+    /// (`--allow-multiple-definition`).
     pub fn julia(target: Target) -> Self {
-        Self { target: Some(target), ..Self::default() }
+        let windows = target.format == Format::Pe;
+        let mut options = Self { target: Some(target), allow_multiple_definition: windows, ..Self::default() };
+        (options.pe.auto_import, options.pe.pseudo_relocs) = (!windows, !windows);
+        options
     }
 }
 

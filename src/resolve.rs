@@ -76,10 +76,19 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
         match item.kind {
             Kind::Object => tasks.push((number, Task::Object(InputName { file: item.name, member: None }, item.bytes))),
             Kind::Archive if item.mode.whole_archive => {
+                let mut imports = false;
                 for member in item.archive()?.members() {
                     let Member { name, bytes, .. } = member?;
+                    if pe::library::is_short_import(bytes) {
+                        imports = true;
+                        continue;
+                    }
                     let name = InputName { file: item.name, member: Some(Cow::Borrowed(name)) };
                     tasks.push((number, Task::Object(name, bytes)));
+                }
+                if imports {
+                    // Members that tell of imports are no objects: they answer questions.
+                    tasks.push((number, Task::Other(*item)));
                 }
             }
             Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
@@ -196,12 +205,12 @@ pub(crate) fn resolve<'a>(
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    resolver.symbols.plain_names = !has_versions(options.target);
+    let likely_target = target(options, &parsed);
+    resolver.symbols.plain_names = !has_versions(likely_target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
     define(&mut resolver.symbols, options)?;
-    let likely_target = target(options, &parsed);
     let mut definitions = pe::definitions::Definitions::default();
     for item in &parsed {
         let Parsed::Definitions(file, said) = item else { continue };
@@ -252,6 +261,7 @@ pub(crate) fn resolve<'a>(
     for library in &resolver.libraries {
         library.shared.check(target)?;
     }
+    let default_libraries = inputs.default_libraries().clone();
     let report = Report {
         inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
         libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
@@ -272,19 +282,32 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
-        pe: pe::Plan { importable: resolver.importable, definitions, ..Default::default() },
+        pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
         macho: Default::default(),
         report,
     })
 }
 
-/// What the image is for: what is asked for or, without that, what the first object is for.
+/// What the image is for: what is asked for or, without that, what the first object is for or, without any, what is in the
+/// first archive or DLL that tells.
 fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
-    let objects = parsed.iter().find_map(|item| match item {
-        Parsed::Objects(objects) => objects.first(),
-        _ => None,
-    });
-    options.target.or_else(|| format::target_of(objects?).ok())
+    let objects = || {
+        parsed.iter().find_map(|item| match item {
+            Parsed::Objects(objects) => format::target_of(objects.first()?).ok(),
+            _ => None,
+        })
+    };
+    let others = || {
+        parsed.iter().find_map(|item| match item {
+            Parsed::Archive(lazy) => {
+                let members = lazy.archive.members().map_while(Result::ok);
+                members.filter(|member| !member.bytes.is_empty()).find_map(|member| pe::target_of_file(member.bytes))
+            }
+            Parsed::Library(shared, _) => shared.pe().and_then(|library| pe::target_of_machine(library.machine)),
+            _ => None,
+        })
+    };
+    options.target.or_else(objects).or_else(others)
 }
 
 /// Whether symbols' names may have versions in them.

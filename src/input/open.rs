@@ -9,11 +9,12 @@
     clippy::cast_possible_truncation
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
 use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
 
 use super::content::Content;
@@ -47,7 +48,13 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
     let mut opener = Opener {
         options,
         search_paths,
-        inputs: Inputs { files: Vec::new(), items: Vec::new(), paths: Vec::new(), warnings: Vec::new() },
+        inputs: Inputs {
+            files: Vec::new(),
+            items: Vec::new(),
+            paths: Vec::new(),
+            warnings: Vec::new(),
+            default_libraries: HashSet::new(),
+        },
         paths: HashMap::new(),
         identities: HashMap::new(),
         libraries: HashMap::new(),
@@ -63,6 +70,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             Source::Blob(blob) => opener.blob(&blob, input.mode),
         }
     }
+    opener.default_libraries();
     Errors::check(opener.problems)?;
     Ok(opener.inputs)
 }
@@ -112,9 +120,7 @@ impl<'a> Opener<'_, 'a> {
     fn library(&mut self, name: &str, mode: Mode) {
         let candidates = match name.strip_prefix(':') {
             Some(file) => vec![file.to_owned()],
-            None if self.options.target.is_some_and(|target| target.format == Format::Pe) => {
-                pe_candidates(name, mode.static_only)
-            }
+            None if self.is_for_windows() => pe_candidates(name, mode.static_only),
             None if mode.static_only => vec![format!("lib{name}.a")],
             None if self.options.target.is_some_and(|target| target.format == Format::MachO) => {
                 vec![format!("lib{name}.tbd"), format!("lib{name}.dylib"), format!("lib{name}.a")]
@@ -174,6 +180,60 @@ impl<'a> Opener<'_, 'a> {
         let default_soname = String::new();
         let (kind, decorated) = (Kind::Blob, Vec::new());
         self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, decorated });
+    }
+
+    /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
+    fn is_for_windows(&self) -> bool {
+        if let Some(target) = self.options.target {
+            return target.format == Format::Pe;
+        }
+        let first = self.inputs.items().find_map(|item| match Content::of(item.bytes) {
+            Content::Object | Content::SharedLibrary => Some(pe::machine(item.bytes).is_some()),
+            Content::Archive => {
+                let mut members = item.archive().into_iter().flat_map(|archive| archive.members());
+                let member = members.find_map(|member| member.ok().filter(|member| is_known(member.bytes)))?;
+                Some(pe::machine(member.bytes).is_some())
+            }
+            _ => None,
+        });
+        first.unwrap_or(false)
+    }
+
+    /// Adds the libraries that objects ask for by name, once each, as LLD finds them for MinGW: `NAME`, with `.lib` if it has
+    /// no extension, then `libNAME.a`.
+    fn default_libraries(&mut self) {
+        if !self.is_for_windows() {
+            return;
+        }
+        let mut wanted: IndexSet<Vec<u8>> = IndexSet::new();
+        for item in self.inputs.items() {
+            // Bytes in memory never cause a file to be opened.
+            let owned = self.paths.contains_key(Path::new(item.name));
+            match item.kind {
+                Kind::Object if owned => wanted.extend(pe::directives::default_libraries(item.bytes)),
+                Kind::Archive if owned && item.mode.whole_archive => {
+                    let members = item.archive().into_iter().flat_map(|archive| archive.members());
+                    for member in members.map_while(std::result::Result::ok) {
+                        wanted.extend(pe::directives::default_libraries(member.bytes));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for library in wanted {
+            // A name leads into the directories that are searched, and nowhere else.
+            let name = std::str::from_utf8(&library).ok().filter(|name| !name.contains(['/', '\\', ':', '\0']));
+            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+            let file = if name.contains('.') { name.to_owned() } else { format!("{name}.lib") };
+            let stem = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
+            let candidates = [file.clone(), format!("lib{stem}.a")];
+            let mut unreadable = Vec::new();
+            if let Some((path, file)) = self.search(&candidates, &mut unreadable) {
+                self.add(file, &path, Mode::default(), SonameRule::FileName);
+                self.inputs.default_libraries.insert(library);
+            }
+            self.problems.extend(unreadable);
+        }
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be

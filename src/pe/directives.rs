@@ -88,6 +88,34 @@ pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     })
 }
 
+/// The libraries that an object asks for. What is wrong with it is told when it is read.
+pub(crate) fn default_libraries(object: &[u8]) -> Vec<Vec<u8>> {
+    use object::read::coff::{CoffFile, CoffHeader};
+    use object::{Object as _, ObjectSection as _};
+    fn texts<'a, Coff: CoffHeader>(object: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        let file = CoffFile::<&'a [u8], Coff>::parse(object).ok()?;
+        let sections = file.sections().filter(|section| section.name_bytes().is_ok_and(|name| name == b".drectve"));
+        Some(sections.filter_map(|section| section.data().ok()).collect())
+    }
+    let texts = texts::<object::pe::ImageFileHeader>(object)
+        .or_else(|| texts::<object::pe::AnonObjectHeaderBigobj>(object))
+        .unwrap_or_default();
+    // Most have hundreds of thousands of other options, or none at all.
+    let asks = |text: &&[u8]| memchr::memchr_iter(b':', text).any(|at| ends_with_name(text, at, b"defaultlib"));
+    let all = texts.into_iter().filter(asks).flat_map(directives);
+    let name = |directive| match directive {
+        Directive::DefaultLibrary(name) => Some(name.into_owned()),
+        _ => None,
+    };
+    all.filter_map(name).collect()
+}
+
+/// Whether the bytes before `end` are a name, in whatever case.
+fn ends_with_name(text: &[u8], end: usize, name: &[u8]) -> bool {
+    let start = end.checked_sub(name.len());
+    start.and_then(|start| text.get(start..end)).is_some_and(|found| found.eq_ignore_ascii_case(name))
+}
+
 fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a> {
     let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
     match name {

@@ -47,6 +47,7 @@ use crate::model::{self, GlobalId, InputName, Object, ObjectId, Symbol};
 use crate::options::{Arch, BuildId, Format, Os, Target};
 use crate::scan::Piece;
 use crate::symbols::Anchor;
+use crate::unwind::pdata;
 
 pub(crate) use define::{define_symbols, fix_traits};
 pub(crate) use emit::emit;
@@ -215,6 +216,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) base: u64,
     /// What definition files say.
     pub(crate) definitions: definitions::Definitions<'a>,
+    /// The libraries of `-defaultlib:` that have been found, as directives call them.
+    pub(crate) default_libraries: HashSet<Vec<u8>>,
     /// What is imported.
     pub(crate) imports: imports::Imports<'a>,
     /// What is exported.
@@ -374,6 +377,17 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     }
 }
 
+/// The size of the rows of a section, in bytes, if it is a piece of `.pdata`.
+pub(crate) fn function_row(arch: Arch, section: &model::Section<'_>) -> Option<u64> {
+    let size = match arch {
+        Arch::X86_64 => pdata::ROW,
+        Arch::Aarch64 => pdata::ARM_ROW,
+        // i386 has no such table.
+        _ => return None,
+    };
+    (section.is_live() && parse::base_name(section.name) == b".pdata").then_some(size as u64)
+}
+
 /// How the bytes that identify an image's contents are computed: well where they are to be told from all others, else just
 /// enough for a time stamp.
 pub(crate) fn identity_kind(link: &Link<'_>) -> &'static BuildId {
@@ -396,13 +410,23 @@ pub(crate) fn word(arch: Arch) -> u64 {
     if arch == Arch::X86 { 4 } else { 8 }
 }
 
+/// What a machine number says that an image is for.
+pub(crate) fn target_of_machine(machine: pe::Machine) -> Option<Target> {
+    arch_of(machine).map(|arch| Target { format: Format::Pe, arch, os: Os::Windows })
+}
+
+/// What an object, a member of an import library or a DLL is for, by its first bytes.
+pub(crate) fn target_of_file(file: &[u8]) -> Option<Target> {
+    machine(file).and_then(target_of_machine)
+}
+
 /// What an object is for.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a machine that this linker does not know.
 pub(crate) fn target_of(name: &InputName<'_>, info: &ObjectInfo<'_>) -> Result<Target, Error> {
-    match arch_of(info.machine) {
-        Some(arch) => Ok(Target { format: Format::Pe, arch, os: Os::Windows }),
+    match target_of_machine(info.machine) {
+        Some(target) => Ok(target),
         None => {
             let what = format!("COFF objects for {} cannot be linked", machine_name(info.machine));
             Err(Error::unsupported(name, what))
