@@ -7,7 +7,7 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -35,6 +35,11 @@ impl Output {
     /// # Errors
     /// What the system says: no such directory, no permission; `path` is a directory.
     pub(crate) fn create(path: &Path, size: u64) -> io::Result<Option<Self>> {
+        Self::with_mode(path, size, 0o777)
+    }
+
+    /// As [`create`](Self::create), with another mode, from which the kernel takes the umask.
+    fn with_mode(path: &Path, size: u64, mode: u32) -> io::Result<Option<Self>> {
         match std::fs::metadata(path) {
             Ok(there) if there.is_dir() => return Err(io::Error::from(ErrorKind::IsADirectory)),
             Ok(there) if !there.is_file() => return Ok(None),
@@ -42,7 +47,7 @@ impl Output {
             _ => {}
         }
         let directory = directory(path);
-        let file = Pending::create(directory)?;
+        let file = Pending::create(directory, mode)?;
         file.file().set_len(size)?;
         Ok(Some(Self { path: path.to_owned(), file }))
     }
@@ -68,6 +73,21 @@ impl Output {
     }
 }
 
+/// Writes a file that is no program, as a whole: it appears under its name complete or not at all. Devices and pipes are
+/// written in place.
+///
+/// # Errors
+/// What the system says; the former file is untouched then, and nothing of this one is left.
+pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    match Output::with_mode(path, contents.len() as u64, 0o666)? {
+        Some(output) => {
+            output.write_at(0, contents)?;
+            output.commit()
+        }
+        None => open_stream(path)?.write_all(contents),
+    }
+}
+
 /// Opens something that is written in place and in order.
 ///
 /// # Errors
@@ -84,13 +104,14 @@ fn directory(path: &Path) -> &Path {
 }
 
 impl Pending {
-    fn create(directory: &Path) -> io::Result<Self> {
+    #[cfg_attr(windows, allow(unused_variables, reason = "files there have no mode"))]
+    fn create(directory: &Path, mode: u32) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{Mode, OFlags};
             let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
             // File systems without unnamed files answer in several ways; the other way tells what is really wrong.
-            if let Ok(file) = rustix::fs::open(directory, flags, Mode::from_raw_mode(0o777)) {
+            if let Ok(file) = rustix::fs::open(directory, flags, Mode::from_raw_mode(mode as _)) {
                 let file = File::from(file);
                 // Without /proc, as in some containers, it could never be given a name.
                 if std::fs::symlink_metadata(proc_path(&file)).is_ok() {
@@ -103,7 +124,7 @@ impl Pending {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o777));
+            builder.permissions(std::fs::Permissions::from_mode(mode));
         }
         builder.tempfile_in(directory).map(Self::Named)
     }

@@ -2,7 +2,7 @@
 //!
 //! The rooms have plain modules with functions of the same names. What only one format has stays behind its door.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
@@ -313,6 +313,19 @@ pub(crate) fn imports_automatically(target: Option<Target>) -> bool {
     target.is_some_and(|target| target.format == Format::Pe)
 }
 
+/// The size of the rows of a section, in bytes, if it is a table of functions that says how to unwind them.
+pub(crate) fn function_row(link: &Link<'_>, section: &Section<'_>) -> Option<u64> {
+    match link.target.format {
+        Format::Elf | Format::MachO => None,
+        Format::Pe => pe::function_row(link.target.arch, section),
+    }
+}
+
+/// Whether the first section of each of an object's groups keeps the others.
+pub(crate) fn associates(object: &Object<'_>) -> bool {
+    matches!(object.info, ObjectInfo::Pe(_))
+}
+
 /// Symbols that the image's headers refer to.
 pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     match link.target.format {
@@ -446,6 +459,17 @@ pub(crate) struct CompanionFiles {
     pub(crate) path: PathBuf,
     /// Another file, complete, if the two are a bundle; then directories are made for them.
     pub(crate) beside: Option<(PathBuf, Vec<u8>)>,
+}
+
+/// Files that are to be written beside the image, and their contents.
+///
+/// # Errors
+/// Contents that their format cannot hold.
+pub(crate) fn further_files<'l>(link: &'l Link<'_>) -> Result<Vec<(&'l Path, Vec<u8>)>, Error> {
+    match link.target.format {
+        Format::Elf | Format::MachO => Ok(Vec::new()),
+        Format::Pe => pe::further_files(link),
+    }
 }
 
 /// Where the companion is to be written, if there is one.

@@ -2,12 +2,15 @@
 //!
 //! Roots are what the image exports, what runs by itself, and what is marked to be kept. From a section everything its
 //! relocations refer to is reached. Unwind records do not keep a function, but a function keeps what its record refers
-//! to (language-specific data, the personality routine). Sections that are not loaded stay and keep nothing.
+//! to (language-specific data, the personality routine); so do the rows of Windows' tables of functions (`.pdata`).
+//! Sections that are not loaded stay and keep nothing.
 
 #![deny(clippy::arithmetic_side_effects)]
 
+use std::collections::HashMap;
+
 use crate::link::Link;
-use crate::model::{Fate, GlobalId, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
 use crate::reloc;
 use crate::symbols::{Definition, GlobalFlags};
 
@@ -45,8 +48,10 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     let followers = followers(link);
     while let Some((id, index)) = marks.queue.pop() {
         let section = link.section(id, index);
-        for raw in reloc::decode(section, 0..section.relocs.len()) {
-            marks.symbol(link, id, raw.symbol);
+        if crate::format::function_row(link, section).is_none() {
+            for raw in reloc::decode(section, 0..section.relocs.len()) {
+                marks.symbol(link, id, raw.symbol);
+            }
         }
         for other in followers.get(&(id, index)).into_iter().flatten() {
             match other {
@@ -67,6 +72,9 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     crate::format::fix_traits(link);
 }
 
+/// What sections take along.
+type Followers = HashMap<(ObjectId, SectionIndex), Vec<Follower>>;
+
 /// What a section takes along.
 enum Follower {
     /// A section that is ordered after it.
@@ -75,14 +83,45 @@ enum Follower {
     Symbol(u32),
 }
 
+/// Has functions take along their rows of a table of functions, and what these refer to; `size` is that of a row in bytes.
+fn follow_rows(object: &Object<'_>, id: ObjectId, index: SectionIndex, size: u64, followers: &mut Followers) {
+    let section = &object.sections[index as usize];
+    // The row, and the function's section.
+    let mut row = (u64::MAX, None);
+    for raw in reloc::decode(section, 0..section.relocs.len()) {
+        let (number, within) = (raw.offset / size, raw.offset % size);
+        if number != row.0 {
+            // A row begins with its function.
+            let function = object.symbols.get(raw.symbol as usize).filter(|_| within == 0);
+            row = (number, function.map(|symbol| symbol.section()));
+            if let Some(SymbolSection::In(home)) = row.1 {
+                followers.entry((id, home)).or_default().push(Follower::Section(index));
+            }
+        } else if let Some(SymbolSection::In(home)) = row.1 {
+            followers.entry((id, home)).or_default().push(Follower::Symbol(raw.symbol));
+        }
+    }
+}
+
 /// Sections ordered after others, and what unwind records of functions refer to beside the function.
-fn followers(link: &Link<'_>) -> std::collections::HashMap<(ObjectId, SectionIndex), Vec<Follower>> {
+fn followers(link: &Link<'_>) -> Followers {
     use crate::unwind::eh_frame::{Kind, records};
-    let mut followers: std::collections::HashMap<_, Vec<Follower>> = std::collections::HashMap::new();
+    let mut followers = Followers::new();
     for (id, object) in link.objects() {
+        if crate::format::associates(object) {
+            // Sections of a group follow the first one, which has the leader.
+            for group in &object.groups {
+                let (Some(first), rest) = (group.members.first(), group.members.iter().skip(1)) else { continue };
+                followers.entry((id, *first)).or_default().extend(rest.map(|index| Follower::Section(*index)));
+            }
+        }
         for (index, section) in object.sections.iter().enumerate() {
             if section.flags.has(SectionFlags::LINK_ORDER) {
                 followers.entry((id, section.linked)).or_default().push(Follower::Section(index as u32));
+            }
+            if let Some(size) = crate::format::function_row(link, section) {
+                follow_rows(object, id, index as u32, size, &mut followers);
+                continue;
             }
             if !section.is_live() || !section.flags.has(SectionFlags::EH_FRAME) {
                 continue;

@@ -14,6 +14,7 @@
 
 mod production;
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ use crate::format;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::memory;
+use crate::options::Format;
+use crate::pe;
 use crate::report::{DebugFile, Report};
 
 pub(crate) use production::{Checksum, Extent, FilePlan, Source, copy};
@@ -100,21 +103,54 @@ impl<'a> Image<'a> {
         self.companion.as_ref().map(|plan| Companion { image: self, plan })
     }
 
+    /// The import library of a DLL: what other images are linked against in its place. `None` for images of other formats.
+    ///
+    /// It is an archive of short records, which LLD, GNU ld, Microsoft's linker and this one read, and it is the same for
+    /// the same exports. [`write_file`](Self::write_file) writes it, too, if
+    /// [`PeOptions::import_library`](crate::PeOptions::import_library) says where.
+    ///
+    /// # Errors
+    /// [`Error::Limit`]: names of more than 4 GiB in all.
+    pub fn import_library(&self) -> Result<Option<Vec<u8>>> {
+        match self.link.target.format {
+            Format::Pe => Ok(Some(pe::import_library(&self.link)?)),
+            Format::Elf | Format::MachO => Ok(None),
+        }
+    }
+
+    /// The definition file (`.def`) of a DLL: its name, and what it exports under which numbers. `None` for images of other
+    /// formats.
+    pub fn definition_file(&self) -> Option<Vec<u8>> {
+        (self.link.target.format == Format::Pe).then(|| pe::definition_file(&self.link))
+    }
+
     /// Writes the image to a file, which appears under its name complete or not at all, with mode `0777 & ~umask`. Devices
     /// and pipes are written in place.
     ///
     /// A [`companion`](Self::companion) is written in the same manner, under the path that the options give; it gets its
     /// name just before the image gets its own. Should the image not get it, a companion is there that belongs to no
-    /// image; debuggers see that by its checksum.
+    /// image; debuggers see that by its checksum. So are the import library and the definition file of a DLL, if
+    /// [`PeOptions`](crate::PeOptions) say where.
     ///
     /// # Errors
     /// [`Error::Write`], and relocations whose values do not fit; whatever stood under the name stands there still.
-    /// A companion that would be the image.
+    /// Another file that would be the image.
     pub fn write_file(&self, path: impl AsRef<Path>) -> Result<Report> {
         let path = path.as_ref();
         let files = format::companion_files(&self.link);
         let mut directories = Directories::default();
-        let mut beside = None;
+        let mut beside: Vec<(Sink<'_>, Cow<'_, [u8]>)> = Vec::new();
+        let further = format::further_files(&self.link)?;
+        for (number, (other, _)) in further.iter().enumerate() {
+            let earlier = further.iter().take(number).map(|(path, _)| *path);
+            if let Some(same) = earlier.chain([path]).find(|path| is_same_file(path, other)) {
+                let what = format!("{}: two files are to be written under this name", same.display());
+                return Err(Error::Options(what).into());
+            }
+        }
+        for (path, contents) in further {
+            beside.push((Sink::open(path, contents.len() as u64)?, contents.into()));
+        }
         let mut companion = match (&self.companion, &files) {
             (Some(plan), Some(files)) => {
                 let others = [Some(&files.path), files.beside.as_ref().map(|(path, _)| path)];
@@ -124,7 +160,7 @@ impl<'a> Image<'a> {
                 }
                 if let Some((path, contents)) = &files.beside {
                     directories.create_for(&files.path)?;
-                    beside = Some((Sink::open(path, contents.len() as u64)?, contents));
+                    beside.push((Sink::open(path, contents.len() as u64)?, contents.into()));
                 }
                 Some((self.production(plan), Sink::open(&files.path, plan.size())?))
             }
@@ -152,8 +188,10 @@ impl<'a> Image<'a> {
             let seal = self.seal_with(&sums, &mut companion_sums, &write)?;
             main.repair(&seal.patches(&self.plan), &mut sums, &|offset, bytes| sink.write_at(offset, bytes))?;
         }
-        if let Some((sink, contents)) = beside {
+        for (sink, contents) in &beside {
             sink.write_all(contents)?;
+        }
+        for (sink, _) in beside {
             sink.commit()?;
         }
         if let Some((_, sink)) = companion {

@@ -8,6 +8,7 @@ mod open;
 
 pub(crate) use content::Content;
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -65,7 +66,8 @@ impl<'a> Input<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source<'a> {
-    /// A file: object, archive, shared library or linker script, told apart by content.
+    /// A file: object, archive, shared library or linker script, told apart by content; text is a definition file
+    /// if its name ends in `.def`.
     Path(PathBuf),
     /// A library searched for in the search paths (`-lNAME`; `-l:FILE` is the name `:FILE`).
     Library(String),
@@ -99,6 +101,7 @@ pub struct Inputs<'a> {
     items: Vec<Item>,
     paths: Vec<PathBuf>,
     warnings: Vec<String>,
+    default_libraries: HashSet<Vec<u8>>,
 }
 
 impl<'a> Inputs<'a> {
@@ -108,6 +111,10 @@ impl<'a> Inputs<'a> {
     /// Libraries are searched in [`Options::search_paths`] in order: in each directory first `libNAME.so`, unless
     /// [`Mode::static_only`], then `libNAME.a`. If [`Options::target`] is given, files for another machine are passed
     /// over.
+    ///
+    /// Libraries that Windows objects ask for by name (`-defaultlib:NAME` in `.drectve`) are searched for, too, and come
+    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members that an archive gives
+    /// only because something needs them come too late for that.
     ///
     /// Bytes in memory never cause a file to be opened: linker scripts and thin archives have to be given by path.
     ///
@@ -130,15 +137,20 @@ impl<'a> Inputs<'a> {
         self.items.iter().filter_map(|item| {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
-            let Item { name, default_soname, mode, kind, blob, .. } = item;
+            let Item { name, default_soname, mode, kind, blob, decorated, .. } = item;
             let blob = blob.as_deref();
-            Some(Opened { name, default_soname, bytes, members, blob, mode: *mode, kind: *kind })
+            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode: *mode, kind: *kind })
         })
     }
 
     /// Size of all files together, in bytes; a file counts once, however often it is named.
     pub(crate) fn size(&self) -> u64 {
         self.files.iter().map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// The libraries that objects ask for (`-defaultlib:` in `.drectve`) and that have been found, as these call them.
+    pub(crate) fn default_libraries(&self) -> &HashSet<Vec<u8>> {
+        &self.default_libraries
     }
 
     /// Things that are allowed and probably not wanted.
@@ -161,6 +173,7 @@ pub(crate) struct Opened<'a> {
     default_soname: &'a str,
     members: &'a [(MemberId, Contents)],
     blob: Option<&'a Prepared>,
+    decorated: &'a [Vec<u8>],
 }
 
 /// What an opened input is.
@@ -174,6 +187,8 @@ pub(crate) enum Kind {
     SharedLibrary,
     /// Plain bytes: see [`Opened::blob`].
     Blob,
+    /// A module-definition file.
+    Definitions,
 }
 
 impl<'a> Opened<'a> {
@@ -183,6 +198,11 @@ impl<'a> Opened<'a> {
     /// As of [`Archive::parse`].
     pub(crate) fn archive(&self) -> Result<Archive<'a>, Error> {
         Archive::parse_thin(self.name, self.bytes, self.members)
+    }
+
+    /// The symbols, as i386 decorates them, of what the input exports if it is a definition file.
+    pub(crate) fn decorated(&self) -> &'a [Vec<u8>] {
+        self.decorated
     }
 
     /// What is known of the input as a blob, if it is one.
@@ -197,6 +217,11 @@ impl<'a> Opened<'a> {
     pub(crate) fn library(&self) -> Result<SharedLibrary<'a>, Error> {
         SharedLibrary::parse(self.name, self.default_soname, self.bytes)
     }
+}
+
+/// Whether a file of text is a module-definition file, by its name: nothing in it need say so.
+fn is_definition_file(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("def"))
 }
 
 /// A file, or bytes given as one.
@@ -224,6 +249,8 @@ struct Item {
     mode: Mode,
     kind: Kind,
     blob: Option<Box<Prepared>>,
+    /// What a definition file exports, as i386 decorates it.
+    decorated: Vec<Vec<u8>>,
 }
 
 impl File<'_> {

@@ -16,7 +16,7 @@ use crate::input::{Inputs, Kind, Opened};
 use crate::library::{Export, SharedLibrary};
 use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
-use crate::options::{Format, Limits, Options, SymbolValue, Target};
+use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
@@ -43,6 +43,8 @@ pub(crate) enum Parsed<'a> {
     Library(Box<SharedLibrary<'a>>, bool),
     /// Plain bytes, which become an object once it is known what for.
     Blob(Opened<'a>),
+    /// A module-definition file, and what it says.
+    Definitions(Opened<'a>, Box<pe::definitions::Definitions<'a>>),
 }
 
 /// An archive whose members take part when they are needed.
@@ -74,13 +76,24 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
         match item.kind {
             Kind::Object => tasks.push((number, Task::Object(InputName { file: item.name, member: None }, item.bytes))),
             Kind::Archive if item.mode.whole_archive => {
+                let mut imports = false;
                 for member in item.archive()?.members() {
                     let Member { name, bytes, .. } = member?;
+                    if pe::library::is_short_import(bytes) {
+                        imports = true;
+                        continue;
+                    }
                     let name = InputName { file: item.name, member: Some(Cow::Borrowed(name)) };
                     tasks.push((number, Task::Object(name, bytes)));
                 }
+                if imports {
+                    // Members that tell of imports are no objects: they answer questions.
+                    tasks.push((number, Task::Other(*item)));
+                }
             }
-            Kind::Archive | Kind::SharedLibrary | Kind::Blob => tasks.push((number, Task::Other(*item))),
+            Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
+                tasks.push((number, Task::Other(*item)))
+            }
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
@@ -123,6 +136,10 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
             return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
         }
         Kind::Blob => return Ok(Parsed::Blob(*item)),
+        Kind::Definitions => {
+            let definitions = pe::definitions::Definitions::parse(item.name, item.bytes)?;
+            return Ok(Parsed::Definitions(*item, Box::new(definitions)));
+        }
         Kind::Object | Kind::Archive => {}
     }
     let archive = item.archive()?;
@@ -188,12 +205,32 @@ pub(crate) fn resolve<'a>(
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    resolver.symbols.plain_names = !has_versions(options.target);
+    let likely_target = target(options, &parsed);
+    resolver.symbols.plain_names = !has_versions(likely_target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
     define(&mut resolver.symbols, options)?;
-    let likely_target = target(options, &parsed);
+    let mut definitions = pe::definitions::Definitions::default();
+    for item in &parsed {
+        let Parsed::Definitions(file, said) = item else { continue };
+        if likely_target.is_some_and(|target| target.format != Format::Pe) {
+            let what = "a module-definition file (.def): only Windows images have one";
+            return Err(Error::unsupported(file.name, what).into());
+        }
+        // What is exported is looked for in archives.
+        let decorated = file.decorated().iter().map(Vec::as_slice);
+        let plain = said.exports.iter().filter_map(|export| match export.wanted() {
+            Some(Cow::Borrowed(name)) => Some(*name),
+            _ => None,
+        });
+        let narrow = likely_target.is_some_and(|target| target.arch == Arch::X86);
+        let wanted: Vec<&'a [u8]> = if narrow { decorated.collect() } else { plain.collect() };
+        for name in wanted {
+            resolver.wanted.extend(require(&mut resolver.symbols, name));
+        }
+        definitions.merge((**said).clone());
+    }
     for item in parsed {
         match item {
             Parsed::Objects(objects) => {
@@ -209,6 +246,7 @@ pub(crate) fn resolve<'a>(
                 resolver.libraries.push(Library { shared: *shared, needed: !as_needed });
                 resolver.provider(Provider::Library(number))?;
             }
+            Parsed::Definitions(..) => {}
             Parsed::Blob(item) => {
                 let target = resolver.target.as_ref().map(|(target, _)| *target).or(likely_target);
                 resolver.blob(&item, target)?;
@@ -224,6 +262,7 @@ pub(crate) fn resolve<'a>(
     for library in &resolver.libraries {
         library.shared.check(target)?;
     }
+    let default_libraries = inputs.default_libraries().clone();
     let report = Report {
         inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
         libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
@@ -244,19 +283,32 @@ pub(crate) fn resolve<'a>(
         simple_kinds: SimpleKinds::of(target),
         addresses: Vec::new(),
         elf: Default::default(),
-        pe: pe::Plan { importable: resolver.importable, ..Default::default() },
+        pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
         macho: Default::default(),
         report,
     })
 }
 
-/// What the image is for: what is asked for or, without that, what the first object is for.
+/// What the image is for: what is asked for or, without that, what the first object is for or, without any, what is in the
+/// first archive or DLL that tells.
 fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
-    let objects = parsed.iter().find_map(|item| match item {
-        Parsed::Objects(objects) => objects.first(),
-        _ => None,
-    });
-    options.target.or_else(|| format::target_of(objects?).ok())
+    let objects = || {
+        parsed.iter().find_map(|item| match item {
+            Parsed::Objects(objects) => format::target_of(objects.first()?).ok(),
+            _ => None,
+        })
+    };
+    let others = || {
+        parsed.iter().find_map(|item| match item {
+            Parsed::Archive(lazy) => {
+                let members = lazy.archive.members().map_while(Result::ok);
+                members.filter(|member| !member.bytes.is_empty()).find_map(|member| pe::target_of_file(member.bytes))
+            }
+            Parsed::Library(shared, _) => shared.pe().and_then(|library| pe::target_of_machine(library.machine)),
+            _ => None,
+        })
+    };
+    options.target.or_else(objects).or_else(others)
 }
 
 /// Whether symbols' names may have versions in them.

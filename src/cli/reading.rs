@@ -193,8 +193,9 @@ impl Reading {
             _ => {}
         }
         let output = self.output.unwrap_or_else(|| "a.out".into());
-        // The name of a temporary file says nothing.
+        // The name of a temporary file says nothing; but nobody makes an import library of one.
         let dll = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("dll"));
+        let dll = dll || self.options.pe.import_library.is_some();
         if let (None, true, Some(name)) =
             (&self.options.pe.dll_name, dll, output.file_name().and_then(|it| it.to_str()))
         {

@@ -1,7 +1,6 @@
 //! The program.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -179,6 +178,5 @@ fn write_maps(report: &Report, link: &Link, console: &mut Console<'_>) -> Result
 }
 
 fn write(path: &Path, contents: &[u8]) -> Result<(), Errors> {
-    let written = std::fs::File::create(path).and_then(|mut file| file.write_all(contents));
-    written.map_err(|source| Error::write(path, source).into())
+    crate::file::write(path, contents).map_err(|source| Error::write(path, source).into())
 }

@@ -9,15 +9,16 @@
     clippy::cast_possible_truncation
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
 use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
 
 use super::content::Content;
-use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage};
+use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage, is_definition_file};
 use crate::arch::{Bits, ElfMachine};
 use crate::archive::{self, Archive};
 use crate::blob::{self, Blob, Prepared};
@@ -28,6 +29,7 @@ use crate::macho;
 use crate::map::{Contents, Identity};
 use crate::options::{Format, Options, Target};
 use crate::pe;
+use crate::pe::definitions::Definitions;
 
 /// How deep linker scripts may nest.
 const SCRIPT_DEPTH: usize = 16;
@@ -46,7 +48,13 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
     let mut opener = Opener {
         options,
         search_paths,
-        inputs: Inputs { files: Vec::new(), items: Vec::new(), paths: Vec::new(), warnings: Vec::new() },
+        inputs: Inputs {
+            files: Vec::new(),
+            items: Vec::new(),
+            paths: Vec::new(),
+            warnings: Vec::new(),
+            default_libraries: HashSet::new(),
+        },
         paths: HashMap::new(),
         identities: HashMap::new(),
         libraries: HashMap::new(),
@@ -62,6 +70,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             Source::Blob(blob) => opener.blob(&blob, input.mode),
         }
     }
+    opener.default_libraries();
     Errors::check(opener.problems)?;
     Ok(opener.inputs)
 }
@@ -111,9 +120,7 @@ impl<'a> Opener<'_, 'a> {
     fn library(&mut self, name: &str, mode: Mode) {
         let candidates = match name.strip_prefix(':') {
             Some(file) => vec![file.to_owned()],
-            None if self.options.target.is_some_and(|target| target.format == Format::Pe) => {
-                pe_candidates(name, mode.static_only)
-            }
+            None if self.is_for_windows() => pe_candidates(name, mode.static_only),
             None if mode.static_only => vec![format!("lib{name}.a")],
             None if self.options.target.is_some_and(|target| target.format == Format::MachO) => {
                 vec![format!("lib{name}.tbd"), format!("lib{name}.dylib"), format!("lib{name}.a")]
@@ -142,12 +149,14 @@ impl<'a> Opener<'_, 'a> {
             Content::SharedLibrary => Kind::SharedLibrary,
             // What names files may come from a stranger: bytes in memory never cause a file to be opened.
             Content::ThinArchive => return self.refuse(&name, "thin archive: its members are files, so give its path"),
+            Content::Text if is_definition_file(&name) => Kind::Definitions,
             Content::Text => return self.refuse(&name, "text in memory: a linker script has to be given by its path"),
             Content::Refused(what) => return self.refuse(&name, what),
         };
         let file = self.inputs.files.len();
         self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
-        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None });
+        let decorated = if kind == Kind::Definitions { decorated(&name, bytes) } else { Vec::new() };
+        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None, decorated });
     }
 
     /// Adds bytes that are nothing but themselves, so that it does not matter what they look like.
@@ -169,7 +178,62 @@ impl<'a> Opener<'_, 'a> {
         let (file, name) = (self.inputs.files.len(), format!("blob {}", blob.name));
         self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
         let default_soname = String::new();
-        self.inputs.items.push(Item { file, default_soname, name, mode, kind: Kind::Blob, blob: prepared });
+        let (kind, decorated) = (Kind::Blob, Vec::new());
+        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, decorated });
+    }
+
+    /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
+    fn is_for_windows(&self) -> bool {
+        if let Some(target) = self.options.target {
+            return target.format == Format::Pe;
+        }
+        let first = self.inputs.items().find_map(|item| match Content::of(item.bytes) {
+            Content::Object | Content::SharedLibrary => Some(pe::machine(item.bytes).is_some()),
+            Content::Archive => {
+                let mut members = item.archive().into_iter().flat_map(|archive| archive.members());
+                let member = members.find_map(|member| member.ok().filter(|member| is_known(member.bytes)))?;
+                Some(pe::machine(member.bytes).is_some())
+            }
+            _ => None,
+        });
+        first.unwrap_or(false)
+    }
+
+    /// Adds the libraries that objects ask for by name, once each, as LLD finds them for MinGW: `NAME`, with `.lib` if it has
+    /// no extension, then `libNAME.a`.
+    fn default_libraries(&mut self) {
+        if !self.is_for_windows() {
+            return;
+        }
+        let mut wanted: IndexSet<Vec<u8>> = IndexSet::new();
+        for item in self.inputs.items() {
+            // Bytes in memory never cause a file to be opened.
+            let owned = self.paths.contains_key(Path::new(item.name));
+            match item.kind {
+                Kind::Object if owned => wanted.extend(pe::directives::default_libraries(item.bytes)),
+                Kind::Archive if owned && item.mode.whole_archive => {
+                    let members = item.archive().into_iter().flat_map(|archive| archive.members());
+                    for member in members.map_while(std::result::Result::ok) {
+                        wanted.extend(pe::directives::default_libraries(member.bytes));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for library in wanted {
+            // A name leads into the directories that are searched, and nowhere else.
+            let name = std::str::from_utf8(&library).ok().filter(|name| !name.contains(['/', '\\', ':', '\0']));
+            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
+            let file = if name.contains('.') { name.to_owned() } else { format!("{name}.lib") };
+            let stem = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
+            let candidates = [file.clone(), format!("lib{stem}.a")];
+            let mut unreadable = Vec::new();
+            if let Some((path, file)) = self.search(&candidates, &mut unreadable) {
+                self.add(file, &path, Mode::default(), SonameRule::FileName);
+                self.inputs.default_libraries.insert(library);
+            }
+            self.problems.extend(unreadable);
+        }
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
@@ -238,7 +302,10 @@ impl Opener<'_, '_> {
             SonameRule::Path => name.clone(),
             SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind, blob: None };
+        let item = |kind| {
+            let (blob, decorated) = (None, Vec::new());
+            Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated }
+        };
         match Content::of(self.contents(file)) {
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),
@@ -254,6 +321,10 @@ impl Opener<'_, '_> {
                     Some(first) => first.mode.as_needed &= mode.as_needed,
                     None => self.inputs.items.push(item(Kind::SharedLibrary)),
                 }
+            }
+            Content::Text if is_definition_file(&name) => {
+                let decorated = decorated(&name, self.contents(file));
+                self.inputs.items.push(Item { decorated, ..item(Kind::Definitions) });
             }
             Content::Text => self.script(file, path, mode),
             Content::Refused(what) => self.refuse(&name, what),
@@ -398,6 +469,12 @@ impl Opener<'_, '_> {
     fn refuse(&mut self, name: &str, what: &str) {
         self.problems.push(Error::unsupported(name, what));
     }
+}
+
+/// The symbols, as i386 decorates them, of what a definition file exports. What is wrong with it is told when it is read.
+fn decorated(name: &str, text: &[u8]) -> Vec<Vec<u8>> {
+    let definitions = Definitions::parse(name, text).unwrap_or_default();
+    definitions.exports.iter().filter_map(|export| export.wanted()).map(|name| [&b"_"[..], name].concat()).collect()
 }
 
 /// Whether an error says that nothing that could be linked is there.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
 use super::{Place, Table, comdat, entry, imports};
-use crate::error::{Error, Result};
+use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, Symbol, SymbolSection, Traits};
@@ -37,27 +37,42 @@ const ANCHORS: [(&str, Anchor); 16] = [
     ("etext", Anchor::Pe(Place::SectionEnd(".text"))),
 ];
 
-/// Names that stand for numbers.
-const NUMBERS: [(&str, u64); 3] = [
+/// Names that stand for numbers. The last ones are what a load configuration states of tables for Control Flow Guard and of
+/// safe exception handlers: there are none, as in images of LLD's without `/guard` and `/safeseh`.
+const NUMBERS: [(&str, u64); 15] = [
     ("__dll__", 1),
     ("__section_alignment__", super::place::SECTION_ALIGNMENT),
     ("__file_alignment__", super::place::FILE_ALIGNMENT),
+    ("__guard_fids_count", 0),
+    ("__guard_fids_table", 0),
+    ("__guard_flags", 0),
+    ("__guard_iat_count", 0),
+    ("__guard_iat_table", 0),
+    ("__guard_longjmp_count", 0),
+    ("__guard_longjmp_table", 0),
+    ("__guard_eh_cont_count", 0),
+    ("__guard_eh_cont_table", 0),
+    ("__enclave_config", 0),
+    ("__safe_se_handler_table", 0),
+    ("__safe_se_handler_count", 0),
 ];
 
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection, exports and an entry point that nothing defines; an Arm64 image that may
-/// not be moved.
+/// COMDAT copies that contradict their selection; exports, an entry point and symbols to be included that nothing defines;
+/// an Arm64 image that may not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
         // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
         let what = "--disable-dynamicbase: Windows on Arm loads no image that may not be moved; leave it out";
         return Err(Error::Options(what.to_owned()).into());
     }
-    link.pe.base = link.options.pe.image_base.unwrap_or(default_base(link.target.arch));
+    let asked_base = link.options.pe.image_base.or(link.pe.definitions.base);
+    link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
     comdat::settle(link)?;
-    let asked = Asked::new(link);
+    let mut asked = Asked::new(link);
+    asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {
         if let Some((id, _)) = link.symbols.find(name)
             && let Definition::Common { align, .. } = &mut link.symbols.get_mut(id).definition
@@ -70,7 +85,10 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     imports::define(link);
     define_anchors(link);
     entry::choose(link)?;
-    link.pe.exports = Exports::new(link, asked.exports, &asked.excluded)?;
+    check_included(link, &asked.included)?;
+    let (exports, warnings) = Exports::new(link, asked.exports, &asked.excluded)?;
+    link.pe.exports = exports;
+    link.report.warnings.extend(warnings);
     link.pe.merges = asked.merges;
     link.report.warnings.extend(asked.warnings);
     for export in link.pe.exports.globals() {
@@ -95,13 +113,15 @@ struct Asked<'a> {
     alternates: Vec<Alternate<'a>>,
     merges: HashMap<Vec<u8>, Vec<u8>>,
     aligned: Vec<(Cow<'a, [u8]>, u8)>,
+    /// Symbols that are to be there, and the objects that say so.
+    included: Vec<(Cow<'a, [u8]>, ObjectId)>,
     warnings: Vec<String>,
 }
 
 impl<'a> Asked<'a> {
     fn new(link: &Link<'a>) -> Self {
         let mut asked = Self::default();
-        for object in &link.objects {
+        for (id, object) in link.objects() {
             let mut warn = |what: String| {
                 // A file full of nonsense is told of once.
                 let place = object.name.to_string();
@@ -120,10 +140,11 @@ impl<'a> Asked<'a> {
                         asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
                     }
                     Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
+                    Directive::DefaultLibrary(name) if link.pe.default_libraries.contains(&*name) => {}
                     Directive::DefaultLibrary(name) => {
                         let name = String::from_utf8_lossy(&name).into_owned();
                         warn(format!(
-                            "asks for the library {name}, which is not searched for; add it with -l if it is needed"
+                            "asks for the library {name}, which is not found; add it with -l if it is needed"
                         ));
                     }
                     Directive::Entry(name) => {
@@ -134,13 +155,30 @@ impl<'a> Asked<'a> {
                         let text = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
                         warn(format!(".drectve: unknown directive {text}"));
                     }
-                    // Symbols that count as referenced were entered with the object.
-                    Directive::Include(_) | Directive::Nothing => {}
+                    // They count as referenced since the object was entered.
+                    Directive::Include(name) => asked.included.push((name, id)),
+                    Directive::Nothing => {}
                 }
             }
         }
         asked
     }
+}
+
+/// Checks that the symbols of `-include:` are defined, as Microsoft's linker demands it of `/INCLUDE`.
+///
+/// # Errors
+/// Those that nothing defines.
+fn check_included(link: &Link<'_>, included: &[(Cow<'_, [u8]>, ObjectId)]) -> Result<()> {
+    let is_missing =
+        |name: &[u8]| link.symbols.find(name).is_none_or(|(_, global)| global.definition == Definition::Undefined);
+    let missing = included.iter().filter(|(name, _)| is_missing(name)).map(|(name, object)| Error::Undefined {
+        symbol: String::from_utf8_lossy(name).into_owned(),
+        references: Vec::new(),
+        more: 0,
+        hint: Some(format!("{} asks for it (-include: in .drectve)", link.object(*object).name)),
+    });
+    Errors::check(missing.collect())
 }
 
 /// Gives weak externals and alternative names that nothing defines what they stand for.

@@ -43,6 +43,12 @@ pub(crate) struct Export<'a> {
     pub(crate) ordinal: Option<u16>,
     /// It is exported by its number alone.
     pub(crate) no_name: bool,
+    /// It is data, says who wrote it: other images reach it through its slot alone.
+    pub(crate) data: bool,
+    /// The same, and its name means the slot, too.
+    pub(crate) constant: bool,
+    /// No import library has it.
+    pub(crate) private: bool,
 }
 
 /// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
@@ -60,9 +66,6 @@ const NOTHING: [&[u8]; 12] = [
     b"inferasanlibs",
     b"debugtype",
 ];
-
-/// Words of `-export:` for those who make import libraries; the DLL's own tables do not tell code from data.
-const FOR_IMPORTERS: [&[u8]; 3] = [b"data", b"constant", b"private"];
 
 /// The options of a section, in order.
 pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
@@ -85,6 +88,34 @@ pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     })
 }
 
+/// The libraries that an object asks for. What is wrong with it is told when it is read.
+pub(crate) fn default_libraries(object: &[u8]) -> Vec<Vec<u8>> {
+    use object::read::coff::{CoffFile, CoffHeader};
+    use object::{Object as _, ObjectSection as _};
+    fn texts<'a, Coff: CoffHeader>(object: &'a [u8]) -> Option<Vec<&'a [u8]>> {
+        let file = CoffFile::<&'a [u8], Coff>::parse(object).ok()?;
+        let sections = file.sections().filter(|section| section.name_bytes().is_ok_and(|name| name == b".drectve"));
+        Some(sections.filter_map(|section| section.data().ok()).collect())
+    }
+    let texts = texts::<object::pe::ImageFileHeader>(object)
+        .or_else(|| texts::<object::pe::AnonObjectHeaderBigobj>(object))
+        .unwrap_or_default();
+    // Most have hundreds of thousands of other options, or none at all.
+    let asks = |text: &&[u8]| memchr::memchr_iter(b':', text).any(|at| ends_with_name(text, at, b"defaultlib"));
+    let all = texts.into_iter().filter(asks).flat_map(directives);
+    let name = |directive| match directive {
+        Directive::DefaultLibrary(name) => Some(name.into_owned()),
+        _ => None,
+    };
+    all.filter_map(name).collect()
+}
+
+/// Whether the bytes before `end` are a name, in whatever case.
+fn ends_with_name(text: &[u8], end: usize, name: &[u8]) -> bool {
+    let start = end.checked_sub(name.len());
+    start.and_then(|start| text.get(start..end)).is_some_and(|found| found.eq_ignore_ascii_case(name))
+}
+
 fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a> {
     let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
     match name {
@@ -100,7 +131,7 @@ fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a
     }
 }
 
-/// `NAME[=SYMBOL][,@ORDINAL[,NONAME]][,DATA][,PRIVATE]`.
+/// `NAME[=SYMBOL][,@ORDINAL[,NONAME]][,DATA][,CONSTANT][,PRIVATE]`.
 fn export(value: &[u8]) -> Option<Export<'_>> {
     let mut parts = split(value, b',');
     let names = parts.next()?;
@@ -108,7 +139,8 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
         Some((name, symbol)) => (unquote(name), Some(unquote(symbol))),
         None => (unquote(names), None),
     };
-    if name.is_empty() {
+    // In the tables a NUL byte ends a name.
+    if name.is_empty() || name.contains(&0) {
         return None;
     }
     let mut export = Export { name, symbol, ..Export::default() };
@@ -116,7 +148,10 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
         match part.strip_prefix(b"@") {
             Some(number) => export.ordinal = Some(std::str::from_utf8(number).ok()?.parse().ok()?),
             None if part.eq_ignore_ascii_case(b"noname") => export.no_name = true,
-            None if FOR_IMPORTERS.iter().any(|word| part.eq_ignore_ascii_case(word)) => {}
+            // The DLL's own tables do not tell code from data: these are for those who make import libraries.
+            None if part.eq_ignore_ascii_case(b"data") => export.data = true,
+            None if part.eq_ignore_ascii_case(b"constant") => export.constant = true,
+            None if part.eq_ignore_ascii_case(b"private") => export.private = true,
             None => return None,
         }
     }
@@ -202,7 +237,7 @@ mod tests {
         assert_eq!(
             all(text),
             [
-                Directive::Export(exported("jl_image_pointers")),
+                Directive::Export(Export { data: true, ..exported("jl_image_pointers") }),
                 Directive::Exclude(cow("jl_RTLD")),
                 Directive::Exclude(cow("a b,c=d")),
             ]
@@ -234,9 +269,17 @@ mod tests {
 
     #[test]
     fn what_nobody_should_write() {
-        for text in
-            ["-export:", "-export:a,@x", "-export:a,@70000", "-merge:a", "-aligncomm:a,40", "plain", "-", "/x:y"]
-        {
+        for text in [
+            "-export:",
+            "-export:a,@x",
+            "-export:\"a\0b\"",
+            "-export:a,@70000",
+            "-merge:a",
+            "-aligncomm:a,40",
+            "plain",
+            "-",
+            "/x:y",
+        ] {
             assert_eq!(all(text), [Directive::Unknown(text.as_bytes())], "{text}");
         }
         assert_eq!(all("  \0 "), []);

@@ -5,6 +5,9 @@
 //! start files bring, and what has a name that only a linker or a compiler makes (*ld and WIN32*,
 //! `--export-all-symbols`).
 //!
+//! A definition file says it, too ([`definitions`](super::definitions)). What it, or a directive, calls `DLL.NAME` or
+//! `DLL.#NUMBER` is a *forwarder*: the loader goes on to look there, so that the address table leads to that text.
+//!
 //! The loader finds an export by halving the list of names, which is sorted by their bytes. The list of addresses is
 //! ordered by export number, and a list of 16-bit numbers leads from one to the other: so a DLL has 65,535 exports
 //! at most.
@@ -20,11 +23,11 @@ use std::collections::{HashMap, HashSet};
 use super::directives::Export;
 use super::library::SLOT_PREFIX;
 use super::{Table, table_output};
-use crate::error::{Error, Errors, Result};
+use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
-use crate::model::GlobalId;
+use crate::model::{GlobalId, SectionFlags};
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -46,20 +49,57 @@ pub(crate) struct Exports<'a> {
 pub(crate) struct Entry<'a> {
     /// The name.
     pub(crate) name: Cow<'a, [u8]>,
-    /// The symbol.
-    pub(crate) symbol: GlobalId,
+    /// What is exported.
+    pub(crate) target: Target<'a>,
     /// The number.
     pub(crate) ordinal: u16,
     /// It has no name in the tables.
     pub(crate) no_name: bool,
+    /// It is data: those who import it reach it through its slot.
+    pub(crate) data: bool,
+    /// The same, and its name means the slot, too.
+    pub(crate) constant: bool,
+    /// It is left out of the import library.
+    pub(crate) private: bool,
+}
+
+/// What an export stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// A symbol of the image.
+    Symbol(GlobalId),
+    /// An export of another DLL: `DLL.NAME` or `DLL.#NUMBER`, the DLL without its extension.
+    Forward(Cow<'a, [u8]>),
+}
+
+impl<'a> Entry<'a> {
+    /// The symbol, if it is one of the image.
+    pub(crate) fn symbol(&self) -> Option<GlobalId> {
+        match self.target {
+            Target::Symbol(id) => Some(id),
+            Target::Forward(_) => None,
+        }
+    }
+
+    /// The text of a forwarder.
+    fn forward(&self) -> Option<&[u8]> {
+        match &self.target {
+            Target::Symbol(_) => None,
+            Target::Forward(text) => Some(text),
+        }
+    }
 }
 
 impl<'a> Exports<'a> {
-    /// Decides what is exported, given what directives ask for.
+    /// Decides what is exported, given what directives and definition files ask for; with it comes what to warn of.
     ///
     /// # Errors
     /// Exports that nothing defines; numbers given twice; more of them than the format can number.
-    pub(crate) fn new(link: &Link<'a>, asked: Vec<Export<'a>>, excluded: &[Cow<'a, [u8]>]) -> Result<Self> {
+    pub(crate) fn new(
+        link: &Link<'a>,
+        asked: Vec<Export<'a>>,
+        excluded: &[Cow<'a, [u8]>],
+    ) -> Result<(Self, Vec<String>)> {
         let given = link
             .options
             .pe
@@ -73,18 +113,23 @@ impl<'a> Exports<'a> {
             AutoExport::None => false,
         };
         let mut problems = Vec::new();
-        let mut found: Vec<(Export<'a>, GlobalId)> = Vec::new();
+        let mut warnings = Vec::new();
+        let mut found: Vec<(Export<'a>, Target<'a>)> = Vec::new();
         let mut decorated = None;
         for export in asked {
-            match find(link, &export, &mut decorated) {
-                Some(symbol) => found.push((export, symbol)),
+            if let Some(text) = export.symbol.clone().filter(|symbol| is_forwarder(symbol)) {
+                found.push((export, Target::Forward(text)));
+                continue;
+            }
+            match find(link, &export, &mut decorated, &mut warnings) {
+                Some(symbol) => found.push((export, Target::Symbol(symbol))),
                 None => {
-                    let name = String::from_utf8_lossy(&export.name);
+                    let name = export.symbol.as_ref().unwrap_or(&export.name);
                     problems.push(Error::Undefined {
-                        symbol: name.into_owned(),
+                        symbol: String::from_utf8_lossy(name).into_owned(),
                         references: Vec::new(),
                         more: 0,
-                        hint: Some("it is to be exported (-export: in .drectve, or --export)".to_owned()),
+                        hint: Some("it is to be exported (-export: in .drectve, a .def file, or --export)".to_owned()),
                     });
                 }
             }
@@ -94,23 +139,35 @@ impl<'a> Exports<'a> {
             let excluded: HashSet<&[u8]> = excluded.iter().map(|name| &**name).collect();
             found.extend(automatic(link, &excluded));
         }
+        if link.options.pe.kill_at && link.target.arch == Arch::X86 {
+            found.iter_mut().for_each(|(export, _)| export.name = without_size(&export.name));
+        }
         // Of one name asked for twice, the mention with a number counts.
         found.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name).then(other.ordinal.cmp(&one.ordinal)));
-        found.dedup_by(|(next, _), (kept, _)| next.name == kept.name);
+        found.dedup_by(|(next, _), (kept, _)| {
+            let same = next.name == kept.name;
+            if same {
+                // What makes it data is said in one place; that it is private would have to be said in all.
+                kept.data |= next.data;
+                kept.constant |= next.constant;
+                kept.private &= next.private;
+            }
+            same
+        });
         let count = found.len() as u64;
         if count > LIMIT {
             let what = format!(
                 "the number of exports of a DLL (the format numbers them with 16 bits); {}",
                 "export less: mark what is exported (dllexport, @ccallable), or give --exclude-all-symbols"
             );
-            return over("PE export ordinals", &what, count, LIMIT).map(|()| Self::default()).map_err(Into::into);
+            over("PE export ordinals", &what, count, LIMIT)?;
         }
-        number(found).map_err(Into::into)
+        Ok((number(found)?, warnings))
     }
 
     /// The symbols.
     pub(crate) fn globals(&self) -> Vec<GlobalId> {
-        self.entries.iter().map(|entry| entry.symbol).collect()
+        self.entries.iter().filter_map(Entry::symbol).collect()
     }
 
     /// The exports, in the order of their names.
@@ -143,17 +200,37 @@ impl<'a> Exports<'a> {
         let (first, last) = self.numbers();
         let addresses = u64::from(last).saturating_sub(first.into()).saturating_add(1);
         let names: u64 = self.named().map(|entry| 6 + entry.name.len() as u64 + 1).sum();
-        DIRECTORY + 4 * addresses + names + dll_name(link).len() as u64 + 1
+        let forwarders: u64 = self.entries.iter().filter_map(Entry::forward).map(|text| text.len() as u64 + 1).sum();
+        DIRECTORY + 4 * addresses + names + dll_name(link).len() as u64 + 1 + forwarders
     }
 }
 
-/// The name of the DLL in its export directory.
+/// The name of the DLL in its export directory: what a definition file says, or an option.
 pub(crate) fn dll_name<'l>(link: &'l Link<'_>) -> &'l str {
-    link.options.pe.dll_name.as_deref().unwrap_or(DEFAULT_NAME)
+    link.pe.definitions.name().or(link.options.pe.dll_name.as_deref()).unwrap_or(DEFAULT_NAME)
+}
+
+/// Whether what an export is to stand for is an export of another DLL (`/EXPORT` of Microsoft's linker).
+fn is_forwarder(symbol: &[u8]) -> bool {
+    memchr::memchr(b'.', symbol).is_some_and(|at| at > 0 && at + 1 < symbol.len())
+}
+
+/// The name without the size of arguments, as `--kill-at` has it: `f@8` and `@f@8` are exported as `f`.
+fn without_size<'a>(name: &[u8]) -> Cow<'a, [u8]> {
+    let name = name.strip_prefix(b"@").unwrap_or(name);
+    let end = memchr::memchr(b'@', name).filter(|at| *at > 0).unwrap_or(name.len());
+    Cow::Owned(name.get(..end).unwrap_or(name).to_vec())
+}
+
+impl<'a> Export<'a> {
+    /// The symbol, as in C, that archives are searched for since it is to be exported.
+    pub(crate) fn wanted(&self) -> Option<&Cow<'a, [u8]>> {
+        Some(self.symbol.as_ref().unwrap_or(&self.name)).filter(|name| !is_forwarder(name))
+    }
 }
 
 /// Numbers exports that are sorted by name: as asked for, the others behind the highest of those.
-fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> {
+fn number<'a>(found: Vec<(Export<'a>, Target<'a>)>) -> Result<Exports<'a>, Error> {
     let mut taken = HashSet::new();
     for (export, _) in &found {
         if let Some(ordinal) = export.ordinal
@@ -165,7 +242,7 @@ fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> 
     }
     let mut next = taken.iter().copied().max().unwrap_or(0);
     let mut entries = Vec::with_capacity(found.len());
-    for (export, symbol) in found {
+    for (export, target) in found {
         let ordinal = match export.ordinal {
             Some(ordinal) => ordinal,
             None => {
@@ -175,8 +252,8 @@ fn number<'a>(found: Vec<(Export<'a>, GlobalId)>) -> Result<Exports<'a>, Error> 
                 next
             }
         };
-        let Export { name, no_name, .. } = export;
-        entries.push(Entry { name, symbol, ordinal, no_name });
+        let Export { name, no_name, data, constant, private, .. } = export;
+        entries.push(Entry { name, target, ordinal, no_name, data, constant, private });
     }
     if malfunction::on(Malfunction::ExportLost) {
         entries.pop();
@@ -190,6 +267,7 @@ fn find<'a>(
     link: &Link<'a>,
     export: &Export<'_>,
     decorated: &mut Option<HashMap<&'a [u8], GlobalId>>,
+    warnings: &mut Vec<String>,
 ) -> Option<GlobalId> {
     let name = export.symbol.as_deref().unwrap_or(&export.name);
     let defined = |symbol: &[u8]| {
@@ -200,17 +278,26 @@ fn find<'a>(
         return defined(name);
     }
     let plain = defined(&[b"_", name].concat()).or_else(|| defined(name));
-    plain.or_else(|| {
-        let decorated = decorated.get_or_insert_with(|| {
-            let stdcall =
-                link.symbols.iter().filter(|(_, global)| global.is_defined_here()).filter_map(|(id, global)| {
-                    let name = global.name.strip_prefix(b"_")?;
-                    Some((name.get(..memchr::memrchr(b'@', name)?)?, id))
-                });
-            stdcall.collect()
+    if plain.is_some() || link.options.pe.stdcall_fixup == Some(false) {
+        return plain;
+    }
+    let decorated = decorated.get_or_insert_with(|| {
+        let stdcall = link.symbols.iter().filter(|(_, global)| global.is_defined_here()).filter_map(|(id, global)| {
+            // `_f@8` of `__stdcall`, `@f@8` of `__fastcall`.
+            let name = global.name.strip_prefix(b"_").or_else(|| global.name.strip_prefix(b"@"))?;
+            Some((name.get(..memchr::memrchr(b'@', name)?)?, id))
         });
-        decorated.get(name).copied()
-    })
+        stdcall.collect()
+    });
+    let id = decorated.get(name).copied()?;
+    if link.options.pe.stdcall_fixup.is_none() && warnings.len() < SHOWN {
+        warnings.push(format!(
+            "export {}: it is taken from {}, since nothing is called so; say --enable-stdcall-fixup if that is right",
+            String::from_utf8_lossy(name),
+            String::from_utf8_lossy(link.symbols.get(id).name)
+        ));
+    }
+    Some(id)
 }
 
 /// Libraries that come with compilers: what they define is for the image alone.
@@ -279,7 +366,7 @@ const OWN_PREFIXES: [&[u8]; 7] =
 const OWN_SUFFIXES: [&[u8]; 2] = [b"_iname", b"_NULL_THUNK_DATA"];
 
 /// What is exported if nobody says what is.
-fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>, GlobalId)> {
+fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>, Target<'a>)> {
     let mut found = Vec::new();
     let given: HashSet<&[u8]> = link.options.pe.excluded_symbols.iter().map(|name| name.as_bytes()).collect();
     for (id, global) in link.symbols.iter() {
@@ -297,7 +384,8 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
         if hidden || made || imported {
             continue;
         }
-        found.push((Export { name: Cow::Borrowed(name), ..Export::default() }, id));
+        let export = Export { name: Cow::Borrowed(name), data: !is_code(link, id), ..Export::default() };
+        found.push((export, Target::Symbol(id)));
     }
     found
 }
@@ -328,6 +416,18 @@ fn is_own(link: &Link<'_>, global: &Global<'_>) -> bool {
     section.is_some_and(|section| section.is_live())
 }
 
+/// Whether a symbol is in a section that is executed.
+fn is_code(link: &Link<'_>, id: GlobalId) -> bool {
+    match link.symbols.get(link.symbols.root(id, 0).0).definition {
+        Definition::Object(object, symbol) => {
+            let object = link.object(object);
+            let section = object.symbols.get(symbol as usize).and_then(|symbol| object.symbol_section(symbol));
+            section.is_some_and(|section| section.flags.has(SectionFlags::EXEC))
+        }
+        _ => false,
+    }
+}
+
 fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
@@ -352,8 +452,18 @@ pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
         bytes.extend(field.to_le_bytes());
     }
     let mut places = vec![0; addresses as usize];
+    let names_size: usize = exports.named().map(|entry| entry.name.len() + 1).sum();
+    // The texts of forwarders stand last.
+    let mut forward = strings + (dll_name(link).len() + 1 + names_size) as u32;
     for entry in &exports.entries {
-        places[usize::from(entry.ordinal - first)] = relative(link.global_address(entry.symbol));
+        places[usize::from(entry.ordinal - first)] = match &entry.target {
+            Target::Symbol(symbol) => relative(link.global_address(*symbol)),
+            Target::Forward(text) => {
+                let at = forward;
+                forward += text.len() as u32 + 1;
+                at
+            }
+        };
     }
     bytes.extend(places.into_iter().flat_map(u32::to_le_bytes));
     let mut at = strings + dll_name(link).len() as u32 + 1;
@@ -363,7 +473,8 @@ pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
     }
     let off = u16::from(malfunction::on(Malfunction::ExportNumbersOff));
     bytes.extend(exports.named().flat_map(|entry| ((entry.ordinal - first) ^ off).to_le_bytes()));
-    for name in std::iter::once(dll_name(link).as_bytes()).chain(exports.named().map(|entry| &*entry.name)) {
+    let names = std::iter::once(dll_name(link).as_bytes()).chain(exports.named().map(|entry| &*entry.name));
+    for name in names.chain(exports.entries.iter().filter_map(Entry::forward)) {
         bytes.extend_from_slice(name);
         bytes.push(0);
     }

@@ -135,8 +135,13 @@ fn optional_header(link: &Link<'_>, out: &mut Writer) {
     out.u32(SECTION_ALIGNMENT as u32);
     out.u32(FILE_ALIGNMENT as u32);
     let (major, minor) = options.subsystem_version;
-    let (image_major, image_minor) = options.image_version;
-    for version in [6, 0, image_major, image_minor, major, minor] {
+    let (os_major, os_minor) = options.os_version;
+    let said = match options.image_version {
+        (0, 0) => link.pe.definitions.version,
+        version => Some(version),
+    };
+    let (image_major, image_minor) = said.unwrap_or_default();
+    for version in [os_major, os_minor, image_major, image_minor, major, minor] {
         out.u16(version);
     }
     out.u32(0);
@@ -150,10 +155,18 @@ fn optional_header(link: &Link<'_>, out: &mut Writer) {
         (entropy, pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA.0),
         (options.dynamic_base, pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE.0),
         (options.nx_compat, pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT.0),
+        (options.force_integrity, pe::IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY.0),
+        (options.no_isolation, pe::IMAGE_DLLCHARACTERISTICS_NO_ISOLATION.0),
+        (options.no_seh, pe::IMAGE_DLLCHARACTERISTICS_NO_SEH.0),
+        (options.no_bind, pe::IMAGE_DLLCHARACTERISTICS_NO_BIND.0),
+        (options.app_container, pe::IMAGE_DLLCHARACTERISTICS_APPCONTAINER.0),
+        (options.wdm_driver, pe::IMAGE_DLLCHARACTERISTICS_WDM_DRIVER.0),
     ];
     out.u16(flags.into_iter().filter(|(on, _)| *on).fold(0, |flags, (_, flag)| flags | flag));
     // Stack and heap, reserved and committed: the process's, not a DLL's.
-    for size in [1 << 20, 4096, 1 << 20, 4096] {
+    let definitions = &link.pe.definitions;
+    let sizes = [options.stack.or(definitions.stack), options.heap.or(definitions.heap)];
+    for size in sizes.into_iter().map(|sizes| sizes.unwrap_or((1 << 20, 4096))).flat_map(|sizes| [sizes.0, sizes.1]) {
         out.word(size, narrow);
     }
     out.u32(0);

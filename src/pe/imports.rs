@@ -35,7 +35,9 @@ use crate::options::Arch;
 use crate::symbols::{Anchor, Definition, GlobalFlags};
 
 /// Size of an entry of the import directory, in bytes.
-pub(crate) const DIRECTORY_ENTRY: u64 = 20;
+pub(crate) const DIRECTORY_ENTRY: u64 = DIRECTORY_ENTRY_SIZE as u64;
+/// The same, for those who make one.
+pub(crate) const DIRECTORY_ENTRY_SIZE: usize = 20;
 
 /// What an image imports.
 #[derive(Debug, Default)]

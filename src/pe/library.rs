@@ -288,4 +288,10 @@ impl<'a> ShortImport<'a> {
         let import = Import { by, code };
         Ok(Self { machine: pe::Machine(machine), dll: file.dll(), symbol: file.symbol(), import })
     }
+
+    /// How the loader finds what it tells of.
+    #[cfg(test)]
+    pub(crate) fn by(&self) -> ImportBy<'a> {
+        self.import.by
+    }
 }

@@ -16,11 +16,13 @@ pub(crate) mod arm64;
 pub(crate) mod base_relocs;
 pub(crate) mod comdat;
 pub(crate) mod define;
+pub(crate) mod definitions;
 pub(crate) mod directives;
 pub(crate) mod emit;
 pub(crate) mod entry;
 pub(crate) mod exports;
 pub(crate) mod headers;
+pub(crate) mod import_library;
 pub(crate) mod imports;
 pub(crate) mod library;
 pub(crate) mod parse;
@@ -32,6 +34,7 @@ pub(crate) mod symtab;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use object::pe;
 
@@ -44,6 +47,7 @@ use crate::model::{self, GlobalId, InputName, Object, ObjectId, Symbol};
 use crate::options::{Arch, BuildId, Format, Os, Target};
 use crate::scan::Piece;
 use crate::symbols::Anchor;
+use crate::unwind::pdata;
 
 pub(crate) use define::{define_symbols, fix_traits};
 pub(crate) use emit::emit;
@@ -210,6 +214,10 @@ impl ImageSection {
 pub(crate) struct Plan<'a> {
     /// The preferred base.
     pub(crate) base: u64,
+    /// What definition files say.
+    pub(crate) definitions: definitions::Definitions<'a>,
+    /// The libraries of `-defaultlib:` that have been found, as directives call them.
+    pub(crate) default_libraries: HashSet<Vec<u8>>,
     /// What is imported.
     pub(crate) imports: imports::Imports<'a>,
     /// What is exported.
@@ -286,6 +294,41 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     link.pe.entry.into_iter().chain(structures).collect()
 }
 
+/// The import library of the image.
+///
+/// # Errors
+/// [`Error::Limit`]: an archive of more than 4 GiB.
+pub(crate) fn import_library(link: &Link<'_>) -> Result<Vec<u8>, Error> {
+    let entries = link.pe.exports.entries().iter().filter(|entry| !entry.private);
+    // Exports are sorted by name, and number at most 65,535.
+    let records = (0..).zip(entries).map(|(place, entry)| {
+        let own = entry.symbol().map(|id| link.symbols.get(id).name);
+        import_library::Record::new(entry, own, link.target.arch, place)
+    });
+    let dll = exports::dll_name(link).as_bytes();
+    import_library::bytes(dll, machine_of(link.target.arch), &records.collect::<Vec<_>>())
+}
+
+/// The definition file that exports what the image exports, under the same numbers.
+pub(crate) fn definition_file(link: &Link<'_>) -> Vec<u8> {
+    definitions::text(exports::dll_name(link), link.pe.exports.entries())
+}
+
+/// Files that are to be written beside the image, and their contents.
+///
+/// # Errors
+/// As [`import_library`].
+pub(crate) fn further_files<'l>(link: &'l Link<'_>) -> Result<Vec<(&'l Path, Vec<u8>)>, Error> {
+    let mut files = Vec::new();
+    if let Some(path) = &link.options.pe.import_library {
+        files.push((path.as_path(), import_library(link)?));
+    }
+    if let Some(path) = &link.options.pe.definition_file {
+        files.push((path.as_path(), definition_file(link)));
+    }
+    Ok(files)
+}
+
 /// Bytes of memory that a plan has taken.
 pub(crate) fn held(plan: &Plan<'_>) -> u64 {
     let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes));
@@ -334,6 +377,17 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     }
 }
 
+/// The size of the rows of a section, in bytes, if it is a piece of `.pdata`.
+pub(crate) fn function_row(arch: Arch, section: &model::Section<'_>) -> Option<u64> {
+    let size = match arch {
+        Arch::X86_64 => pdata::ROW,
+        Arch::Aarch64 => pdata::ARM_ROW,
+        // i386 has no such table.
+        _ => return None,
+    };
+    (section.is_live() && parse::base_name(section.name) == b".pdata").then_some(size as u64)
+}
+
 /// How the bytes that identify an image's contents are computed: well where they are to be told from all others, else just
 /// enough for a time stamp.
 pub(crate) fn identity_kind(link: &Link<'_>) -> &'static BuildId {
@@ -356,13 +410,23 @@ pub(crate) fn word(arch: Arch) -> u64 {
     if arch == Arch::X86 { 4 } else { 8 }
 }
 
+/// What a machine number says that an image is for.
+pub(crate) fn target_of_machine(machine: pe::Machine) -> Option<Target> {
+    arch_of(machine).map(|arch| Target { format: Format::Pe, arch, os: Os::Windows })
+}
+
+/// What an object, a member of an import library or a DLL is for, by its first bytes.
+pub(crate) fn target_of_file(file: &[u8]) -> Option<Target> {
+    machine(file).and_then(target_of_machine)
+}
+
 /// What an object is for.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a machine that this linker does not know.
 pub(crate) fn target_of(name: &InputName<'_>, info: &ObjectInfo<'_>) -> Result<Target, Error> {
-    match arch_of(info.machine) {
-        Some(arch) => Ok(Target { format: Format::Pe, arch, os: Os::Windows }),
+    match target_of_machine(info.machine) {
+        Some(target) => Ok(target),
         None => {
             let what = format!("COFF objects for {} cannot be linked", machine_name(info.machine));
             Err(Error::unsupported(name, what))

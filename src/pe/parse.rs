@@ -440,8 +440,7 @@ fn flags(name: &[u8], raw: pe::SectionFlags) -> SectionFlags {
 
 /// Sections that run by themselves, or are found by their place.
 fn is_retained(name: &[u8]) -> bool {
-    // What has unwind data is kept with it.
-    matches!(base_name(name), b".CRT" | b".tls" | b".idata" | b".edata" | b".rsrc" | b".pdata" | b".eh_frame")
+    matches!(base_name(name), b".CRT" | b".tls" | b".idata" | b".edata" | b".rsrc" | b".eh_frame")
         || name.starts_with(b".ctors")
         || name.starts_with(b".dtors")
 }

@@ -55,7 +55,8 @@ impl SymbolTable {
         for section in &link.pe.sections {
             // Names that the loader's own tools read are cut, as by other linkers; those that debuggers look for are not.
             let discardable = section.characteristics & pe::IMAGE_SCN_MEM_DISCARDABLE.0 != 0;
-            if section.name.len() > 8 && discardable && !section_names.contains_key(&section.name) {
+            let kept = link.options.pe.long_section_names && discardable;
+            if section.name.len() > 8 && kept && !section_names.contains_key(&section.name) {
                 section_names.insert(section.name.clone(), strings.len() as u32);
                 strings.extend_from_slice(&section.name);
                 strings.push(0);

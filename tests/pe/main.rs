@@ -14,6 +14,7 @@ mod damage;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod dll;
+mod exports;
 mod images;
 mod meaning;
 mod rules;

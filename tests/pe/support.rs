@@ -27,9 +27,11 @@ pub(crate) fn assemble(target: Target, text: &str) -> Vec<u8> {
     output.stdout
 }
 
-/// Options for a target.
+/// Options for a target, as they are by default.
 pub(crate) fn options(target: Target) -> Options {
-    Options::julia(target)
+    let mut options = Options::default();
+    options.target = Some(target);
+    options
 }
 
 /// The image of objects, called `0.o` and so on.

@@ -2,7 +2,7 @@
 //!
 //! For images of other formats they change nothing: a driver that gives them means Windows.
 
-use super::super::flag::{Flag, Given, Group, Takes};
+use super::super::flag::{Flag, Given, Group, Takes, number};
 use super::super::problem::Problem;
 use super::super::reading::Reading;
 use crate::AutoExport;
@@ -39,9 +39,27 @@ pub(super) const GROUP: Group = Group {
             },
         ),
         Flag::does(
+            &["out-implib"],
+            Takes::Value("FILE"),
+            "write an import library, by which others link against the DLL",
+            |reading, given| {
+                reading.options.pe.import_library = Some(given.path()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["output-def"],
+            Takes::Value("FILE"),
+            "write a definition file, with the name and the exports of the DLL",
+            |reading, given| {
+                reading.options.pe.definition_file = Some(given.path()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["subsystem"],
             Takes::Value("NAME"),
-            "windows (default), console, native, or a number; perhaps a version behind a colon",
+            "windows (default), console, native, posix, an efi_ name or a number; perhaps a version behind a colon",
             subsystem,
         ),
         Flag::does(
@@ -84,10 +102,15 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(&["disable-dynamicbase"], Takes::Nothing, "do not say that it may", |reading, _| {
-            reading.options.pe.dynamic_base = false;
-            Ok(())
-        }),
+        Flag::does(
+            &["disable-dynamicbase", "no-dynamicbase"],
+            Takes::Nothing,
+            "do not say that it may",
+            |reading, _| {
+                reading.options.pe.dynamic_base = false;
+                Ok(())
+            },
+        ),
         Flag::does(
             &["high-entropy-va"],
             Takes::Nothing,
@@ -188,33 +211,143 @@ pub(super) const GROUP: Group = Group {
             Ok(())
         }),
         Flag::ignored(
-            &["enable-reloc-section", "enable-long-section-names", "no-leading-underscore", "leading-underscore"],
+            &["enable-reloc-section", "no-leading-underscore", "leading-underscore"],
             Takes::Nothing,
             "this is what is done where it is right",
         ),
         Flag::ignored(&["tsaware", "disable-tsaware"], Takes::Nothing, "it concerns programs, not DLLs"),
-        Flag::ignored(
-            &["no-seh", "disable-no-seh", "no-bind", "no-isolation", "no-dynamicbase", "wdmdriver", "appcontainer"],
+        Flag::does(
+            &["no-seh"],
             Takes::Nothing,
-            "no loader of package images looks at it",
+            "say that no structured exception is handled in the image",
+            |reading, _| {
+                reading.options.pe.no_seh = true;
+                Ok(())
+            },
         ),
-        Flag::ignored(
-            &["major-os-version", "minor-os-version"],
+        Flag::does(&["disable-no-seh"], Takes::Nothing, "do not say so (default)", |reading, _| {
+            reading.options.pe.no_seh = false;
+            Ok(())
+        }),
+        Flag::does(&["no-bind"], Takes::Nothing, "say that imports are not to be bound in advance", |reading, _| {
+            reading.options.pe.no_bind = true;
+            Ok(())
+        }),
+        Flag::does(&["disable-no-bind"], Takes::Nothing, "do not say so (default)", |reading, _| {
+            reading.options.pe.no_bind = false;
+            Ok(())
+        }),
+        Flag::does(&["no-isolation"], Takes::Nothing, "say that the image has no use for a manifest", |reading, _| {
+            reading.options.pe.no_isolation = true;
+            Ok(())
+        }),
+        Flag::does(&["disable-no-isolation"], Takes::Nothing, "do not say so (default)", |reading, _| {
+            reading.options.pe.no_isolation = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["forceinteg"],
+            Takes::Nothing,
+            "have the loader check the signature of the image",
+            |reading, _| {
+                reading.options.pe.force_integrity = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["disable-forceinteg"], Takes::Nothing, "do not ask for that (default)", |reading, _| {
+            reading.options.pe.force_integrity = false;
+            Ok(())
+        }),
+        Flag::does(&["appcontainer"], Takes::Nothing, "say that the image runs in an app container", |reading, _| {
+            reading.options.pe.app_container = true;
+            Ok(())
+        }),
+        Flag::does(&["disable-appcontainer"], Takes::Nothing, "do not say so (default)", |reading, _| {
+            reading.options.pe.app_container = false;
+            Ok(())
+        }),
+        Flag::does(&["wdmdriver"], Takes::Nothing, "say that the image is a driver", |reading, _| {
+            reading.options.pe.wdm_driver = true;
+            Ok(())
+        }),
+        Flag::does(&["disable-wdmdriver"], Takes::Nothing, "do not say so (default)", |reading, _| {
+            reading.options.pe.wdm_driver = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["enable-long-section-names"],
+            Takes::Nothing,
+            "keep names of debug sections of more than eight bytes (default)",
+            |reading, _| {
+                reading.options.pe.long_section_names = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["disable-long-section-names"],
+            Takes::Nothing,
+            "cut them, so that debuggers do not find them",
+            |reading, _| {
+                reading.options.pe.long_section_names = false;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["kill-at"],
+            Takes::Nothing,
+            "export __stdcall functions of i386 without the size of their arguments",
+            |reading, _| {
+                reading.options.pe.kill_at = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["enable-stdcall-fixup"],
+            Takes::Nothing,
+            "let exports of i386 leave out the size of arguments (default: with a warning)",
+            |reading, _| {
+                reading.options.pe.stdcall_fixup = Some(true);
+                Ok(())
+            },
+        ),
+        Flag::does(&["disable-stdcall-fixup"], Takes::Nothing, "do not", |reading, _| {
+            reading.options.pe.stdcall_fixup = Some(false);
+            Ok(())
+        }),
+        Flag::does(
+            &["major-os-version"],
             Takes::Value("N"),
-            "no loader looks at it; --major-subsystem-version counts",
+            "the version of the system, which no loader looks at (default: 6)",
+            |reading, given| {
+                reading.options.pe.os_version.0 = short(given)?;
+                Ok(())
+            },
         ),
-        Flag::ignored(&["heap", "stack"], Takes::Value("SIZE"), "the program decides on them, not a DLL"),
-        Flag::refused(
-            &["out-implib", "output-def"],
-            Takes::Value("FILE"),
-            "DLLs are linked against without import libraries: give the DLL itself, or use dlltool",
+        Flag::does(&["minor-os-version"], Takes::Value("N"), "its second number (default: 0)", |reading, given| {
+            reading.options.pe.os_version.1 = short(given)?;
+            Ok(())
+        }),
+        Flag::does(
+            &["stack"],
+            Takes::Value("BYTES[,BYTES]"),
+            "the address space, and the memory, of a program's stack; a DLL's is not looked at",
+            |reading, given| {
+                reading.options.pe.stack = Some(sizes(given)?);
+                Ok(())
+            },
         ),
-        Flag::refused(&["kill-at", "add-stdcall-alias"], Takes::Nothing, "give exports their names in the objects"),
+        Flag::does(&["heap"], Takes::Value("BYTES[,BYTES]"), "the same of a program's heap", |reading, given| {
+            reading.options.pe.heap = Some(sizes(given)?);
+            Ok(())
+        }),
         Flag::refused(
-            &["enable-stdcall-fixup", "disable-stdcall-fixup"],
+            &["guard-cf", "guard-longjmp"],
             Takes::Nothing,
-            "declare functions as they are defined",
+            "no tables for Control Flow Guard are made; leave it out",
         ),
+        Flag::ignored(&["no-guard-cf", "no-guard-longjmp"], Takes::Nothing, "there are no such tables"),
+        Flag::refused(&["delayload"], Takes::Value("DLL"), "imports are bound when the image is loaded; leave it out"),
+        Flag::refused(&["add-stdcall-alias"], Takes::Nothing, "give both names in a definition file"),
         Flag::refused(&["disable-reloc-section"], Takes::Nothing, "DLLs are moved, which takes base relocations"),
         Flag::refused(&["pdb"], Takes::Value("FILE"), "debug information is DWARF, in the image"),
     ],
@@ -231,9 +364,21 @@ fn alignment(given: &Given, only: u64) -> Result<(), Problem> {
     }
 }
 
+/// `RESERVED[,COMMITTED]`, in bytes.
+fn sizes(given: &Given) -> Result<(u64, u64), Problem> {
+    let bad = || given.bad("a number of bytes, as 0x100000, perhaps with a second behind a comma");
+    let text = given.text()?;
+    let (reserved, committed) = text.split_once(',').map_or((text, None), |(one, other)| (one, Some(other)));
+    let reserved = number(reserved).ok_or_else(bad)?;
+    let committed = committed.map_or(Some(reserved.min(4096)), number).ok_or_else(bad)?;
+    Ok((reserved, committed))
+}
+
 /// `NAME[:MAJOR[.MINOR]]`.
 fn subsystem(reading: &mut Reading, given: &Given) -> Result<(), Problem> {
-    let bad = || given.bad("windows, console, native or a number, perhaps with a version as in windows:6.0");
+    let bad = || {
+        given.bad("windows, console, native, posix, an efi_ name or a number, perhaps with a version as in windows:6.0")
+    };
     let text = given.text()?;
     let (name, version) = match text.split_once(':') {
         Some((name, version)) => (name, Some(version)),
@@ -243,6 +388,13 @@ fn subsystem(reading: &mut Reading, given: &Given) -> Result<(), Problem> {
         "native" => 1,
         "windows" => 2,
         "console" => 3,
+        "posix" => 7,
+        "efi_application" => 10,
+        "efi_boot_service_driver" => 11,
+        "efi_runtime_driver" => 12,
+        "efi_rom" => 13,
+        "xbox" => 14,
+        "boot_application" => 16,
         number => number.parse().map_err(|_| bad())?,
     };
     if let Some(version) = version {
@@ -258,6 +410,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sizes_of_stacks() {
+        let read = |value: &str| sizes(&Given { option: "--stack".into(), value: Some(value.into()) });
+        assert_eq!(read("0x100000").unwrap(), (1 << 20, 4096));
+        assert_eq!(read("65536,0x2000").unwrap(), (1 << 16, 1 << 13));
+        for value in ["", ",", "1,", ",1", "1,2,3", "x"] {
+            assert!(read(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
     fn subsystems() {
         let read = |value: &str| {
             let mut reading = Reading::default();
@@ -268,7 +430,7 @@ mod tests {
         assert_eq!(read("windows").unwrap(), (2, (6, 0)));
         assert_eq!(read("console:10.2").unwrap(), (3, (10, 2)));
         assert_eq!(read("16").unwrap(), (16, (6, 0)));
-        for value in ["", "posix", "windows:", "windows:6.x", "70000"] {
+        for value in ["", "efi", "windows:", "windows:6.x", "70000"] {
             assert!(read(value).is_err(), "{value}");
         }
     }

@@ -1,0 +1,159 @@
+//! Definition files, and import libraries: what others see of a DLL.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pkgld::{Input, Inputs, Target};
+
+use crate::common::scratch;
+use crate::dll::Dll;
+use crate::support::{assemble, link_inputs, options};
+
+const LIBRARY: &str = "int answer(void) { return 42; }\nint other(void) { return 7; }\nint table[3] = {1, 2, 3};\n\
+    int counted(void) { return 9; }\n__attribute__((stdcall)) int sized(int a, int b) { return a * 10 + b; }\n";
+
+const DEFINITIONS: &str = "; a library\nLIBRARY \"deflib.dll\"\nVERSION 2.5\nSTACKSIZE 0x200000,0x3000\nEXPORTS\n\
+    answer @10\nrenamed = other\ntable DATA\ncounted @3 NONAME\nsized\ntick = KERNEL32.GetTickCount\n\
+    secret = answer PRIVATE\n";
+
+const USER: &str = "int answer(void), renamed(void), counted(void), tick(void);\n\
+    __attribute__((stdcall)) int sized(int, int);\n__declspec(dllimport) extern int table[3];\n\
+    __declspec(dllexport) int use(void) {\n\
+    return tick() == 0 ? 0 : answer() * 10000 + renamed() * 1000 + counted() * 100 + sized(table[1], table[2]);\n}\n";
+
+const HOST: &str = "#include <windows.h>\n#include <stdio.h>\nint use(void);\nint main(int count, char **names) {\n\
+    printf(\"%d\", use());\nfor (int i = 1; i < count; i++) {\nHMODULE dll = LoadLibraryA(names[i]);\n\
+    if (!dll) return printf(\" error %lu\", GetLastError());\n\
+    int (*f)(void) = (void *)GetProcAddress(dll, \"use\");\nprintf(\" %d\", f());\n}\nreturn 0;\n}\n";
+
+/// Runs a program in a folder; returns what it prints.
+fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} is in the package {package}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A DLL is made with a definition file; programs and DLLs that three linkers link against its import library use what it
+/// exports.
+fn library(folder: &str, cpu: &str, emulation: &str, wine: &str) {
+    let folder = &scratch(folder);
+    let (gcc, package) = (format!("{cpu}-w64-mingw32-gcc"), format!("gcc-mingw-w64-{}", cpu.replace('_', "-")));
+    for (file, text) in [("lib.c", LIBRARY), ("deflib.def", DEFINITIONS), ("use.c", USER), ("host.c", HOST)] {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    run(folder, &gcc, &package, &["-O1", "-c", "lib.c", "use.c", "host.c"]);
+    let pkgld = env!("CARGO_BIN_EXE_pkgld");
+    let common = ["-flavor", "gnu", "-m", emulation, "-shared"];
+    let files = ["-o", "deflib.dll", "lib.o", "deflib.def"];
+    let made = ["--out-implib", "libdef.a", "--output-def", "out.def", "--enable-stdcall-fixup", "--fatal-warnings"];
+    run(folder, pkgld, "", &[&common[..], &files, &made].concat());
+    let definitions = fs::read_to_string(folder.join("out.def")).unwrap();
+    let wanted = "LIBRARY deflib.dll\nEXPORTS\n    answer @10\n    counted @3 NONAME\n    renamed @11\n    \
+        secret @12 PRIVATE\n    sized @13\n    table @14 DATA\n    tick = KERNEL32.GetTickCount @15\n";
+    assert_eq!(definitions, wanted);
+    // What is written says the same when it is read; the same is made of the same.
+    let library = fs::read(folder.join("libdef.a")).unwrap();
+    fs::rename(folder.join("out.def"), folder.join("again.def")).unwrap();
+    let prefix = if cpu == "i686" { "_" } else { "" };
+    let aliases = [("renamed", "other"), ("secret", "answer")];
+    let aliases = aliases.map(|(alias, name)| format!("--defsym={prefix}{alias}={prefix}{name}"));
+    let aliases = aliases.each_ref().map(String::as_str);
+    run(folder, pkgld, "", &[&common[..], &["-o", "again.dll", "lib.o", "again.def"], &made, &aliases].concat());
+    assert_eq!(fs::read(folder.join("out.def")).unwrap(), wanted.as_bytes());
+    assert!(fs::read(folder.join("libdef.a")).unwrap() == library);
+
+    let sysroot = run(folder, "rustc", "rust", &["--print", "sysroot"]);
+    let lld = format!("{}/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", sysroot.trim());
+    let no_entry = [&common[..], &["-e", "0", "use.o", "libdef.a", "-o"]].concat();
+    run(folder, pkgld, "", &[&no_entry[..], &["one.dll"]].concat());
+    let entry = format!("{prefix}use");
+    run(folder, &lld, "", &[&common[..], &["-e", &entry, "use.o", "libdef.a", "-o", "two.dll"]].concat());
+    run(folder, &gcc, &package, &["-shared", "-o", "three.dll", "use.o", "libdef.a"]);
+    run(folder, &gcc, &package, &["-o", "host.exe", "host.o", "use.o", "libdef.a"]);
+    let two = Dll::new(&fs::read(folder.join("two.dll")).unwrap());
+    let one = Dll::new(&fs::read(folder.join("one.dll")).unwrap());
+    let imported = |dll: &Dll| {
+        let mut imports: Vec<_> = dll.imports().into_values().collect();
+        imports.sort();
+        imports
+    };
+    assert_eq!(imported(&one), imported(&two), "what LLD imports");
+    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
+    let said = run(folder, wine.to_str().unwrap(), "wine64", &["host.exe", "one.dll", "three.dll"]);
+    assert_eq!(said, "427923 427923 427923");
+}
+
+#[test]
+#[ignore = "needs the packages gcc-mingw-w64-x86-64 and wine64"]
+fn import_libraries_lead_to_the_dll() {
+    library("pe-implib", "x86_64", "i386pep", "wine");
+}
+
+#[test]
+#[ignore = "needs the packages gcc-mingw-w64-i686 and mmdebstrap"]
+fn import_libraries_of_i686_lead_to_the_dll() {
+    library("pe-implib32", "i686", "i386pe", "wine32");
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn definition_files_take_part_from_memory() {
+    const X64: Target = Target::WINDOWS_X86_64;
+    let object = assemble(X64, ".globl f, g\nf: ret\ng: ret");
+    let text = b"LIBRARY mine BASE=0x190000000\nEXPORTS g f @4";
+    let inputs = || vec![Input::bytes("a.o", &object), Input::bytes("a.DEF", text)];
+    let mut options = options(X64);
+    options.pe.dll_name = Some("other.dll".to_owned());
+    let dll = Dll::new(&link_inputs(&options, inputs()).unwrap());
+    let (f, g) = (dll.symbol("f"), dll.symbol("g"));
+    assert_eq!(dll.exports(), ("mine.dll".to_owned(), vec![(4, "f".to_owned(), f), (5, "g".to_owned(), g)]));
+    assert_eq!(dll.base, 0x1_9000_0000);
+    let opened = Inputs::open(inputs(), &options).unwrap();
+    let image = pkgld::link(&opened, &options).unwrap();
+    assert_eq!(image.definition_file().unwrap(), b"LIBRARY mine.dll\nEXPORTS\n    f @4\n    g @5\n");
+    // An object that needs both is linked against the library in memory.
+    let library = image.import_library().unwrap().unwrap();
+    let user = assemble(X64, ".globl u\nu: call f\ncall *__imp_g(%rip)\nret");
+    let inputs = vec![Input::bytes("u.o", &user), Input::bytes("libmine.a", &library)];
+    let dll = Dll::new(&link_inputs(&options, inputs).unwrap());
+    assert!(dll.imports().into_values().eq(["f", "g"].map(|name| ("mine.dll".to_owned(), name.to_owned()))));
+
+    let refused = |text: &[u8]| {
+        let inputs = vec![Input::bytes("a.o", &object), Input::bytes("a.def", text)];
+        link_inputs(&options, inputs).unwrap_err().to_string()
+    };
+    assert!(refused(b"EXPORTS\nnowhere").contains("undefined symbol: nowhere"));
+    assert!(refused(b"EXPORTS\nf @3\ng @3").contains("number 3 is taken"));
+    assert!(refused(b"EXPORTS\nf @3\n= g, \"").contains("a.def: line 3"));
+    let elf = crate::support::options(Target::LINUX_X86_64);
+    let inputs = vec![Input::bytes("a.def", text)];
+    let said = link_inputs(&elf, inputs).unwrap_err().to_string();
+    assert!(said.contains("a.def: a module-definition file"), "{said}");
+}
+
+/// Files beside the image appear with it or not at all.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn files_beside_the_image_are_whole_or_absent() {
+    let folder = scratch("pe-beside");
+    let object = assemble(Target::WINDOWS_X86_64, ".globl f\nf: ret\n.section .drectve,\"yni\"\n.ascii \" -export:f\"");
+    let mut options = options(Target::WINDOWS_X86_64);
+    options.pe.import_library = Some(folder.join("f.a"));
+    options.pe.definition_file = Some(folder.join("f.def"));
+    let inputs = Inputs::open(vec![Input::bytes("a.o", &object)], &options).unwrap();
+    let image = pkgld::link(&inputs, &options).unwrap();
+    let listed = || {
+        let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert!(image.write_file(folder.join("nowhere/f.dll")).is_err());
+    assert!(image.write_file(folder.join("f.def")).unwrap_err().to_string().contains("two files"));
+    assert!(listed().is_empty(), "{:?}", listed());
+    image.write_file(folder.join("f.dll")).unwrap();
+    assert_eq!(listed(), ["f.a", "f.def", "f.dll"]);
+    assert_eq!(fs::read(folder.join("f.a")).unwrap(), image.import_library().unwrap().unwrap());
+}
