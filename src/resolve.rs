@@ -20,7 +20,7 @@ use crate::options::{Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
-use crate::symbols::{Definition, GlobalFlags, Symbols};
+use crate::symbols::{Customs, Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
 
 /// A shared library that the image may refer to.
@@ -188,7 +188,7 @@ pub(crate) fn resolve<'a>(
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    resolver.symbols.plain_names = !has_versions(options.target);
+    resolver.symbols.customs = customs(options.target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
@@ -258,9 +258,13 @@ fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
     options.target.or_else(|| format::target_of(objects?).ok())
 }
 
-/// Whether symbols' names may have versions in them.
-fn has_versions(target: Option<Target>) -> bool {
-    target.is_none_or(|target| target.format == Format::Elf)
+/// What the format makes of names and visibility.
+fn customs(target: Option<Target>) -> Customs {
+    match target.map(|target| target.format) {
+        Some(Format::Pe) => Customs::Plain,
+        Some(Format::MachO) => Customs::MachO,
+        Some(Format::Elf) | None => Customs::Elf,
+    }
 }
 
 /// Has a symbol count as referenced; returns it if nothing defines it yet.
@@ -368,7 +372,7 @@ impl<'a> Resolver<'a> {
             match &self.target {
                 None => {
                     let target = format::target_of(&object)?;
-                    self.symbols.plain_names = !has_versions(Some(target));
+                    self.symbols.customs = customs(Some(target));
                     self.target = Some((target, object.name.to_string()));
                 }
                 Some((target, source)) => format::check_object(&object, *target, source)?,
@@ -457,6 +461,7 @@ impl<'a> Resolver<'a> {
                 if export.kind != SymbolKind::None {
                     global.kind = export.kind;
                 }
+                global.flags = global.flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
                 Ok(Answer::Given)
             }
         }

@@ -40,11 +40,14 @@ static uint16_t float_to_half(float x) {
 
 static uint16_t double_to_half(double x) { return float_to_half((float)x); }
 
+/* What another image has of weak definitions. */
+static uint64_t two(void) { return 2; }
+
 static void *in_system(const char *name) {
     static const struct {
         const char *name;
         void *address;
-    } own[] = {{"bzero", darwin_bzero}, {"__bzero", darwin_bzero}};
+    } own[] = {{"bzero", darwin_bzero}, {"__bzero", darwin_bzero}, {"pkgld_of_library", two}};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!strcmp(name, own[i].name))
             return own[i].address;
@@ -92,15 +95,27 @@ __asm__(".text\n.globl pkgld_binder\npkgld_binder:\n"
         "mov %rbp, %rsp\npop %rbp\nadd $16, %rsp\njmp *%r11\n");
 #endif
 
+static void *in_image(const char *name);
+
+/* The definition that the process has of a name of which images have weak ones: that of an image loaded before, which is this
+ * program, if it has one, or the image's own. */
+static void *coalesced(const char *name) {
+    if (!strcmp(name, "pkgld_weak_elsewhere") || !strcmp(name, "pkgld_of_library"))
+        return two;
+    return in_image(name);
+}
+
 /* The address of an imported name, by the number of its library as binds have it: 1 for the first that is loaded, -2 for
- * a search of all, as `-undefined dynamic_lookup` asks for. */
+ * a search of all, as `-undefined dynamic_lookup` asks for, -3 for a weak definition. */
 static void *import(const char *name, int64_t ordinal, int weak) {
     void *address = NULL;
     if (!strcmp(name, "dyld_stub_binder"))
         return pkgld_binder;
     if (*name != '_')
         give_up("an imported name without an underscore:", name);
-    if (ordinal == -2) {
+    if (ordinal == -3) {
+        address = coalesced(name + 1);
+    } else if (ordinal == -2) {
         address = in_libjulia(name + 1);
         address = address ? address : in_runtime(name + 1);
         address = address ? address : in_system(name + 1);
@@ -352,7 +367,7 @@ static void apply_binds(const struct blob *blob, uint64_t from, int weak_table) 
             give_up("a bind before its segment and name", NULL);
         for (; count; count--, offset += 8 + skip) {
             uintptr_t place = fixup_place(segment, offset);
-            uintptr_t value = (uintptr_t)import(name, weak_table ? -2 : ordinal, weak || weak_table) + addend;
+            uintptr_t value = (uintptr_t)import(name, weak_table ? -3 : ordinal, weak || weak_table) + addend;
             if (weak_table && value == (uintptr_t)addend)
                 continue;
             memcpy((void *)place, &value, sizeof value);

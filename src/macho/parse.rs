@@ -379,9 +379,9 @@ impl<'a> Parser<'_, 'a> {
             () => Binding::Global,
         };
         // A weak definition whose address nobody takes need not be exported (`.weak_def_can_be_hidden`).
-        let hidden = kind.is_pext() || (defined && weak_definition && weak_reference);
-        if external && hidden {
-            symbol.other = other::HIDDEN;
+        let can_be_hidden = defined && weak_definition && weak_reference;
+        if external && (kind.is_pext() || can_be_hidden) {
+            symbol.other = other::HIDDEN | if kind.is_pext() { 0 } else { other::CAN_BE_HIDDEN };
         }
         for (bit, flag) in [(N_ALT_ENTRY, other::ALT_ENTRY), (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY)] {
             if desc & bit != 0 && defined {

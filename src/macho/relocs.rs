@@ -376,6 +376,8 @@ const READ_ONLY: Reason = "the loader would have to write to a read-only segment
 /// Why it cannot be resolved, for a person.
 pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     let preemptible = traits.has(Traits::PREEMPTIBLE);
+    // What the loader stores the address of.
+    let looked_up = traits.any(Traits::PREEMPTIBLE.and(Traits::COALESCED));
     let absolute = traits.has(Traits::ABSOLUTE);
     if traits.has(Traits::DISCARDED) {
         return Err("the symbol's section is not part of the image");
@@ -383,20 +385,20 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     let word = reloc.field.is_word();
     Ok(match (reloc.value.what, reloc.value.from) {
         (What::Symbol, Origin::Zero) => match () {
-            () if absolute && !preemptible => Action::Link,
+            () if absolute && !looked_up => Action::Link,
             () if !word => return Err(FIXED),
             () if !section.flags.has(SectionFlags::WRITE) => return Err(READ_ONLY),
-            () if preemptible => Action::Symbolic,
+            () if looked_up => Action::Symbolic,
             () => Action::Relative,
         },
         (What::Symbol, _) if preemptible => return Err(NOT_HERE),
         (What::Symbol, Origin::Place | Origin::Page) if absolute => return Err(FIXED),
         (What::Symbol, _) => Action::Link,
-        (What::Plt, _) if preemptible => Action::Plt,
+        (What::Plt, _) if looked_up => Action::Plt,
         (What::Plt, _) if absolute => return Err(FIXED),
         (What::Plt, _) => Action::Link,
         (What::GotRelaxable, origin) => {
-            let stays = preemptible || absolute || traits.has(Traits::FAR);
+            let stays = looked_up || absolute || traits.has(Traits::FAR);
             match (arch, origin) {
                 _ if stays => Action::Got(Needs::GOT),
                 (Arch::X86_64, _) => match x86_64::got_load(&section.data, reloc.offset, reloc.addend) {
