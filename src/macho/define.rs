@@ -12,7 +12,7 @@ use super::{initialisers, is_coalesced, lazy, other};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, Symbol, SymbolSection, Traits, Visibility};
+use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolSection, Traits, Visibility};
 use crate::options::Exports;
 use crate::symbols::{Anchor, Definition, Global};
 
@@ -93,9 +93,10 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
         SymbolSection::Absolute => Traits::ABSOLUTE,
         SymbolSection::Common => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
-            Some(section) => {
-                Traits::default().when(!section.is_live(), Traits::DISCARDED).when(heap == Some(index), Traits::FAR)
-            }
+            Some(section) => Traits::default()
+                .when(!section.is_live(), Traits::DISCARDED)
+                .when(section.flags.has(SectionFlags::TLS), Traits::TLS)
+                .when(heap == Some(index), Traits::FAR),
             None => Traits::DISCARDED,
         },
     }

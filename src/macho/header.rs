@@ -37,6 +37,8 @@ const FLAGS: u32 = 0x10_0085;
 const WEAK_DEFINES: u32 = 0x8000;
 /// `MH_BINDS_TO_WEAK`: the image may have to take definitions of others for its own.
 const BINDS_TO_WEAK: u32 = 0x1_0000;
+/// `MH_HAS_TLV_DESCRIPTORS`
+const THREAD_LOCAL: u32 = 0x80_0000;
 /// `TOOL_*` lists and such have no place here: the version of the linker is no part of its output.
 const NO_TOOLS: u32 = 0;
 
@@ -135,7 +137,9 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         any(&|global| global.flags.has(GlobalFlags::WEAK_DEFINITION) && symtab::is_exported(link, global));
     let defines_weak = exports_weak || !link.macho.overriding.is_empty();
     let binds_weak = exports_weak || any(&|global| symtab::is_import(global) && is_coalesced(link, global));
-    let parts = [(defines_weak, WEAK_DEFINES), (binds_weak, BINDS_TO_WEAK)];
+    let descriptors = u32::from(m::S_THREAD_LOCAL_VARIABLES.0);
+    let thread_local = link.outputs.iter().any(|output| output.kind & m::SECTION_TYPE == descriptors);
+    let parts = [(defines_weak, WEAK_DEFINES), (binds_weak, BINDS_TO_WEAK), (thread_local, THREAD_LOCAL)];
     let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
     let mut out = Writer::new(link, m::MH_DYLIB, flags);
     segments(link, &mut out);

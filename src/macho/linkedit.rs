@@ -8,6 +8,8 @@
     clippy::panic
 )]
 
+use object::macho;
+
 use super::fixups::{self, Import};
 use super::functions::{self, DataInCode};
 use super::opcodes::{self, At, Bind};
@@ -19,7 +21,7 @@ use super::{Table, install_name, is_chained, is_coalesced, ordinal, page_size, t
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::Link;
-use crate::model::SectionFlags;
+use crate::model::{SectionFlags, SymbolSection};
 use crate::options::Arch;
 use crate::slots::SymbolRef;
 use crate::symbols::{Definition, Global, GlobalFlags};
@@ -188,14 +190,32 @@ fn programs(link: &Link<'_>) -> [Vec<u8>; 3] {
 fn exports(link: &Link<'_>) -> Vec<u8> {
     let mut exports = Vec::new();
     for (id, global) in link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global)) {
-        let absolute = matches!(global.definition, Definition::Absolute(_));
         let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
-        let flags = if absolute { trie::ABSOLUTE } else { 0 } | if weak { trie::WEAK_DEFINITION } else { 0 };
+        let flags = export_kind(link, global) | if weak { trie::WEAK_DEFINITION } else { 0 };
         exports.push(Export { name: global.name, flags, value: link.global_address(id) });
     }
     let mut bytes = trie::trie(exports);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes
+}
+
+/// `EXPORT_SYMBOL_FLAGS_KIND_*`: what an address is of.
+fn export_kind(link: &Link<'_>, global: &Global<'_>) -> u64 {
+    let definition = match global.definition {
+        Definition::Alias(target, offset) => link.symbols.get(link.symbols.root(target, offset).0).definition,
+        definition => definition,
+    };
+    let Definition::Object(id, index) = definition else {
+        return if matches!(definition, Definition::Absolute(_)) { trie::ABSOLUTE } else { 0 };
+    };
+    let object = link.object(id);
+    let Some(symbol) = object.symbols.get(index as usize) else { return 0 };
+    let kind = object.symbol_section(symbol).map_or(0, |section| section.kind & macho::SECTION_TYPE);
+    match symbol.section() {
+        SymbolSection::Absolute => trie::ABSOLUTE,
+        _ if kind == u32::from(macho::S_THREAD_LOCAL_VARIABLES.0) => trie::THREAD_LOCAL,
+        _ => 0,
+    }
 }
 
 /// The data in the image's code.

@@ -34,7 +34,7 @@ use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
-use crate::model::{GlobalId, InputName, Symbol, SymbolKind, SymbolSection};
+use crate::model::{GlobalId, InputName, SectionFlags, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
@@ -303,6 +303,12 @@ fn overriding<'a>(link: &Link<'a>) -> Vec<&'a [u8]> {
     let mut names: Vec<&[u8]> = strong.map(|global| global.name).collect();
     names.sort_unstable();
     names
+}
+
+/// The address of the template of thread-local storage, from which each thread's copy is made.
+pub(crate) fn template_address(link: &Link<'_>) -> u64 {
+    let parts = link.outputs.iter().filter(|output| output.flags.has(SectionFlags::TLS));
+    parts.map(|output| output.address).min().unwrap_or(0)
 }
 
 /// The system that the image is for: what is asked for or, without that, the newest that an object names.

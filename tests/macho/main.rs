@@ -11,6 +11,7 @@ mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
+mod variables;
 
 use std::ffi::OsString;
 use std::fs;
