@@ -295,6 +295,9 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::CallToc => {
                     self.address(raw.symbol).wrapping_add(format::local_entry(self.link, self.reference(raw, symbol)))
                 }
+                What::Symbol if self.is_in_template(symbol) => {
+                    format::tls_block_offset(self.link, self.address(raw.symbol))
+                }
                 _ => self.address(raw.symbol),
             },
         };
@@ -302,6 +305,11 @@ impl<'l, 'a> Context<'l, 'a> {
             Field::Arm(imm) if imm.is_branch() => self.arm_branch(raw, imm, symbol, what, action == Action::Plt),
             _ => self.add(raw, symbol, what),
         }
+    }
+
+    /// Whether the address of a symbol is an offset in the template of thread-local storage here (Mach-O).
+    fn is_in_template(&self, symbol: &Symbol) -> bool {
+        self.link.target.format == Format::MachO && macho::relocs::is_in_template(self.section, symbol.traits)
     }
 
     /// `address`, of a relocation's symbol, and the addend.

@@ -384,7 +384,8 @@ pub(crate) fn local_entry(link: &Link<'_>, symbol: SymbolRef) -> u64 {
 pub(crate) fn tls_block_offset(link: &Link<'_>, address: u64) -> u64 {
     match link.target.format {
         Format::Elf => elf::tls_block_offset(link, address),
-        Format::MachO | Format::Pe => address,
+        Format::MachO => address.wrapping_sub(macho::template_address(link)),
+        Format::Pe => address,
     }
 }
 

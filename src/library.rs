@@ -26,6 +26,8 @@ pub(crate) struct Export {
     pub(crate) kind: SymbolKind,
     /// Its version; none if it has none.
     pub(crate) version: Option<VersionId>,
+    /// The definition is weak, and the process has one of all those there are (Mach-O).
+    pub(crate) coalesced: bool,
 }
 
 impl<'a> SharedLibrary<'a> {
@@ -71,17 +73,18 @@ impl<'a> SharedLibrary<'a> {
         match self {
             Self::Elf(library) => {
                 let export = library.lookup(symbol, version)?;
-                Some(Export { kind: elf::parse::symbol_kind(export.kind), version: export.version })
+                let kind = elf::parse::symbol_kind(export.kind);
+                Some(Export { kind, version: export.version, coalesced: false })
             }
             Self::Pe(library) => {
                 let import = library.lookup(symbol)?;
                 let kind = if import.code { SymbolKind::Function } else { SymbolKind::Object };
-                Some(Export { kind, version: None })
+                Some(Export { kind, version: None, coalesced: false })
             }
             Self::MachO(library) => {
                 let export = library.lookup(symbol, target.map(|target| target.arch))?;
                 let kind = if export.thread_local { SymbolKind::Tls } else { SymbolKind::None };
-                Some(Export { kind, version: None })
+                Some(Export { kind, version: None, coalesced: export.weak })
             }
         }
     }

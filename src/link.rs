@@ -62,7 +62,7 @@ pub(crate) struct Link<'a> {
     /// What only PE images have.
     pub(crate) pe: pe::Plan<'a>,
     /// What only Mach-O images have.
-    pub(crate) macho: macho::Plan,
+    pub(crate) macho: macho::Plan<'a>,
     /// What has been done.
     pub(crate) report: Report,
 }

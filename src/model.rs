@@ -322,6 +322,9 @@ flags! {
         PREEMPTIBLE = 1,
         /// The address is computed by code when the image is loaded.
         IFUNC = 1 << 1,
+        /// The process has one definition, and the loader decides when it loads the image which that is: of those that the
+        /// image itself has, too (Mach-O, which has no indirect functions). In both cases the address is in the GOT only.
+        COALESCED = 1 << 1,
         /// The value does not move with the image.
         ABSOLUTE = 1 << 2,
         /// It may lie farther than 32-bit displacements reach.

@@ -20,7 +20,7 @@ use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::SimpleKinds;
 use crate::report::Report;
-use crate::symbols::{Definition, GlobalFlags, Symbols};
+use crate::symbols::{Customs, Definition, GlobalFlags, Symbols};
 use crate::workers::Workers;
 
 /// A shared library that the image may refer to.
@@ -206,7 +206,7 @@ pub(crate) fn resolve<'a>(
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
     let likely_target = target(options, &parsed);
-    resolver.symbols.plain_names = !has_versions(likely_target);
+    resolver.symbols.customs = customs(likely_target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
@@ -311,9 +311,13 @@ fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
     options.target.or_else(objects).or_else(others)
 }
 
-/// Whether symbols' names may have versions in them.
-fn has_versions(target: Option<Target>) -> bool {
-    target.is_none_or(|target| target.format == Format::Elf)
+/// What the format makes of names and visibility.
+fn customs(target: Option<Target>) -> Customs {
+    match target.map(|target| target.format) {
+        Some(Format::Pe) => Customs::Plain,
+        Some(Format::MachO) => Customs::MachO,
+        Some(Format::Elf) | None => Customs::Elf,
+    }
 }
 
 /// Has a symbol count as referenced; returns it if nothing defines it yet.
@@ -421,7 +425,7 @@ impl<'a> Resolver<'a> {
             match &self.target {
                 None => {
                     let target = format::target_of(&object)?;
-                    self.symbols.plain_names = !has_versions(Some(target));
+                    self.symbols.customs = customs(Some(target));
                     self.target = Some((target, object.name.to_string()));
                 }
                 Some((target, source)) => format::check_object(&object, *target, source)?,
@@ -510,6 +514,7 @@ impl<'a> Resolver<'a> {
                 if export.kind != SymbolKind::None {
                     global.kind = export.kind;
                 }
+                global.flags = global.flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
                 Ok(Answer::Given)
             }
         }

@@ -187,10 +187,22 @@ pub(crate) struct Symbols<'a> {
     map: IndexMap<&'a [u8], Global<'a>, foldhash::quality::RandomState>,
     /// Signatures of the groups met.
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
-    /// Names have no versions: only ELF's do.
-    pub(crate) plain_names: bool,
+    /// What differs between formats.
+    pub(crate) customs: Customs,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
+}
+
+/// What formats make of names and visibility.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Customs {
+    /// Names may have versions in them, and visibility is the most constrained of all mentions.
+    #[default]
+    Elf,
+    /// Names are plain.
+    Plain,
+    /// Names are plain, and visibility is that of the definition: of weak ones, the widest.
+    MachO,
 }
 
 /// Two definitions of one symbol, neither of which gives way.
@@ -266,7 +278,7 @@ impl<'a> Symbols<'a> {
 
     /// The symbol with a name, entered if it is new.
     pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
-        let plain = self.plain_names;
+        let plain = self.customs != Customs::Elf;
         let entry = self.map.entry(name);
         let index = entry.index();
         entry.or_insert_with_key(|name| Global::new(name, plain));
@@ -302,10 +314,14 @@ impl<'a> Symbols<'a> {
     }
 
     fn mention(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), symbol: &Symbol, discarded: bool, hide: bool) {
+        let by_definition = self.customs == Customs::MachO;
         let global = &mut self.map[id.index()];
         global.flags.set(GlobalFlags::IN_OBJECT);
         global.flags = global.flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
-        global.visibility = global.visibility.max(visibility(symbol.other));
+        let visibility = visibility(symbol.other);
+        if !by_definition {
+            global.visibility = global.visibility.max(visibility);
+        }
         let weak = symbol.binding == Binding::Weak;
         if symbol.section() == SymbolSection::Undefined || discarded {
             if !weak {
@@ -342,10 +358,18 @@ impl<'a> Symbols<'a> {
                     self.duplicates.push(Duplicate { global: id, first: global.mention, second: place });
                     return;
                 }
-                _ if global.is_defined_here() && weak => return,
+                _ if global.is_defined_here() && weak => {
+                    if by_definition && !strong_here {
+                        global.visibility = global.visibility.min(visibility);
+                    }
+                    return;
+                }
                 _ => {}
             }
             global.definition = Definition::Object(place.0, place.1);
+        }
+        if by_definition {
+            global.visibility = visibility;
         }
         global.mention = Some(place);
         global.kind = symbol.kind;

@@ -40,11 +40,74 @@ static uint16_t float_to_half(float x) {
 
 static uint16_t double_to_half(double x) { return float_to_half((float)x); }
 
+/* What another image has of weak definitions. */
+static uint64_t two(void) { return 2; }
+
+/* Thread-local variables, as libdyld's threadLocalVariables.c has them: of each descriptor the system's own function for a
+ * first use is replaced. Here there is one thread. */
+struct variable {
+    void *(*get)(struct variable *);
+    uint64_t key, offset;
+};
+
+static uint8_t *thread_block;
+
+static void *get_variable(struct variable *variable) { return thread_block + variable->offset; }
+
+/* One of another image. */
+static uint64_t seven = 7;
+static void *get_seven(struct variable *variable) { return (void)variable, &seven; }
+static struct variable variable_elsewhere = {get_seven, 1, 0};
+
+static void *first_use(struct variable *variable) {
+    (void)variable;
+    give_up("a thread-local variable that was not made ready", NULL);
+    return NULL;
+}
+
+static void make_variables(void) {
+    uint64_t start = UINT64_MAX, end = 0, count = 0, align = 1;
+    for (int i = 0; i < macho.section_count; i++) {
+        const struct section *s = macho.sections[i];
+        uint32_t type = s->flags & 0xff;
+        if (type != S_THREAD_LOCAL_REGULAR && type != S_THREAD_LOCAL_ZEROFILL)
+            continue;
+        start = s->addr < start ? s->addr : start;
+        end = s->addr + s->size > end ? s->addr + s->size : end;
+        align = (uint64_t)1 << s->align > align ? (uint64_t)1 << s->align : align;
+    }
+    for (int i = 0; i < macho.section_count; i++) {
+        const struct section *s = macho.sections[i];
+        uint32_t type = s->flags & 0xff;
+        rule(!s->size || s->addr + s->size <= start || s->addr >= end || type == S_THREAD_LOCAL_REGULAR || type == S_THREAD_LOCAL_ZEROFILL,
+             "a section in the template of thread-local storage:", s->name, s->addr);
+    }
+    if (end) {
+        expect("alignment of the template of thread-local storage", NULL, start % align, 0);
+        thread_block = aligned_alloc(align < 16 ? 16 : align, (end - start + align + 15) & ~(align < 16 ? 15 : align - 1));
+        memcpy(thread_block, (const void *)(start + macho.slide), end - start);
+    }
+    for (int i = 0; i < macho.section_count; i++) {
+        const struct section *s = macho.sections[i];
+        if ((s->flags & 0xff) != S_THREAD_LOCAL_VARIABLES)
+            continue;
+        expect("size of the descriptors", s->name, s->size % sizeof(struct variable), 0);
+        for (uint64_t at = 0; at + sizeof(struct variable) <= s->size; at += sizeof(struct variable), count++) {
+            struct variable *variable = (struct variable *)(s->addr + macho.slide + at);
+            rule(variable->get == first_use, "the function of a descriptor", s->name, (uintptr_t)variable->get - macho.slide);
+            expect("the key of a descriptor", s->name, variable->key, 0);
+            rule(variable->offset < end - start, "the offset of a descriptor", s->name, variable->offset);
+            variable->get = get_variable, variable->key = 1;
+        }
+    }
+    expect("MH_HAS_TLV_DESCRIPTORS", NULL, !!(u32(macho.file + 24) & MH_HAS_TLV_DESCRIPTORS), count > 0);
+}
+
 static void *in_system(const char *name) {
     static const struct {
         const char *name;
         void *address;
-    } own[] = {{"bzero", darwin_bzero}, {"__bzero", darwin_bzero}};
+    } own[] = {{"bzero", darwin_bzero}, {"__bzero", darwin_bzero}, {"pkgld_of_library", two}, {"_tlv_bootstrap", first_use}, {"pkgld_variable", &variable_elsewhere}};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!strcmp(name, own[i].name))
             return own[i].address;
@@ -92,15 +155,27 @@ __asm__(".text\n.globl pkgld_binder\npkgld_binder:\n"
         "mov %rbp, %rsp\npop %rbp\nadd $16, %rsp\njmp *%r11\n");
 #endif
 
+static void *in_image(const char *name);
+
+/* The definition that the process has of a name of which images have weak ones: that of an image loaded before, which is this
+ * program, if it has one, or the image's own. */
+static void *coalesced(const char *name) {
+    if (!strcmp(name, "pkgld_weak_elsewhere") || !strcmp(name, "pkgld_of_library"))
+        return two;
+    return in_image(name);
+}
+
 /* The address of an imported name, by the number of its library as binds have it: 1 for the first that is loaded, -2 for
- * a search of all, as `-undefined dynamic_lookup` asks for. */
+ * a search of all, as `-undefined dynamic_lookup` asks for, -3 for a weak definition. */
 static void *import(const char *name, int64_t ordinal, int weak) {
     void *address = NULL;
     if (!strcmp(name, "dyld_stub_binder"))
         return pkgld_binder;
     if (*name != '_')
         give_up("an imported name without an underscore:", name);
-    if (ordinal == -2) {
+    if (ordinal == -3) {
+        address = coalesced(name + 1);
+    } else if (ordinal == -2) {
         address = in_libjulia(name + 1);
         address = address ? address : in_runtime(name + 1);
         address = address ? address : in_system(name + 1);
@@ -352,7 +427,7 @@ static void apply_binds(const struct blob *blob, uint64_t from, int weak_table) 
             give_up("a bind before its segment and name", NULL);
         for (; count; count--, offset += 8 + skip) {
             uintptr_t place = fixup_place(segment, offset);
-            uintptr_t value = (uintptr_t)import(name, weak_table ? -2 : ordinal, weak || weak_table) + addend;
+            uintptr_t value = (uintptr_t)import(name, weak_table ? -3 : ordinal, weak || weak_table) + addend;
             if (weak_table && value == (uintptr_t)addend)
                 continue;
             memcpy((void *)place, &value, sizeof value);
@@ -420,8 +495,8 @@ static void *in_image(const char *name) {
             if (!terminal)
                 return NULL;
             uint64_t flags = read_uleb(&at, end), address = read_uleb(&at, end);
-            /* Neither re-exports nor resolvers are made. */
-            rule(!(flags & ~0x4ull), "flags of the export", name, flags);
+            /* Neither re-exports nor resolvers are made. What is thread-local has a descriptor there. */
+            rule(!(flags & ~0x5ull), "flags of the export", name, flags);
             rule(address < macho.segments[macho.segment_count - 1]->vmaddr, "address of the export", name, address);
             return (void *)(address + macho.slide);
         }
@@ -635,6 +710,9 @@ int main(int argc, char **argv) {
     }
     rule(fixups_applied > 0, "no fixups", NULL, 0);
     check_exports();
+    if (findings)
+        return 1;
+    make_variables();
     if (findings)
         return 1;
     protect();

@@ -11,6 +11,7 @@ enum {
     MH_DYLIB = 6,
     MH_DYLDLINK = 0x4,
     MH_TWOLEVEL = 0x80,
+    MH_HAS_TLV_DESCRIPTORS = 0x800000,
     CPU_X86_64 = 0x01000007,
     CPU_ARM64 = 0x0100000c,
     LC_SYMTAB = 0x2,
@@ -38,6 +39,9 @@ enum {
     S_SYMBOL_STUBS = 0x8,
     S_MOD_INIT_FUNC_POINTERS = 0x9,
     S_GB_ZEROFILL = 0xc,
+    S_THREAD_LOCAL_REGULAR = 0x11,
+    S_THREAD_LOCAL_ZEROFILL = 0x12,
+    S_THREAD_LOCAL_VARIABLES = 0x13,
     S_INIT_FUNC_OFFSETS = 0x16,
     N_STAB = 0xe0,
     N_TYPE = 0x0e,
@@ -135,7 +139,8 @@ static struct segment *segment_named(const char *name) {
 }
 
 static int is_zerofill(const struct section *section) {
-    return (section->flags & 0xff) == S_ZEROFILL || (section->flags & 0xff) == S_GB_ZEROFILL;
+    uint32_t type = section->flags & 0xff;
+    return type == S_ZEROFILL || type == S_GB_ZEROFILL || type == S_THREAD_LOCAL_ZEROFILL;
 }
 
 static uint64_t read_uleb(const uint8_t **at, const uint8_t *end) {

@@ -8,11 +8,12 @@
     clippy::panic
 )]
 
-use super::{initialisers, lazy};
+use super::{initialisers, is_coalesced, lazy, other};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, Symbol, SymbolSection, Traits, Visibility};
+use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolSection, Traits, Visibility};
+use crate::options::Exports;
 use crate::symbols::{Anchor, Definition, Global};
 
 /// Names of the image's first byte.
@@ -31,14 +32,31 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
             global.visibility = Visibility::Hidden;
         }
     }
+    export_by_name(link);
     lazy::define_binder(link);
     initialisers::take(link)
+}
+
+/// Has weak definitions that can be hidden be for others, if they are asked for by name.
+fn export_by_name(link: &mut Link<'_>) {
+    let Exports::Only(_) = &link.options.macho.exports else { return };
+    let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        let global = link.symbols.get_mut(id);
+        let Definition::Object(object, index) = global.definition else { continue };
+        let symbol = link.objects.get(object.index()).and_then(|object| object.symbols.get(index as usize));
+        let can_be_hidden = symbol.is_some_and(|symbol| symbol.other & other::CAN_BE_HIDDEN != 0);
+        if can_be_hidden && link.options.macho.exports.allow(global.name) {
+            global.visibility = Visibility::Default;
+        }
+    }
 }
 
 /// Decides what each global symbol is to relocations, and says how to tell it of others.
 ///
 /// What an image defines it uses itself, whatever others define: names are looked up in two levels. So preemptible is
-/// only what other images define.
+/// only what other images define. Of weak definitions for others the process has one; where code of the image refers to its
+/// own without a slot, it reaches that.
 pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
     let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
     for id in ids {
@@ -52,11 +70,13 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
     match global.definition {
         Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
-        Definition::Library(..) => Traits::PREEMPTIBLE,
+        Definition::Library(..) => Traits::PREEMPTIBLE.when(is_coalesced(link, global), Traits::COALESCED),
         Definition::Object(id, index) => {
             let object = link.object(id);
             let heap = link.heap_image.filter(|(heap, _)| *heap == id).map(|(_, section)| section);
-            object.symbols.get(index as usize).map_or(Traits::DISCARDED, |symbol| place_traits(object, symbol, heap))
+            let symbol = object.symbols.get(index as usize);
+            let traits = symbol.map_or(Traits::DISCARDED, |symbol| place_traits(object, symbol, heap));
+            traits.when(is_coalesced(link, global), Traits::COALESCED)
         }
         Definition::Absolute(_) => Traits::ABSOLUTE,
         Definition::Alias(target, offset) => {
@@ -73,9 +93,10 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
         SymbolSection::Absolute => Traits::ABSOLUTE,
         SymbolSection::Common => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
-            Some(section) => {
-                Traits::default().when(!section.is_live(), Traits::DISCARDED).when(heap == Some(index), Traits::FAR)
-            }
+            Some(section) => Traits::default()
+                .when(!section.is_live(), Traits::DISCARDED)
+                .when(section.flags.has(SectionFlags::TLS), Traits::TLS)
+                .when(heap == Some(index), Traits::FAR),
             None => Traits::DISCARDED,
         },
     }

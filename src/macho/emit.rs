@@ -21,7 +21,7 @@ use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
-use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection};
+use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection, Traits};
 use crate::reloc::{self, Action};
 use crate::report::DebugFile;
 use crate::scan::Piece;
@@ -132,10 +132,10 @@ fn sites(link: &Link<'_>) -> Result<Sites> {
             }
         };
         match symbol {
-            SymbolRef::Global(id) if traits.has(crate::model::Traits::PREEMPTIBLE) => {
+            SymbolRef::Global(id) if traits.any(Traits::PREEMPTIBLE.and(Traits::COALESCED)) => {
                 pointers.push((address, Some((id, 0))));
             }
-            _ if traits.has(crate::model::Traits::ABSOLUTE) => {}
+            _ if traits.has(Traits::ABSOLUTE) => {}
             _ => pointers.push((address, None)),
         }
     }
@@ -249,7 +249,10 @@ pub(crate) fn loader_word(link: &Link<'_>, place: u64, target: u64, addend: i64)
         return Err(Fault::Because("the loader does not know of the pointer"));
     };
     if !is_chained(link) {
-        return Ok(if site.import == Site::REBASE { target } else { 0 });
+        // The image's own definition of what the loader looks up stands there until it has.
+        let import = link.macho.imports.get(site.import as usize);
+        let here = import.is_none_or(|(id, _)| link.symbols.get(*id).is_defined_here());
+        return Ok(if here { target } else { 0 });
     }
     let next = sites.next(index, page_size(link.target.arch));
     match link.macho.imports.get(site.import as usize) {

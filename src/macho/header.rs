@@ -15,14 +15,14 @@ use object::macho as m;
 
 use super::linkedit::{Linkedit, Part, indirect_start};
 use super::segments::WRITE;
-use super::{Table, install_name, is_chained, platform, stubs};
+use super::{Table, install_name, is_chained, is_coalesced, platform, stubs, symtab};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::SectionFlags as Flags;
 use crate::options::Arch;
-use crate::symbols::{Definition, GlobalFlags};
+use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// Bytes of `mach_header_64`, `segment_command_64`, `section_64`.
 pub(super) const HEADER: u64 = 32;
@@ -35,8 +35,12 @@ const NAME_PAD: u64 = 1024;
 
 /// `MH_NOUNDEFS | MH_DYLDLINK | MH_TWOLEVEL | MH_NO_REEXPORTED_DYLIBS`
 const FLAGS: u32 = 0x10_0085;
-/// `MH_WEAK_DEFINES`
+/// `MH_WEAK_DEFINES`: others may have to take definitions of this image for theirs.
 const WEAK_DEFINES: u32 = 0x8000;
+/// `MH_BINDS_TO_WEAK`: the image may have to take definitions of others for its own.
+const BINDS_TO_WEAK: u32 = 0x1_0000;
+/// `MH_HAS_TLV_DESCRIPTORS`
+const THREAD_LOCAL: u32 = 0x80_0000;
 /// `TOOL_*` lists and such have no place here: the version of the linker is no part of its output.
 const NO_TOOLS: u32 = 0;
 
@@ -54,9 +58,7 @@ pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>>
     let needed = link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed);
     needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
         let SharedLibrary::MachO(library) = &library.shared else { return None };
-        let from = |global: &&crate::symbols::Global<'_>| {
-            matches!(global.definition, Definition::Library(of, _) if of == number)
-        };
+        let from = |global: &&Global<'_>| matches!(global.definition, Definition::Library(of, _) if of == number);
         let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
         // A library of which all that is wanted may be missing may be missing itself.
         let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
@@ -134,11 +136,15 @@ pub(super) fn version(link: &Link<'_>, out: &mut Writer) {
 
 /// The header and the load commands, and the offset of the identity in them, if they have one.
 pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u64>) {
-    let defines_weak = link
-        .symbols
-        .iter()
-        .any(|(_, global)| global.flags.has(GlobalFlags::WEAK_DEFINITION) && super::symtab::is_exported(link, global));
-    let flags = FLAGS | if defines_weak { WEAK_DEFINES } else { 0 };
+    let any = |is: &dyn Fn(&Global<'_>) -> bool| link.symbols.iter().any(|(_, global)| is(global));
+    let exports_weak =
+        any(&|global| global.flags.has(GlobalFlags::WEAK_DEFINITION) && symtab::is_exported(link, global));
+    let defines_weak = exports_weak || !link.macho.overriding.is_empty();
+    let binds_weak = exports_weak || any(&|global| symtab::is_import(global) && is_coalesced(link, global));
+    let descriptors = u32::from(m::S_THREAD_LOCAL_VARIABLES.0);
+    let thread_local = link.outputs.iter().any(|output| output.kind & m::SECTION_TYPE == descriptors);
+    let parts = [(defines_weak, WEAK_DEFINES), (binds_weak, BINDS_TO_WEAK), (thread_local, THREAD_LOCAL)];
+    let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
     let mut out = Writer::new(link, m::MH_DYLIB, flags);
     segments(link, &mut out);
     let data = |out: &mut Writer, command: m::LoadCommandType, part: Part| {

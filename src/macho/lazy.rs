@@ -6,7 +6,7 @@
 //! the pointer and goes on there. `__dyld_private` is a word that only the binder uses.
 //!
 //! A function whose address is wanted too has a slot in `__got`, which is filled when the image is loaded; its stub jumps
-//! through that.
+//! through that. So does the stub of a weak definition, of which the process has one.
 //!
 //! Functions that nobody has, and nobody calls, are no problem then: that is why Julia's images up to 1.12 need it.
 //! Source: the code that LLD and Apple's linker write, and dyld's `dyld_stub_binder.s` for what it expects.
@@ -23,6 +23,7 @@ use super::emit::{self, segment_at};
 use super::opcodes::{At, Bind, LazyProgram};
 use super::{Table, is_chained, linkedit, stubs, table_output};
 use crate::link::Link;
+use crate::model::Traits;
 use crate::options::{Arch, Undefined};
 use crate::resolve;
 use crate::slots::SymbolRef;
@@ -69,7 +70,7 @@ pub(super) fn gather(link: &mut Link<'_>) {
     let Some(id) = link.macho.binder else { return };
     let lazy = link.symbols.iter().any(|(_, global)| {
         let needs = global.needs();
-        needs.has(Needs::PLT) && !needs.has(Needs::GOT)
+        needs.has(Needs::PLT) && !needs.has(Needs::GOT) && !global.traits.has(Traits::COALESCED)
     });
     if !lazy {
         return;

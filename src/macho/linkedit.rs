@@ -8,6 +8,8 @@
     clippy::panic
 )]
 
+use object::macho;
+
 use super::fixups::{self, Import};
 use super::functions::{self, DataInCode};
 use super::opcodes::{self, At, Bind};
@@ -15,11 +17,11 @@ use super::signature::{self, Signature};
 use super::stubs;
 use super::symtab::{self, NO_INDEX, SymbolTable};
 use super::trie::{self, Export};
-use super::{Table, install_name, is_chained, ordinal, page_size, table_output};
+use super::{Table, install_name, is_chained, is_coalesced, ordinal, page_size, table_output};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::Link;
-use crate::model::SectionFlags;
+use crate::model::{SectionFlags, SymbolSection};
 use crate::options::Arch;
 use crate::slots::SymbolRef;
 use crate::symbols::{Definition, Global, GlobalFlags};
@@ -79,10 +81,9 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         let table = fixups::table(&link.macho.sites, &imports, page_size(link.target.arch));
         parts.fixups = Some(writer.add(table));
     } else {
-        let [rebases, binds] = programs(link);
-        let (rebases, binds) = (writer.add(rebases), writer.add(binds));
+        let [rebases, binds, weak_binds] = programs(link);
         let lazy_binds = std::mem::take(&mut link.macho.lazy.bytes);
-        parts.programs = Some([rebases, binds, Part::default(), writer.add(lazy_binds)]);
+        parts.programs = Some([rebases, binds, weak_binds, lazy_binds].map(|program| writer.add(program)));
     }
     parts.exports = writer.add(exports(link));
     let starts = symtab::function_addresses(link);
@@ -136,20 +137,35 @@ impl Writer<'_> {
 /// What the loader looks up for a symbol.
 fn import<'l>(link: &'l Link<'_>, id: crate::model::GlobalId, addend: i64) -> Import<'l> {
     let global = link.symbols.get(id);
-    let ordinal = library_ordinal(link, global);
+    let ordinal = if is_coalesced(link, global) { ordinal::WEAK } else { library_ordinal(link, global) };
     Import { name: global.name, ordinal, weak: global.is_weak_reference(), addend }
 }
 
-/// The rebase program and the bind program.
-fn programs(link: &Link<'_>) -> [Vec<u8>; 2] {
+/// The rebase program, the bind program and the weak bind program.
+///
+/// What the process has one definition of is in two: one program has it hold the image's own definition, or that of the
+/// library; then the weak one tells of it, for the loader to look whether another image has a say.
+fn programs(link: &Link<'_>) -> [Vec<u8>; 3] {
     let mut rebases = Vec::new();
     let mut binds = Vec::new();
+    let mut weak_binds = Vec::new();
     for (segment, number) in link.macho.sites.iter().zip(0_u8..) {
         for site in &segment.sites {
             let at = At { segment: number, offset: site.offset.into() };
             match link.macho.imports.get(site.import as usize) {
                 None => rebases.push(at),
-                Some((id, addend)) => binds.push((site.import, at, import(link, *id, *addend))),
+                Some((id, addend)) => {
+                    let global = link.symbols.get(*id);
+                    let import = Import { ordinal: library_ordinal(link, global), ..import(link, *id, *addend) };
+                    if is_coalesced(link, global) {
+                        weak_binds.push((import, at));
+                    }
+                    if global.is_defined_here() {
+                        rebases.push(at);
+                    } else {
+                        binds.push((site.import, at, import));
+                    }
+                }
             }
         }
     }
@@ -161,21 +177,45 @@ fn programs(link: &Link<'_>) -> [Vec<u8>; 2] {
         weak: import.weak,
         addend: import.addend,
     });
-    [opcodes::rebases(rebases), opcodes::binds(binds)]
+    // The loader merges the programs of all images: their names ascend.
+    weak_binds.sort_by_key(|(import, at)| (import.name, import.addend, *at));
+    let weak_binds = weak_binds.into_iter().map(|(import, at)| {
+        let Import { name, addend, .. } = import;
+        Bind { at, name, ordinal: None, weak: false, addend }
+    });
+    [opcodes::rebases(rebases), opcodes::binds(binds), opcodes::weak_binds(&link.macho.overriding, weak_binds)]
 }
 
 /// The export trie, padded to 8 bytes.
 fn exports(link: &Link<'_>) -> Vec<u8> {
     let mut exports = Vec::new();
     for (id, global) in link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global)) {
-        let absolute = matches!(global.definition, Definition::Absolute(_));
         let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
-        let flags = if absolute { trie::ABSOLUTE } else { 0 } | if weak { trie::WEAK_DEFINITION } else { 0 };
+        let flags = export_kind(link, global) | if weak { trie::WEAK_DEFINITION } else { 0 };
         exports.push(Export { name: global.name, flags, value: link.global_address(id) });
     }
     let mut bytes = trie::trie(exports);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes
+}
+
+/// `EXPORT_SYMBOL_FLAGS_KIND_*`: what an address is of.
+fn export_kind(link: &Link<'_>, global: &Global<'_>) -> u64 {
+    let definition = match global.definition {
+        Definition::Alias(target, offset) => link.symbols.get(link.symbols.root(target, offset).0).definition,
+        definition => definition,
+    };
+    let Definition::Object(id, index) = definition else {
+        return if matches!(definition, Definition::Absolute(_)) { trie::ABSOLUTE } else { 0 };
+    };
+    let object = link.object(id);
+    let Some(symbol) = object.symbols.get(index as usize) else { return 0 };
+    let kind = object.symbol_section(symbol).map_or(0, |section| section.kind & macho::SECTION_TYPE);
+    match symbol.section() {
+        SymbolSection::Absolute => trie::ABSOLUTE,
+        _ if kind == u32::from(macho::S_THREAD_LOCAL_VARIABLES.0) => trie::THREAD_LOCAL,
+        _ => 0,
+    }
 }
 
 /// The data in the image's code.

@@ -32,11 +32,12 @@ pub(crate) mod unwind;
 
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
+use crate::library::SharedLibrary;
 use crate::link::Link;
-use crate::model::{GlobalId, InputName, Symbol, SymbolKind, SymbolSection};
+use crate::model::{GlobalId, InputName, SectionFlags, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
-use crate::symbols::{Anchor, Definition};
+use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 use crate::unwind::compact::UnwindInfo;
 
 pub(crate) use define::{define_symbols, fix_traits};
@@ -122,12 +123,16 @@ pub(crate) mod other {
     pub(crate) const ALT_ENTRY: u8 = 1 << 2;
     /// `REFERENCED_DYNAMICALLY`: `strip` has to leave it.
     pub(crate) const REFERENCED_DYNAMICALLY: u8 = 1 << 3;
+    /// For this image only, unless asked for by name (`.weak_def_can_be_hidden`).
+    pub(crate) const CAN_BE_HIDDEN: u8 = 1 << 4;
 }
 
 /// Values that stand for no library in the place of a library's number.
 pub(crate) mod ordinal {
     /// `BIND_SPECIAL_DYLIB_FLAT_LOOKUP`: whichever image has the name first.
     pub(crate) const FLAT: i32 = -2;
+    /// `BIND_SPECIAL_DYLIB_WEAK_LOOKUP`: the one definition that the process has of the name.
+    pub(crate) const WEAK: i32 = -3;
 }
 
 /// The sections of an image that the linker makes.
@@ -170,9 +175,11 @@ impl Table {
 
 /// What is decided about a Mach-O image.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
     /// What scanning found.
     pub(crate) found: Scan,
+    /// The names of strong definitions that take the place of weak ones of libraries, ascending.
+    pub(crate) overriding: Vec<&'a [u8]>,
     /// The segments, in order, `__LINKEDIT` last.
     pub(crate) segments: Vec<segments::Segment>,
     /// The output section of each table.
@@ -211,6 +218,7 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
     link.macho.unwind = unwind::Unwind::gather(link, found)?;
     initialisers::gather(link)?;
     lazy::gather(link);
+    link.macho.overriding = overriding(link);
     found.merge_locals();
     if link.options.macho.dead_strip_dylibs {
         for number in 0..link.libraries.len() {
@@ -258,6 +266,49 @@ pub(crate) fn is_chained(link: &Link<'_>) -> bool {
 /// is no other way; without, there is none if nothing has the loader's function for it.
 pub(crate) fn binds_now(link: &Link<'_>) -> bool {
     is_chained(link) || link.options.macho.bind_at_load || link.macho.binder.is_none()
+}
+
+/// Whether the process has one definition of a symbol, which the loader chooses: if it is weak, here and for others to see,
+/// or in a library. The value of an absolute symbol is the same everywhere.
+pub(crate) fn is_coalesced(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
+    match global.definition {
+        Definition::Library(..) => weak,
+        Definition::Object(id, index) if weak && symtab::is_exported(link, global) => {
+            let symbol = link.object(id).symbols.get(index as usize);
+            symbol.is_some_and(|symbol| matches!(symbol.section(), SymbolSection::In(_)))
+        }
+        _ => false,
+    }
+}
+
+/// The names for others, ascending, whose definitions here are not weak and take the place of weak ones that a library has:
+/// the loader has to have whoever uses these use the image's.
+fn overriding<'a>(link: &Link<'a>) -> Vec<&'a [u8]> {
+    let libraries = link.libraries.iter().filter_map(|library| match &library.shared {
+        SharedLibrary::MachO(library) => Some(library).filter(|library| library.has_weak()),
+        _ => None,
+    });
+    let libraries: Vec<_> = libraries.collect();
+    if libraries.is_empty() {
+        return Vec::new();
+    }
+    let strong = link.symbols.iter().map(|(_, global)| global).filter(|global| {
+        !global.flags.has(GlobalFlags::WEAK_DEFINITION)
+            && symtab::is_exported(link, global)
+            && libraries
+                .iter()
+                .any(|library| library.lookup(global.name, Some(link.target.arch)).is_some_and(|export| export.weak))
+    });
+    let mut names: Vec<&[u8]> = strong.map(|global| global.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The address of the template of thread-local storage, from which each thread's copy is made.
+pub(crate) fn template_address(link: &Link<'_>) -> u64 {
+    let parts = link.outputs.iter().filter(|output| output.flags.has(SectionFlags::TLS));
+    parts.map(|output| output.address).min().unwrap_or(0)
 }
 
 /// The system that the image is for: what is asked for or, without that, the newest that an object names.
@@ -317,7 +368,7 @@ pub(crate) fn check_library(library: &library::Library<'_>, target: Target) -> R
 }
 
 /// Bytes of memory that the plan has taken.
-pub(crate) fn held(plan: &Plan) -> u64 {
+pub(crate) fn held(plan: &Plan<'_>) -> u64 {
     use crate::memory::of_vec;
     let made = plan.made.iter().map(|(_, bytes)| of_vec(bytes)).sum::<u64>();
     let sites = plan.sites.iter().map(|segment| of_vec(&segment.sites)).sum::<u64>();

@@ -1,8 +1,9 @@
 //! `LC_DYLD_INFO_ONLY`: what the loader fills, as programs for small machines.
 //!
 //! Loaders before macOS 12 do not know chained fixups. They run a *rebase* program, which lists the pointers into the
-//! image itself, and a *bind* program, which lists those to symbols of others. A *lazy bind* program consists of
-//! descriptions of single pointers, which are filled one by one when they are needed.
+//! image itself, and a *bind* program, which lists those to symbols of others. A *weak bind* program lists, by name, pointers
+//! to what the process has one definition of. A *lazy bind* program consists of descriptions of single pointers, which are
+//! filled one by one when they are needed.
 //! A byte is an opcode (high four bits) and a small number, numbers follow as LEB128.
 //!
 //! Source: `mach-o/loader.h`, `REBASE_OPCODE_*` and `BIND_OPCODE_*`.
@@ -39,6 +40,8 @@ const BIND_ADD_ADDRESS: u8 = 0x80;
 const BIND_DO: u8 = 0x90;
 /// `BIND_SYMBOL_FLAGS_WEAK_IMPORT`
 const WEAK_IMPORT: u8 = 1;
+/// `BIND_SYMBOL_FLAGS_NON_WEAK_DEFINITION`
+const STRONG_DEFINITION: u8 = 8;
 
 /// A place in the image, as the programs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,7 +115,18 @@ fn repeat(bytes: &mut Vec<u8>, times: u64) {
 
 /// The program for `binds`; padded to 8 bytes. It is shortest if those of one symbol stand together, ascending.
 pub(crate) fn binds<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> Vec<u8> {
+    weak_binds(&[], binds)
+}
+
+/// The program for `binds`, ascending by name, before which it says of which names the image has definitions that are not
+/// weak: these win over all others in the process.
+pub(crate) fn weak_binds<'a>(strong: &[&[u8]], binds: impl IntoIterator<Item = Bind<'a>>) -> Vec<u8> {
     let mut bytes = Vec::new();
+    for name in strong {
+        bytes.push(BIND_SET_SYMBOL | STRONG_DEFINITION);
+        bytes.extend(*name);
+        bytes.push(0);
+    }
     let mut last: Option<Bind<'_>> = None;
     for bind in binds {
         let same = |what: &dyn Fn(&Bind<'_>) -> bool| last.as_ref().is_some_and(what);
@@ -149,7 +163,7 @@ pub(crate) fn binds<'a>(binds: impl IntoIterator<Item = Bind<'a>>) -> Vec<u8> {
         bytes.push(BIND_DO);
         last = Some(bind);
     }
-    if last.is_some() {
+    if !bytes.is_empty() {
         bytes.push(BIND_DONE);
     }
     bytes.resize(bytes.len().next_multiple_of(8), 0);

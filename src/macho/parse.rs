@@ -195,21 +195,27 @@ impl<'a> Parser<'_, 'a> {
         }
         let kind = macho::SectionType((raw & macho::SECTION_TYPE).to_le_bytes()[0]);
         match kind {
-            macho::S_THREAD_LOCAL_REGULAR
-            | macho::S_THREAD_LOCAL_ZEROFILL
-            | macho::S_THREAD_LOCAL_VARIABLES
-            | macho::S_THREAD_LOCAL_VARIABLE_POINTERS
-            | macho::S_THREAD_LOCAL_INIT_FUNCTION_POINTERS => {
-                return Err(self.unsupported(format!("{}: thread-local variables cannot be linked", what())));
+            macho::S_THREAD_LOCAL_INIT_FUNCTION_POINTERS => {
+                let why =
+                    "functions that run when a thread starts cannot be linked; no compiler asks for them any more";
+                return Err(self.unsupported(format!("{}: {why}", what())));
             }
-            macho::S_NON_LAZY_SYMBOL_POINTERS | macho::S_LAZY_SYMBOL_POINTERS | macho::S_SYMBOL_STUBS => {
+            macho::S_THREAD_LOCAL_REGULAR | macho::S_THREAD_LOCAL_ZEROFILL if segment != b"__DATA" => {
+                // The template of thread-local storage is in one piece.
+                let why = "thread-local variables can be linked in the segment __DATA only";
+                return Err(self.unsupported(format!("{}: {why}", what())));
+            }
+            macho::S_NON_LAZY_SYMBOL_POINTERS
+            | macho::S_LAZY_SYMBOL_POINTERS
+            | macho::S_THREAD_LOCAL_VARIABLE_POINTERS
+            | macho::S_SYMBOL_STUBS => {
                 let why =
                     "stubs and symbol pointers made by an old compiler cannot be linked; let the linker make them";
                 return Err(self.unsupported(format!("{}: {why}", what())));
             }
             _ => {}
         }
-        let zero = matches!(kind, macho::S_ZEROFILL | macho::S_GB_ZEROFILL);
+        let zero = matches!(kind, macho::S_ZEROFILL | macho::S_GB_ZEROFILL | macho::S_THREAD_LOCAL_ZEROFILL);
         let data = if zero {
             &[]
         } else {
@@ -379,9 +385,9 @@ impl<'a> Parser<'_, 'a> {
             () => Binding::Global,
         };
         // A weak definition whose address nobody takes need not be exported (`.weak_def_can_be_hidden`).
-        let hidden = kind.is_pext() || (defined && weak_definition && weak_reference);
-        if external && hidden {
-            symbol.other = other::HIDDEN;
+        let can_be_hidden = defined && weak_definition && weak_reference;
+        if external && (kind.is_pext() || can_be_hidden) {
+            symbol.other = other::HIDDEN | if kind.is_pext() { 0 } else { other::CAN_BE_HIDDEN };
         }
         for (bit, flag) in [(N_ALT_ENTRY, other::ALT_ENTRY), (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY)] {
             if desc & bit != 0 && defined {
@@ -425,11 +431,13 @@ fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: 
         _ => {}
     }
     let text = segment == b"__TEXT";
+    let tls = matches!(kind, macho::S_THREAD_LOCAL_REGULAR | macho::S_THREAD_LOCAL_ZEROFILL);
     let starts = matches!(kind, macho::S_MOD_INIT_FUNC_POINTERS | macho::S_MOD_TERM_FUNC_POINTERS);
     let flags = flags
         .and(SectionFlags::ALLOC)
         .when(!text, SectionFlags::WRITE)
         .when(raw & CODE != 0, SectionFlags::EXEC)
+        .when(tls, SectionFlags::TLS)
         .when(raw & S_ATTR_NO_DEAD_STRIP != 0 || starts, SectionFlags::RETAIN)
         .when(text && name == b"__eh_frame", SectionFlags::EH_FRAME)
         .when(super::plan::is_constant(segment, name), SectionFlags::RELRO);

@@ -34,6 +34,11 @@ const HEAP_IMAGE: u32 = 0x4000;
 /// Where sections stand that have no place of their own, and those that come last.
 const MIDDLE: u32 = 16;
 const LAST: u32 = SEGMENT - 16;
+/// The template of thread-local storage is in one piece: what the file has of it comes last before the zeros, and what is zero
+/// in it first among these.
+const TLS_DATA: u32 = LAST - 1;
+const TLS_ZERO: u32 = LAST;
+const ZERO: u32 = LAST + 1;
 
 /// The segment of the heap image.
 pub(super) const HEAP_SEGMENT: &[u8] = b"__HEAP_IMAGE";
@@ -77,7 +82,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
         let taken = link.outputs.iter().any(|output| *output.name == *b"__common");
         let name: &[u8] = if taken { b"__commons" } else { b"__common" };
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
-        let rank = DATA.saturating_mul(SEGMENT).saturating_add(LAST);
+        let rank = DATA.saturating_mul(SEGMENT).saturating_add(ZERO);
         link.outputs.push(OutputSection {
             size,
             ..section(name, macho::S_ZEROFILL.0.into(), flags, rank, align, Content::Commons)
@@ -89,10 +94,21 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
         place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
     }
     outputs.sort_by_key(|output| output.rank);
+    align_template(&mut outputs);
     link.outputs = outputs;
     over("Mach-O sections", "the number of sections of the image", link.outputs.len() as u64, 255)?;
     number(link);
     Ok(())
+}
+
+/// Has the template of thread-local storage begin as the strictest of its parts is aligned: then what is so in the image is so
+/// in each thread's copy.
+fn align_template(outputs: &mut [OutputSection<'_>]) {
+    let parts = || outputs.iter().filter(|output| output.flags.has(Flags::TLS));
+    let strictest = parts().map(|output| output.align).max().unwrap_or(1);
+    if let Some(first) = outputs.iter_mut().find(|output| output.flags.has(Flags::TLS)) {
+        first.align = strictest;
+    }
 }
 
 fn section(
@@ -125,9 +141,11 @@ fn segment_place<'a>(segment: &'a [u8], others: &mut Vec<&'a [u8]>) -> u32 {
 }
 
 /// The place of a section in its segment; `number` is that of its first appearance.
-fn section_place(segment: u32, name: &[u8], zero: bool, number: u32) -> u32 {
+fn section_place(segment: u32, name: &[u8], flags: Flags, number: u32) -> u32 {
     match (segment, name) {
-        _ if zero => LAST,
+        _ if flags.has(Flags::TLS.and(Flags::ZERO)) => TLS_ZERO,
+        _ if flags.has(Flags::TLS) => TLS_DATA,
+        _ if flags.has(Flags::ZERO) => ZERO,
         (TEXT, b"__text") => 0,
         (TEXT, b"__eh_frame") => LAST.saturating_add(1),
         (DATA_CONST, b"__const") => 1,
@@ -137,7 +155,7 @@ fn section_place(segment: u32, name: &[u8], zero: bool, number: u32) -> u32 {
 
 /// Sorts the input sections into output sections.
 fn collect(link: &mut Link<'_>) {
-    let mut outputs: IndexMap<(u32, &[u8], bool), OutputSection<'_>, foldhash::quality::RandomState> =
+    let mut outputs: IndexMap<(u32, &[u8], Flags), OutputSection<'_>, foldhash::quality::RandomState> =
         IndexMap::default();
     let mut others = Vec::new();
     for (id, object) in link.objects() {
@@ -154,7 +172,8 @@ fn collect(link: &mut Link<'_>) {
             };
             let zero = section.flags.has(Flags::ZERO);
             let number = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
-            let output = outputs.entry((segment, section.name, zero)).or_insert_with(|| OutputSection {
+            let kept_apart = section.flags.common(Flags::ZERO.and(Flags::TLS));
+            let output = outputs.entry((segment, section.name, kept_apart)).or_insert_with(|| OutputSection {
                 name: Cow::Borrowed(section.name),
                 kind: section.kind & !OBJECT_ATTRIBUTES,
                 flags: section.flags,
@@ -164,7 +183,7 @@ fn collect(link: &mut Link<'_>) {
                 rank: segment.saturating_mul(SEGMENT).saturating_add(section_place(
                     segment,
                     section.name,
-                    zero,
+                    section.flags,
                     number,
                 )),
                 size: 0,

@@ -58,6 +58,7 @@ mod x86 {
     pub(super) const SIGNED_1: u32 = 6;
     pub(super) const SIGNED_2: u32 = 7;
     pub(super) const SIGNED_4: u32 = 8;
+    pub(super) const TLV: u32 = 9;
 }
 
 /// Kinds of arm64.
@@ -70,6 +71,8 @@ mod arm64 {
     pub(super) const GOT_LOAD_PAGE21: u32 = 5;
     pub(super) const GOT_LOAD_PAGEOFF12: u32 = 6;
     pub(super) const POINTER_TO_GOT: u32 = 7;
+    pub(super) const TLVP_LOAD_PAGE21: u32 = 8;
+    pub(super) const TLVP_LOAD_PAGEOFF12: u32 = 9;
     pub(super) const ADDEND: u32 = 10;
 }
 
@@ -260,7 +263,8 @@ fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8])
             addend.wrapping_add_unsigned(encoding.address.wrapping_add(offset))
         };
     }
-    if arch != Arch::X86_64 && matches!(entry.kind, arm64::PAGEOFF12 | arm64::GOT_LOAD_PAGEOFF12) {
+    let low_bits = matches!(entry.kind, arm64::PAGEOFF12 | arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12);
+    if arch != Arch::X86_64 && low_bits {
         let [b0, b1, b2, b3, ..] = load(contents, offset, 2).to_le_bytes();
         let form = match Imm::of_page_offset(u32::from_le_bytes([b0, b1, b2, b3])) {
             Some(Imm::Add12) => ADD,
@@ -301,8 +305,14 @@ fn load(contents: &[u8], offset: u64, length: u32) -> i64 {
 /// | SIGNED and its like | S + A − P | | PAGE21 | Page(S + A) − Page(P) |
 /// | BRANCH | L + A − P | | PAGEOFF12 | (S + A) mod 4096 |
 /// | GOT, GOT_LOAD | slot + A − P | | GOT_LOAD_PAGE21, GOT_LOAD_PAGEOFF12 | the same of the slot |
+/// | TLV | slot + A − P | | TLVP_LOAD_PAGE21, TLVP_LOAD_PAGEOFF12 | the same of the slot |
 /// | | | | BRANCH26 | L + A − P |
 /// | | | | POINTER_TO_GOT | slot + A, − P if relative |
+///
+/// The symbol of a thread-local variable stands for its *descriptor*, to which code gets as to any variable: the kinds TLV
+/// are GOT_LOAD by other names. A descriptor holds the function that finds the variable, a word of the loader's, and the
+/// variable's offset in the template of thread-local storage: UNSIGNED in a section of descriptors, against a symbol of the
+/// template, is that offset.
 pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
     let (kind, relative, length) = (raw.kind & 0xf, raw.kind & RELATIVE != 0, (raw.kind >> LENGTH_SHIFT) & 3);
     if raw.kind & MINUS != 0 {
@@ -321,7 +331,7 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
                 (What::Symbol.from(Origin::Place), Field::I32)
             }
             (x86::BRANCH, true, 2) => (What::Plt.from(Origin::Place), Field::I32),
-            (x86::GOT_LOAD, true, 2) => (What::GotRelaxable.from(Origin::Place), Field::I32),
+            (x86::GOT_LOAD | x86::TLV, true, 2) => (What::GotRelaxable.from(Origin::Place), Field::I32),
             (x86::GOT, true, 2) => (What::Got.from(Origin::Place), Field::I32),
             _ => return None,
         });
@@ -339,8 +349,10 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
         (arm64::BRANCH26, true, 2) => (What::Plt.from(Origin::Place), Field::Aarch64(Imm::Branch26)),
         (arm64::PAGE21, true, 2) => (What::Symbol.from(Origin::Page), Field::Aarch64(Imm::Adrp)),
         (arm64::PAGEOFF12, false, 2) => (What::Symbol.from(Origin::PageOffset), low()?),
-        (arm64::GOT_LOAD_PAGE21, true, 2) => (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp)),
-        (arm64::GOT_LOAD_PAGEOFF12, false, 2) => {
+        (arm64::GOT_LOAD_PAGE21 | arm64::TLVP_LOAD_PAGE21, true, 2) => {
+            (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp))
+        }
+        (arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12, false, 2) => {
             // The rewriting of the pair is for loads of 8 bytes; nothing else loads an address.
             (
                 What::GotRelaxable.from(Origin::PageOffset),
@@ -370,12 +382,21 @@ const NOT_HERE: Reason =
 const FIXED: Reason = "the image is loaded at an address that is not known now, and the field has no room for one";
 const READ_ONLY: Reason = "the loader would have to write to a read-only segment; put what holds addresses into __DATA";
 
+/// Whether an address that stands in `section`, of a symbol with `traits`, is an offset in the template of thread-local
+/// storage.
+pub(crate) fn is_in_template(section: &Section<'_>, traits: Traits) -> bool {
+    let descriptors = u32::from(object::macho::S_THREAD_LOCAL_VARIABLES.0);
+    traits.has(Traits::TLS) && section.kind & object::macho::SECTION_TYPE == descriptors
+}
+
 /// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
 ///
 /// # Errors
 /// Why it cannot be resolved, for a person.
 pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     let preemptible = traits.has(Traits::PREEMPTIBLE);
+    // What the loader stores the address of.
+    let looked_up = traits.any(Traits::PREEMPTIBLE.and(Traits::COALESCED));
     let absolute = traits.has(Traits::ABSOLUTE);
     if traits.has(Traits::DISCARDED) {
         return Err("the symbol's section is not part of the image");
@@ -383,20 +404,21 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     let word = reloc.field.is_word();
     Ok(match (reloc.value.what, reloc.value.from) {
         (What::Symbol, Origin::Zero) => match () {
-            () if absolute && !preemptible => Action::Link,
+            () if absolute && !looked_up => Action::Link,
+            () if word && is_in_template(section, traits) => Action::Link,
             () if !word => return Err(FIXED),
             () if !section.flags.has(SectionFlags::WRITE) => return Err(READ_ONLY),
-            () if preemptible => Action::Symbolic,
+            () if looked_up => Action::Symbolic,
             () => Action::Relative,
         },
         (What::Symbol, _) if preemptible => return Err(NOT_HERE),
         (What::Symbol, Origin::Place | Origin::Page) if absolute => return Err(FIXED),
         (What::Symbol, _) => Action::Link,
-        (What::Plt, _) if preemptible => Action::Plt,
+        (What::Plt, _) if looked_up => Action::Plt,
         (What::Plt, _) if absolute => return Err(FIXED),
         (What::Plt, _) => Action::Link,
         (What::GotRelaxable, origin) => {
-            let stays = preemptible || absolute || traits.has(Traits::FAR);
+            let stays = looked_up || absolute || traits.has(Traits::FAR);
             match (arch, origin) {
                 _ if stays => Action::Got(Needs::GOT),
                 (Arch::X86_64, _) => match x86_64::got_load(&section.data, reloc.offset, reloc.addend) {

@@ -101,7 +101,7 @@ fn stub_arm64(place: u64, slot: u64) -> [u8; 12] {
 pub(super) fn got_slots<'l>(link: &'l Link<'_>) -> impl Iterator<Item = (u64, SymbolRef)> + 'l {
     link.slots.got.iter().filter_map(|(word, entry)| match entry {
         GotEntry::Address(symbol) | GotEntry::PltAddress(symbol) => Some((got_address(link, *word), *symbol)),
-        // Thread-local variables are refused in objects.
+        // Descriptors of thread-local variables have addresses as all variables have.
         _ => None,
     })
 }

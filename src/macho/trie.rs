@@ -17,6 +17,8 @@
 use super::leb::{uleb, uleb_size};
 use crate::malfunction::{self, Malfunction};
 
+/// `EXPORT_SYMBOL_FLAGS_KIND_THREAD_LOCAL`
+pub(crate) const THREAD_LOCAL: u64 = 0x01;
 /// `EXPORT_SYMBOL_FLAGS_KIND_ABSOLUTE`
 pub(crate) const ABSOLUTE: u64 = 0x02;
 /// `EXPORT_SYMBOL_FLAGS_WEAK_DEFINITION`

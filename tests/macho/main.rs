@@ -4,12 +4,14 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
 mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
+mod variables;
 
 use std::ffi::OsString;
 use std::fs;
@@ -77,24 +79,28 @@ const INITIALISERS: [&str; 2] = [
      mul x1, x1, x2\nadd x1, x1, #2\nstr x1, [x0, _pkgld_initialised@PAGEOFF]\nret\n",
 ];
 
-fn initialisers(target: Target) -> PathBuf {
+/// Has `llvm-mc` assemble a text, the first line of which says what system it is for.
+fn assemble(target: Target, name: &str, text: &str) -> PathBuf {
     let arm = target == MACOS_ARM64;
-    let directory = scratch("macho");
-    let (source, object) = (directory.join(format!("first-{arm}.s")), directory.join(format!("first-{arm}.o")));
-    let code = INITIALISERS[usize::from(arm)];
-    let text = format!(
-        ".build_version macos, 11, 0\n.section __TEXT,__text,regular,pure_instructions\n.p2align 2\n{code}\
-         .section __DATA,__mod_init_func,mod_init_funcs\n.p2align 3\n.quad _first\n.quad _second\n\
-         .section __DATA,__data\n.globl _pkgld_initialised\n.p2align 3\n_pkgld_initialised: .quad 0\n\
-         .subsections_via_symbols\n"
-    );
-    fs::write(&source, text).unwrap();
+    let object = scratch("macho").join(format!("{name}-{}.o", target.name));
+    let source = object.with_extension("s");
+    fs::write(&source, format!(".build_version macos, 11, 0\n{text}.subsections_via_symbols\n")).unwrap();
     let triple = if arm { "arm64-apple-macos11" } else { "x86_64-apple-macos11" };
     let out =
         Command::new("llvm-mc-19").args(["-filetype=obj", "-triple", triple, "-o"]).arg(&object).arg(source).output();
     let out = out.expect("llvm-mc-19 is not installed; it is in the Debian package llvm-19");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     object
+}
+
+fn initialisers(target: Target) -> PathBuf {
+    let code = INITIALISERS[usize::from(target == MACOS_ARM64)];
+    let text = format!(
+        ".section __TEXT,__text,regular,pure_instructions\n.p2align 2\n{code}\
+         .section __DATA,__mod_init_func,mod_init_funcs\n.p2align 3\n.quad _first\n.quad _second\n\
+         .section __DATA,__data\n.globl _pkgld_initialised\n.p2align 3\n_pkgld_initialised: .quad 0\n"
+    );
+    assemble(target, "first", &text)
 }
 
 /// The forms in which the loader is told of functions: their lists of functions to run are of entries of 4 or 8 bytes.

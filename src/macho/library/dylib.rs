@@ -12,6 +12,9 @@ use super::{Cpus, Library, Table};
 use crate::bytes;
 use crate::error::Error;
 
+/// `MH_WEAK_DEFINES`
+const WEAK_DEFINES: u32 = 0x8000;
+
 /// Reads a dylib of one CPU.
 pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, Error> {
     let malformed = |what: &str| Error::malformed(name, format!("malformed dylib: {what}"));
@@ -80,6 +83,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
         compatibility_version: versions.1,
         reexports,
         cpus,
+        weak: header.flags(LE).0 & WEAK_DEFINES != 0,
         table: Table::Dylib(exports),
     })
 }

@@ -37,6 +37,8 @@ pub(crate) struct Library<'a> {
     reexports: Vec<Cow<'a, [u8]>>,
     /// For which CPUs it is.
     cpus: Cpus,
+    /// Some of its definitions are weak.
+    weak: bool,
     table: Table<'a>,
 }
 
@@ -114,6 +116,11 @@ impl<'a> Library<'a> {
     /// The install names of libraries in other files whose names count as its own.
     pub(crate) fn reexports(&self) -> impl Iterator<Item = &[u8]> {
         self.reexports.iter().map(|name| &**name)
+    }
+
+    /// Whether some of its own definitions are weak.
+    pub(crate) fn has_weak(&self) -> bool {
+        self.weak
     }
 
     /// Whether it is for a CPU.

@@ -130,6 +130,7 @@ fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Libra
         compatibility_version,
         reexports,
         cpus: main.cpus,
+        weak: names.names.values().any(|found| found.weak != 0),
         table: Table::Stub(names),
     }
 }

@@ -129,7 +129,7 @@ fn contradictions_are_refused() {
         (&|b| b.symbols.push(("_x", 0x0f, 2, 0, 0)), "is not in its section"),
         (&|b| b.symbols.push(("_x", 0x00, 0, 0, 0)), "undefined and local"),
         (&|b| b.symbols.push(("_x", 0x0b, 0, 0, 1)), "N_INDR"),
-        (&|b| b.sections[1].4 = 0x13, "thread-local"),
+        (&|b| b.sections[1].4 = 0x15, "run when a thread starts"),
         (&|b| b.sections[1].2 = u64::MAX, "beyond the address space"),
         (&|b| b.kind = 2, "executable"),
     ];
