@@ -286,8 +286,17 @@ function install!()
             $replacement(archive, out, stderr, stdout)
         end
         METHOD[] = Base.invokelatest(which, Base.Linking.link_image, Tuple{String,String,IO,IO})
+        show_to_loader()
     end
     return true
+end
+
+# Julia runs its package loader, which precompiles for `using`, in the world of the session's start, so that packages cannot
+# change it: it would never see a method that is added or deleted later. It is to see this one.
+function show_to_loader()
+    isdefined(Base, :_require_world_age) || return
+    Base._require_world_age[] = Base.get_world_counter()
+    return
 end
 
 """
@@ -300,6 +309,7 @@ function uninstall!()
         METHOD[] === nothing && return false
         Base.delete_method(METHOD[])
         METHOD[] = nothing
+        show_to_loader()
         return true
     end
 end
