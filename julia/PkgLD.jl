@@ -226,7 +226,8 @@ function arguments_for(archive, out)
     end
     arguments = copy(Base.Linking.link_image_cmd(archive, out).exec)
     # Until 1.13 Julia looks at the variable when it starts, and not again.
-    if Base.get_bool_env("JULIA_VERBOSE_LINKING", false) === true && !("--verbose" in arguments)
+    verbose = lowercase(get(ENV, "JULIA_VERBOSE_LINKING", "")) in ("t", "true", "y", "yes", "1")
+    if verbose && !("--verbose" in arguments)
         push!(arguments, "--verbose")
     end
     return arguments
