@@ -207,3 +207,29 @@ fn write_all_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn small_files_are_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.map");
+        for contents in [&b"first"[..], b"", b"the second one"] {
+            write(&path, contents).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), contents);
+        }
+        assert!(write(folder.path(), b"x").is_err());
+        assert!(write(&folder.path().join("no/where"), b"x").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o111, 0, "it is no program");
+        }
+    }
+}

@@ -71,6 +71,8 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
     // A task is an object or another input; members of an archive are tasks of their own.
     let mut tasks: Vec<(usize, Task<'a>)> = Vec::new();
     let mut problems = Vec::new();
+    // Import libraries of which all members are wanted.
+    let mut wanted_imports: HashSet<usize> = HashSet::new();
     let items: Vec<Opened<'a>> = inputs.items().collect();
     for (number, item) in items.iter().enumerate() {
         match item.kind {
@@ -89,6 +91,7 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
                 if imports {
                     // Members that tell of imports are no objects: they answer questions.
                     tasks.push((number, Task::Other(*item)));
+                    wanted_imports.insert(number);
                 }
             }
             Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
@@ -105,6 +108,12 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
     for ((number, _), result) in tasks.iter().zip(results) {
         match (result, parsed.last_mut()) {
             (Err(error), _) => problems.push(error),
+            // Nobody needs it beside the members that tell of imports.
+            (Ok(Parsed::Objects(more)), _)
+                if wanted_imports.contains(number) && more.iter().all(pe::is_import_glue) =>
+            {
+                continue;
+            }
             (Ok(Parsed::Objects(more)), Some(Parsed::Objects(objects))) if last == Some(*number) => {
                 objects.extend(more);
             }

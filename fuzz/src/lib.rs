@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
         seeds: coff::import_libraries,
     },
     Target { name: "script", body: script, seeds: elf::scripts },
+    Target { name: "definitions", body: definitions, seeds: coff::definitions },
     // Objects made of the bytes, with valid shells.
     Target { name: "made_elf", body: |data| made(Format::Elf, data), seeds: seeds::choices },
     Target { name: "made_macho", body: |data| made(Format::MachO, data), seeds: seeds::choices },
@@ -96,6 +97,24 @@ fn library(object: &[u8], data: &[u8]) -> Outcome {
     let strict = link_all(inputs.clone(), &options);
     options.undefined = pkgld::Undefined::Allow;
     link_all(inputs, &options).and(strict)
+}
+
+/// A module-definition file, beside an object that refers to what a good DLL has; what is made of the image for others to
+/// link against is read again.
+fn definitions(data: &[u8]) -> Outcome {
+    let object = coff::referring(Some(&[]));
+    let options = limited();
+    let inputs = vec![Input::bytes("object", &object), Input::bytes("a.def", data)];
+    link_all(inputs.clone(), &options)?;
+    let opened = Inputs::open(inputs, &options).map_err(message)?;
+    let image = pkgld::link(&opened, &options).map_err(message)?;
+    let again = image.definition_file().unwrap_or_default();
+    let library = image.import_library().map_err(message)?.unwrap_or_default();
+    link_all(vec![Input::bytes("object", &object), Input::bytes("library", &library)], &options)?;
+    let inputs = vec![Input::bytes("object", &object), Input::bytes("a.def", &again)];
+    let opened = Inputs::open(inputs, &options).expect("the file that is made is read");
+    // What it exports under other names is not there.
+    pkgld::link(&opened, &options).map(drop).map_err(message)
 }
 
 /// A linker script, which has to be a file: beside it lies a good object.

@@ -142,6 +142,15 @@ pub mod coff {
         found.iter().map(|path| read(path)).collect()
     }
 
+    /// Definition files, with what their language has.
+    pub fn definitions() -> Vec<Vec<u8>> {
+        texts(&[
+            "; a comment\nLIBRARY \"a b\" BASE=0x190000000\nVERSION 2.1\nSTACKSIZE 0x10000,4096\nEXPORTS\n",
+            "LIBRARY\nHEAPSIZE 65536\nDESCRIPTION \"text\"\nEXPORTS\n  sleep = KERNEL32.Sleep @7 NONAME\n  \
+             wake = KERNEL32.#3 DATA, PRIVATE\n  \"c,d\" = other.name CONSTANT @ 9\n  @fast@8 = a.b\n",
+        ])
+    }
+
     /// Undefined names are always errors here, so each library goes with an object that wants no other.
     pub fn links() -> Vec<Vec<u8>> {
         let libraries = [dlls(), import_libraries()].concat();

@@ -82,6 +82,15 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         }
     }
     define_weak(link, &asked.alternates)?;
+    // A name that only stands for another one is no symbol of one's own.
+    for (from, _) in &asked.alternates {
+        let found = link.symbols.find(from);
+        if found.is_some_and(|(_, global)| matches!(global.definition, Definition::Alias(..))) {
+            let narrow = link.target.arch == Arch::X86;
+            let plain = from.strip_prefix(b"_").filter(|_| narrow).unwrap_or(from);
+            asked.excluded.push(Cow::Owned(plain.to_vec()));
+        }
+    }
     imports::define(link);
     define_anchors(link);
     entry::choose(link)?;
@@ -204,13 +213,24 @@ fn define_weak(link: &mut Link<'_>, alternates: &[Alternate<'_>]) -> Result<(), 
             weak.push((from, Definition::Alias(to, 0)));
         }
     }
-    let mut aliases = Vec::new();
+    let (mut aliases, mut own) = (Vec::new(), Vec::new());
     for (id, definition) in weak {
         let global = link.symbols.get_mut(id);
         // The first one that an object brings counts.
-        if global.definition == Definition::Undefined && definition != Definition::Alias(id, 0) {
-            global.definition = definition;
-            aliases.push(id);
+        match definition {
+            _ if global.definition != Definition::Undefined => {}
+            Definition::Alias(itself, 0) if itself == id => own.push(id),
+            _ => {
+                global.definition = definition;
+                aliases.push(id);
+            }
+        }
+    }
+    for id in own {
+        let global = link.symbols.get(id);
+        if global.definition == Definition::Undefined {
+            let name = String::from_utf8_lossy(global.name);
+            return Err(Error::Options(format!("weak external {name} stands for itself, and nothing defines it")));
         }
     }
     for id in aliases {
@@ -252,6 +272,10 @@ fn define_anchors(link: &mut Link<'_>) {
         let decorated = [b"_", name.as_bytes()].concat();
         let symbols = [name.as_bytes(), &decorated];
         for symbol in &symbols[..if link.target.arch == Arch::X86 { 2 } else { 1 }] {
+            // Elsewhere there is no table of handlers.
+            if name.starts_with("__safe_se_") && link.target.arch != Arch::X86 {
+                continue;
+            }
             if let Some((id, _)) = link.symbols.find(symbol)
                 && (link.symbols.get(id).definition == Definition::Undefined || overrides(link, name))
             {

@@ -32,6 +32,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     report(&mut link);
     let mut end = 0;
     let mut extents = thunks::write(&link)?;
+    let mut dead_rows = 0;
     let fill = code_fill(link.target.arch);
     let own = |offset: u64, bytes: Vec<u8>| Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) };
     for section in &link.pe.sections {
@@ -49,7 +50,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         }
         let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
         if section.is_some_and(|section| section.name == b".pdata")
-            && let Some(rows) = sorted_rows(&link, output)?
+            && let Some(rows) = sorted_rows(&link, output, &mut dead_rows)?
         {
             extents.push(own(output.offset, rows));
             continue;
@@ -61,6 +62,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
             extents.push(own(output.offset, bytes));
         }
     }
+    link.pe.dead_rows = dead_rows;
     let symtab = SymbolTable::new(&link, end)?;
     extents.push(own(0, headers::bytes(&link, symtab.as_ref())));
     if let Some(symtab) = symtab {
@@ -113,7 +115,8 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
 }
 
 /// The rows of functions in the order of their addresses, in which unwinders look for them, if they are not so already.
-fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Option<Vec<u8>>> {
+/// Those of functions that are not part of the image stand last, and are counted in bytes.
+fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
     let mut rows = vec![0; output.size as usize];
     let mut problems = Vec::new();
@@ -127,7 +130,9 @@ fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Option<Vec
     }
     debug::check(link, problems)?;
     let size = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    Ok(pdata::sort(&mut rows, size).then_some(rows))
+    let moved = pdata::sort(&mut rows, size);
+    *dead_rows = (pdata::dead(&rows, size) * size) as u64;
+    Ok(moved.then_some(rows))
 }
 
 fn emit_output(link: &Link<'_>, number: u32, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {

@@ -201,7 +201,9 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
     directories[pe::IMAGE_DIRECTORY_ENTRY_IMPORT] = span(&imports);
     directories[pe::IMAGE_DIRECTORY_ENTRY_IAT] = span(&pieces(Table::ImportAddress, b".idata$5", None));
     directories[pe::IMAGE_DIRECTORY_ENTRY_RESOURCE] = named(b".rsrc");
-    directories[pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION] = named(b".pdata");
+    // Rows of functions that are not part of the image would end the order.
+    let (rows, size) = named(b".pdata");
+    directories[pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION] = (rows, size.saturating_sub(link.pe.dead_rows));
     directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = named(b".reloc");
     let (debug, size) = table(Table::BuildId);
     directories[pe::IMAGE_DIRECTORY_ENTRY_DEBUG] = (debug, size.min(DEBUG_ENTRY));

@@ -242,6 +242,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tables: [Option<u32>; TABLES.len()],
     /// The output section of the common symbols.
     pub(crate) commons: Option<u32>,
+    /// Bytes at the end of the table of functions with rows of functions that are not part of the image.
+    pub(crate) dead_rows: u64,
     /// `.reloc`.
     pub(crate) base_relocs: Vec<u8>,
     /// The bytes of the other tables, once they are made.
@@ -386,6 +388,12 @@ pub(crate) fn function_row(arch: Arch, section: &model::Section<'_>) -> Option<u
         _ => return None,
     };
     (section.is_live() && parse::base_name(section.name) == b".pdata").then_some(size as u64)
+}
+
+/// Whether an object is one of those that an import library in short form has for linkers which know its long form only:
+/// pieces of import tables and no more.
+pub(crate) fn is_import_glue(object: &Object<'_>) -> bool {
+    object.sections.iter().skip(1).all(|section| section.name.starts_with(b".idata$"))
 }
 
 /// How the bytes that identify an image's contents are computed: well where they are to be told from all others, else just

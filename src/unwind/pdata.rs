@@ -16,10 +16,19 @@ pub(crate) const ROW: usize = 12;
 /// The size of a row of Arm64, in bytes.
 pub(crate) const ARM_ROW: usize = 8;
 
+/// Where the function of a row begins, and the row's place in the order: rows of none, which begin with 0, come last.
+fn begin(row: &[u8]) -> Option<u32> {
+    row.first_chunk().copied().map(u32::from_le_bytes).map(|begin| begin.wrapping_sub(1))
+}
+
+/// The number of rows at the end of a sorted table whose functions are not part of the image.
+pub(crate) fn dead(table: &[u8], row: usize) -> usize {
+    table.chunks_exact(row).rev().take_while(|row| begin(row) == Some(u32::MAX)).count()
+}
+
 /// Sorts the rows of a table by where their functions begin; tells whether any has moved. What remains behind the last
 /// whole row stays.
 pub(crate) fn sort(table: &mut [u8], row: usize) -> bool {
-    let begin = |row: &[u8]| row.first_chunk().copied().map(u32::from_le_bytes);
     if malfunction::on(Malfunction::FunctionRowsUnsorted) {
         table.chunks_exact_mut(2 * row).take(1).for_each(|rows| rows.rotate_left(row));
         return true;
@@ -49,6 +58,10 @@ mod tests {
         assert!(sort(&mut table, ROW));
         assert_eq!(table, [row(0x1000, 2), row(0x1010, 1), row(0x2000, 3), vec![7, 7]].concat());
         assert!(!sort(&mut table, ROW));
+        let mut table = [row(0, 1), row(0x1010, 2), row(0, 3), row(0x1000, 4)].concat();
+        assert!(sort(&mut table, ROW));
+        assert_eq!(table, [row(0x1000, 4), row(0x1010, 2), row(0, 1), row(0, 3)].concat());
+        assert_eq!((dead(&table, ROW), dead(&table[..24], ROW), dead(&[], ROW)), (2, 0, 0));
         assert!(!sort(&mut [], ARM_ROW));
     }
 }

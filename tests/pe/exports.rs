@@ -82,7 +82,9 @@ fn library(folder: &str, cpu: &str, emulation: &str, wine: &str) {
     };
     assert_eq!(imported(&one), imported(&two), "what LLD imports");
     let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
-    let said = run(folder, wine.to_str().unwrap(), "wine64", &["host.exe", "one.dll", "three.dll"]);
+    // It finds DLLs beside the program.
+    let host = folder.join("host.exe");
+    let said = run(folder, wine.to_str().unwrap(), "wine64", &[host.to_str().unwrap(), "one.dll", "three.dll"]);
     assert_eq!(said, "427923 427923 427923");
 }
 
@@ -150,6 +152,9 @@ fn files_beside_the_image_are_whole_or_absent() {
         names.sort();
         names
     };
+    for name in listed() {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
     assert!(image.write_file(folder.join("nowhere/f.dll")).is_err());
     assert!(image.write_file(folder.join("f.def")).unwrap_err().to_string().contains("two files"));
     assert!(listed().is_empty(), "{:?}", listed());

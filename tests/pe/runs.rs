@@ -1,0 +1,76 @@
+//! What start files bring to life, under wine: thread-local data, and data of DLLs that are not declared as such.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::scratch;
+
+const USER: &str = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
+    int total(void) { return *table[0] + *table[1] + shared[1]; }\n";
+
+const THREADS: &str = "__declspec(thread) int counter = 40;\n__declspec(thread) int zero;\nint total(void);\n\
+    __declspec(dllexport) int sum(void) { zero += 2; return ++counter + zero; }\n\
+    __declspec(dllexport) int data(void) { return total(); }\n";
+
+const HOST: &str = "#include <windows.h>\n#include <stdio.h>\nstatic int (*sum)(void), (*data)(void);\n\
+    static DWORD WINAPI run(void *unused) { sum(); return sum(); }\n\
+    int main(int count, char **names) {\nHMODULE dll = LoadLibraryA(names[count - 1]);\n\
+    if (!dll) return printf(\"error %lu\", GetLastError());\nsum = (void *)GetProcAddress(dll, \"sum\");\n\
+    data = (void *)GetProcAddress(dll, \"data\");\nint one = sum(), two = sum();\nDWORD other;\n\
+    HANDLE thread = CreateThread(0, 0, run, 0, 0, 0);\nWaitForSingleObject(thread, INFINITE);\n\
+    GetExitCodeThread(thread, &other);\nprintf(\"%d %d %lu %d %d\", one, two, other, sum(), data());\nreturn 0;\n}\n";
+
+fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} is in the package {package}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A DLL with variables of each thread's own, found through `_tls_index`, and with addresses of another DLL's data that
+/// start code corrects.
+fn threads_and_data(cpu: &str, emulation: &str, wine: &str, entry: &str) {
+    let folder = &scratch(&format!("pe-runs-{cpu}"));
+    let gcc = format!("{cpu}-w64-mingw32-gcc");
+    let mingw = |arguments: &[&str]| run(folder, &gcc, "gcc-mingw-w64", arguments);
+    let shared = "__declspec(dllexport) int shared[4] = {11, 22, 33, 44};";
+    for (file, text) in [("shared.c", shared), ("user.c", USER), ("threads.c", THREADS), ("host.c", HOST)] {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    // Fields of 32 bits reach it there.
+    let base = if cpu == "i686" { "-Wl,--image-base,0x20000000" } else { "-Wl,--image-base,0x190000000" };
+    mingw(&["-shared", "-o", "shared.dll", "shared.c", "-Wl,--out-implib,libshared.dll.a", base]);
+    mingw(&["-c", "-O1", "user.c"]);
+    mingw(&["-o", "host.exe", "host.c"]);
+    let target = format!("--target={cpu}-w64-windows-gnu");
+    let native = ["-fms-extensions", "-fno-emulated-tls", "-O1", "-c", "threads.c"];
+    run(folder, "clang-19", "clang-19", &[&[&*target][..], &native].concat());
+    let [start, begin, end] =
+        ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&[&format!("-print-file-name={file}")]));
+    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
+    let (crt, gcc_directory) = (directory(&start), directory(&begin));
+    let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
+    let pkgld = env!("CARGO_BIN_EXE_pkgld");
+    let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "user.dll", "-e", entry];
+    let objects = [&*start, &begin, "user.o", "threads.o", "libshared.dll.a", &crt, &gcc_directory];
+    run(folder, pkgld, "", &[&options[..], &objects, &libraries, &[&end]].concat());
+    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
+    // It finds DLLs beside the program.
+    let host = folder.join("host.exe");
+    let said = run(folder, wine.to_str().unwrap(), "wine64", &[host.to_str().unwrap(), "user.dll"]);
+    assert_eq!(said, "43 46 46 49 77");
+}
+
+#[test]
+#[ignore = "needs the packages clang-19, gcc-mingw-w64-x86-64 and wine64"]
+fn threads_and_data_of_x86_64() {
+    threads_and_data("x86_64", "i386pep", "wine", "DllMainCRTStartup");
+}
+
+#[test]
+#[ignore = "needs the packages clang-19, gcc-mingw-w64-i686 and mmdebstrap"]
+fn threads_and_data_of_i686() {
+    threads_and_data("i686", "i386pe", "wine32", "_DllMainCRTStartup");
+}
