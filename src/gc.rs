@@ -89,7 +89,9 @@ fn follow_rows(object: &Object<'_>, id: ObjectId, index: SectionIndex, size: u64
     // The row, and the function's section.
     let mut row = (u64::MAX, None);
     for raw in reloc::decode(section, 0..section.relocs.len()) {
-        let (number, within) = (raw.offset / size, raw.offset % size);
+        let (Some(number), Some(within)) = (raw.offset.checked_div(size), raw.offset.checked_rem(size)) else {
+            continue;
+        };
         if number != row.0 {
             // A row begins with its function.
             let function = object.symbols.get(raw.symbol as usize).filter(|_| within == 0);

@@ -17,6 +17,7 @@ use crate::link::{Link, over};
 use crate::model::{Binding, GlobalId, Object, ObjectId, SHORT_NAME, Symbol, SymbolKind, SymbolSection};
 use crate::options::Strip;
 use crate::symbols::{Anchor, Definition};
+use crate::thunks;
 
 /// The size of a record, in bytes.
 const RECORD: usize = 18;
@@ -74,6 +75,19 @@ impl SymbolTable {
                 strings.push(0);
             }
         }
+        // Code that carries branches farther has names for debuggers; what marks it on other systems is for others.
+        let mut thunks = Vec::new();
+        for thunk in thunks::symbols(link).filter(|thunk| listed && thunk.size > 0) {
+            let text = thunk.name.concat();
+            let Some(section) = link.pe.section_of.get(thunk.output as usize) else { continue };
+            let Some(place) = within(link, *section, thunk.address) else { continue };
+            let start = text.get(..9).unwrap_or(&text);
+            push(&mut thunks, start, strings.len() as u32, place, SymbolKind::Function, Binding::Local);
+            if text.len() > 8 {
+                strings.extend(text);
+                strings.push(0);
+            }
+        }
         let mut end = strings.len() as u64;
         let mut bases = Vec::new();
         let mut records = Vec::new();
@@ -90,6 +104,7 @@ impl SymbolTable {
                 of_extra(link, *id, name, &mut made);
             }
             records.push(made);
+            records.push(thunks);
         }
         let count = records.iter().map(|records| (records.len() / RECORD) as u64).sum();
         over("COFF symbol table", "the number of symbols", count, u32::MAX.into())?;

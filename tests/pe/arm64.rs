@@ -85,6 +85,8 @@ fn far_branches_go_through_thunks() {
     let dll = dll_of(&options(ARM64), &[near]);
     let thunk = branch(&dll, dll.symbol("near"));
     assert_eq!((pair(&dll, thunk, 0), dll.u32(thunk + 8)), (dll.symbol("far"), 0xd61f_0200));
+    let names = &dll.symbols()[&thunk];
+    assert!(names.iter().any(|name| name.ends_with("far")), "{names:?}");
 }
 
 #[test]

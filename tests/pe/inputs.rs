@@ -188,7 +188,7 @@ fn load_configurations() {
             size - 4
         );
         let object = assemble(target, &text);
-        let dll = Dll::new(&link(&options(target), &[object.clone()]).unwrap());
+        let dll = Dll::new(&link(&options(target), std::slice::from_ref(&object)).unwrap());
         let at = dll.symbol(&format!("{prefix}_load_config_used"));
         assert_eq!(dll.directory(10), (at, size));
         assert!(dll.at(at + size, 4 * dll.word).iter().all(|byte| *byte == 0));

@@ -1,3 +1,5 @@
+#![allow(clippy::expect_used, clippy::panic)]
+
 use super::*;
 
 fn read(text: &str) -> Result<Definitions<'_>, String> {
