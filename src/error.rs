@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::{ObjectId, SectionIndex};
+use crate::options::Limits;
 
 /// The number of problems, and of references to one undefined symbol, that a report spells out before it only counts.
 pub(crate) const SHOWN: usize = 20;
@@ -125,7 +126,7 @@ pub enum Error {
         what: String,
     },
     /// A bound of [`Limits`](crate::Limits), or of the output format, is exceeded.
-    #[error("{what} is {wanted}, more than the limit of {limit} ({name})")]
+    #[error("{what} is {wanted}, more than the limit of {limit} ({name}){}", advice(name))]
     Limit {
         /// The limit's name.
         name: &'static str,
@@ -142,6 +143,14 @@ pub enum Error {
     /// There is nothing to link.
     #[error("no input: at least one object file or archive is needed")]
     NoInput,
+}
+
+/// How a limit is raised, if that can be done.
+fn advice(name: &str) -> String {
+    match Limits::NAMES.contains(&name) {
+        true => format!("; to raise it: --limit={name}=N, in the library Limits::{name}"),
+        false => String::new(),
+    }
 }
 
 impl Error {

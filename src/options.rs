@@ -157,6 +157,8 @@ pub struct Limits {
     pub decompressed_size: u64,
     /// The number of times that a name is looked up in an archive or a library, all together.
     pub lookups: u64,
+    /// The number of relocations in all inputs together.
+    pub relocations: u64,
 }
 
 impl Default for Limits {
@@ -167,7 +169,29 @@ impl Default for Limits {
             sections: 1 << 24,
             decompressed_size: 8 << 30,
             lookups: 1 << 30,
+            relocations: 1 << 32,
         }
+    }
+}
+
+impl Limits {
+    /// The names of all limits: those of the fields, as [`Error::Limit`] and `--limit` have them.
+    pub const NAMES: [&'static str; 6] =
+        ["output_size", "symbols", "sections", "decompressed_size", "lookups", "relocations"];
+
+    /// Sets a limit by its name; tells whether there is one of this name.
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        let limit = match name {
+            "output_size" => &mut self.output_size,
+            "symbols" => &mut self.symbols,
+            "sections" => &mut self.sections,
+            "decompressed_size" => &mut self.decompressed_size,
+            "lookups" => &mut self.lookups,
+            "relocations" => &mut self.relocations,
+            _ => return false,
+        };
+        *limit = value;
+        true
     }
 }
 

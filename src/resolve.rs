@@ -184,6 +184,8 @@ struct Resolver<'a> {
     sections: u64,
     /// The number of symbols of all objects.
     symbol_count: u64,
+    /// The number of relocations of all objects.
+    relocations: u64,
     /// The number of questions asked of providers.
     lookups: u64,
     target: Option<(Target, String)>,
@@ -210,6 +212,7 @@ pub(crate) fn resolve<'a>(
         limits: options.limits,
         sections: 0,
         symbol_count: 0,
+        relocations: 0,
         lookups: 0,
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
@@ -447,6 +450,9 @@ impl<'a> Resolver<'a> {
             // Indices of symbols have 32 bits.
             let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
             over("symbols", "the number of symbols", self.symbol_count, limit)?;
+            let relocations = object.sections.iter().map(|section| section.relocs.len() as u64);
+            self.relocations = self.relocations.saturating_add(relocations.sum());
+            over("relocations", "the number of relocations", self.relocations, self.limits.relocations)?;
             self.symbols.add_object(id, &mut object, &mut wanted);
             for name in format::included(&object) {
                 wanted.extend(require(&mut self.symbols, name));

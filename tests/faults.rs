@@ -382,3 +382,240 @@ fn killed() {
     }
     assert!(deaths > 0, "the program was never killed before its end");
 }
+
+/// A command run as somebody whom permissions keep out, which they do not the superuser; `directory` is for a copy of the
+/// program where others reach it.
+fn as_nobody(directory: &Path, output: &Path, archive: &Path) -> Command {
+    if !is_root() {
+        return link(archive, output);
+    }
+    fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("a readable directory");
+    let copy = directory.join("pkgld");
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_pkgld")).arg(&copy).status().expect("cp").success());
+    let mut command = Command::new(copy);
+    command.args(["-flavor", "gnu", "-shared", "-o"]).arg(output).arg("--whole-archive").arg(archive);
+    command.current_dir("/").uid(65534).gid(65534);
+    command
+}
+
+#[test]
+fn unreadable_input() {
+    let (place, inputs) = (Place::new(), tempfile::tempdir().expect("a temporary directory"));
+    let secret = inputs.path().join("secret.a");
+    fs::copy(archive(), &secret).expect("a copy of the archive");
+    fs::set_permissions(&secret, Permissions::from_mode(0)).expect("an unreadable archive");
+    fs::set_permissions(place.directory.path(), Permissions::from_mode(0o777)).expect("a directory for all");
+    let command = &mut as_nobody(inputs.path(), &place.output(), &secret);
+    assert_fails(command, &[&format!("{}: Permission denied", secret.display())]);
+    place.assert_untouched();
+}
+
+#[test]
+fn directory_as_input() {
+    let (place, inputs) = (Place::new(), tempfile::tempdir().expect("a temporary directory"));
+    assert_fails(&mut link(inputs.path(), &place.output()), &[&inputs.path().display().to_string()]);
+    place.assert_untouched();
+}
+
+/// Files that change between being opened and being linked: by their own length and contents of then, if they are read.
+#[test]
+fn input_that_changes() {
+    use pkgld::{Input, Inputs, Options};
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let good = fs::read(archive()).expect("an archive");
+    let image = |options: &Options, change: &dyn Fn(&Path)| {
+        let path = directory.path().join("in.a");
+        fs::write(&path, &good).expect("a copy of the archive");
+        let inputs = Inputs::open(vec![Input::path(&path).whole_archive()], options).expect("an archive");
+        change(&path);
+        let image = pkgld::link(&inputs, options).expect("a link").to_vec().expect("an image").0;
+        fs::remove_file(path).expect("the input can go");
+        image
+    };
+    let mut options = Options::default();
+    let expected = image(&options, &|_| ());
+    let replace = |path: &Path| {
+        fs::write(path.with_extension("new"), b"something else").expect("another file");
+        fs::rename(path.with_extension("new"), path).expect("another file under the name");
+    };
+    // A file that takes the name is another file, also where it is mapped.
+    assert!(image(&options, &replace) == expected);
+    options.read_inputs = true;
+    assert!(image(&options, &replace) == expected);
+    let truncate = |path: &Path| fs::write(path, b"!<arch>\n").expect("a shorter file");
+    assert!(image(&options, &truncate) == expected, "an input that was read is looked at again");
+}
+
+/// A program that runs cannot be written to, only replaced.
+#[test]
+#[cfg(target_os = "linux")]
+fn output_is_running() {
+    let place = Place::new();
+    let sleep = Command::new("sh").args(["-c", "command -v sleep"]).output().expect("sh").stdout;
+    let sleep = String::from_utf8(sleep).expect("a path");
+    fs::remove_file(place.output()).expect("the former output goes");
+    assert!(Command::new("cp").arg(sleep.trim()).arg(place.output()).status().expect("cp").success());
+    let mut running = Command::new(place.output()).arg0("sleep").arg("60").spawn().expect("a program");
+    assert_links(&mut link(&archive(), &place.output()));
+    assert!(running.try_wait().expect("its state").is_none(), "the program that was replaced has died");
+    running.kill().and_then(|()| running.wait()).expect("it ends");
+    place.assert_alone();
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
+#[test]
+fn two_links_to_one_output() {
+    let other = archive().with_file_name("julia-1.9-llvm14.a");
+    let images = [archive(), other].map(|archive| {
+        let place = Place::new();
+        assert_links(&mut link(&archive, &place.output()));
+        (fs::read(place.output()).expect("the image"), archive)
+    });
+    assert!(images[0].0 != images[1].0, "the two links do the same");
+    let place = Place::new();
+    for _ in 0..5 {
+        let start =
+            |(_, archive): &(Vec<u8>, PathBuf)| link(archive, &place.output()).spawn().expect("the program starts");
+        let both: Vec<_> = images.iter().chain(&images).map(start).collect();
+        for mut child in both {
+            assert!(child.wait().expect("the program ends").success());
+        }
+        place.assert_alone();
+        let image = fs::read(place.output()).expect("the image");
+        assert!(images.iter().any(|(bytes, _)| *bytes == image), "a mixture of two images");
+    }
+}
+
+/// A link in which a system call fails as strace is told; `None` if nobody may be traced here.
+#[cfg(target_os = "linux")]
+fn injected(fault: &str, command: &Command) -> Option<Output> {
+    let call = fault.split(':').next().unwrap_or_default();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={fault}")]);
+    let output = strace.arg(command.get_program()).args(command.get_args()).output();
+    let output = output.expect("strace is not installed; it is in the package strace");
+    let message = String::from_utf8_lossy(&output.stderr);
+    if message.contains("ptrace") {
+        skip("injected faults", &format!("this system lets nobody trace a program: {}", message.trim()));
+        return None;
+    }
+    Some(output)
+}
+
+/// Whatever system call fails on the way, for whatever reason: a message with the reason, and the former output.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the package strace"]
+fn system_calls_that_fail() {
+    let faults = [
+        ("pwrite64:error=ENOSPC", "No space left on device"),
+        ("pwrite64:error=EDQUOT", "quota"),
+        ("pwrite64:error=EIO", "Input/output error"),
+        ("ftruncate:error=ENOSPC", "No space left on device"),
+        ("ftruncate:error=EFBIG", "File too large"),
+        ("linkat:error=EDQUOT:when=2+", "quota"),
+        ("/^rename:error=EACCES", "Permission denied"),
+    ];
+    for (fault, reason) in faults {
+        let place = Place::new();
+        let Some(output) = injected(fault, &link(&archive(), &place.output())) else { return };
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{fault}: {message}");
+        let named = message.contains(&place.output().display().to_string());
+        assert!(named && message.contains(reason), "{fault}: {message}");
+        place.assert_untouched();
+    }
+}
+
+/// A signal may interrupt any call that waits; the call is made again.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the package strace"]
+fn interrupted_system_calls() {
+    for fault in ["pwrite64:error=EINTR:when=1", "read:error=EINTR:when=3+4", "openat:error=EINTR:when=3+4"] {
+        let place = Place::new();
+        let mut command = link(&archive(), &place.output());
+        command.arg("--read-inputs");
+        let Some(output) = injected(fault, &command) else { return };
+        assert!(output.status.success(), "{fault}: {}", String::from_utf8_lossy(&output.stderr));
+        place.assert_alone();
+        assert!(fs::read(place.output()).expect("the image") == image(), "{fault}: another image");
+    }
+    let command = link(&archive(), Path::new("/dev/stdout"));
+    let Some(output) = injected("write:error=EINTR:when=1+2", &command) else { return };
+    assert!(output.status.success() && output.stdout == image(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The map, the rule for make and the companion are complete or not there, too; a former one stays.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the package strace"]
+fn side_outputs_are_whole() {
+    let (mut failed, mut succeeded) = (0, 0);
+    for number in 1..8 {
+        let place = Place::new();
+        let former = Place::new();
+        let side = |name: &str| {
+            let path = former.directory.path().join(name);
+            fs::write(&path, FORMER).expect("a former file");
+            path
+        };
+        let (map, rule, debug) = (side("map"), side("rule"), side("debug"));
+        let mut command = link(&archive(), &place.output());
+        command.arg("-Map").arg(&map).arg("--dependency-file").arg(&rule);
+        command.arg(format!("--separate-debug-file={}", debug.display()));
+        let Some(output) = injected(&format!("pwrite64:error=ENOSPC:when={number}"), &command) else { return };
+        let message = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => succeeded += 1,
+            Some(1) => failed += 1,
+            other => panic!("{other:?}: {message}"),
+        }
+        let image = place.output();
+        let named = [&map, &rule, &debug, &image]
+            .into_iter()
+            .filter(|path| message.contains(&format!("{}: No space", path.display())));
+        assert_eq!(named.count(), usize::from(!output.status.success()), "{message}");
+        // Nothing is left beside them, and what is new has its end.
+        let files = fs::read_dir(former.directory.path()).expect("a directory").count();
+        assert_eq!(files, 4, "something was left behind");
+        let new = |path: &Path| fs::read(path).is_ok_and(|bytes| bytes != FORMER);
+        let ends = |path: &Path, end: &str| fs::read(path).expect("a file").ends_with(end.as_bytes());
+        assert!(!new(&map) || ends(&map, "\n"), "a part of a map");
+        assert!(!new(&rule) || ends(&rule, "\n"), "a part of a rule");
+        assert!(!new(&place.output()) || new(&debug), "an image without its companion");
+        place.assert_alone();
+    }
+    assert!(failed >= 4 && succeeded > 0, "{failed} links failed, {succeeded} did not");
+}
+
+/// A dSYM is a bundle of directories: of one that could not be completed nothing is left.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the package strace"]
+fn bundles_are_whole() {
+    let archive = smallest(&Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/macos-arm64")).expect("an archive");
+    let (mut failed, mut succeeded) = (0, 0);
+    for number in 1..16 {
+        let place = Place::new();
+        let bundles = tempfile::tempdir().expect("a temporary directory");
+        let bundle = bundles.path().join("out.dSYM");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+        command.args(["-flavor", "darwin", "-arch", "arm64", "-dylib", "-undefined", "dynamic_lookup"]);
+        command.args(["-platform_version", "macos", "13.0", "13.0", "-o"]).arg(place.output());
+        command.arg("-all_load").arg(&archive).arg("-dsym").arg(&bundle);
+        let Some(output) = injected(&format!("pwrite64:error=ENOSPC:when={number}"), &command) else { return };
+        let message = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            succeeded += 1;
+            place.assert_alone();
+            assert!(bundle.join("Contents/Info.plist").is_file(), "no bundle");
+        } else {
+            failed += 1;
+            assert!(message.contains("No space left on device"), "{message}");
+            place.assert_untouched();
+            assert!(!bundle.exists(), "a part of a bundle: {message}");
+        }
+    }
+    assert!(failed > 2 && succeeded > 2, "{failed} links failed, {succeeded} did not");
+}

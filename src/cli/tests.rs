@@ -381,6 +381,16 @@ proptest! {
 }
 
 #[test]
+fn limits_are_set_by_name() {
+    let limits = link("-shared x.o --limit=symbols=0x10 --limit output_size=5").options.limits;
+    assert_eq!((limits.symbols, limits.output_size), (16, 5));
+    for bad in ["symbols", "nothing=1", "symbols=many"] {
+        let said = problems(&format!("--limit={bad}"));
+        assert!(said[0].contains("NAME=N, where NAME is one of output_size, symbols"), "{said:?}");
+    }
+}
+
+#[test]
 fn every_option_is_found_in_every_form() {
     for flag in flags::all() {
         for name in flag.names.iter().filter(|name| !["m", "z", "help", "version"].contains(name)) {

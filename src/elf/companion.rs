@@ -66,7 +66,8 @@ pub(crate) fn place(link: &Link<'_>) -> Result<Option<Place>, Error> {
     // Where nothing is, readers still expect offsets that are congruent to addresses.
     let hollow = |address: u64, align: u64| kept + address.wrapping_sub(kept) % align;
 
-    let fits = |size| over("output_size", "the size of the separate debug file", size, output_limit(link));
+    let (name, limit) = output_limit(link);
+    let fits = |size| over(name, "the size of the separate debug file", size, limit);
     let mut end = kept;
     let mut sections = Vec::with_capacity(link.outputs.len());
     for (number, output) in link.outputs.iter().enumerate() {

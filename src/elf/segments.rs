@@ -94,11 +94,12 @@ fn settle(link: &mut Link<'_>) -> Result<()> {
     }
 }
 
-/// The largest size of a file or of an image in memory: what is asked for, as far as the class has addresses and sums
-/// with alignments cannot overflow.
-pub(super) fn output_limit(link: &Link<'_>) -> u64 {
+/// The largest size of a file or of an image in memory, by its name: what is asked for, as far as the class has addresses
+/// and sums with alignments cannot overflow.
+pub(super) fn output_limit(link: &Link<'_>) -> (&'static str, u64) {
     let addresses = machine(link).bits.choose(u32::MAX.into(), i64::MAX as u64 / 4);
-    link.options.limits.output_size.min(addresses)
+    let asked = link.options.limits.output_size;
+    if asked <= addresses { ("output_size", asked) } else { ("address space", addresses) }
 }
 
 /// The region of a rank: what its sections' permissions are.
@@ -127,9 +128,11 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     let mut segments = Vec::with_capacity(headers);
     let (mut address, mut offset) = (0_u64, 0_u64);
     let headers_size = bits.file_header_size() + bits.program_header_size() * headers as u64;
-    let limit = output_limit(link);
-    let too_large =
-        |what: u64| Error::Limit { name: "output_size", what: "the image's size".to_owned(), wanted: what, limit };
+    let (name, limit) = output_limit(link);
+    let too_large = |start: u64, size: u64| {
+        let wanted = start.saturating_add(size);
+        Error::Limit { name, what: "the image's size".to_owned(), wanted, limit }
+    };
     let mut first = 0;
     while first < link.outputs.len() {
         let of = |rank| region(rank, relro);
@@ -180,7 +183,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
                 offset = offset
                     .checked_add(output.file_size())
                     .filter(|end| *end <= limit)
-                    .ok_or_else(|| too_large(output.size))?;
+                    .ok_or_else(|| too_large(offset, output.size))?;
                 continue;
             }
             if output.flags.has(Flags::TLS) && output.flags.has(Flags::ZERO) {
@@ -188,7 +191,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
                 output.address = address.max(tls_end).next_multiple_of(output.align);
                 output.offset = offset;
                 let end = output.address.checked_add(output.size).filter(|end| *end <= limit);
-                tls_end = end.ok_or_else(|| too_large(output.size))?;
+                tls_end = end.ok_or_else(|| too_large(output.address, output.size))?;
                 continue;
             }
             let next = address.next_multiple_of(output.align);
@@ -197,8 +200,8 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
             }
             address = next;
             (output.address, output.offset) = (address, offset);
-            address =
-                address.checked_add(output.size).filter(|end| *end <= limit).ok_or_else(|| too_large(output.size))?;
+            let end = address.checked_add(output.size).filter(|end| *end <= limit);
+            address = end.ok_or_else(|| too_large(address, output.size))?;
             offset += output.file_size();
         }
         if !loaded || empty {
@@ -226,7 +229,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     link.elf.section_headers = offset.next_multiple_of(8);
     let sections = link.outputs.iter().filter(|output| !is_moved(options, output.rank)).count();
     let size = link.elf.section_headers + bits.section_header_size() * (sections as u64 + 1);
-    over("output_size", "the image's size", size.max(address), limit)?;
+    over(name, "the image's size", size.max(address), limit)?;
     link.report.size = size;
     link.elf.segments = finish_segments(link, segments, headers_size);
     Ok(())

@@ -18,7 +18,7 @@ use super::plan::{SEGMENT, segment_name};
 use super::{Table, header, page_size, symtab};
 use crate::error::{Error, Result};
 use crate::layout::Content;
-use crate::link::Link;
+use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
 use crate::thunks;
 
@@ -30,6 +30,8 @@ const EXECUTE: u32 = 4;
 const READ_ONLY: u32 = 0x10;
 /// The largest file: offsets have 32 bits.
 const FILE_LIMIT: u64 = u32::MAX as u64;
+/// The largest image in memory: so that sums cannot overflow.
+const MEMORY_LIMIT: u64 = 1 << 40;
 
 /// A segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +73,10 @@ fn place(link: &mut Link<'_>) -> Result<()> {
     let page = page_size(link.target.arch);
     link.macho.segments = list(link);
     let headers = header::size(link);
-    let limit = link.options.limits.output_size.min(1 << 40);
-    let over = |what: &str, wanted: u64, limit: u64| {
-        let what = format!("the image's {what}");
-        Err(Error::Limit { name: "output_size", what, wanted, limit })
+    let asked = link.options.limits.output_size;
+    let check = |what: &str, wanted: u64, most: u64| {
+        over("output_size", what, wanted, asked)?;
+        over("Mach-O format", what, wanted, most)
     };
     let (mut address, mut offset) = (0_u64, 0_u64);
     for number in 0..link.macho.segments.len() {
@@ -109,9 +111,7 @@ fn place(link: &mut Link<'_>) -> Result<()> {
             } else {
                 file_end = address;
             }
-            if address > limit {
-                return Ok(over("size in memory", address, limit)?);
-            }
+            check("the image's size in memory", address, MEMORY_LIMIT)?;
         }
         let last = number.saturating_add(1) == link.macho.segments.len();
         // The last is `__LINKEDIT`, whose size is known when its tables are made.
@@ -119,9 +119,7 @@ fn place(link: &mut Link<'_>) -> Result<()> {
         let file_size = file_end.saturating_sub(start.0).next_multiple_of(page);
         let file_size = if last { 0 } else { file_size };
         offset = start.1.saturating_add(file_size);
-        if offset > FILE_LIMIT.min(limit) {
-            return Ok(over("size in the file", offset, FILE_LIMIT.min(limit))?);
-        }
+        check("the image's size in the file", offset, FILE_LIMIT)?;
         if let Some(segment) = link.macho.segments.get_mut(number) {
             (segment.address, segment.size) = (start.0, end.saturating_sub(start.0));
             (segment.offset, segment.file_size) = (start.1, file_size);
@@ -136,8 +134,9 @@ fn place(link: &mut Link<'_>) -> Result<()> {
 /// # Errors
 /// It is larger than the format or the caller allows.
 pub(super) fn check_size(link: &Link<'_>, size: u64) -> Result<(), Error> {
-    let limit = link.options.limits.output_size.min(FILE_LIMIT);
-    crate::link::over("output_size", "the image's size in the file", size, limit)
+    let what = "the image's size in the file";
+    over("output_size", what, size, link.options.limits.output_size)?;
+    over("Mach-O format", what, size, FILE_LIMIT)
 }
 
 fn is_unwind(content: &Content) -> bool {

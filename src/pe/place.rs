@@ -83,7 +83,7 @@ fn place(link: &mut Link<'_>, section: &mut ImageSection) {
 
 fn check_size(link: &Link<'_>, memory: u64, file: u64) -> Result<()> {
     let limit = link.options.limits.output_size;
-    over("output size", "the size of the image", memory.max(file), limit)?;
+    over("output_size", "the size of the image", memory.max(file), limit)?;
     over("PE format", "the size of the image", memory.max(file), u32::MAX.into())?;
     if link.target.arch == Arch::X86 {
         let end = link.pe.base.saturating_add(memory);

@@ -16,7 +16,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `PKGLD_HOSTILE_CASES` | links of each victim (default 400) |
+//! | `PKGLD_HOSTILE_CASES` | links of each victim (default 250) |
 //! | `PKGLD_HOSTILE_SEED` | the first number (default 0) |
 //! | `PKGLD_HOSTILE_ONLY` | `VICTIM` or `VICTIM:NUMBER`: only this victim, only this link; says what came of each |
 //! | `PKGLD_HOSTILE_KEEP` | a directory for the inputs of links that fail the test |
@@ -26,6 +26,8 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod anatomy;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod link;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

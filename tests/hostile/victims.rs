@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pkgld::Mode;
 
 use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::stubs::windows::WindowsStubs;
 use pkgld_corpus::target::Format;
 use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
 
@@ -22,7 +23,7 @@ struct Victim {
     beside: Vec<(String, Vec<u8>)>,
 }
 
-fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -57,7 +58,7 @@ fn name(entry: &Entry) -> String {
 /// Links damaged copies of each victim and fails with all that went wrong.
 fn campaign(victims: impl IntoIterator<Item = Victim>) {
     quiet_panics();
-    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(400);
+    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(250);
     let first: u64 = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
     let only: Option<String> = variable("PKGLD_HOSTILE_ONLY");
     let (only, number) = match only.as_deref().map(|only| only.split_once(':').unwrap_or((only, ""))) {
@@ -156,11 +157,26 @@ fn foreign() -> impl Iterator<Item = Entry> {
 
 #[test]
 fn foreign_archives() {
-    campaign(foreign().map(|entry| Victim { name: name(&entry), bytes: read(&entry.path), beside: Vec::new() }));
+    campaign(foreign().map(|entry| {
+        let beside = dlls(&entry);
+        Victim { name: name(&entry), bytes: read(&entry.path), beside }
+    }));
+}
+
+/// The DLLs that an archive for Windows refers to: no image is made without them.
+pub(crate) fn dlls(entry: &Entry) -> Vec<(String, Vec<u8>)> {
+    if entry.target.format != Format::Coff {
+        return Vec::new();
+    }
+    let stubs = WindowsStubs::committed(entry.target);
+    let files = [stubs.bin, stubs.mingw].into_iter().flat_map(|directory| std::fs::read_dir(directory).unwrap());
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| (file_name(path), read(path))).collect()
 }
 
 /// One archive of each platform.
-fn one_of_each() -> Vec<Entry> {
+pub(crate) fn one_of_each() -> Vec<Entry> {
     let mut seen = Vec::new();
     let mut new = |entry: &Entry| {
         !seen.contains(&entry.target.name) && {
@@ -214,15 +230,13 @@ fn padding_of_inputs_shows_nowhere() {
             }
             end = end.max(range.end);
         }
-        let image = |bytes: &[u8]| link(&name(&entry), &[("archive", bytes, whole())], &options()).unwrap().result;
-        let (plain, marked) = (image(&archive), image(&other));
-        let alike = plain == marked;
-        assert!(
-            alike && (plain.is_ok() || entry.target.format == Format::Coff),
-            "{}: {:?}",
-            name(&entry),
-            marked.err()
-        );
+        let beside = dlls(&entry);
+        let image = |bytes: &[u8]| {
+            let rest = beside.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice(), Mode::default()));
+            let inputs: Vec<_> = [("archive", bytes, whole())].into_iter().chain(rest).collect();
+            link(&name(&entry), &inputs, &options()).unwrap().result.unwrap()
+        };
+        assert!(image(&archive) == image(&other), "{}", name(&entry));
     }
     assert!(marked > 100, "only {marked} bytes of padding");
 }

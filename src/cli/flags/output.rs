@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use super::super::flag::{Flag, Given, Group, Takes};
+use super::super::flag::{Flag, Given, Group, Takes, number};
 use super::super::problem::Problem;
-use crate::{BuildId, Target};
+use crate::{BuildId, Limits, Target};
 
 pub(super) const GROUP: Group = Group {
     title: "Output",
@@ -107,6 +107,21 @@ pub(super) const GROUP: Group = Group {
                     Some(_) => Some(threads(given)?),
                 };
                 Ok(())
+            },
+        ),
+        Flag::does(
+            &["limit"],
+            Takes::Value("NAME=N"),
+            "fail beyond N of what may be output_size, symbols, sections, decompressed_size, lookups or relocations",
+            |reading, given| {
+                let limit = given.value().to_str().and_then(|text| text.split_once('='));
+                let known = limit.and_then(|(name, value)| Some((name, number(value)?)));
+                let set = known.is_some_and(|(name, value)| reading.options.limits.set(name, value));
+                if set {
+                    Ok(())
+                } else {
+                    Err(given.bad(format!("NAME=N, where NAME is one of {}", Limits::NAMES.join(", "))))
+                }
             },
         ),
         Flag::does(&["no-threads"], Takes::Nothing, "use one thread", |reading, _| {
