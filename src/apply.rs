@@ -25,7 +25,7 @@ use crate::macho;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::options::{Arch, Format};
-use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Simple, SimpleKinds, What};
+use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Start, What};
 use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
 
@@ -64,18 +64,25 @@ pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: 
     if section.relocs.is_empty() {
         return;
     }
-    let whole = stretch.start == 0 && end == section.data.len() as u64;
-    let from = stretch.start.saturating_sub(FIELD);
-    let range = reloc::find(section, from..end.saturating_add(BEFORE));
-    let mut crossing = Vec::new();
-    for raw in reloc::decode(section, range) {
-        let first = raw.offset.saturating_sub(BEFORE);
-        let last = raw.offset.saturating_add(FIELD);
-        if whole || (first >= stretch.start && last <= end) {
-            context.apply(&raw, stretch.start, out, problems);
-        } else if last > stretch.start && first < end {
-            crossing.push(raw);
-        }
+    let count = section.relocs.len();
+    // Those whose whole footprint is inside, and those of which a part may be.
+    let (inner, outer) = if stretch.start == 0 && end == section.data.len() as u64 {
+        (0..count, 0..count)
+    } else {
+        let inner = stretch.start.saturating_add(BEFORE)..end.saturating_sub(FIELD).saturating_add(1);
+        let outer = stretch.start.saturating_sub(FIELD)..end.saturating_add(BEFORE);
+        let (inner, outer) = (reloc::find(section, inner), reloc::find(section, outer));
+        // A stretch may be too short for any.
+        (inner.start..inner.end.max(inner.start), outer)
+    };
+    reloc::for_each(section, inner.clone(), |raw| context.apply(&raw, stretch.start, out, problems));
+    let near =
+        |raw: &RawReloc| raw.offset.saturating_add(FIELD) > stretch.start && raw.offset.saturating_sub(BEFORE) < end;
+    let sides = [outer.start..inner.start.min(outer.end), inner.end.max(outer.start)..outer.end];
+    let crossing: Vec<RawReloc> =
+        sides.into_iter().flat_map(|side| reloc::decode(section, side)).filter(near).collect();
+    if crossing.is_empty() {
+        return;
     }
     for boundary in [stretch.start, end] {
         context.apply_across(boundary, &crossing, stretch.start..end, out, problems);
@@ -103,8 +110,9 @@ pub(crate) struct Context<'l, 'a> {
     addresses: &'l [u64],
     loaded: bool,
     got_base: u64,
-    /// The traits of symbols for which a relocation means more than their address.
-    special: Traits,
+    image_base: u64,
+    /// Whether a relocation against a symbol may mean more than its address.
+    special: &'l [bool],
     /// The bit of a function's address that is its state, on a CPU with two instruction sets.
     state: u64,
 }
@@ -125,7 +133,8 @@ impl<'l, 'a> Context<'l, 'a> {
             addresses: link.addresses.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             loaded,
             got_base: format::anchor_address(link, Anchor::GotBase),
-            special: if loaded { SimpleKinds::SPECIAL } else { Traits::DISCARDED.and(Traits::TLS) },
+            image_base: format::image_base(link),
+            special: link.special.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             state: u64::from(link.target.arch == Arch::Arm),
         }
     }
@@ -169,14 +178,11 @@ impl<'l, 'a> Context<'l, 'a> {
     }
 
     /// Carries out one relocation on `out`, whose first byte is at offset `start` of the section.
+    #[inline]
     fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let at = raw.offset.wrapping_sub(start) as usize;
-        if self.apply_simple(raw, at, out).is_some() {
-            return;
-        }
-        let result = if self.loaded { self.apply_loaded(raw, at, out) } else { self.apply_unloaded(raw, at, out) };
-        if let Err(fault) = result {
-            problems.push(Trouble { object: self.id, section: self.index, raw: *raw, fault });
+        if self.apply_simple(raw, at, out).is_none() {
+            self.apply_any(raw, at, out, problems);
         }
     }
 
@@ -184,39 +190,36 @@ impl<'l, 'a> Context<'l, 'a> {
     /// unchanged, for others and for those that are wrong.
     #[inline]
     fn apply_simple(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
-        let Simple { from, field } = self.link.simple_kinds.get(raw.kind)?;
         if malfunction::on(Malfunction::DebugAddressOff) && !self.loaded {
             return None;
         }
-        if self.object.symbols.get(raw.symbol as usize)?.traits.any(self.special) {
-            return None;
-        }
-        let start = match from {
-            Origin::Place => self.base.wrapping_add(raw.offset),
-            Origin::GotBase => self.got_base,
-            _ => 0,
-        };
-        let address = self.address(raw.symbol);
+        let simple = self.link.kinds.simple(raw.kind)?;
+        let address = *self.addresses.get(raw.symbol as usize)?;
         // The state of an Arm function is no part of the sum.
-        if address & raw.addend.cast_unsigned() & self.state != 0 {
+        if *self.special.get(raw.symbol as usize)? || address & raw.addend.cast_unsigned() & self.state != 0 {
             return None;
         }
-        let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start).cast_signed();
-        let value = value.wrapping_add(off_by_one(raw.offset));
-        let (min, max) = field.range();
-        if !(min..=max).contains(&value) {
-            return None;
+        let start = match simple.from {
+            Start::Zero => 0,
+            Start::Place => self.base.wrapping_add(raw.offset),
+            Start::GotBase => self.got_base,
+            Start::Image => self.image_base,
+        };
+        let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start);
+        simple.store(value.wrapping_add_signed(off_by_one(raw.offset)), at, out)
+    }
+
+    #[inline(never)]
+    fn apply_any(&self, raw: &RawReloc, at: usize, out: &mut [u8], problems: &mut Vec<Trouble>) {
+        let result = if self.loaded { self.apply_loaded(raw, at, out) } else { self.apply_unloaded(raw, at, out) };
+        if let Err(fault) = result {
+            problems.push(Trouble { object: self.id, section: self.index, raw: *raw, fault });
         }
-        match field {
-            Field::U64 => *out.get_mut(at..)?.first_chunk_mut()? = value.to_le_bytes(),
-            _ => *out.get_mut(at..)?.first_chunk_mut()? = (value as u32).to_le_bytes(),
-        }
-        Some(())
     }
 
     fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
-        let Some(reloc) = reloc::understand(self.link.target, *raw) else { return Ok(()) };
+        let Some(reloc) = self.link.kinds.understand(self.link.target, *raw) else { return Ok(()) };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
         let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
         if let (Format::MachO, Action::Relative | Action::Symbolic) = (self.link.target.format, action) {
@@ -338,7 +341,7 @@ impl<'l, 'a> Context<'l, 'a> {
     /// Sections that are not loaded hold numbers for debuggers: nothing is left to the loader, and what refers to
     /// something that is not in the image says so by a value that no code has.
     fn apply_unloaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
-        let Some(reloc) = reloc::understand(self.link.target, *raw) else {
+        let Some(reloc) = self.link.kinds.understand(self.link.target, *raw) else {
             return Err(Fault::Because(reloc::refusal(self.link.target, raw.kind)));
         };
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else {

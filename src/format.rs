@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::addresses;
 use crate::arch::{self, ThunkKind};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -15,6 +16,7 @@ use crate::model::{
 };
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
+use crate::reloc::Kinds;
 use crate::scan::Scan;
 use crate::slots::{PltEntry, SymbolRef};
 use crate::symbols::{Anchor, Global};
@@ -101,17 +103,21 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
     };
     let heap_image = link.heap_image;
     let symbols = &link.symbols;
-    link.workers.for_each_mut(&mut link.objects, |number, object| {
+    let mut objects: Vec<_> = link.objects.iter_mut().map(|object| (object, Vec::new())).collect();
+    link.workers.for_each_mut(&mut objects, |number, (object, special)| {
         let heap = heap_image.filter(|(id, _)| id.index() == number).map(|(_, section)| section);
         let mut all = std::mem::take(&mut object.symbols);
+        special.reserve_exact(all.len());
         for symbol in &mut all {
             symbol.traits = match symbol.global.get() {
                 Some(global) => symbols.get(global).traits,
                 None => local_traits(object, symbol, heap),
             };
+            special.push(symbol.traits.any(Kinds::SPECIAL));
         }
         object.symbols = all;
     });
+    link.special = objects.into_iter().map(|(_, special)| special).collect();
 }
 
 /// Tells what a symbol that only its object knows is to relocations, given the number of the object's section that holds
@@ -238,8 +244,7 @@ pub(crate) fn plt_address(link: &Link<'_>, entry: PltEntry) -> u64 {
 pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
     match link.target.format {
         Format::Elf => elf::emit::symbol_addresses(link),
-        Format::Pe => pe::emit::symbol_addresses(link),
-        Format::MachO => macho::emit::symbol_addresses(link),
+        Format::MachO | Format::Pe => addresses::of_symbols(link, |_, _| false, |_, _, _| None),
     }
 }
 

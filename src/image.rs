@@ -12,6 +12,7 @@
 //! pair's [`Seal`]. A Mach-O image has such a companion in its dSYM ([`MachOOptions::dsym`](crate::MachOOptions)), which has
 //! the image's UUID; these images have no checksum of it.
 
+mod crc;
 mod production;
 
 use std::borrow::Cow;

@@ -48,6 +48,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable)
 )]
 
+mod addresses;
 mod apply;
 mod arch;
 mod archive;

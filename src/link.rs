@@ -21,12 +21,12 @@ use crate::malfunction;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::options::{Format, Options, Target, Undefined};
 use crate::pe;
-use crate::reloc::SimpleKinds;
+use crate::reloc::Kinds;
 use crate::report::Report;
 use crate::resolve;
 use crate::scan;
 use crate::slots::{Slots, SymbolRef};
-use crate::symbols::{Definition, Symbols};
+use crate::symbols::{self, Definition, Symbols};
 use crate::thunks::Thunks;
 use crate::workers::Workers;
 
@@ -53,8 +53,11 @@ pub(crate) struct Link<'a> {
     pub(crate) thunks: Thunks,
     /// The sections of the image, in order.
     pub(crate) outputs: Vec<OutputSection<'a>>,
-    /// The relocation kinds of the target that are carried out in a few instructions.
-    pub(crate) simple_kinds: SimpleKinds,
+    /// The relocation kinds of the target.
+    pub(crate) kinds: Kinds,
+    /// Of every object's symbols, whether a relocation may mean more than the address ([`Kinds::SPECIAL`]), once their traits
+    /// are fixed: a byte for each, where the symbols themselves would not stay in the cache.
+    pub(crate) special: Vec<Vec<bool>>,
     /// The addresses of every object's symbols, once they are fixed.
     pub(crate) addresses: Vec<Vec<u64>>,
     /// What only ELF images have.
@@ -80,11 +83,12 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     let workers = Workers::new(options.threads, inputs.size());
 
     // Every object that is sure to take part is read at once; members of archives follow when something asks for them.
-    let parsed = resolve::parse(inputs, options, &workers)?;
+    let hasher = symbols::Hasher::default();
+    let parsed = resolve::parse(inputs, options, &workers, &hasher)?;
     clock.lap("parse");
 
     // Each global name gets its definition, in command-line order; archives give the members that are asked for.
-    let mut link = resolve::resolve(inputs, parsed, options, workers)?;
+    let mut link = resolve::resolve(inputs, parsed, options, workers, hasher)?;
     clock.lap("resolve");
     // Beyond this point no object and no library is added.
 
@@ -106,6 +110,7 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     format::fix_traits(&mut link);
     if options.gc_sections {
         crate::gc::collect(&mut link);
+        link.symbols.mark_left_out(&link.objects);
     }
     scan::undefined(&link, options.undefined == Undefined::Error)?;
     if options.undefined == Undefined::Warn
@@ -237,6 +242,16 @@ impl<'a> Link<'a> {
             SymbolSection::Absolute => Some(symbol.value),
             SymbolSection::Undefined | SymbolSection::Common => Some(0),
         }
+    }
+
+    /// As [`global_address`](Self::global_address), once the addresses of all symbols have been computed.
+    pub(crate) fn known_address(&self, id: crate::model::GlobalId) -> u64 {
+        if let Definition::Object(object, index) = self.symbols.get(id).definition
+            && let Some(address) = self.addresses.get(object.index()).and_then(|all| all.get(index as usize))
+        {
+            return *address;
+        }
+        self.global_address(id)
     }
 
     /// The address of a global symbol: 0 for what is not defined in the image.

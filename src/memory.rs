@@ -40,9 +40,11 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
     });
     let outputs = of_vec(&link.outputs) + inputs.sum::<u64>();
     let addresses = of_vec(&link.addresses) + link.addresses.iter().map(of_vec).sum::<u64>();
+    let special = of_vec(&link.special) + link.special.iter().map(of_vec).sum::<u64>();
     objects
         + outputs
         + addresses
+        + special
         + link.symbols.held()
         + link.slots.held()
         + link.thunks.held()

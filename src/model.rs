@@ -470,9 +470,14 @@ impl<'a> Object<'a> {
         symbol_name(self.strings, self.short_names, symbol.name)
     }
 
+    /// The bytes from the start of the name of a symbol on.
+    pub(crate) fn name_start(&self, symbol: &Symbol) -> &'a [u8] {
+        name_bytes(self.strings, self.short_names, symbol.name)
+    }
+
     /// The first `limit` bytes of the name of a symbol.
     pub(crate) fn symbol_name_start(&self, symbol: &Symbol, limit: usize) -> &'a [u8] {
-        let rest = name_bytes(self.strings, self.short_names, symbol.name);
+        let rest = self.name_start(symbol);
         let rest = rest.get(..limit).unwrap_or(rest);
         rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
     }

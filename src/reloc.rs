@@ -352,6 +352,22 @@ pub(crate) fn decode<'r>(section: &'r Section<'_>, range: Range<usize>) -> Decod
     Decoder { entries: bytes.unwrap_or_default(), encoding: relocs.encoding, contents: &section.data, first }
 }
 
+/// Gives each of the relocations of a section with indices in `range` to `work`, in order: as [`decode`], in a loop of its own
+/// for each of the encodings of which there are most.
+#[inline]
+pub(crate) fn for_each(section: &Section<'_>, range: Range<usize>, mut work: impl FnMut(RawReloc)) {
+    let relocs = &section.relocs;
+    let size = relocs.encoding.size();
+    let bytes = relocs.bytes.get(range.start.saturating_mul(size)..range.end.saturating_mul(size)).unwrap_or_default();
+    match relocs.encoding {
+        RelocEncoding::Rela64 => bytes.as_chunks().0.iter().for_each(|entry| work(elf::relocs::rela64(entry))),
+        RelocEncoding::Coff(arch) => {
+            bytes.as_chunks().0.iter().for_each(|entry| work(pe::relocs::decode(entry, arch, &section.data)));
+        }
+        _ => decode(section, range).for_each(work),
+    }
+}
+
 /// Decodes relocations one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoder<'r> {
@@ -458,50 +474,120 @@ pub(crate) enum Action {
     Startup,
 }
 
-/// The kinds of a target that store an address or a distance in whole bytes: nearly all relocations of data and of debug
-/// sections are of these, and what they do fits in a few instructions.
+/// What a target's table says of the kinds of relocations, looked up once for each.
+///
+/// Nearly all relocations of data and of debug sections store an address or a distance in whole bytes: what is to be done
+/// for these *simple* kinds fits in a few instructions.
 #[derive(Debug, Default)]
-pub(crate) struct SimpleKinds {
-    kinds: Vec<Option<Simple>>,
+pub(crate) struct Kinds {
+    simple: Vec<Option<Simple>>,
+    /// Of formats whose tables look at nothing but the kind.
+    known: Vec<Option<(Value, Field)>>,
 }
 
-/// A kind that stores S + A, S + A − P or S + A − GOT in four or eight bytes.
+/// A kind that stores S + A, S + A − P, S + A − GOT or S + A − B in four or eight bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Simple {
-    /// Where the number counts from: [`Origin::Zero`], [`Origin::Place`] or [`Origin::GotBase`].
-    pub(crate) from: Origin,
-    /// The field.
-    pub(crate) field: Field,
+    /// Where the number counts from.
+    pub(crate) from: Start,
+    /// Whether the field has eight bytes.
+    wide: bool,
+    /// Whether the field holds any address ([`Field::is_word`]).
+    pub(crate) word: bool,
+    /// The smallest number that fits.
+    least: i64,
+    /// How much more the largest is.
+    span: u64,
 }
 
-impl SimpleKinds {
+/// Where the number of a [`Simple`] kind counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Zero.
+    Zero,
+    /// P.
+    Place,
+    /// GOT.
+    GotBase,
+    /// B.
+    Image,
+}
+
+impl Simple {
+    fn new(target: Target, value: Value, field: Field) -> Option<Self> {
+        let from = match (value.what, value.from) {
+            // What the loader fills in Mach-O images is more than the address.
+            (What::Symbol, Origin::Zero) if target.format != Format::MachO => Start::Zero,
+            (What::Symbol | What::Plt, Origin::Place) => Start::Place,
+            (What::Symbol | What::Plt, Origin::GotBase) => Start::GotBase,
+            (What::Symbol, Origin::Image) => Start::Image,
+            _ => return None,
+        };
+        let whole = matches!(field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
+        let (least, most) = field.range();
+        let (wide, word) = (field == Field::U64, field.is_word());
+        whole.then_some(Self { from, wide, word, least, span: most.wrapping_sub(least).cast_unsigned() })
+    }
+
+    /// Width of the field, in bytes.
+    #[inline]
+    pub(crate) fn size(self) -> u64 {
+        if self.wide { 8 } else { 4 }
+    }
+
+    /// Stores a number at offset `at` of `out`. Returns `None`, with `out` unchanged, if it does not fit there.
+    #[inline]
+    pub(crate) fn store(self, number: u64, at: usize, out: &mut [u8]) -> Option<()> {
+        if number.wrapping_sub(self.least.cast_unsigned()) > self.span {
+            return None;
+        }
+        match self.wide {
+            true => *out.get_mut(at..)?.first_chunk_mut()? = number.to_le_bytes(),
+            false => *out.get_mut(at..)?.first_chunk_mut()? = (number as u32).to_le_bytes(),
+        }
+        Some(())
+    }
+}
+
+impl Kinds {
     /// One more than the highest number of a kind that is looked at. Formats number kinds of data low.
     const COUNT: u32 = 512;
 
     /// Of a target.
     pub(crate) fn of(target: Target) -> Self {
-        let simple = |kind| {
+        let known = |kind| {
             let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 })?;
-            let Value { what, from } = reloc.value;
-            let direct = matches!(
-                (what, from),
-                (What::Symbol, Origin::Zero) | (What::Symbol | What::Plt, Origin::Place | Origin::GotBase)
-            );
-            // What the loader fills in Mach-O images is more than the address.
-            let chained = target.format == Format::MachO && from == Origin::Zero;
-            let whole = matches!(reloc.field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
-            (direct && whole && !chained).then_some(Simple { from, field: reloc.field })
+            Some((reloc.value, reloc.field))
         };
-        Self { kinds: (0..Self::COUNT).map(simple).collect() }
+        let mut known: Vec<_> = (0..Self::COUNT).map(known).collect();
+        let simple = |kind: &Option<(Value, Field)>| kind.and_then(|(value, field)| Simple::new(target, value, field));
+        let simple = known.iter().map(simple).collect();
+        if target.format == Format::MachO {
+            known.clear();
+        }
+        Self { simple, known }
     }
 
-    /// The traits of symbols for which a relocation of loaded data means more than their address.
+    /// The traits of symbols for which a relocation means more than their address.
     pub(crate) const SPECIAL: Traits = Traits(u8::MAX).without(Traits::FAR);
 
     /// What is simple about a kind, if it is.
     #[inline]
-    pub(crate) fn get(&self, kind: u32) -> Option<Simple> {
-        *self.kinds.get(kind as usize)?
+    pub(crate) fn simple(&self, kind: u32) -> Option<Simple> {
+        *self.simple.get(kind as usize)?
+    }
+
+    /// As [`understand`].
+    #[inline]
+    pub(crate) fn understand(&self, target: Target, raw: RawReloc) -> Option<Reloc> {
+        match self.known.get(raw.kind as usize) {
+            Some(known) => {
+                let (value, field) = (*known)?;
+                let RawReloc { offset, symbol, kind, addend } = raw;
+                Some(Reloc { offset, symbol, kind, value, field, addend })
+            }
+            None => understand(target, raw),
+        }
     }
 }
 

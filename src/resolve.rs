@@ -15,12 +15,12 @@ use crate::format;
 use crate::input::{Inputs, Kind, Opened};
 use crate::library::{Export, SharedLibrary};
 use crate::link::{Link, over};
-use crate::model::{Binding, GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
+use crate::model::{GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
 use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
-use crate::reloc::SimpleKinds;
+use crate::reloc::Kinds;
 use crate::report::Report;
-use crate::symbols::{Customs, Definition, GlobalFlags, Symbols};
+use crate::symbols::{Customs, Definition, GlobalFlags, Hasher, Key, Symbols};
 use crate::workers::Workers;
 
 /// A shared library that the image may refer to.
@@ -35,8 +35,8 @@ pub(crate) struct Library<'a> {
 /// An input after parsing.
 #[derive(Debug)]
 pub(crate) enum Parsed<'a> {
-    /// Objects that take part in any case.
-    Objects(Vec<Object<'a>>),
+    /// Objects that take part in any case, with the keys of their names.
+    Objects(Vec<(Object<'a>, Vec<Key>)>),
     /// An archive whose members take part when they are needed.
     Archive(Box<Lazy<'a>>),
     /// A shared library, and whether it is needed only if something refers to it.
@@ -67,7 +67,12 @@ pub(crate) struct Lazy<'a> {
 ///
 /// # Errors
 /// Every input that cannot be read.
-pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Workers) -> Result<Vec<Parsed<'a>>> {
+pub(crate) fn parse<'a>(
+    inputs: &'a Inputs<'a>,
+    options: &Options,
+    workers: &Workers,
+    hasher: &Hasher,
+) -> Result<Vec<Parsed<'a>>> {
     // A task is an object or another input; members of an archive are tasks of their own.
     let mut tasks: Vec<(usize, Task<'a>)> = Vec::new();
     let mut problems = Vec::new();
@@ -100,7 +105,11 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
-        Task::Object(name, bytes) => format::parse(name.clone(), bytes).map(|object| Parsed::Objects(vec![object])),
+        Task::Object(name, bytes) => {
+            let object = format::parse(name.clone(), bytes)?;
+            let keys = Key::all(&object, hasher);
+            Ok(Parsed::Objects(vec![(object, keys)]))
+        }
         Task::Other(item) => other(item, options),
     });
     let mut parsed: Vec<Parsed<'a>> = Vec::new();
@@ -110,7 +119,7 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
             (Err(error), _) => problems.push(error),
             // Nobody needs it beside the members that tell of imports.
             (Ok(Parsed::Objects(more)), _)
-                if wanted_imports.contains(number) && more.iter().all(pe::is_import_glue) =>
+                if wanted_imports.contains(number) && more.iter().all(|(object, _)| pe::is_import_glue(object)) =>
             {
                 continue;
             }
@@ -122,7 +131,7 @@ pub(crate) fn parse<'a>(inputs: &'a Inputs<'a>, options: &Options, workers: &Wor
                     let hide = is_excluded(items[*number].name, &options.exclude_libs);
                     objects
                         .iter_mut()
-                        .for_each(|object| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
+                        .for_each(|(object, _)| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
                 }
                 parsed.push(item);
             }
@@ -175,6 +184,7 @@ enum Provider<'a> {
 struct Resolver<'a> {
     objects: Vec<Object<'a>>,
     symbols: Symbols<'a>,
+    hasher: Hasher,
     libraries: Vec<Library<'a>>,
     providers: Vec<Provider<'a>>,
     /// Names that were undefined when they came up.
@@ -202,10 +212,13 @@ pub(crate) fn resolve<'a>(
     parsed: Vec<Parsed<'a>>,
     options: &'a Options,
     workers: Workers,
+    hasher: Hasher,
 ) -> Result<Link<'a>> {
+    let likely_target = target(options, &parsed);
     let mut resolver = Resolver {
         objects: Vec::new(),
-        symbols: Symbols::default(),
+        symbols: Symbols::new(customs(likely_target), hasher.clone()),
+        hasher,
         libraries: Vec::new(),
         providers: Vec::new(),
         wanted: Vec::new(),
@@ -217,8 +230,6 @@ pub(crate) fn resolve<'a>(
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    let likely_target = target(options, &parsed);
-    resolver.symbols.customs = customs(likely_target);
     for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
@@ -246,10 +257,8 @@ pub(crate) fn resolve<'a>(
     for item in parsed {
         match item {
             Parsed::Objects(objects) => {
-                let globals = objects.iter().flat_map(|object| &object.symbols);
-                resolver.symbols.reserve(globals.filter(|symbol| symbol.binding != Binding::Local).count());
-                for object in objects {
-                    resolver.add(object)?;
+                for (object, keys) in objects {
+                    resolver.add(object, &keys)?;
                 }
             }
             Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
@@ -292,7 +301,8 @@ pub(crate) fn resolve<'a>(
         slots: Default::default(),
         thunks: crate::thunks::Thunks::default(),
         outputs: Vec::new(),
-        simple_kinds: SimpleKinds::of(target),
+        kinds: Kinds::of(target),
+        special: Vec::new(),
         addresses: Vec::new(),
         elf: Default::default(),
         pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
@@ -306,7 +316,7 @@ pub(crate) fn resolve<'a>(
 fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
     let objects = || {
         parsed.iter().find_map(|item| match item {
-            Parsed::Objects(objects) => format::target_of(objects.first()?).ok(),
+            Parsed::Objects(objects) => format::target_of(&objects.first()?.0).ok(),
             _ => None,
         })
     };
@@ -416,9 +426,10 @@ enum Answer<'a> {
 }
 
 impl<'a> Resolver<'a> {
-    /// Enters an object, and looks for what it needs among the providers so far.
-    fn add(&mut self, object: Object<'a>) -> Result<()> {
-        let mut queue = VecDeque::from([object]);
+    /// Enters an object whose names have these keys, and looks for what it needs among the providers so far.
+    fn add(&mut self, object: Object<'a>, keys: &[Key]) -> Result<()> {
+        let mut queue = VecDeque::new();
+        self.enter_one(object, keys, &mut queue)?;
         self.enter(&mut queue)
     }
 
@@ -428,50 +439,57 @@ impl<'a> Resolver<'a> {
         let target = target.ok_or_else(|| {
             Error::Options(format!("{}: no object says what the image is for; set the target (-m)", item.name))
         })?;
-        self.add(blob::object(item.name, blob, item.bytes, target)?)
+        self.enter(&mut VecDeque::from([blob::object(item.name, blob, item.bytes, target)?]))
     }
 
     /// Enters the objects of `queue`, and those that they pull in.
     fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
-        while let Some(mut object) = queue.pop_front() {
-            match &self.target {
-                None => {
-                    let target = format::target_of(&object)?;
-                    self.symbols.customs = customs(Some(target));
-                    self.target = Some((target, object.name.to_string()));
-                }
-                Some((target, source)) => format::check_object(&object, *target, source)?,
+        while let Some(object) = queue.pop_front() {
+            let keys = Key::all(&object, &self.hasher);
+            self.enter_one(object, &keys, queue)?;
+        }
+        Ok(())
+    }
+
+    /// Enters an object whose names have these keys; those that it pulls in are added to `queue`.
+    fn enter_one(&mut self, mut object: Object<'a>, keys: &[Key], queue: &mut VecDeque<Object<'a>>) -> Result<()> {
+        match &self.target {
+            None => {
+                let target = format::target_of(&object)?;
+                self.symbols.customs = customs(Some(target));
+                self.target = Some((target, object.name.to_string()));
             }
-            let mut wanted = Vec::new();
-            let id = ObjectId(self.objects.len() as u32);
-            let (sections, symbols) = (object.sections.len() as u64, object.symbols.len() as u64);
-            (self.sections, self.symbol_count) = (self.sections + sections, self.symbol_count + symbols);
-            over("sections", "the number of sections", self.sections, self.limits.sections)?;
-            // Indices of symbols have 32 bits.
-            let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
-            over("symbols", "the number of symbols", self.symbol_count, limit)?;
-            let relocations = object.sections.iter().map(|section| section.relocs.len() as u64);
-            self.relocations = self.relocations.saturating_add(relocations.sum());
-            over("relocations", "the number of relocations", self.relocations, self.limits.relocations)?;
-            self.symbols.add_object(id, &mut object, &mut wanted);
-            for name in format::included(&object) {
-                wanted.extend(require(&mut self.symbols, name));
-            }
-            self.objects.push(object);
-            for symbol in &wanted {
-                for number in 0..self.providers.len() {
-                    match self.ask(number, *symbol)? {
-                        Answer::No => {}
-                        Answer::Given => break,
-                        Answer::Member(member) => {
-                            queue.push_back(*member);
-                            break;
-                        }
+            Some((target, source)) => format::check_object(&object, *target, source)?,
+        }
+        let mut wanted = Vec::new();
+        let id = ObjectId(self.objects.len() as u32);
+        let (sections, symbols) = (object.sections.len() as u64, object.symbols.len() as u64);
+        (self.sections, self.symbol_count) = (self.sections + sections, self.symbol_count + symbols);
+        over("sections", "the number of sections", self.sections, self.limits.sections)?;
+        // Indices of symbols have 32 bits.
+        let limit = self.limits.symbols.min(u64::from(u32::MAX) / 2);
+        over("symbols", "the number of symbols", self.symbol_count, limit)?;
+        let relocations = object.sections.iter().map(|section| section.relocs.len() as u64);
+        self.relocations = self.relocations.saturating_add(relocations.sum());
+        over("relocations", "the number of relocations", self.relocations, self.limits.relocations)?;
+        self.symbols.add_object(id, &mut object, keys, &mut wanted);
+        for name in format::included(&object) {
+            wanted.extend(require(&mut self.symbols, name));
+        }
+        self.objects.push(object);
+        for symbol in &wanted {
+            for number in 0..self.providers.len() {
+                match self.ask(number, *symbol)? {
+                    Answer::No => {}
+                    Answer::Given => break,
+                    Answer::Member(member) => {
+                        queue.push_back(*member);
+                        break;
                     }
                 }
             }
-            self.wanted.extend(wanted);
         }
+        self.wanted.extend(wanted);
         Ok(())
     }
 
@@ -521,7 +539,7 @@ impl<'a> Resolver<'a> {
                 }
                 let library = *library;
                 let target = self.target.as_ref().map(|(target, _)| *target);
-                let Some(export) = look_up(&self.libraries, library, global.name, global.version, target) else {
+                let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
                     return Ok(Answer::No);
                 };
                 let global = self.symbols.get_mut(id);
@@ -561,7 +579,7 @@ impl<'a> Resolver<'a> {
             };
             let Some(id) = require(&mut self.symbols, name) else { continue };
             if let Answer::Member(member) = self.ask(number, id)? {
-                self.add(*member)?;
+                self.enter(&mut VecDeque::from([*member]))?;
             }
         }
         Ok(())
@@ -601,7 +619,7 @@ impl<'a> Resolver<'a> {
                     continue;
                 };
                 if let Answer::Member(object) = self.take(number, id, member)? {
-                    self.add(*object)?;
+                    self.enter(&mut VecDeque::from([*object]))?;
                 }
                 break;
             }

@@ -9,7 +9,7 @@ use crate::error::{Error, Errors, SHOWN};
 use crate::format;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, Traits};
-use crate::reloc::{self, Action, Origin, RawReloc, Simple, SimpleKinds, What};
+use crate::reloc::{self, Action, Origin, RawReloc, Start, What};
 use crate::symbols::Needs;
 
 /// The number of relocations in a piece.
@@ -135,99 +135,109 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let mut found = Found::default();
     let object = link.object(piece.object);
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
-    let read_only = !section.flags.has(SectionFlags::WRITE);
     let mut checked = None;
-    for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
-        if scan_simple(link, object, section, &raw, &mut found).is_some() {
-            continue;
+    let special = link.special.get(piece.object.index()).map(Vec::as_slice).unwrap_or_default();
+    let range = piece.range.0 as usize..piece.range.1 as usize;
+    reloc::for_each(section, range, |raw| {
+        if scan_simple(link, special, section, &raw, &mut found).is_none() {
+            scan_any(link, piece, &raw, &mut checked, &mut found);
         }
-        let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
-        let Some(reloc) = reloc::understand(link.target, raw) else {
-            found.problems.push(trouble(Fault::Because(reloc::refusal(link.target, raw.kind))));
-            continue;
-        };
-        let Some(symbol) = object.symbols.get(raw.symbol as usize) else {
-            found.problems.push(trouble(Fault::NoSymbol));
-            continue;
-        };
-        let end = raw.offset.checked_add(reloc.field.size());
-        if end.is_none_or(|end| end > section.data.len() as u64) {
-            found.problems.push(trouble(Fault::Outside));
-            continue;
-        }
-        if let Origin::Symbol(other) = reloc.value.from
-            && object.symbols.get(other as usize).is_none_or(|symbol| symbol.traits.has(Traits::PREEMPTIBLE))
-        {
-            found.problems.push(trouble(Fault::Because("the symbol that is subtracted is not defined in the image")));
-            continue;
-        }
-        let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
-            Ok(action) => action,
-            Err(reason) => {
-                found.problems.push(trouble(Fault::Because(reason)));
-                continue;
-            }
-        };
-        // The first of those that make a difference is looked at together with the others.
-        let half = reloc.value.from == Origin::Difference;
-        if !(half && checked == Some(raw.offset))
-            && let Err(reason) = reloc::check_partners(object, piece.section, section, &reloc, &raw)
-        {
-            found.problems.push(trouble(Fault::Because(reason)));
-            continue;
-        }
-        if half {
-            checked = Some(raw.offset);
-        }
-        let needs = match action {
-            Action::Link | Action::Relax(_) | Action::RelaxToAdd => {
-                found.got_base |= reloc.value.needs_got_base();
-                continue;
-            }
-            Action::Plt => {
-                found.got_base |= reloc.value.needs_got_base();
-                if reloc.value.what == What::Symbol && found.direct_ifuncs.last() != Some(&(piece.object, raw.symbol)) {
-                    found.direct_ifuncs.push((piece.object, raw.symbol));
-                }
-                Needs::PLT
-            }
-            Action::Got(needs) => {
-                found.static_tls |= needs == Needs::TLS_IE;
-                found.got_base |= reloc.value.needs_got_base();
-                needs
-            }
-            Action::GotTlsModule => {
-                found.got_base |= reloc.value.needs_got_base();
-                found.tls_module = true;
-                continue;
-            }
-            Action::Relative | Action::Symbolic | Action::Indirect | Action::Startup => {
-                if read_only && format::refuses_text_relocations(link) {
-                    found.problems.push(trouble(Fault::Because(
-                        "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext",
-                    )));
-                    continue;
-                }
-                found.text_relocations |= read_only;
-                let class = match action {
-                    Action::Relative => 0,
-                    Action::Symbolic | Action::Startup => 1,
-                    _ => 2,
-                };
-                found.counts[class] += 1;
-                if action != Action::Symbolic {
-                    continue;
-                }
-                Needs::DYNAMIC
-            }
-        };
-        match symbol.global.get() {
-            Some(global) => link.symbols.get(global).require(needs),
-            None => found.locals.push((piece.object, raw.symbol, needs, symbol.traits)),
-        }
-    }
+    });
     merge_locals(&mut found.locals);
     found
+}
+
+/// Looks at a relocation. `checked` is the place of the last difference that was found to have both its halves.
+#[inline(never)]
+fn scan_any(link: &Link<'_>, piece: &Piece, raw: &RawReloc, checked: &mut Option<u64>, found: &mut Found) {
+    let raw = *raw;
+    let object = link.object(piece.object);
+    let section = link.section(piece.object, piece.section);
+    let read_only = !section.flags.has(SectionFlags::WRITE);
+    let trouble = |fault| Trouble { object: piece.object, section: piece.section, raw, fault };
+    let Some(reloc) = link.kinds.understand(link.target, raw) else {
+        found.problems.push(trouble(Fault::Because(reloc::refusal(link.target, raw.kind))));
+        return;
+    };
+    let Some(symbol) = object.symbols.get(raw.symbol as usize) else {
+        found.problems.push(trouble(Fault::NoSymbol));
+        return;
+    };
+    let end = raw.offset.checked_add(reloc.field.size());
+    if end.is_none_or(|end| end > section.data.len() as u64) {
+        found.problems.push(trouble(Fault::Outside));
+        return;
+    }
+    if let Origin::Symbol(other) = reloc.value.from
+        && object.symbols.get(other as usize).is_none_or(|symbol| symbol.traits.has(Traits::PREEMPTIBLE))
+    {
+        found.problems.push(trouble(Fault::Because("the symbol that is subtracted is not defined in the image")));
+        return;
+    }
+    let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
+        Ok(action) => action,
+        Err(reason) => {
+            found.problems.push(trouble(Fault::Because(reason)));
+            return;
+        }
+    };
+    // The first of those that make a difference is looked at together with the others.
+    let half = reloc.value.from == Origin::Difference;
+    if !(half && *checked == Some(raw.offset))
+        && let Err(reason) = reloc::check_partners(object, piece.section, section, &reloc, &raw)
+    {
+        found.problems.push(trouble(Fault::Because(reason)));
+        return;
+    }
+    if half {
+        *checked = Some(raw.offset);
+    }
+    let needs = match action {
+        Action::Link | Action::Relax(_) | Action::RelaxToAdd => {
+            found.got_base |= reloc.value.needs_got_base();
+            return;
+        }
+        Action::Plt => {
+            found.got_base |= reloc.value.needs_got_base();
+            if reloc.value.what == What::Symbol && found.direct_ifuncs.last() != Some(&(piece.object, raw.symbol)) {
+                found.direct_ifuncs.push((piece.object, raw.symbol));
+            }
+            Needs::PLT
+        }
+        Action::Got(needs) => {
+            found.static_tls |= needs == Needs::TLS_IE;
+            found.got_base |= reloc.value.needs_got_base();
+            needs
+        }
+        Action::GotTlsModule => {
+            found.got_base |= reloc.value.needs_got_base();
+            found.tls_module = true;
+            return;
+        }
+        Action::Relative | Action::Symbolic | Action::Indirect | Action::Startup => {
+            if read_only && format::refuses_text_relocations(link) {
+                found.problems.push(trouble(Fault::Because(
+                    "the loader would have to write to a read-only section; recompile with -fPIC, or allow it with -z notext",
+                )));
+                return;
+            }
+            found.text_relocations |= read_only;
+            let class = match action {
+                Action::Relative => 0,
+                Action::Symbolic | Action::Startup => 1,
+                _ => 2,
+            };
+            found.counts[class] += 1;
+            if action != Action::Symbolic {
+                return;
+            }
+            Needs::DYNAMIC
+        }
+    };
+    match symbol.global.get() {
+        Some(global) => link.symbols.get(global).require(needs),
+        None => found.locals.push((piece.object, raw.symbol, needs, symbol.traits)),
+    }
 }
 
 /// Looks at a relocation of a simple kind against a symbol about which nothing is special: at most the loader adds the image's
@@ -235,21 +245,20 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
 #[inline]
 fn scan_simple(
     link: &Link<'_>,
-    object: &Object<'_>,
+    special: &[bool],
     section: &Section<'_>,
     raw: &RawReloc,
     found: &mut Found,
 ) -> Option<()> {
-    let Simple { from, field } = link.simple_kinds.get(raw.kind)?;
-    let special = object.symbols.get(raw.symbol as usize)?.traits.any(SimpleKinds::SPECIAL);
-    if special || raw.offset.checked_add(field.size())? > section.data.len() as u64 {
+    let simple = link.kinds.simple(raw.kind)?;
+    if *special.get(raw.symbol as usize)? || raw.offset.checked_add(simple.size())? > section.data.len() as u64 {
         return None;
     }
-    match from {
-        Origin::Place => {}
-        Origin::GotBase => found.got_base = true,
-        _ if field.is_word() && section.flags.has(SectionFlags::WRITE) => found.counts[0] += 1,
-        _ => return None,
+    match simple.from {
+        Start::Place | Start::Image => {}
+        Start::GotBase => found.got_base = true,
+        Start::Zero if simple.word && section.flags.has(SectionFlags::WRITE) => found.counts[0] += 1,
+        Start::Zero => return None,
     }
     Some(())
 }
@@ -304,7 +313,7 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
         let global = link.symbols.get(id);
         let hint = format::undefined_hint(link, id, global).or_else(|| similar(link, global.name));
         let mut symbol = String::from_utf8_lossy(global.name).into_owned();
-        if let Some(version) = global.version {
+        if let Some(version) = global.version() {
             symbol = format!("{symbol}@{}", String::from_utf8_lossy(version));
         }
         let place = |(object, section, offset)| debug::place(link, object, section, offset);

@@ -4,9 +4,8 @@
 //! ELF linkers: a strong definition beats a common one beats a weak one; the first of equals stays; two strong ones are
 //! an error. Visibility is the most constrained of all mentions in objects.
 
+use std::hash::{BuildHasher, Hasher as _};
 use std::sync::atomic::{AtomicU8, Ordering};
-
-use indexmap::IndexMap;
 
 use crate::elf::library::VersionId;
 use crate::error::{Error, Place, SHOWN};
@@ -23,8 +22,8 @@ pub(crate) enum Definition {
     Undefined,
     /// In an object.
     Object(ObjectId, SymbolIndex),
-    /// In no section yet: the largest of its mentions is allotted (size and alignment in bytes).
-    Common { size: u64, align: u64 },
+    /// In no section yet: the largest of its mentions is allotted (size in bytes, alignment as the power of two).
+    Common { size: u64, align: u8 },
     /// In the block of allotted common symbols, at this offset.
     Allotted(u64),
     /// In a shared library: its index, and the version in it.
@@ -87,6 +86,8 @@ flags! {
         /// A mention has the highest bit of `st_other` set: on AArch64 and RISC-V, it is called by a variant of the ABI's
         /// calling convention.
         VARIANT_CALL = 1 << 6,
+        /// The definition is in a section that is not part of the image.
+        LEFT_OUT = 1 << 7,
     }
 }
 
@@ -110,13 +111,13 @@ flags! {
     }
 }
 
-/// A symbol that has one meaning in the whole link.
+/// A symbol that has one meaning in the whole link, in 64 bytes: there are many.
 #[derive(Debug)]
 pub(crate) struct Global<'a> {
     /// The name, without a version.
     pub(crate) name: &'a [u8],
-    /// The version of a mention as `name@version`.
-    pub(crate) version: Option<&'a [u8]>,
+    /// Of a mention as `name@version`, which few symbols have: all of it, and the version.
+    versioned: Option<Box<(&'a [u8], &'a [u8])>>,
     /// Where it is defined.
     pub(crate) definition: Definition,
     /// An object and symbol that mention it: the definition, or the first reference.
@@ -137,15 +138,17 @@ pub(crate) struct Global<'a> {
 impl<'a> Global<'a> {
     /// A symbol that nothing is known of but its name; `plain` if an `@` in that is a letter like others.
     fn new(name: &'a [u8], plain: bool) -> Self {
-        let (name, version) = match memchr::memchr(b'@', name) {
-            Some(at) if at > 0 && !plain => {
-                (&name[..at], Some(name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..])))
+        let at = if plain { None } else { memchr::memchr(b'@', name) };
+        let (name, versioned) = match at {
+            Some(at) if at > 0 => {
+                let version = name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]);
+                (&name[..at], Some(Box::new((name, version))))
             }
             _ => (name, None),
         };
         Self {
             name,
-            version,
+            versioned,
             definition: Definition::Undefined,
             mention: None,
             visibility: Visibility::Default,
@@ -155,6 +158,11 @@ impl<'a> Global<'a> {
             dynamic_index: 0,
             needs: AtomicU8::new(0),
         }
+    }
+
+    /// The version of a mention as `name@version`.
+    pub(crate) fn version(&self) -> Option<&'a [u8]> {
+        self.versioned.as_ref().map(|both| both.1)
     }
 
     /// What relocations ask for.
@@ -182,9 +190,11 @@ impl<'a> Global<'a> {
 }
 
 /// The global symbols of a link, in the order they were met.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Symbols<'a> {
-    map: IndexMap<&'a [u8], Global<'a>, foldhash::quality::RandomState>,
+    globals: Vec<Global<'a>>,
+    names: Names,
+    hasher: Hasher,
     /// Signatures of the groups met.
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
     /// What differs between formats.
@@ -205,6 +215,79 @@ pub(crate) enum Customs {
     MachO,
 }
 
+/// What is hashed with: another secret in each process, so that nobody can choose names whose hashes are the same.
+pub(crate) type Hasher = foldhash::quality::RandomState;
+
+/// The name of a global symbol of an object, as the table of symbols looks for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    /// The low half of the name's hash.
+    hash: u32,
+    /// The length of the name, in bytes.
+    length: u32,
+}
+
+impl Key {
+    /// The keys of an object's global symbols, in order: what takes no turn, and so can be done to several objects at once.
+    pub(crate) fn all(object: &Object<'_>, hasher: &Hasher) -> Vec<Self> {
+        let globals = || object.symbols.iter().filter(|symbol| symbol.binding != Binding::Local);
+        let mut keys = Vec::with_capacity(globals().count());
+        keys.extend(globals().map(|symbol| Self::of(object.symbol_name(symbol), hasher)));
+        keys
+    }
+
+    fn of(name: &[u8], hasher: &Hasher) -> Self {
+        // Names are in files, which are below 2^32 bytes or refused for the size of their strings.
+        let mut hash = hasher.build_hasher();
+        hash.write(name);
+        Self { hash: hash.finish() as u32, length: u32::try_from(name.len()).unwrap_or(u32::MAX) }
+    }
+}
+
+/// Finds symbols by their names: a hash table with open addressing, whose places have eight bytes, so that looking for a
+/// name that is not there touches one line of memory and nothing else.
+#[derive(Debug, Default)]
+struct Names {
+    /// A power of two of places, at most two thirds of them taken. Each has the hash, and one more than the index of the
+    /// symbol; 0 where there is none.
+    places: Vec<(u32, u32)>,
+    taken: usize,
+}
+
+impl Names {
+    /// The place of the symbol that `is` the one with that hash, or the free place where it belongs. There are places.
+    fn place(&self, hash: u32, is: impl Fn(usize) -> bool) -> usize {
+        let mask = self.places.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        while let Some((other, index)) = self.places.get(at) {
+            if *index == 0 || (*other == hash && is(*index as usize - 1)) {
+                break;
+            }
+            at = at.wrapping_add(1) & mask;
+        }
+        at
+    }
+
+    /// The index of the symbol that `is` the one with that hash.
+    fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
+        let (_, index) = self.places.get(self.place(hash, is))?;
+        (*index as usize).checked_sub(1)
+    }
+
+    /// Makes room for so many more.
+    fn reserve(&mut self, count: usize) {
+        let wanted = (self.taken + count).saturating_mul(3).div_ceil(2).next_power_of_two();
+        if wanted <= self.places.len() {
+            return;
+        }
+        let former = std::mem::replace(&mut self.places, vec![(0, 0); wanted]);
+        for (hash, index) in former.into_iter().filter(|(_, index)| *index != 0) {
+            let at = self.place(hash, |_| false);
+            self.places[at] = (hash, index);
+        }
+    }
+}
+
 /// Two definitions of one symbol, neither of which gives way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Duplicate {
@@ -217,37 +300,38 @@ pub(crate) struct Duplicate {
 }
 
 impl<'a> Symbols<'a> {
-    /// Makes room for symbols that are about to be entered, so that the table does not grow step by step.
-    pub(crate) fn reserve(&mut self, count: usize) {
-        self.map.reserve(count);
+    /// No symbols yet.
+    ///
+    /// The [keys](Key) of their names will be made with `hasher`.
+    pub(crate) fn new(customs: Customs, hasher: Hasher) -> Self {
+        let (names, groups) = (Names::default(), Default::default());
+        Self { globals: Vec::new(), names, hasher, groups, customs, duplicates: Vec::new() }
     }
 
     /// Bytes of memory that it has taken.
     pub(crate) fn held(&self) -> u64 {
-        // Of each symbol: hash, name and symbol in a vector, and its index in a hash table that keeps an eighth free.
-        let entry = size_of::<(usize, &[u8], Global<'_>)>() + 10;
         let groups = (self.groups.capacity() as u64).saturating_mul(size_of::<&[u8]>() as u64 + 2);
-        (self.map.capacity() as u64).saturating_mul(entry as u64) + groups + memory::of_vec(&self.duplicates)
+        memory::of_vec(&self.globals) + memory::of_vec(&self.names.places) + groups + memory::of_vec(&self.duplicates)
     }
 
     /// The number of global symbols.
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        self.globals.len()
     }
 
     /// All of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GlobalId, &Global<'a>)> {
-        self.map.values().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
+        self.globals.iter().enumerate().map(|(index, global)| (GlobalId(index as u32), global))
     }
 
     /// The symbol with an id of this table.
     pub(crate) fn get(&self, id: GlobalId) -> &Global<'a> {
-        &self.map[id.index()]
+        &self.globals[id.index()]
     }
 
     /// The symbol with an id of this table.
     pub(crate) fn get_mut(&mut self, id: GlobalId) -> &mut Global<'a> {
-        &mut self.map[id.index()]
+        &mut self.globals[id.index()]
     }
 
     /// What a chain of aliases ends at, and the offset that adds up on the way. Chains have no cycles.
@@ -258,36 +342,70 @@ impl<'a> Symbols<'a> {
         (id, offset)
     }
 
-    /// Whether the definition of a symbol, or of what it is an alias of, is in a section that is not part of the image.
-    pub(crate) fn is_left_out(&self, objects: &[Object<'a>], global: &Global<'a>) -> bool {
-        let definition = match global.definition {
-            Definition::Alias(target, offset) => self.get(self.root(target, offset).0).definition,
-            definition => definition,
-        };
-        let Definition::Object(object, index) = definition else { return false };
-        let object = objects.get(object.index());
-        let section = object.and_then(|object| object.symbol_section(object.symbols.get(index as usize)?));
-        section.is_some_and(|section| !section.is_live())
+    /// Marks those whose definition, or that of what they are an alias of, is in a section that is not part of the image.
+    pub(crate) fn mark_left_out(&mut self, objects: &[Object<'a>]) {
+        for index in 0..self.globals.len() {
+            let definition = match self.globals[index].definition {
+                Definition::Alias(target, offset) => self.get(self.root(target, offset).0).definition,
+                definition => definition,
+            };
+            let section = match definition {
+                Definition::Object(object, index) => {
+                    let object = objects.get(object.index());
+                    object.and_then(|object| object.symbol_section(object.symbols.get(index as usize)?))
+                }
+                _ => None,
+            };
+            let flags = &mut self.globals[index].flags;
+            let left_out = section.is_some_and(|section| !section.is_live());
+            *flags = flags.without(GlobalFlags::LEFT_OUT).when(left_out, GlobalFlags::LEFT_OUT);
+        }
     }
 
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
-        let (index, _, global) = self.map.get_full(name)?;
-        Some((GlobalId(index as u32), global))
+        let index = self.names.find(Key::of(name, &self.hasher).hash, |index| self.is_called(index, name))?;
+        Some((GlobalId(index as u32), self.globals.get(index)?))
+    }
+
+    /// Whether a symbol has a name, the version included.
+    fn is_called(&self, index: usize, name: &[u8]) -> bool {
+        self.globals.get(index).is_some_and(|global| match &global.versioned {
+            None => global.name == name,
+            Some(both) => both.0 == name,
+        })
     }
 
     /// The symbol with a name, entered if it is new.
     pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
-        let plain = self.customs != Customs::Elf;
-        let entry = self.map.entry(name);
-        let index = entry.index();
-        entry.or_insert_with_key(|name| Global::new(name, plain));
-        GlobalId(index as u32)
+        self.names.reserve(1);
+        self.intern_key(Key::of(name, &self.hasher), name)
     }
 
-    /// Enters an object: drops its copies of groups that were met before, and gives each of its global symbols its
-    /// meaning. Ids of symbols that became, or are again, undefined are appended to `wanted`.
-    pub(crate) fn add_object(&mut self, id: ObjectId, object: &mut Object<'a>, wanted: &mut Vec<GlobalId>) {
+    /// As [`intern`](Self::intern), of a name that has this key, once there is room.
+    fn intern_key(&mut self, key: Key, name: &'a [u8]) -> GlobalId {
+        let at = self.names.place(key.hash, |index| self.is_called(index, name));
+        let place = &mut self.names.places[at];
+        if place.1 == 0 {
+            self.globals.push(Global::new(name, self.customs != Customs::Elf));
+            *place = (key.hash, self.globals.len() as u32);
+            self.names.taken += 1;
+        }
+        GlobalId(place.1 - 1)
+    }
+
+    /// Enters an object, whose names have these [`keys`](Key::all): drops its copies of groups that were met before, and
+    /// gives each of its global symbols its meaning. Ids of symbols that became, or are again, undefined are appended to
+    /// `wanted`.
+    pub(crate) fn add_object(
+        &mut self,
+        id: ObjectId,
+        object: &mut Object<'a>,
+        keys: &[Key],
+        wanted: &mut Vec<GlobalId>,
+    ) {
+        /// Symbols that are looked at together.
+        const BATCH: usize = 32;
         for group in &object.groups {
             if self.groups.insert(group.signature) {
                 continue;
@@ -298,24 +416,46 @@ impl<'a> Symbols<'a> {
                 }
             }
         }
-        for index in 0..object.symbols.len() {
-            let symbol = object.symbols[index];
-            if symbol.binding == Binding::Local {
-                continue;
-            }
-            let global = self.intern(object.symbol_name(&symbol));
-            object.symbols[index].global = global;
-            let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());
-            self.mention(global, (id, index as u32), &symbol, discarded, object.hide_symbols);
-            if self.get(global).definition == Definition::Undefined {
-                wanted.push(global);
+        self.names.reserve(keys.len());
+        let mut symbols = 0..object.symbols.len();
+        for batch in keys.chunks(BATCH) {
+            self.approach(batch);
+            for key in batch {
+                let is_global = |index: &usize| object.symbols[*index].binding != Binding::Local;
+                let Some(index) = symbols.find(is_global) else { return };
+                let symbol = object.symbols[index];
+                let start = object.name_start(&symbol);
+                let name = start.get(..key.length as usize).unwrap_or(start);
+                let global = self.intern_key(*key, name);
+                object.symbols[index].global = global;
+                let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());
+                self.mention(global, (id, index as u32), &symbol, discarded, object.hide_symbols);
+                if self.get(global).definition == Definition::Undefined {
+                    wanted.push(global);
+                }
             }
         }
     }
 
+    /// Touches what looking for these names will touch. Where the table is larger than the caches, the processor waits for
+    /// all of them together and not for one after the other.
+    fn approach(&self, keys: &[Key]) {
+        let mask = self.names.places.len().wrapping_sub(1);
+        let mut touched = 0;
+        for key in keys {
+            if let Some((hash, index)) = self.names.places.get(key.hash as usize & mask)
+                && *hash == key.hash
+                && let Some(global) = self.globals.get((*index as usize).wrapping_sub(1))
+            {
+                touched ^= global.name.first().copied().unwrap_or(0);
+            }
+        }
+        std::hint::black_box(touched);
+    }
+
     fn mention(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), symbol: &Symbol, discarded: bool, hide: bool) {
         let by_definition = self.customs == Customs::MachO;
-        let global = &mut self.map[id.index()];
+        let global = &mut self.globals[id.index()];
         global.flags.set(GlobalFlags::IN_OBJECT);
         global.flags = global.flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
         let visibility = visibility(symbol.other);
@@ -335,7 +475,7 @@ impl<'a> Symbols<'a> {
         }
         let strong_here = global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
         if symbol.section() == SymbolSection::Common {
-            let align = symbol.value.max(1);
+            let align = symbol.value.max(1).checked_next_power_of_two().map_or(63, u64::ilog2) as u8;
             match &mut global.definition {
                 Definition::Common { size: known, align: known_align } => {
                     *known_align = align.max(*known_align);
@@ -422,7 +562,7 @@ impl<'a> Symbols<'a> {
         let mut commons: Vec<(u64, GlobalId, u64)> = Vec::new();
         for (id, global) in self.iter() {
             if let Definition::Common { size, align } = global.definition {
-                commons.push((align, id, size));
+                commons.push((1 << align, id, size));
             }
         }
         commons.sort_by_key(|(align, id, _)| (std::cmp::Reverse(*align), *id));

@@ -60,7 +60,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
         }
     }
     for (_, global) in link.symbols.iter() {
-        let Some(version) = global.version else { continue };
+        let Some(version) = global.version() else { continue };
         if let (Definition::Object(object, _), Some(_)) = (global.definition, global.mention) {
             let (name, version) = (String::from_utf8_lossy(global.name), String::from_utf8_lossy(version));
             let what = format!(
@@ -93,6 +93,7 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
         global.traits = traits;
         global.flags = global.flags.when(exported, GlobalFlags::EXPORTED);
     }
+    link.symbols.mark_left_out(&link.objects);
     local_traits
 }
 

@@ -95,8 +95,8 @@ impl Strings {
 }
 
 /// Whether a symbol stands in the dynamic symbol table: what the image exports, and what it imports.
-fn is_dynamic(link: &Link<'_>, global: &Global<'_>) -> bool {
-    if link.symbols.is_left_out(&link.objects, global) {
+fn is_dynamic(global: &Global<'_>) -> bool {
+    if global.flags.has(GlobalFlags::LEFT_OUT) {
         return false;
     }
     let imported = !global.is_defined_here() && global.traits.has(Traits::PREEMPTIBLE);
@@ -121,7 +121,7 @@ impl DynamicSymbols {
     pub(crate) fn new(link: &mut Link<'_>) -> Result<Self, Error> {
         let mut this = Self::default();
         let (mut imports, mut exports) = (Vec::new(), Vec::new());
-        for (id, global) in link.symbols.iter().filter(|(_, global)| is_dynamic(link, global)) {
+        for (id, global) in link.symbols.iter().filter(|(_, global)| is_dynamic(global)) {
             if global.is_defined_here() {
                 exports.push((gnu_hash(global.name), id));
             } else {

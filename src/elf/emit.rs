@@ -11,6 +11,7 @@ use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
 use super::segments::Segment;
 use super::{Table, frames, got, machine, ppc64, table_output};
+use crate::addresses;
 use crate::arch::Bits;
 use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source, copy};
@@ -18,7 +19,7 @@ use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::memory;
-use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex, SymbolSection, Traits};
+use crate::model::{Object, ObjectId, Section, SectionFlags as Flags, SectionIndex, Traits};
 use crate::options::{Arch, BuildId, Os};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
@@ -128,35 +129,16 @@ fn identity(link: &Link<'_>) -> Option<(u64, u64)> {
 
 /// The addresses of every object's symbols, with the addresses of sections as they are.
 pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
-    link.workers.map(&link.objects().map(|(id, _)| id).collect::<Vec<_>>(), |id| {
-        let object = link.object(*id);
-        let mut bases = vec![None; object.sections.len()];
-        for (base, section) in bases.iter_mut().zip(&object.sections) {
-            // Symbols of `.eh_frame` move with the records, those of `.ctors` with the words; there are few, and they go
-            // the long way.
-            let moves = section.flags.has(Flags::EH_FRAME)
-                || super::constructors(machine(link).bits.word(), object, section).is_some();
-            if section.is_live() && !moves {
-                *base =
-                    link.outputs.get(section.output as usize).map(|output| output.address.wrapping_add(section.offset));
-            }
-        }
-        let address = |symbol: &crate::model::Symbol| {
-            if let (None, SymbolSection::In(section)) = (symbol.global.get(), symbol.section())
-                && let Some(Some(base)) = bases.get(section as usize)
-            {
-                return base.wrapping_add(symbol.value);
-            }
-            link.symbol_address(*id, symbol).unwrap_or(0)
-        };
-        let address = |(index, symbol): (usize, &crate::model::Symbol)| {
-            if !symbol.traits.has(Traits::PLT_ADDRESS) {
-                return address(symbol);
-            }
-            let local = SymbolRef::Local(*id, index as u32);
+    let word = machine(link).bits.word();
+    // Symbols of `.eh_frame` move with the records, those of `.ctors` with the words; there are few.
+    let moves = |object: &Object<'_>, section: &Section<'_>| {
+        section.flags.has(Flags::EH_FRAME) || super::constructors(word, object, section).is_some()
+    };
+    addresses::of_symbols(link, moves, |id, index, symbol| {
+        symbol.traits.has(Traits::PLT_ADDRESS).then(|| {
+            let local = SymbolRef::Local(id, index);
             got::entry_address(link, symbol.global.get().map_or(local, SymbolRef::Global))
-        };
-        object.symbols.iter().enumerate().map(address).collect()
+        })
     })
 }
 
@@ -305,8 +287,7 @@ fn make_part<'l>(link: &'l Link<'_>, table: Table, part: u32) -> Cow<'l, [u8]> {
     match table {
         Table::Symtab => {
             let Some(symtab) = &link.elf.symtab else { return Cow::Borrowed(&[]) };
-            let (part, _) = &symtab.parts[part as usize];
-            Cow::Owned(symtab.make(link, part))
+            Cow::Owned(symtab.make(link, &symtab.parts[part as usize]))
         }
         Table::RelaDyn => {
             let (class, source, _) = link.elf.relocations.parts[part as usize];

@@ -10,7 +10,7 @@ use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{SectionFlags, Traits};
 use crate::options::Arch;
-use crate::reloc::{self, Action, What};
+use crate::reloc::{self, Action, RawReloc, Simple, Start, What};
 use crate::scan::Piece;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
 use crate::symbols::Anchor;
@@ -232,19 +232,34 @@ fn piece_relocations<'l>(
     let object = link.object(object_id);
     let section = &object.sections[piece.section as usize];
     let address = link.outputs.get(section.output as usize).map_or(0, |output| output.address + section.offset);
-    let addresses = link.addresses.get(object_id.index());
+    let addresses = link.addresses.get(object_id.index()).map(Vec::as_slice).unwrap_or_default();
+    let special = link.special.get(object_id.index()).map(Vec::as_slice).unwrap_or_default();
+    // What scanning has counted without a closer look.
+    let is_plain = move |raw: &RawReloc| {
+        let base = |simple: Simple| simple.from == Start::Zero && simple.word;
+        link.kinds.simple(raw.kind).is_some_and(base) && special.get(raw.symbol as usize) == Some(&false)
+    };
     let reversed = link.elf.reversed.get(&(object_id, piece.section)).copied();
     let word = machine(link).bits.word();
     let range = piece.range.0 as usize..piece.range.1 as usize;
     reloc::decode(section, range).filter_map(move |raw| {
-        let reloc = reloc::understand(link.target, raw)?;
-        let symbol = object.symbols.get(raw.symbol as usize)?;
-        let action = reloc::classify(link.target, section, &reloc, symbol.traits).ok()?;
-        let target = || addresses.and_then(|all| all.get(raw.symbol as usize)).copied().unwrap_or(0);
+        let target = || addresses.get(raw.symbol as usize).copied().unwrap_or(0);
         let linked = |kind| match malfunction::on(Malfunction::RelativeAddendDropped) {
             false => (kind, 0, (target() as i64).wrapping_add(raw.addend)),
             true => (kind, 0, target() as i64 & !0xfff),
         };
+        let place = |offset| {
+            let offset = reversed.map_or(offset, |size| super::reversed_offset(word, size, offset));
+            address.wrapping_add(offset)
+        };
+        if is_plain(&raw) {
+            let (kind, symbol, addend) = linked(kinds.relative);
+            let wanted = class == Class::Relative && stays(raw.offset);
+            return wanted.then(|| Rela { address: place(raw.offset), symbol, kind, addend });
+        }
+        let reloc = link.kinds.understand(link.target, raw)?;
+        let symbol = object.symbols.get(raw.symbol as usize)?;
+        let action = reloc::classify(link.target, section, &reloc, symbol.traits).ok()?;
         let (kind, symbol, addend) = match (action, class) {
             (Action::Relative, Class::Relative) if reloc.value.what == What::GotBase => {
                 let base = super::anchor_address(link, Anchor::GotBase).cast_signed();
@@ -260,8 +275,7 @@ fn piece_relocations<'l>(
             }
             _ => return None,
         };
-        let offset = reversed.map_or(raw.offset, |size| super::reversed_offset(word, size, raw.offset));
-        stays(raw.offset).then_some(Rela { address: address.wrapping_add(offset), symbol, kind, addend })
+        stays(raw.offset).then(|| Rela { address: place(raw.offset), symbol, kind, addend })
     })
 }
 

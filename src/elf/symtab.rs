@@ -41,18 +41,18 @@ pub(crate) struct Entry {
 impl Entry {
     /// Appends the symbol, with a name at `name` of the string table, to a table of a class.
     pub(crate) fn encode(&self, bits: Bits, name: u32, table: &mut Vec<u8>) {
-        table.extend(name.to_le_bytes());
-        let place = [self.section.to_le_bytes(), [self.info, self.other]];
+        let [n0, n1, n2, n3] = name.to_le_bytes();
+        let [s0, s1] = self.section.to_le_bytes();
         match bits {
             Bits::B64 => {
-                table.extend([place[1], place[0]].as_flattened());
-                table.extend(self.value.to_le_bytes());
-                table.extend(self.size.to_le_bytes());
+                let head = [n0, n1, n2, n3, self.info, self.other, s0, s1];
+                let entry = [head, self.value.to_le_bytes(), self.size.to_le_bytes()];
+                table.extend_from_slice(entry.as_flattened());
             }
             Bits::B32 => {
-                table.extend((self.value as u32).to_le_bytes());
-                table.extend((self.size as u32).to_le_bytes());
-                table.extend([place[1], place[0]].as_flattened());
+                let tail = [self.info, self.other, s0, s1];
+                let (value, size) = ((self.value as u32).to_le_bytes(), (self.size as u32).to_le_bytes());
+                table.extend_from_slice([[n0, n1, n2, n3], value, size, tail].as_flattened());
             }
         }
     }
@@ -112,7 +112,7 @@ impl SymbolTable {
         }
         table.extra.0 = u32::try_from(end).unwrap_or(u32::MAX);
         for (id, global) in link.symbols.iter() {
-            if in_table(link, global) && global.mention.is_none() {
+            if in_table(global) && global.mention.is_none() {
                 table.extra.2.push((id, table.extra.0.saturating_add(table.extra.1.len() as u32)));
                 table.extra.1.extend_from_slice(global.name);
                 table.extra.1.push(0);
@@ -196,16 +196,18 @@ impl SymbolTable {
     }
 
     /// Makes a part.
-    pub(crate) fn make(&self, link: &Link<'_>, part: &Part) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    pub(crate) fn make(&self, link: &Link<'_>, (part, count): &(Part, u32)) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bits.symbol_size() as usize * *count as usize);
         match part {
             Part::Null => bytes.resize(self.bits.symbol_size() as usize, 0),
             Part::Locals(id, first, last) => {
                 let object = link.object(*id);
                 let base = self.bases[id.index()];
-                for symbol in &object.symbols[*first as usize..*last as usize] {
+                let range = *first as usize..*last as usize;
+                let addresses = &link.addresses[id.index()][range.clone()];
+                for (symbol, address) in object.symbols[range].iter().zip(addresses) {
                     if is_kept_local(object, symbol) {
-                        let entry = local_symbol(link, *id, symbol);
+                        let entry = local_symbol(link, *id, symbol, *address);
                         entry.encode(self.bits, base.wrapping_add(symbol.name), &mut bytes);
                     }
                 }
@@ -217,7 +219,7 @@ impl SymbolTable {
                 let hidden = matches!(part, Part::Hidden(..));
                 for id in (*first..*last).map(GlobalId) {
                     let global = link.symbols.get(id);
-                    if in_table(link, global) && is_hidden(global) == hidden {
+                    if in_table(global) && is_hidden(global) == hidden {
                         global_symbol(link, id).encode(self.bits, self.name(link, id), &mut bytes);
                     }
                 }
@@ -251,7 +253,7 @@ fn count(link: &Link<'_>, part: &Part) -> u32 {
         Part::Hidden(first, last) | Part::Globals(first, last) => {
             let hidden = matches!(part, Part::Hidden(..));
             let globals = (*first..*last).map(|id| link.symbols.get(GlobalId(id)));
-            globals.filter(|global| in_table(link, global) && is_hidden(global) == hidden).count()
+            globals.filter(|global| in_table(global) && is_hidden(global) == hidden).count()
         }
     };
     count as u32
@@ -279,8 +281,8 @@ fn is_kept_local(object: &Object<'_>, symbol: &Symbol) -> bool {
 
 /// Whether a global symbol stands in `.symtab`: those that an object mentions and that mean something. One whose section is
 /// left out means nothing.
-fn in_table(link: &Link<'_>, global: &Global<'_>) -> bool {
-    global.flags.has(GlobalFlags::IN_OBJECT) && !link.symbols.is_left_out(&link.objects, global)
+fn in_table(global: &Global<'_>) -> bool {
+    global.flags.common(GlobalFlags::IN_OBJECT.and(GlobalFlags::LEFT_OUT)) == GlobalFlags::IN_OBJECT
 }
 
 fn is_hidden(global: &Global<'_>) -> bool {
@@ -312,13 +314,13 @@ fn header_index(output: u32) -> u16 {
     u16::try_from(output).map_or(elf::SHN_ABS.0, |number| number + 1)
 }
 
-fn local_symbol(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> Entry {
+fn local_symbol(link: &Link<'_>, id: ObjectId, symbol: &Symbol, address: u64) -> Entry {
     let section = match symbol.section() {
         SymbolSection::In(index) => header_index(link.section(id, index).output),
         SymbolSection::Absolute => elf::SHN_ABS.0,
         _ => elf::SHN_UNDEF.0,
     };
-    let value = value(link, symbol.kind, link.symbol_address(id, symbol).unwrap_or(0));
+    let value = value(link, symbol.kind, address);
     Entry { info: info(Binding::Local, symbol.kind), other: symbol.other, section, value, size: symbol.size }
 }
 
@@ -337,7 +339,7 @@ pub(crate) fn global_symbol(link: &Link<'_>, id: GlobalId) -> Entry {
     let kind = if matches!(global.definition, Definition::Library(..)) { global.kind } else { kind };
     // The caller of an import does not care how the other library finds its code.
     let kind = if kind == SymbolKind::Ifunc && !global.is_defined_here() { SymbolKind::Function } else { kind };
-    let mut value = if global.is_defined_here() { value(link, global.kind, link.global_address(id)) } else { 0 };
+    let mut value = if global.is_defined_here() { value(link, global.kind, link.known_address(id)) } else { 0 };
     let mut kind = kind;
     if global.traits.has(Traits::PLT_ADDRESS) {
         // To others, too, it is an ordinary function at this address.

@@ -8,11 +8,12 @@
 //! not known yet, a production leaves zeros, and [`Production::repair`] makes the few chunks again that hold them.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3;
 
+use super::crc;
 use crate::apply::{self, Stretch};
 use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors, Result};
@@ -181,7 +182,9 @@ impl FilePlan {
         let parts = sums.iter().map(|sum| sum.checksum).zip(sizes);
         match self.checksum {
             Checksum::Castagnoli => {
-                parts.fold(0, |whole, (part, size)| crc32c::crc32c_combine(whole, part, size as usize))
+                let mut whole = crc::Joiner::new(CHUNK);
+                parts.for_each(|(part, size)| whole.add(part, size));
+                whole.whole()
             }
             Checksum::Ieee => {
                 let mut whole = crc32fast::Hasher::new();
@@ -202,6 +205,29 @@ pub(super) struct Production<'i, 'a> {
 }
 
 impl<'i> Production<'i, '_> {
+    /// The order in which chunks are produced: those that are made and those that are borrowed mixed, since one file is written
+    /// by one thread at a time: while one writes what costs nothing else, others make what does.
+    fn order(&self, patches: &[Patch]) -> Vec<u64> {
+        let numbers = 0..self.plan.chunks();
+        // NTFS fills what is left out with zeros first, so that there a file is best written from start to end.
+        if cfg!(windows) || self.link.workers.count() == 1 {
+            return numbers.collect();
+        }
+        let is_borrowed = |number: &u64| {
+            let (start, end) = self.plan.chunk_range(*number);
+            self.borrowed_chunk(start, end, patches).is_some()
+        };
+        let (borrowed, made): (Vec<u64>, Vec<u64>) = numbers.partition(is_borrowed);
+        // Where each would stand if its list were spread evenly over a length that both lists divide.
+        let spread = |list: &[u64], other: &[u64]| {
+            let step = (other.len() as u128).max(1);
+            (0..).map(move |at: u128| (2 * at + 1) * step).zip(list.to_vec())
+        };
+        let mut order: Vec<(u128, u64)> = spread(&made, &borrowed).chain(spread(&borrowed, &made)).collect();
+        order.sort_by_key(|(place, _)| *place);
+        order.into_iter().map(|(_, number)| number).collect()
+    }
+
     /// Produces all chunks, on all threads, and hands each to `write`. Problems are added to `problems`; once there is
     /// one, nothing more is written.
     pub(super) fn produce(
@@ -210,17 +236,16 @@ impl<'i> Production<'i, '_> {
         write: &(impl Fn(u64, &[u8]) -> Result<(), Error> + Sync),
         problems: &mut Vec<Trouble>,
     ) -> Vec<Sum> {
-        let next = AtomicU64::new(0);
-        let failed = AtomicU64::new(0);
+        let order = self.order(patches);
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
         let results = self.link.workers.each(|| {
             let mut buffer = Vec::new();
             let mut sums = Vec::new();
             let mut problems = Vec::new();
             loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= self.plan.chunks() || failed.load(Ordering::Relaxed) != 0 {
-                    break;
-                }
+                let number = order.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+                let Some(number) = number.filter(|_| !failed.load(Ordering::Relaxed)) else { break };
                 let (start, end) = self.plan.chunk_range(number);
                 let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
                 sums.push((number, self.sum(start, bytes)));
@@ -230,7 +255,7 @@ impl<'i> Production<'i, '_> {
                     && let Err(error) = write(start, bytes)
                 {
                     problems.push(Trouble::output(error));
-                    failed.store(1, Ordering::Relaxed);
+                    failed.store(true, Ordering::Relaxed);
                 }
             }
             (sums, problems)
@@ -331,19 +356,23 @@ impl<'i> Production<'i, '_> {
     where
         'i: 'b,
     {
-        if let Some(extent) = self.plan.extents.get(self.first_extent(start))
-            && extent.offset <= start
-            && extent.offset + extent.size >= end
-            && !touches(patches, start, end)
-            && let Some(bytes) = self.borrowed(&extent.source)
-            && let Some(bytes) = bytes.get((start - extent.offset) as usize..(end - extent.offset) as usize)
-        {
+        if let Some(bytes) = self.borrowed_chunk(start, end, patches) {
             return bytes;
         }
         buffer.resize((end - start) as usize, 0);
         self.fill(start, buffer, problems);
         put(patches, start, buffer);
         buffer
+    }
+
+    /// The bytes of a chunk, if one extent gives them all as they are.
+    fn borrowed_chunk(&self, start: u64, end: u64, patches: &[Patch]) -> Option<&'i [u8]> {
+        let extent = self.plan.extents.get(self.first_extent(start))?;
+        if extent.offset > start || extent.offset + extent.size < end || touches(patches, start, end) {
+            return None;
+        }
+        let bytes = self.borrowed(&extent.source)?;
+        bytes.get((start - extent.offset) as usize..(end - extent.offset) as usize)
     }
 
     /// The index of the first extent that ends after `offset`.

@@ -21,7 +21,7 @@ use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
-use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SymbolSection, Traits};
+use crate::model::{GlobalId, SectionFlags as Flags, Traits};
 use crate::reloc::{self, Action};
 use crate::report::DebugFile;
 use crate::scan::Piece;
@@ -38,7 +38,7 @@ const UUID: u64 = 16;
 /// # Errors
 /// Pointers that the loader cannot fill where they are; tables beyond what the format can hold.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
-    link.addresses = symbol_addresses(&link);
+    link.addresses = crate::format::symbol_addresses(&link);
     let (sites, imports) = sites(&link)?;
     (link.macho.sites, link.macho.imports) = (sites, imports);
     check_chains(&link)?;
@@ -85,27 +85,6 @@ fn report(link: &mut Link<'_>, size: u64) {
     counts.symbols = link.objects.iter().map(|object| object.symbols.len() as u64).sum();
     counts.dynamic_relocations = link.macho.sites.len() as u64;
     counts.got_entries = link.slots.got_words.into();
-}
-
-/// The addresses of every object's symbols.
-pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
-    let ids: Vec<ObjectId> = link.objects().map(|(id, _)| id).collect();
-    link.workers.map(&ids, |id| {
-        let object = link.object(*id);
-        let bases: Vec<Option<u64>> = (0_u32..)
-            .zip(&object.sections)
-            .map(|(index, section)| section.is_live().then(|| link.address_in(*id, index, 0)).flatten())
-            .collect();
-        let address = |symbol: &crate::model::Symbol| {
-            if let (None, SymbolSection::In(section)) = (symbol.global.get(), symbol.section())
-                && let Some(Some(base)) = bases.get(section as usize)
-            {
-                return base.wrapping_add(symbol.value);
-            }
-            link.symbol_address(*id, symbol).unwrap_or(0)
-        };
-        object.symbols.iter().map(address).collect()
-    })
 }
 
 /// A pointer that the loader fills: its address, and the symbol and addend if it is another image's.

@@ -14,7 +14,7 @@ use super::{imports, plan};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::options::Arch;
-use crate::reloc::{self, Action, Field, Origin};
+use crate::reloc::{self, Action, Field, Origin, Start};
 use crate::scan::Piece;
 
 /// The bytes that a block is for.
@@ -108,9 +108,15 @@ fn fields(link: &Link<'_>, address: u64, piece: &Piece) -> Vec<(u64, u16)> {
     let object = link.object(piece.object);
     let section = link.section(piece.object, piece.section);
     let mut fields = Vec::with_capacity(piece.relative as usize);
-    for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
-        let Some(reloc) = reloc::understand(link.target, raw) else { continue };
-        let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
+    let special = link.special.get(piece.object.index()).map(Vec::as_slice).unwrap_or_default();
+    reloc::for_each(section, piece.range.0 as usize..piece.range.1 as usize, |raw| {
+        // Nearly all of code are distances, which do not change.
+        let simple = link.kinds.simple(raw.kind);
+        if simple.is_some_and(|simple| simple.from != Start::Zero) && special.get(raw.symbol as usize) == Some(&false) {
+            return;
+        }
+        let Some(reloc) = link.kinds.understand(link.target, raw) else { return };
+        let Some(symbol) = object.symbols.get(raw.symbol as usize) else { return };
         let moves = match classify(section, &reloc, symbol.traits) {
             Ok(Action::Relative) => true,
             // What start code corrects holds the address of a slot of the image until then.
@@ -120,7 +126,7 @@ fn fields(link: &Link<'_>, address: u64, piece: &Piece) -> Vec<(u64, u16)> {
         if moves {
             fields.push((address.wrapping_add(raw.offset), base_kind(reloc.field)));
         }
-    }
+    });
     fields
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
             && let Definition::Common { align, .. } = &mut link.symbols.get_mut(id).definition
         {
             // Directives state logarithms below 32.
-            *align = 1_u64.wrapping_shl((*log).into()).max(*align);
+            *align = (*log).max(*align);
         }
     }
     define_weak(link, &asked.alternates)?;

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
-use crate::model::{SectionFlags as Flags, SymbolSection};
+use crate::model::SectionFlags as Flags;
 use crate::options::Arch;
 use crate::thunks;
 use crate::unwind::pdata;
@@ -27,7 +27,7 @@ fn code_fill(arch: Arch) -> &'static [u8] {
 /// # Errors
 /// Names or symbols beyond what the format can count; function rows that cannot be relocated.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
-    link.addresses = symbol_addresses(&link);
+    link.addresses = crate::format::symbol_addresses(&link);
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
     report(&mut link);
     let mut end = 0;
@@ -75,27 +75,6 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
         .with_identity(identities)
         .with_image_checksum(headers::checksum_offset());
     Ok(Image::new(link, plan, None))
-}
-
-/// The addresses of every object's symbols.
-pub(crate) fn symbol_addresses(link: &Link<'_>) -> Vec<Vec<u64>> {
-    link.workers.map(&link.objects().map(|(id, _)| id).collect::<Vec<_>>(), |id| {
-        let object = link.object(*id);
-        let base = |section: &crate::model::Section<'_>| {
-            let output = link.outputs.get(section.output as usize).filter(|_| section.is_live())?;
-            Some(output.address.wrapping_add(section.offset))
-        };
-        let bases: Vec<Option<u64>> = object.sections.iter().map(base).collect();
-        let address = |symbol: &crate::model::Symbol| {
-            if let (None, SymbolSection::In(section)) = (symbol.global.get(), symbol.section())
-                && let Some(Some(base)) = bases.get(section as usize)
-            {
-                return base.wrapping_add(symbol.value);
-            }
-            link.symbol_address(*id, symbol).unwrap_or(0)
-        };
-        object.symbols.iter().map(address).collect()
-    })
 }
 
 /// The bytes of a table that the image has.
