@@ -268,3 +268,53 @@ fn the_number_of_threads_changes_nothing() {
     let image = |name| fs::read(bench.path(name)).unwrap();
     assert!(image("one") == image("seven") && image("one") == image("read"));
 }
+
+/// The commands of the README's section with this heading, one string each block.
+#[cfg(unix)]
+fn readme_commands(heading: &str) -> Vec<String> {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let blocks = section.split("```sh\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// The README's commands that put the program in the place of Julia's lld, and lld back, with stand-ins for cargo and Julia.
+#[cfg(unix)]
+#[test]
+fn readme_takes_the_place_of_lld_and_gives_it_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    for directory in ["bin", "target/release", "libexec/julia"] {
+        fs::create_dir_all(bench.path(directory)).unwrap();
+    }
+    fs::copy(env!("CARGO_BIN_EXE_pkgld"), bench.path("target/release/pkgld")).unwrap();
+    let lld = bench.file("libexec/julia/lld", "what Julia has");
+    for (name, script) in
+        [("bin/cargo", "#!/bin/sh\n".to_owned()), ("bin/julia", format!("#!/bin/sh\nprintf %s '{}'\n", lld.display()))]
+    {
+        let program = bench.file(name, script);
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let run = |script: &str| {
+        let path = std::env::join_paths([bench.path("bin"), "/usr/bin".into(), "/bin".into()]).unwrap();
+        let mut shell = Command::new("sh");
+        let output =
+            shell.args(["-euc", script]).current_dir(bench.directory.path()).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commands = readme_commands("In Julia's place");
+    let [there, back] = &commands[..] else { panic!("{commands:?}") };
+    let (archive, libraries) = corpus();
+    let link = format!(
+        "{there}\"$lld\" -flavor gnu '' -shared -o image.so --whole-archive {} --no-whole-archive -L{} -ljulia -ljulia-internal",
+        archive.display(),
+        libraries.display()
+    );
+    run(&link);
+    assert!(fs::read(bench.path("image.so")).unwrap().starts_with(b"\x7fELF"));
+    run(&format!("lld={}\n{back}", lld.display()));
+    assert_eq!(fs::read(&lld).unwrap(), b"what Julia has");
+    assert!(!bench.path("libexec/julia/lld.orig").exists());
+}

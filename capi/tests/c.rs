@@ -340,3 +340,31 @@ fn programs_find_what_has_been_installed() {
         assert!(fs::read(installed().join("share/pkgld").join(file)).unwrap() == fs::read(original).unwrap());
     }
 }
+
+/// The program and the commands of `README.md`.
+#[test]
+#[ignore = "needs the packages gcc and pkg-config"]
+fn readme_program_links() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let block = |start: &str| readme.split_once(start).unwrap().1.split("```").next().unwrap();
+    let program = block("```c\n");
+    let commands = readme.split("```sh\n").find(|block| block.contains("cc link.c")).unwrap();
+    let commands = commands.split("```").next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("link.c"), program).unwrap();
+    let strict = commands.replace("cc link.c", "cc -Wall -Wextra -Werror link.c");
+    let script = strict.replace("PREFIX", installed().to_str().unwrap());
+    run(Command::new("sh").args(["-euc", &script]).current_dir(directory.path()));
+
+    let entry = committed_for(target::LINUX_AARCH64).into_iter().next().unwrap();
+    let out = directory.path().join("image.so");
+    let output = run(Command::new(directory.path().join("link")).arg(&entry.path).arg(&out));
+    let options = Options::default();
+    let (expected, sum) = image(vec![Input::path(&entry.path).whole_archive()], &options);
+    assert!(fs::read(&out).unwrap() == expected);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{sum:08x}\n"));
+    let mut missing = Command::new(directory.path().join("link"));
+    let output = missing.args(["/no/such/archive"]).arg(&out).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/no/such/archive"), "{output:?}");
+}
