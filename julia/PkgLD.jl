@@ -55,7 +55,7 @@ function library()
     end
 end
 
-symbol(name::Symbol) = Libdl.dlsym(library(), name)
+symbol(name::Symbol) = Libdl.dlsym(library(), name)::Ptr{Cvoid}
 
 """
     PkgLD.version() -> VersionNumber
