@@ -88,7 +88,7 @@ pub(crate) fn check_object(object: &Object<'_>, target: Target, source: &str) ->
 /// What the room cannot define.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     match link.target.format {
-        Format::Elf => Ok(elf::define_symbols(link)?),
+        Format::Elf => elf::define_symbols(link),
         Format::Pe => pe::define_symbols(link),
         Format::MachO => Ok(macho::define_symbols(link)?),
     }
@@ -102,6 +102,8 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
         Format::MachO => macho::fix_traits(link),
     };
     let heap_image = link.heap_image;
+    // Nothing is near enough for a load from the GOT to be relaxed.
+    let far = link.target.format == Format::Elf && !link.options.elf.relax;
     let symbols = &link.symbols;
     let mut objects: Vec<_> = link.objects.iter_mut().map(|object| (object, Vec::new())).collect();
     link.workers.for_each_mut(&mut objects, |number, (object, special)| {
@@ -112,7 +114,8 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) {
             symbol.traits = match symbol.global.get() {
                 Some(global) => symbols.get(global).traits,
                 None => local_traits(object, symbol, heap),
-            };
+            }
+            .when(far, Traits::FAR);
             special.push(symbol.traits.any(Kinds::SPECIAL));
         }
         object.symbols = all;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, MemberId};
 use crate::blob::{Blob, Prepared};
+use crate::elf::version::script::VersionScript;
 use crate::error::{Error, Result};
 use crate::library::SharedLibrary;
 use crate::map::Contents;
@@ -102,6 +103,8 @@ pub struct Inputs<'a> {
     paths: Vec<PathBuf>,
     warnings: Vec<String>,
     default_libraries: HashSet<Vec<u8>>,
+    /// What linker scripts say of versions.
+    versions: VersionScript,
 }
 
 impl<'a> Inputs<'a> {
@@ -156,6 +159,11 @@ impl<'a> Inputs<'a> {
     /// Things that are allowed and probably not wanted.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What linker scripts among them say of versions.
+    pub(crate) fn versions(&self) -> &VersionScript {
+        &self.versions
     }
 }
 

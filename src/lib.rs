@@ -90,6 +90,7 @@ mod unwind;
 mod workers;
 
 pub use blob::Blob;
+pub use elf::version::script::{SymbolList, VersionScript};
 pub use error::{Error, Errors, Place, Result};
 pub use image::{Companion, Image};
 pub use input::{Input, Inputs, Mode, Source};

@@ -7,6 +7,7 @@ mod macho;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use crate::elf::version::script::{SymbolList, VersionScript};
 use crate::error::{Error, Result};
 
 pub use macho::{Exports, MachOOptions};
@@ -288,6 +289,10 @@ pub enum Symbolic {
     None,
     /// Those to functions: `-Bsymbolic-functions`.
     Functions,
+    /// Those to functions that are not weak: `-Bsymbolic-non-weak-functions`.
+    NonWeakFunctions,
+    /// Those to what is not weak: `-Bsymbolic-non-weak`.
+    NonWeak,
     /// All: `-Bsymbolic`.
     All,
 }
@@ -345,8 +350,25 @@ pub struct ElfOptions {
     pub text: bool,
     /// Flags of the dynamic section (`-z nodelete` and others).
     pub dynamic_flags: DynamicFlags,
-    /// Binding of own references (`-Bsymbolic`, `-Bsymbolic-functions`).
+    /// Binding of own references (`-Bsymbolic` and its like).
     pub symbolic: Symbolic,
+    /// The symbols that stay preemptible, where there is a list: references to others bind at link time (`--dynamic-list`).
+    pub dynamic_list: Option<SymbolList>,
+    /// As if a list named all data (`--dynamic-list-data`).
+    pub dynamic_list_data: bool,
+    /// Symbols that stay preemptible whatever binds the others at link time (`--export-dynamic-symbol`,
+    /// `--export-dynamic-symbol-list`).
+    pub export_dynamic_symbols: SymbolList,
+    /// Versions, and which symbols are local (`--version-script`). Linker scripts among the inputs add theirs (`VERSION`).
+    pub version_script: VersionScript,
+    /// Let version scripts name symbols that nothing defines (`--undefined-version`; by default an error).
+    pub undefined_version: bool,
+    /// `DT_AUXILIARY`: libraries whose definitions, if they are there, go before the image's (`-f`).
+    pub auxiliary: Vec<String>,
+    /// `DT_FILTER`: libraries whose definitions stand for the image's (`-F`).
+    pub filters: Vec<String>,
+    /// Rewrite instructions that load from the GOT and can do without (`--relax`, the default; `--no-relax`).
+    pub relax: bool,
     /// Pack relative relocations in `.relr.dyn` (`-z pack-relative-relocs`, `--pack-dyn-relocs=relr`).
     pub relr: bool,
     /// The function of `DT_INIT`, if it is defined (`-init`; `_init`).
@@ -383,6 +405,14 @@ impl Default for ElfOptions {
             text: true,
             dynamic_flags: DynamicFlags::default(),
             symbolic: Symbolic::default(),
+            dynamic_list: None,
+            dynamic_list_data: false,
+            export_dynamic_symbols: SymbolList::default(),
+            version_script: VersionScript::default(),
+            undefined_version: false,
+            auxiliary: Vec::new(),
+            filters: Vec::new(),
+            relax: true,
             relr: false,
             init: "_init".to_owned(),
             fini: "_fini".to_owned(),
@@ -459,6 +489,7 @@ impl Options {
         let names = [&self.elf.init, &self.elf.fini].into_iter();
         let names =
             names.chain(&self.elf.soname).chain(&self.elf.rpath).chain(&self.entry).chain(&self.required_symbols);
+        let names = names.chain(&self.elf.auxiliary).chain(&self.elf.filters);
         let names = names.chain(self.defined_symbols.iter().map(|(name, _)| name));
         let names = names.chain(&self.pe.dll_name).chain(&self.pe.exports).chain(&self.pe.excluded_symbols);
         for name in names {

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::archive::{Archive, Index, Member, MemberId};
 use crate::blob;
+use crate::elf;
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::input::{Inputs, Kind, Opened};
@@ -277,6 +278,7 @@ pub(crate) fn resolve<'a>(
     resolver.supply_libraries()?;
     resolver.import_automatically(options)?;
     resolver.mark_needed();
+    let versions = resolver.versions(inputs, options)?;
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
         return Err(Error::NoInput.into());
     };
@@ -304,7 +306,7 @@ pub(crate) fn resolve<'a>(
         kinds: Kinds::of(target),
         special: Vec::new(),
         addresses: Vec::new(),
-        elf: Default::default(),
+        elf: elf::Plan { versions, ..Default::default() },
         pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
         macho: Default::default(),
         report,
@@ -693,6 +695,28 @@ impl<'a> Resolver<'a> {
         global.definition = Definition::Library(library, None);
         global.kind = if found.code { SymbolKind::Function } else { SymbolKind::Object };
         Ok(Answer::Given)
+    }
+
+    /// What version scripts say, and which names in them archives could define, had something asked for them.
+    fn versions(&mut self, inputs: &Inputs<'_>, options: &Options) -> Result<elf::version::Plan, Error> {
+        let mut plan = elf::version::Plan { script: options.elf.version_script.clone(), ..Default::default() };
+        plan.script.extend(inputs.versions().clone());
+        for name in elf::version::exact_names(&plan.script) {
+            if self.symbols.find(name).is_some_and(|(_, global)| global.is_defined_here()) {
+                continue;
+            }
+            for provider in &self.providers {
+                let Provider::Archive(lazy) = provider else { continue };
+                self.lookups += 1;
+                let what = "the number of names looked up in archives and libraries";
+                over("lookups", what, self.lookups, self.limits.lookups)?;
+                if lazy.index.definer(name).is_some() {
+                    plan.in_archives.insert(name.to_vec());
+                    break;
+                }
+            }
+        }
+        Ok(plan)
     }
 
     /// Marks the libraries that define something the image needs.

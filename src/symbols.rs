@@ -4,10 +4,12 @@
 //! ELF linkers: a strong definition beats a common one beats a weak one; the first of equals stays; two strong ones are
 //! an error. Visibility is the most constrained of all mentions in objects.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher as _};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::elf::library::VersionId;
+use crate::elf::version;
 use crate::error::{Error, Place, SHOWN};
 use crate::memory;
 use crate::model::{
@@ -70,7 +72,7 @@ pub(crate) const VARIANT_CALL: u8 = 0x80;
 
 flags! {
     /// What is known of a global symbol beside its definition.
-    GlobalFlags: u8 {
+    GlobalFlags: u16 {
         /// An object mentions it (an undefined mention or a definition).
         IN_OBJECT = 1,
         /// An object needs it: mentioned undefined and not weak.
@@ -88,6 +90,8 @@ flags! {
         VARIANT_CALL = 1 << 6,
         /// The definition is in a section that is not part of the image.
         LEFT_OUT = 1 << 7,
+        /// An option names it as one that stays preemptible.
+        LISTED = 1 << 8,
     }
 }
 
@@ -116,7 +120,8 @@ flags! {
 pub(crate) struct Global<'a> {
     /// The name, without a version.
     pub(crate) name: &'a [u8],
-    /// Of a mention as `name@version`, which few symbols have: all of it, and the version.
+    /// Of a mention as `name@version`, which few symbols have: all of it, and the version. A mention as `name@@version` is one
+    /// of the name alone.
     versioned: Option<Box<(&'a [u8], &'a [u8])>>,
     /// Where it is defined.
     pub(crate) definition: Definition,
@@ -132,6 +137,8 @@ pub(crate) struct Global<'a> {
     pub(crate) traits: Traits,
     /// Its place in the dynamic symbol table, 0 for none.
     pub(crate) dynamic_index: u32,
+    /// Of a definition, its version in `.gnu.version`.
+    pub(crate) version_number: u16,
     needs: AtomicU8,
 }
 
@@ -156,6 +163,7 @@ impl<'a> Global<'a> {
             flags: GlobalFlags::default(),
             traits: Traits::default(),
             dynamic_index: 0,
+            version_number: version::GLOBAL,
             needs: AtomicU8::new(0),
         }
     }
@@ -199,6 +207,8 @@ pub(crate) struct Symbols<'a> {
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
     /// What differs between formats.
     pub(crate) customs: Customs,
+    /// Symbols that were mentioned with a version.
+    pub(crate) versioned: BTreeSet<GlobalId>,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
 }
@@ -305,7 +315,8 @@ impl<'a> Symbols<'a> {
     /// The [keys](Key) of their names will be made with `hasher`.
     pub(crate) fn new(customs: Customs, hasher: Hasher) -> Self {
         let (names, groups) = (Names::default(), Default::default());
-        Self { globals: Vec::new(), names, hasher, groups, customs, duplicates: Vec::new() }
+        let versioned = BTreeSet::new();
+        Self { globals: Vec::new(), names, hasher, groups, customs, versioned, duplicates: Vec::new() }
     }
 
     /// Bytes of memory that it has taken.
@@ -391,7 +402,21 @@ impl<'a> Symbols<'a> {
             *place = (key.hash, self.globals.len() as u32);
             self.names.taken += 1;
         }
-        GlobalId(place.1 - 1)
+        let id = GlobalId(place.1 - 1);
+        match self.get(id).versioned {
+            None => id,
+            Some(_) => self.intern_versioned(name, id),
+        }
+    }
+
+    /// What a name with a version in it means: `name@@version` is what `name` means. The name itself then stands for nothing.
+    #[cold]
+    fn intern_versioned(&mut self, name: &'a [u8], id: GlobalId) -> GlobalId {
+        let plain = self.get(id).name;
+        let default = name.get(plain.len()..).is_some_and(|version| version.starts_with(b"@@"));
+        let id = if default { self.intern(plain) } else { id };
+        self.versioned.insert(id);
+        id
     }
 
     /// Enters an object, whose names have these [`keys`](Key::all): drops its copies of groups that were met before, and
@@ -419,6 +444,8 @@ impl<'a> Symbols<'a> {
         self.names.reserve(keys.len());
         let mut symbols = 0..object.symbols.len();
         for batch in keys.chunks(BATCH) {
+            // A name with a version may enter the one without it, too.
+            self.names.reserve(2 * batch.len());
             self.approach(batch);
             for key in batch {
                 let is_global = |index: &usize| object.symbols[*index].binding != Binding::Local;

@@ -5,6 +5,8 @@
 //! them, so that neither can know an option that the other does not.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use super::problem::Problem;
@@ -89,6 +91,9 @@ pub(super) struct Group {
     pub(super) flags: &'static [Flag],
 }
 
+/// The size that a file of names is below, in bytes.
+const CONTENTS_LIMIT: u64 = 64 << 20;
+
 /// An option as typed, to be read by its [`Meaning::Does`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
@@ -119,6 +124,19 @@ impl Given {
     /// The value as a path, in whatever encoding it has.
     pub(super) fn path(&self) -> Result<PathBuf, Problem> {
         if self.value().is_empty() { Err(self.bad("the name of a file or directory")) } else { Ok(self.value().into()) }
+    }
+
+    /// What `parse` makes of the file that the value names, given its path and its contents.
+    pub(super) fn contents<T>(&self, parse: fn(&str, &[u8]) -> crate::Result<T>) -> Result<T, Problem> {
+        let path = self.path()?;
+        let name = path.display();
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(CONTENTS_LIMIT).read_to_end(&mut text));
+        read.map_err(|error| Problem::Options(format!("{}: cannot read {name}: {error}", self.option)))?;
+        if text.len() as u64 == CONTENTS_LIMIT {
+            return Err(Problem::Options(format!("{}: {name} is too large", self.option)));
+        }
+        parse(&name.to_string(), &text).map_err(|error| Problem::Options(format!("{}: {error}", self.option)))
     }
 
     /// The value as a number, see [`number`].

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::flag::Given;
 use super::problem::Problem;
-use crate::{Format, Input, Mode, Options, Source, Symbolic, Undefined};
+use crate::{Format, Input, Mode, Options, Source, Undefined};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -111,8 +111,8 @@ pub(super) struct Reading {
     pub(super) report_undefined: bool,
     /// … as warnings: `--warn-unresolved-symbols`.
     pub(super) undefined_warns: bool,
-    /// The first option that makes single symbols preemptible, which matters under `-Bsymbolic`.
-    pub(super) export_symbol: Option<Given>,
+    /// The first `--version-script`, which no DLL can follow.
+    pub(super) version_script: Option<Given>,
     /// `--image-base`, and the address.
     pub(super) image_base: Option<(Given, u64)>,
     /// `--separate-debug-file` was given without a name.
@@ -180,8 +180,10 @@ impl Reading {
         if !self.shared && problems.is_empty() {
             problems.push(Problem::NotShared);
         }
-        if let (Some(given), true) = (&self.export_symbol, self.options.elf.symbolic != Symbolic::None) {
-            problems.push(given.refused("single symbols are not exempted from -Bsymbolic; leave one of the two out"));
+        if let (Some(given), Some(Format::Pe)) = (&self.version_script, self.options.target.map(|target| target.format))
+        {
+            problems
+                .push(given.refused("a DLL's symbols have no versions; say what is exported with --exclude-symbols"));
         }
         match self.image_base {
             Some((_, base)) if self.options.target.is_some_and(|target| target.format == Format::Pe) => {

@@ -4,8 +4,8 @@
 
 use std::collections::HashSet;
 
-use super::{dynamic, ppc64};
-use crate::error::Error;
+use super::{dynamic, ppc64, version};
+use crate::error::{Error, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
@@ -15,7 +15,9 @@ use crate::options::Arch;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
-const ANCHORS: [(&[u8], Anchor); 14] = [
+///
+/// Which section an array is, is known only once the plan is made; without one both of its ends are the image's start.
+const ANCHORS: [(&[u8], Anchor); 20] = [
     (b"_GLOBAL_OFFSET_TABLE_", Anchor::GotBase),
     (b"_DYNAMIC", Anchor::Dynamic),
     (b"_TLS_MODULE_BASE_", Anchor::TlsStart),
@@ -30,13 +32,19 @@ const ANCHORS: [(&[u8], Anchor); 14] = [
     (b"__bss_start", Anchor::ZeroStart),
     (b"_end", Anchor::ImageEnd),
     (b"end", Anchor::ImageEnd),
+    (b"__preinit_array_start", Anchor::SectionStart(u32::MAX)),
+    (b"__preinit_array_end", Anchor::SectionEnd(u32::MAX)),
+    (b"__init_array_start", Anchor::SectionStart(u32::MAX)),
+    (b"__init_array_end", Anchor::SectionEnd(u32::MAX)),
+    (b"__fini_array_start", Anchor::SectionStart(u32::MAX)),
+    (b"__fini_array_end", Anchor::SectionEnd(u32::MAX)),
 ];
 
-/// Defines what objects expect of a linker, and refuses what needs a version script.
+/// Defines what objects expect of a linker, and gives definitions their versions.
 ///
 /// # Errors
-/// Common symbols too large for an address space; definitions of versioned symbols.
-pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+/// A `--defsym` of what the image does not define; version scripts that do not fit; versions that none of them has.
+pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     // Debuggers look for this one by name, whether or not an object mentions it.
     let dynamic = link.symbols.intern(b"_DYNAMIC");
     link.symbols.get_mut(dynamic).flags.set(GlobalFlags::IN_OBJECT);
@@ -56,20 +64,10 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
         let target = link.symbols.get(root);
         if root != id && !target.is_defined_here() {
             let target = String::from_utf8_lossy(target.name);
-            return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")));
+            return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")).into());
         }
     }
-    for (_, global) in link.symbols.iter() {
-        let Some(version) = global.version() else { continue };
-        if let (Definition::Object(object, _), Some(_)) = (global.definition, global.mention) {
-            let (name, version) = (String::from_utf8_lossy(global.name), String::from_utf8_lossy(version));
-            let what = format!(
-                "defines {name} in version {version}, which needs version definitions (a version script); these are not supported"
-            );
-            return Err(Error::unsupported(&link.object(object).name, what));
-        }
-    }
-    Ok(())
+    version::assign(link)
 }
 
 /// Makes a symbol stand for a place.
@@ -144,8 +142,21 @@ fn define_section_bounds(link: &mut Link<'_>) {
     }
 }
 
+/// The section at whose start (true) or end (false) a name stands that the plan is to find.
+pub(super) fn bounded_section(symbol: &[u8]) -> Option<(&[u8], bool)> {
+    match symbol {
+        b"__preinit_array_start" => Some((b".preinit_array", true)),
+        b"__preinit_array_end" => Some((b".preinit_array", false)),
+        b"__init_array_start" => Some((b".init_array", true)),
+        b"__init_array_end" => Some((b".init_array", false)),
+        b"__fini_array_start" => Some((b".fini_array", true)),
+        b"__fini_array_end" => Some((b".fini_array", false)),
+        _ => section_bound(symbol),
+    }
+}
+
 /// The section that `__start_NAME` (true) or `__stop_NAME` (false) means.
-pub(super) fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
+fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
     let (name, start) = match symbol.strip_prefix(b"__start_") {
         Some(name) => (name, true),
         None => (symbol.strip_prefix(b"__stop_")?, false),

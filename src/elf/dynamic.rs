@@ -9,23 +9,17 @@ use object::elf;
 
 use super::class::Writer;
 use super::symtab::is_variant_call;
+use super::version::tables::Versions;
 use super::{Table, got, machine};
 use crate::arch::Bits;
-use crate::elf::library::VersionId;
 use crate::error::Error;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::memory::{of_map, of_vec};
 use crate::model::{Binding, GlobalId, SymbolKind, Traits, Visibility};
-use crate::options::{Arch, HashStyle, Symbolic};
+use crate::options::{Arch, ElfOptions, HashStyle, Symbolic};
 use crate::slots::SymbolRef;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
-
-/// Index in `.gnu.version` of symbols without a version.
-const VER_NDX_GLOBAL: u16 = 1;
-
-/// One more than the highest number of a version: the upper bit of an entry says that it is hidden.
-const VERSION_LIMIT: u64 = 1 << 15;
 
 /// The dynamic symbol table and what belongs to it.
 #[derive(Debug, Default)]
@@ -34,10 +28,8 @@ pub(crate) struct DynamicSymbols {
     symbols: Vec<(GlobalId, u32)>,
     /// `.dynstr`.
     strings: Strings,
-    /// `.gnu.version`, if any symbol has a version.
-    versions: Vec<u16>,
-    /// `.gnu.version_r`, and the number of its libraries.
-    needs: (Vec<u8>, u32),
+    /// What it says of versions.
+    versions: Versions,
     /// `.gnu.hash`.
     gnu_hash: Vec<u8>,
     /// `.hash`.
@@ -67,7 +59,7 @@ enum Entry {
 
 /// A string table under construction: each string once.
 #[derive(Debug)]
-struct Strings {
+pub(crate) struct Strings {
     bytes: Vec<u8>,
     known: HashMap<Vec<u8>, u32, foldhash::quality::RandomState>,
 }
@@ -79,7 +71,8 @@ impl Default for Strings {
 }
 
 impl Strings {
-    fn add(&mut self, string: &[u8]) -> u32 {
+    /// The offset of a string, which is added if it is new.
+    pub(super) fn add(&mut self, string: &[u8]) -> u32 {
         if string.is_empty() {
             return 0;
         }
@@ -106,9 +99,9 @@ fn is_dynamic(global: &Global<'_>) -> bool {
 impl DynamicSymbols {
     /// Bytes of memory that they have taken.
     pub(crate) fn held(&self) -> u64 {
-        let tables = [&self.strings.bytes, &self.needs.0, &self.gnu_hash, &self.sysv_hash];
+        let tables = [&self.strings.bytes, &self.gnu_hash, &self.sysv_hash];
         let known = self.strings.known.keys().map(of_vec).sum::<u64>() + of_map(&self.strings.known);
-        let lists = of_vec(&self.symbols) + of_vec(&self.versions) + of_vec(&self.entries);
+        let lists = of_vec(&self.symbols) + self.versions.held() + of_vec(&self.entries);
         tables.into_iter().map(of_vec).sum::<u64>() + known + lists
     }
 
@@ -142,6 +135,12 @@ impl DynamicSymbols {
         exports.sort_by_key(|(hash, _)| hash % buckets);
         let needed = needed_names(link);
         let options = &link.options.elf;
+        let filters = options.filters.iter().map(|name| (elf::DT_FILTER, name));
+        let auxiliary = options.auxiliary.iter().map(|name| (elf::DT_AUXILIARY, name));
+        for (tag, name) in filters.chain(auxiliary) {
+            let offset = this.strings.add(name.as_bytes());
+            this.entries.push((tag, Entry::Number(offset.into())));
+        }
         for name in &needed {
             let offset = this.strings.add(name);
             this.entries.push((elf::DT_NEEDED, Entry::Number(offset.into())));
@@ -169,88 +168,13 @@ impl DynamicSymbols {
             let names = this.symbols.iter().map(|(id, _)| link.symbols.get(*id).name);
             this.sysv_hash = sysv_hash_table(names);
         }
-        this.version_tables(link)?;
+        let symbols = this.symbols.iter().map(|(id, _)| *id);
+        this.versions = Versions::new(link, symbols, &mut this.strings)?;
         let total = this.strings.bytes.len() as u64;
         crate::link::over("ELF string table", "the size of the dynamic strings", total, u32::MAX as u64 >> 1)?;
         link.report.needed = needed.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         link.report.exports = exports.iter().map(|(_, id)| link.symbols.get(*id).name.to_vec()).collect();
         Ok(this)
-    }
-
-    /// `.gnu.version` and `.gnu.version_r`: which version of which library each import wants.
-    ///
-    /// # Errors
-    /// More versions than `.gnu.version` can tell apart.
-    fn version_tables(&mut self, link: &Link<'_>) -> Result<(), Error> {
-        // Per library, the versions in order of first use, with their number in this image.
-        let mut used: Vec<Vec<(VersionId, u16)>> = vec![Vec::new(); link.libraries.len()];
-        let mut numbers: HashMap<(u32, VersionId), u16> = HashMap::new();
-        let mut next = u32::from(VER_NDX_GLOBAL) + 1;
-        let mut versions = vec![0_u16];
-        for (id, _) in &self.symbols {
-            let Definition::Library(library, Some(version)) = link.symbols.get(*id).definition else {
-                versions.push(VER_NDX_GLOBAL);
-                continue;
-            };
-            // A library that the image does not ask for cannot be asked for a version.
-            if !link.libraries[library as usize].needed {
-                versions.push(VER_NDX_GLOBAL);
-                continue;
-            }
-            let number = *numbers.entry((library, version)).or_insert_with(|| {
-                let number = next as u16;
-                next = next.saturating_add(1);
-                used[library as usize].push((version, number));
-                number
-            });
-            versions.push(number);
-        }
-        // glibc loads an image with `.relr.dyn` only if the image asks it for this version, of which no symbol is.
-        if link.elf.relocations.packed > 0 {
-            for (library, versions) in link.libraries.iter().zip(&mut used).filter(|(_, versions)| !versions.is_empty())
-            {
-                if let Some(version) = library.shared.elf().and_then(|of| of.version_named(b"GLIBC_ABI_DT_RELR")) {
-                    versions.push((version, next as u16));
-                    next = next.saturating_add(1);
-                }
-            }
-        }
-        crate::link::over("ELF symbol versions", "the number of versions", next.into(), VERSION_LIMIT)?;
-        if numbers.is_empty() {
-            return Ok(());
-        }
-        if malfunction::on(Malfunction::VersionsDropped) {
-            versions.iter_mut().skip(1).for_each(|version| *version = VER_NDX_GLOBAL);
-        }
-        self.versions = versions;
-        let mut table = Vec::new();
-        let mut libraries = 0;
-        let last = used.iter().rposition(|versions| !versions.is_empty());
-        for (number, (library, versions)) in link.libraries.iter().zip(&used).enumerate() {
-            let Some(library) = library.shared.elf().filter(|_| !versions.is_empty()) else { continue };
-            libraries += 1;
-            let file = self.strings.add(library.soname());
-            let size = 16 + 16 * versions.len() as u32;
-            // Elf64_Verneed: version, count, file name, offset of the first version, offset of the next library.
-            table.extend(1_u16.to_le_bytes());
-            table.extend((versions.len() as u16).to_le_bytes());
-            table.extend(file.to_le_bytes());
-            table.extend(16_u32.to_le_bytes());
-            table.extend(if Some(number) == last { 0 } else { size }.to_le_bytes());
-            for (index, (version, number)) in versions.iter().enumerate() {
-                let name = library.version_name(*version);
-                let offset = self.strings.add(name);
-                let next = if index + 1 == versions.len() { 0_u32 } else { 16 };
-                // Elf64_Vernaux: hash, flags, number in `.gnu.version`, name, offset of the next version.
-                table.extend(elf::hash(name).to_le_bytes());
-                table.extend(0_u16.to_le_bytes());
-                table.extend(number.to_le_bytes());
-                table.extend(offset.to_le_bytes());
-                table.extend(next.to_le_bytes());
-            }
-        }
-        self.needs = (table, libraries);
-        Ok(())
     }
 
     /// Fixes what the dynamic section says, now that it is known which tables the image has.
@@ -339,8 +263,14 @@ impl DynamicSymbols {
         }
         if facts.has(Table::Versym) {
             add(elf::DT_VERSYM, Entry::Start(Table::Versym));
+        }
+        if facts.has(Table::Verdef) {
+            add(elf::DT_VERDEF, Entry::Start(Table::Verdef));
+            add(elf::DT_VERDEFNUM, Entry::Number(self.versions.definitions.1.into()));
+        }
+        if facts.has(Table::Verneed) {
             add(elf::DT_VERNEED, Entry::Start(Table::Verneed));
-            add(elf::DT_VERNEEDNUM, Entry::Number(self.needs.1.into()));
+            add(elf::DT_VERNEEDNUM, Entry::Number(self.versions.needs.1.into()));
         }
         add(elf::DT_NULL, Entry::Number(0));
     }
@@ -350,8 +280,9 @@ impl DynamicSymbols {
         match table {
             Table::Dynsym => (self.symbols.len() as u64 + 1) * bits.symbol_size(),
             Table::Dynstr => self.strings.bytes.len() as u64,
-            Table::Versym => 2 * self.versions.len() as u64,
-            Table::Verneed => self.needs.0.len() as u64,
+            Table::Versym => 2 * self.versions.symbols.len() as u64,
+            Table::Verdef => self.versions.definitions.0.len() as u64,
+            Table::Verneed => self.versions.needs.0.len() as u64,
             Table::GnuHash => self.gnu_hash.len() as u64,
             Table::Hash => self.sysv_hash.len() as u64,
             Table::Dynamic => self.entries.len() as u64 * bits.dynamic_size(),
@@ -359,9 +290,9 @@ impl DynamicSymbols {
         }
     }
 
-    /// The number of entries of `.gnu.version_r`.
-    pub(crate) fn needed_libraries(&self) -> u32 {
-        self.needs.1
+    /// The number of entries of `.gnu.version_d` or `.gnu.version_r`.
+    pub(crate) fn version_entries(&self, table: Table) -> u32 {
+        if table == Table::Verdef { self.versions.definitions.1 } else { self.versions.needs.1 }
     }
 
     /// The bytes of one of the tables, once addresses are fixed.
@@ -369,8 +300,9 @@ impl DynamicSymbols {
         match table {
             Table::Dynsym => self.symbol_table(link),
             Table::Dynstr => self.strings.bytes.clone(),
-            Table::Versym => self.versions.iter().flat_map(|version| version.to_le_bytes()).collect(),
-            Table::Verneed => self.needs.0.clone(),
+            Table::Versym => self.versions.symbols.iter().flat_map(|version| version.to_le_bytes()).collect(),
+            Table::Verdef => self.versions.definitions.0.clone(),
+            Table::Verneed => self.versions.needs.0.clone(),
             Table::GnuHash => self.gnu_hash.clone(),
             Table::Hash => self.sysv_hash.clone(),
             Table::Dynamic => self.dynamic_section(link),
@@ -535,13 +467,25 @@ pub(crate) fn export(link: &Link<'_>, global: &Global<'_>) -> (bool, bool) {
     if hidden || linkers || !global.is_defined_here() {
         return (false, false);
     }
+    (true, global.visibility == Visibility::Default && !binds_here(&link.options.elf, global))
+}
+
+/// Whether the options have references to a definition bind at link time.
+fn binds_here(options: &ElfOptions, global: &Global<'_>) -> bool {
     let function = matches!(global.kind, SymbolKind::Function | SymbolKind::Ifunc);
-    let binds_here = match link.options.elf.symbolic {
+    let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
+    let symbolic = match options.symbolic {
         Symbolic::None => false,
+        Symbolic::NonWeakFunctions => function && !weak,
         Symbolic::Functions => function,
+        Symbolic::NonWeak => !weak,
         Symbolic::All => true,
     };
-    (true, global.visibility == Visibility::Default && !binds_here)
+    // A list says what may be preempted, so that all else may not.
+    let listing = options.dynamic_list.is_some() || options.dynamic_list_data;
+    let listed =
+        global.flags.has(GlobalFlags::LISTED) || (options.dynamic_list_data && global.kind == SymbolKind::Object);
+    (symbolic || listing) && !listed
 }
 
 /// The binding of a global symbol in a symbol table (gABI: hidden symbols become local).

@@ -404,7 +404,9 @@ fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
         let (related, info) = match table {
             Some(Table::Dynsym) => (index(Table::Dynstr), 1),
             Some(Table::Versym) => (index(Table::Dynsym), 0),
-            Some(Table::Verneed) => (index(Table::Dynstr), link.elf.dynamic.needed_libraries()),
+            Some(table @ (Table::Verdef | Table::Verneed)) => {
+                (index(Table::Dynstr), link.elf.dynamic.version_entries(table))
+            }
             Some(Table::GnuHash | Table::Hash | Table::RelaDyn) => (index(Table::Dynsym), 0),
             // One section can be named that the relocations apply to.
             Some(Table::RelaPlt) if slots_only => (index(Table::Dynsym), index(Table::GotPlt)),

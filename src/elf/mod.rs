@@ -20,6 +20,7 @@ pub(crate) mod riscv;
 pub(crate) mod script;
 pub(crate) mod segments;
 pub(crate) mod symtab;
+pub(crate) mod version;
 
 use std::collections::HashMap;
 
@@ -91,6 +92,8 @@ pub(crate) enum Table {
     Dynsym,
     /// `.gnu.version`
     Versym,
+    /// `.gnu.version_d`
+    Verdef,
     /// `.gnu.version_r`
     Verneed,
     /// `.gnu.hash`
@@ -136,11 +139,12 @@ pub(crate) enum Table {
 }
 
 /// All tables, in the order of their numbers.
-pub(crate) const TABLES: [Table; 25] = [
+pub(crate) const TABLES: [Table; 26] = [
     Table::Property,
     Table::BuildId,
     Table::Dynsym,
     Table::Versym,
+    Table::Verdef,
     Table::Verneed,
     Table::GnuHash,
     Table::Hash,
@@ -183,6 +187,8 @@ pub(crate) struct Plan {
     pub(crate) found: crate::scan::Scan,
     /// The dynamic symbols and what belongs to them.
     pub(crate) dynamic: dynamic::DynamicSymbols,
+    /// The versions that the image defines.
+    pub(crate) versions: version::Plan,
     /// `.symtab`, if the image has one.
     pub(crate) symtab: Option<symtab::SymbolTable>,
     /// `.eh_frame` sections that lose records.

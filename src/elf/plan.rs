@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use object::elf;
 
 use super::companion;
-use super::define::section_bound;
+use super::define::bounded_section;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got::{self, Class, DynamicRelocations};
@@ -335,6 +335,7 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
         Table::BuildId => (b".note.gnu.build-id", elf::SHT_NOTE, read, 11, 4, 0),
         Table::Dynsym => (b".dynsym", elf::SHT_DYNSYM, read, 20, word, machine.bits.symbol_size()),
         Table::Versym => (b".gnu.version", elf::SHT_GNU_VERSYM, read, 21, 2, 2),
+        Table::Verdef => (b".gnu.version_d", elf::SHT_GNU_VERDEF, read, 22, 4, 0),
         Table::Verneed => (b".gnu.version_r", elf::SHT_GNU_VERNEED, read, 22, 4, 0),
         Table::GnuHash => (b".gnu.hash", elf::SHT_GNU_HASH, read, 23, word, 0),
         Table::Hash => (b".hash", elf::SHT_HASH, read, 24, 4, 4),
@@ -443,7 +444,7 @@ fn number(link: &mut Link<'_>) {
     }
 }
 
-/// Makes `__start_NAME` and `__stop_NAME` mean output sections.
+/// Makes `__start_NAME`, `__stop_NAME` and the bounds of arrays mean output sections.
 fn define_section_bounds(link: &mut Link<'_>) {
     let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
     if !link.symbols.iter().any(|(_, global)| pending.contains(&global.definition)) {
@@ -459,7 +460,7 @@ fn define_section_bounds(link: &mut Link<'_>) {
         if !pending.contains(&global.definition) {
             continue;
         }
-        let Some((name, start)) = section_bound(global.name) else { continue };
+        let Some((name, start)) = bounded_section(global.name) else { continue };
         let Some(&number) = numbers.get(name) else { continue };
         let anchor = if start { Anchor::SectionStart(number) } else { Anchor::SectionEnd(number) };
         link.symbols.get_mut(id).definition = Definition::Anchor(anchor);

@@ -5,6 +5,8 @@
 //! GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )
 //! ```
 //!
+//! A script may also define versions of symbols: `VERSION { … }`, with a version script in the braces.
+//!
 //! Scripts that lay out sections are another matter: they are refused. The language is that of the GNU linker's manual,
 //! *Linker Scripts*, *Commands Dealing with Files*.
 
@@ -17,6 +19,7 @@
     clippy::cast_possible_truncation
 )]
 
+use super::version::script::VersionScript;
 use crate::error::Error;
 
 /// Commands that a linker script may well start with, and that are not for this linker.
@@ -44,7 +47,6 @@ const REFUSED: &[&str] = &[
     "SECTIONS",
     "STARTUP",
     "TARGET",
-    "VERSION",
 ];
 
 /// A linker script: what it asks for, in order.
@@ -57,6 +59,8 @@ pub(crate) struct Script<'a> {
     pub(crate) search_paths: Vec<&'a str>,
     /// The files that it names (`INPUT`, `GROUP`).
     pub(crate) inputs: Vec<ScriptInput<'a>>,
+    /// The versions that it defines (`VERSION`).
+    pub(crate) versions: VersionScript,
 }
 
 /// A file that a linker script names.
@@ -90,7 +94,8 @@ impl<'a> Script<'a> {
             Problem::Refused(command, line) => Error::unsupported(
                 name,
                 format!(
-                    "linker script, line {line}: {command}: only scripts that name files (INPUT, GROUP) are supported"
+                    "linker script, line {line}: {command}: only scripts that name files (INPUT, GROUP) or versions \
+                     (VERSION) are supported"
                 ),
             ),
             Problem::Syntax(what, line) => Error::malformed(name, format!("linker script, line {line}: {what}")),
@@ -121,7 +126,12 @@ enum Token<'a> {
 
 impl<'a> Parser<'a> {
     fn script(&mut self) -> Result<Script<'a>, Problem<'a>> {
-        let mut script = Script { formats: Vec::new(), search_paths: Vec::new(), inputs: Vec::new() };
+        let mut script = Script {
+            formats: Vec::new(),
+            search_paths: Vec::new(),
+            inputs: Vec::new(),
+            versions: VersionScript::default(),
+        };
         let mut is_script = false;
         while let Some(token) = self.token()? {
             match token {
@@ -129,6 +139,12 @@ impl<'a> Parser<'a> {
                 Token::Word("INPUT" | "GROUP") => self.inputs(&mut script.inputs)?,
                 Token::Word("OUTPUT_FORMAT") => script.formats = self.words()?,
                 Token::Word("SEARCH_DIR") => script.search_paths.extend(self.words()?),
+                Token::Word("VERSION") => {
+                    let (versions, rest) = VersionScript::block(self.text, self.rest)
+                        .map_err(|(what, line)| Problem::Syntax(what, line))?;
+                    script.versions.extend(versions);
+                    self.rest = rest;
+                }
                 Token::Word(command) if REFUSED.contains(&command) => {
                     return Err(Problem::Refused(command, self.line()));
                 }
@@ -287,8 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn versions_stand_in_braces() {
+        let script = parse("VERSION { V1 { a; }; V2 { b; } V1; } INPUT(c) VERSION {}");
+        assert_eq!((script.versions.nodes.len(), script.inputs), (2, vec![path("c", false)]));
+        let what = "lib.so: linker script, line 2: ';' behind the node is expected, not '}'";
+        assert_eq!(refused("VERSION {\nV1 { a; }}"), what);
+        assert_eq!(refused("VERSION V1 { a; };"), "lib.so: linker script, line 1: '{' is expected, not 'V1'");
+    }
+
+    #[test]
     fn what_is_not_understood_is_named_with_its_line() {
-        let refusal = "only scripts that name files (INPUT, GROUP) are supported";
+        let refusal = "only scripts that name files (INPUT, GROUP) or versions (VERSION) are supported";
         assert_eq!(
             refused("/* layout */\nSECTIONS { .text : { *(.text) } }"),
             format!("lib.so: linker script, line 2: SECTIONS: {refusal}")
@@ -315,7 +340,7 @@ mod tests {
 
         #[test]
         fn any_words_are_survived(
-            words in vec(prop_oneof!["INPUT|GROUP|AS_NEEDED|SEARCH_DIR|OUTPUT_FORMAT", "[(),;{}\"]", "/\\*|\\*/|λ|a "], 0..30),
+            words in vec(prop_oneof!["INPUT|GROUP|AS_NEEDED|SEARCH_DIR|OUTPUT_FORMAT|VERSION", "[(),;{}\"]", "/\\*|\\*/|λ|a "], 0..30),
         ) {
             let _ = Script::parse("test", words.concat().as_bytes());
         }

@@ -402,7 +402,9 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
 
 /// The section header index that an anchor's symbol counts as part of.
 fn anchor_section(link: &Link<'_>, anchor: Anchor) -> u16 {
-    if let Anchor::SectionStart(number) | Anchor::SectionEnd(number) = anchor {
+    if let Anchor::SectionStart(number) | Anchor::SectionEnd(number) = anchor
+        && number != u32::MAX
+    {
         return header_index(number);
     }
     let address = super::anchor_address(link, anchor);

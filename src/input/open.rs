@@ -24,6 +24,7 @@ use crate::archive::{self, Archive};
 use crate::blob::{self, Blob, Prepared};
 use crate::bytes;
 use crate::elf::script::{Script, ScriptFile};
+use crate::elf::version::script::VersionScript;
 use crate::error::{Error, Errors, Result};
 use crate::macho;
 use crate::map::{Contents, Identity};
@@ -54,6 +55,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             paths: Vec::new(),
             warnings: Vec::new(),
             default_libraries: HashSet::new(),
+            versions: VersionScript::default(),
         },
         paths: HashMap::new(),
         identities: HashMap::new(),
@@ -385,6 +387,7 @@ impl Opener<'_, '_> {
         for directory in script.search_paths {
             self.search_paths.push(in_sysroot(Path::new(directory), self.options));
         }
+        self.inputs.versions.extend(script.versions);
         self.scripts.push(ScriptPlace { file, path: path.to_owned() });
         for input in script.inputs {
             self.script_inputs = self.script_inputs.saturating_add(1);

@@ -20,3 +20,4 @@ mod startup;
 mod support;
 mod symbols;
 mod tls;
+mod versions;

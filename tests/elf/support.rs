@@ -54,6 +54,8 @@ const LINT_ALLOWED: &[(&str, &str)] = &[
     ("thread-local data sections address not zero", "no TLS section has address 0 in a shared library; LLD's neither"),
     ("(__ehdr_start): st_value out of bounds", "the file header is in no section; LLD puts the symbol there, too"),
     ("(__dso_handle): st_value out of bounds", "the image's start is in no section"),
+    ("_array_start): st_value out of bounds", "where an array that is not there begins: the image's start"),
+    ("_array_end): st_value out of bounds", "where an array that is not there ends: the image's start"),
     (
         "symbol in dynamic symbol table with non-default visibility",
         "protected symbols are exported: gABI, Symbol Table",

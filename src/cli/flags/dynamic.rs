@@ -77,6 +77,50 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
+        Flag::does(&["Bsymbolic-non-weak"], Takes::Nothing, "as -Bsymbolic, but for weak definitions", |reading, _| {
+            reading.options.elf.symbolic = Symbolic::NonWeak;
+            Ok(())
+        }),
+        Flag::does(
+            &["Bsymbolic-non-weak-functions"],
+            Takes::Nothing,
+            "as -Bsymbolic-functions, but for weak definitions",
+            |reading, _| {
+                reading.options.elf.symbolic = Symbolic::NonWeakFunctions;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["f", "auxiliary"],
+            Takes::Value("NAME"),
+            "look in the library NAME, if it is there, before the own definitions: DT_AUXILIARY",
+            |reading, given| {
+                reading.options.elf.auxiliary.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["F", "filter"],
+            Takes::Value("NAME"),
+            "take the definitions of the library NAME for the own ones: DT_FILTER",
+            |reading, given| {
+                reading.options.elf.filters.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["relax"],
+            Takes::Nothing,
+            "rewrite loads from the GOT that can do without it (default)",
+            |reading, _| {
+                reading.options.elf.relax = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-relax"], Takes::Nothing, "leave such loads as they are", |reading, _| {
+            reading.options.elf.relax = false;
+            Ok(())
+        }),
         Flag::does(
             &["Bno-symbolic"],
             Takes::Nothing,

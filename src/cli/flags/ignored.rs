@@ -75,11 +75,6 @@ pub(super) const GROUP: Group = Group {
             Takes::Nothing,
             "code and read-only data have a segment each",
         ),
-        Flag::ignored(
-            &["relax", "no-relax"],
-            Takes::Nothing,
-            "relaxed instructions do the same; which are relaxed is decided by what is in reach",
-        ),
         Flag::ignored(&["gnu-unique"], Takes::Nothing, "the binding of symbols is kept as it is"),
         Flag::ignored(
             &["icf"],
@@ -116,7 +111,7 @@ pub(super) const GROUP: Group = Group {
             "an index of debug information only spares the debugger the making of its own",
         ),
         Flag::ignored(
-            &["no-apply-dynamic-relocs", "no-use-android-relr-tags", "no-undefined-version", "undefined-version"],
+            &["no-apply-dynamic-relocs", "no-use-android-relr-tags"],
             Takes::Nothing,
             "this is what is done anyway",
         ),

@@ -62,29 +62,14 @@ pub(super) const REST: Group = Group {
     title: "Known and refused: the rest",
     flags: &[
         Flag::refused(
-            &["version-script"],
-            Takes::Value("FILE"),
-            "hide symbols where they are compiled (-fvisibility=hidden), or with --exclude-libs; none gets a version",
-        ),
-        Flag::refused(
-            &["dynamic-list"],
-            Takes::Value("FILE"),
-            "every symbol of default visibility is exported; hide the others where they are compiled",
-        ),
-        Flag::refused(
-            &["dynamic-list-data", "dynamic-list-cpp-new", "dynamic-list-cpp-typeinfo"],
+            &["dynamic-list-cpp-new", "dynamic-list-cpp-typeinfo"],
             Takes::Nothing,
-            "every symbol of default visibility is exported; leave it out",
+            "name the symbols in a file, for --dynamic-list",
         ),
         Flag::refused(
             &["retain-symbols-file"],
             Takes::Value("FILE"),
             "hide the other symbols where they are compiled (-fvisibility=hidden)",
-        ),
-        Flag::refused(
-            &["Bsymbolic-non-weak", "Bsymbolic-non-weak-functions"],
-            Takes::Nothing,
-            "use -Bsymbolic or -Bsymbolic-functions, which bind weak definitions too",
         ),
         Flag::refused(&["Bgroup"], Takes::Nothing, "use -z defs, and -Bsymbolic where it is meant"),
         Flag::refused(&["wrap"], Takes::Value("SYMBOL"), "rename symbols with 'objcopy --redefine-sym' first"),
@@ -94,8 +79,6 @@ pub(super) const REST: Group = Group {
         Flag::refused(&["require-defined"], Takes::Value("SYMBOL"), "use -u, and -z defs to have it checked"),
         Flag::refused(&["ignore-unresolved-symbol"], Takes::Value("SYMBOL"), "use --defsym SYMBOL=0"),
         Flag::refused(&["no-gnu-unique"], Takes::Nothing, "compile with -fno-gnu-unique"),
-        Flag::refused(&["f", "auxiliary"], Takes::Value("NAME"), "auxiliary filters are not supported; leave it out"),
-        Flag::refused(&["F", "filter"], Takes::Value("NAME"), "filters are not supported; leave it out"),
         Flag::refused(&["P", "audit", "depaudit"], Takes::Value("LIBRARY"), "set LD_AUDIT when the program runs"),
         Flag::refused(
             &["copy-dt-needed-entries", "add-needed"],

@@ -2,7 +2,7 @@
 
 use super::super::flag::{Flag, Given, Group, Takes, number};
 use super::super::problem::Problem;
-use crate::SymbolValue;
+use crate::{SymbolList, SymbolValue, VersionScript};
 
 pub(super) const GROUP: Group = Group {
     title: "Symbols",
@@ -98,18 +98,62 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["export-dynamic-symbol"],
             Takes::Value("PATTERN"),
-            "no effect, since every symbol of default visibility is exported; an error with -Bsymbolic",
+            "let other libraries preempt the symbols that PATTERN fits, whatever -Bsymbolic says of others",
             |reading, given| {
-                reading.export_symbol.get_or_insert_with(|| given.clone());
-                Ok(())
+                let added = reading.options.elf.export_dynamic_symbols.add(&given.name()?);
+                added.map_err(|_| given.bad("a name or a pattern"))
             },
         ),
         Flag::does(
             &["export-dynamic-symbol-list"],
             Takes::Value("FILE"),
-            "as --export-dynamic-symbol, for the patterns in FILE",
+            "as --export-dynamic-symbol, for the patterns in FILE: { PATTERN; ... };",
             |reading, given| {
-                reading.export_symbol.get_or_insert_with(|| given.clone());
+                let list = given.contents(SymbolList::parse)?;
+                reading.options.elf.export_dynamic_symbols.extend(list);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["dynamic-list"],
+            Takes::Value("FILE"),
+            "let other libraries preempt the symbols in FILE, { PATTERN; ... };, and bind the others as -Bsymbolic does",
+            |reading, given| {
+                let list = given.contents(SymbolList::parse)?;
+                reading.options.elf.dynamic_list.get_or_insert_default().extend(list);
+                Ok(())
+            },
+        ),
+        Flag::does(&["dynamic-list-data"], Takes::Nothing, "as a --dynamic-list that names all data", |reading, _| {
+            reading.options.elf.dynamic_list_data = true;
+            Ok(())
+        }),
+        Flag::does(
+            &["version-script"],
+            Takes::Value("FILE"),
+            "export the symbols that FILE names, in its versions, and make local what it says",
+            |reading, given| {
+                let script = given.contents(VersionScript::parse)?;
+                reading.options.elf.version_script.extend(script);
+                reading.version_script.get_or_insert_with(|| given.clone());
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["undefined-version"],
+            Takes::Nothing,
+            "let a version script name symbols that nothing defines",
+            |reading, _| {
+                reading.options.elf.undefined_version = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["no-undefined-version"],
+            Takes::Nothing,
+            "fail if a version script names a symbol that nothing defines (default)",
+            |reading, _| {
+                reading.options.elf.undefined_version = false;
                 Ok(())
             },
         ),
