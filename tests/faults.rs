@@ -403,7 +403,7 @@ fn unreadable_input() {
     let (place, inputs) = (Place::new(), tempfile::tempdir().expect("a temporary directory"));
     let secret = inputs.path().join("secret.a");
     fs::copy(archive(), &secret).expect("a copy of the archive");
-    fs::set_permissions(&secret, Permissions::from_mode(0)).expect("an unreadable archive");
+    fs::set_permissions(&secret, Permissions::from_mode(0o000)).expect("an unreadable archive");
     fs::set_permissions(place.directory.path(), Permissions::from_mode(0o777)).expect("a directory for all");
     let command = &mut as_nobody(inputs.path(), &place.output(), &secret);
     assert_fails(command, &[&format!("{}: Permission denied", secret.display())]);

@@ -133,7 +133,11 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
         let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
         let symbols = pointer.map(|(pointer, _)| pointer).into_iter();
         let symbols = symbols.chain(Some(id).filter(|_| strong && link.options.pe.pseudo_relocs));
-        if let Some((slot, _)) = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()) {
+        // A slot that stands for something undefined (`--defsym __imp_x=x`) may lead back here.
+        let ends = |slot: GlobalId| link.symbols.get(link.symbols.root(slot, 0).0).definition;
+        let defined = |slot: &GlobalId| ends(*slot) != Definition::Undefined;
+        let own = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()).map(|(slot, _)| slot);
+        if let Some(slot) = own.filter(defined) {
             aliases.extend(symbols.clone().map(|symbol| (symbol, slot)));
         } else if let Some((dll, import)) = libraries.find_map(|library| Some((library.name, library.lookup(&slot)?))) {
             found.extend(symbols.clone().map(|symbol| (dll, import.by, symbol)));

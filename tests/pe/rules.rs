@@ -399,3 +399,13 @@ fn start_code_corrects_what_refers_to_data_of_dlls() {
         assert!(!folder.join("user.dll").exists());
     }
 }
+
+/// Each stands for the other: an error, and no search without end.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn a_slot_defined_by_its_own_symbol_ends() {
+    let mut options = options(X64);
+    options.defined_symbols = vec![("__imp_x".to_owned(), pkgld::SymbolValue::Symbol("x".to_owned(), 0))];
+    let said = refusal(&options, &[".globl f\nf: call x\n.quad __imp_x"]);
+    assert!(said.contains("undefined symbol"), "{said}");
+}
