@@ -4,13 +4,19 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod big;
 mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod contents;
 mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
+mod libraries;
+mod odds;
+mod options;
+mod unwind;
 mod variables;
 
 use std::ffi::OsString;
