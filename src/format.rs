@@ -300,6 +300,14 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId, global: &Global<'_>)
     }
 }
 
+/// Symbols of an object that are other names for symbols, with the names of these.
+pub(crate) fn aliases<'a>(object: &Object<'a>) -> Vec<(SymbolIndex, &'a [u8])> {
+    match &object.info {
+        ObjectInfo::MachO(_) => macho::aliases(object),
+        ObjectInfo::Elf(_) | ObjectInfo::Pe(_) => Vec::new(),
+    }
+}
+
 /// Symbols that an object has count as referenced without mentioning them.
 pub(crate) fn included<'a>(object: &Object<'a>) -> Vec<&'a [u8]> {
     match &object.info {

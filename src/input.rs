@@ -72,6 +72,9 @@ pub enum Source<'a> {
     Path(PathBuf),
     /// A library searched for in the search paths (`-lNAME`; `-l:FILE` is the name `:FILE`).
     Library(String),
+    /// The library of a framework of macOS (`-framework`), searched for in
+    /// [`framework_paths`](crate::MachOOptions::framework_paths).
+    Framework(String),
     /// Bytes in memory, under a name for messages.
     Bytes {
         /// The name, as a path would stand in messages.
@@ -93,6 +96,26 @@ pub struct Mode {
     pub as_needed: bool,
     /// Search for static archives only (`-Bstatic`).
     pub static_only: bool,
+    /// What a shared library is to the image (Mach-O: `-weak-l` and the like).
+    pub role: LibraryRole,
+    /// Name a shared library to the loader even where those that nothing is used of are left out (Mach-O: `-needed-l`).
+    pub needed: bool,
+    /// Hide what an archive's members define from others (Mach-O: `-hidden-l`, `-load_hidden`).
+    pub hidden: bool,
+}
+
+/// What a shared library is to a Mach-O image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LibraryRole {
+    /// The loader loads it, and fails if it is missing.
+    #[default]
+    Plain,
+    /// It may be missing, and its symbols are 0 then (`-weak-l`, `-weak_library`).
+    Weak,
+    /// What it has for others counts as the image's own (`-reexport-l`, `-reexport_library`).
+    Reexport,
+    /// It uses the image in its turn (`-upward-l`, `-upward_library`).
+    Upward,
 }
 
 /// The inputs of a link, opened: they own the mappings, and what a link produces borrows from them.
@@ -140,9 +163,9 @@ impl<'a> Inputs<'a> {
         self.items.iter().filter_map(|item| {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
-            let Item { name, default_soname, mode, kind, blob, decorated, .. } = item;
-            let blob = blob.as_deref();
-            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode: *mode, kind: *kind })
+            let Item { name, default_soname, mode, kind, blob, decorated, implied, .. } = item;
+            let (blob, mode, kind, implied) = (blob.as_deref(), *mode, *kind, *implied);
+            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode, kind, implied })
         })
     }
 
@@ -178,6 +201,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) mode: Mode,
     /// What it is.
     pub(crate) kind: Kind,
+    /// A library that nobody has named: another one re-exports it.
+    pub(crate) implied: bool,
     default_soname: &'a str,
     members: &'a [(MemberId, Contents)],
     blob: Option<&'a Prepared>,
@@ -259,6 +284,8 @@ struct Item {
     blob: Option<Box<Prepared>>,
     /// What a definition file exports, as i386 decorates it.
     decorated: Vec<Vec<u8>>,
+    /// A library that nobody has named: another one re-exports it.
+    implied: bool,
 }
 
 impl File<'_> {

@@ -93,7 +93,7 @@ pub use blob::Blob;
 pub use elf::version::script::{SymbolList, VersionScript};
 pub use error::{Error, Errors, Place, Result};
 pub use image::{Companion, Image};
-pub use input::{Input, Inputs, Mode, Source};
+pub use input::{Input, Inputs, LibraryRole, Mode, Source};
 pub use link::link;
 pub use options::{
     Arch, AutoExport, BuildId, DebugCompression, DynamicFlags, ElfOptions, Exports, Format, HashStyle, Limits,

@@ -13,7 +13,7 @@ use crate::blob;
 use crate::elf;
 use crate::error::{Error, Errors, Result};
 use crate::format;
-use crate::input::{Inputs, Kind, Opened};
+use crate::input::{Inputs, Kind, LibraryRole, Mode, Opened};
 use crate::library::{Export, SharedLibrary};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
@@ -31,6 +31,19 @@ pub(crate) struct Library<'a> {
     pub(crate) shared: SharedLibrary<'a>,
     /// The image asks the loader for it.
     pub(crate) needed: bool,
+    /// It is asked for names. A library that was only found because others re-export it is asked through these.
+    pub(crate) asked: bool,
+    /// What it is to the image (Mach-O).
+    pub(crate) role: LibraryRole,
+    /// It stays even if nothing is used of it and such libraries are left out (Mach-O).
+    pub(crate) stays: bool,
+}
+
+impl<'a> Library<'a> {
+    /// A library as ordinary ones are.
+    fn new(shared: SharedLibrary<'a>, needed: bool) -> Self {
+        Self { shared, needed, asked: true, role: LibraryRole::Plain, stays: false }
+    }
 }
 
 /// An input after parsing.
@@ -40,8 +53,8 @@ pub(crate) enum Parsed<'a> {
     Objects(Vec<(Object<'a>, Vec<Key>)>),
     /// An archive whose members take part when they are needed.
     Archive(Box<Lazy<'a>>),
-    /// A shared library, and whether it is needed only if something refers to it.
-    Library(Box<SharedLibrary<'a>>, bool),
+    /// A shared library.
+    Library(Box<Library<'a>>),
     /// Plain bytes, which become an object once it is known what for.
     Blob(Opened<'a>),
     /// A module-definition file, and what it says.
@@ -129,7 +142,7 @@ pub(crate) fn parse<'a>(
             }
             (Ok(mut item), _) => {
                 if let Parsed::Objects(objects) = &mut item {
-                    let hide = is_excluded(items[*number].name, &options.exclude_libs);
+                    let hide = items[*number].mode.hidden || is_excluded(items[*number].name, &options.exclude_libs);
                     objects
                         .iter_mut()
                         .for_each(|(object, _)| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
@@ -151,8 +164,14 @@ enum Task<'a> {
 fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
     match item.kind {
         Kind::SharedLibrary => {
-            let library = item.library()?;
-            return Ok(Parsed::Library(Box::new(library), item.mode.as_needed));
+            let Mode { role, needed, as_needed, .. } = item.mode;
+            let library = Library {
+                role,
+                asked: !item.implied,
+                stays: needed || role == LibraryRole::Reexport,
+                ..Library::new(item.library()?, !as_needed && !item.implied)
+            };
+            return Ok(Parsed::Library(Box::new(library)));
         }
         Kind::Blob => return Ok(Parsed::Blob(*item)),
         Kind::Definitions => {
@@ -163,7 +182,7 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
     }
     let archive = item.archive()?;
     let index = archive.index()?;
-    let hide = is_excluded(item.name, &options.exclude_libs);
+    let hide = item.mode.hidden || is_excluded(item.name, &options.exclude_libs);
     let left = archive.size();
     let (taken, imports, dlls) = (HashSet::new(), HashMap::new(), HashMap::new());
     let lazy = Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide };
@@ -200,6 +219,8 @@ struct Resolver<'a> {
     /// The number of questions asked of providers.
     lookups: u64,
     target: Option<(Target, String)>,
+    /// Symbols that objects define as other names for symbols.
+    aliases: Vec<GlobalId>,
     /// Undefined symbols that import libraries have as data, where these are not imported automatically.
     importable: HashMap<GlobalId, String>,
 }
@@ -228,6 +249,7 @@ pub(crate) fn resolve<'a>(
         symbol_count: 0,
         relocations: 0,
         lookups: 0,
+        aliases: Vec::new(),
         importable: HashMap::new(),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
@@ -255,7 +277,10 @@ pub(crate) fn resolve<'a>(
         }
         definitions.merge((**said).clone());
     }
-    for item in parsed {
+    // Libraries that others re-export come first: these are asked for what they have.
+    let (implied, parsed): (Vec<_>, Vec<_>) =
+        parsed.into_iter().partition(|item| matches!(item, Parsed::Library(library) if !library.asked));
+    for item in implied.into_iter().chain(parsed) {
         match item {
             Parsed::Objects(objects) => {
                 for (object, keys) in objects {
@@ -263,9 +288,10 @@ pub(crate) fn resolve<'a>(
                 }
             }
             Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
-            Parsed::Library(shared, as_needed) => {
+            Parsed::Library(library) if !library.asked => resolver.libraries.push(*library),
+            Parsed::Library(library) => {
                 let number = resolver.libraries.len() as u32;
-                resolver.libraries.push(Library { shared: *shared, needed: !as_needed });
+                resolver.libraries.push(*library);
                 resolver.provider(Provider::Library(number))?;
             }
             Parsed::Definitions(..) => {}
@@ -276,6 +302,7 @@ pub(crate) fn resolve<'a>(
         }
     }
     resolver.supply_libraries()?;
+    resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;
     resolver.mark_needed();
     let versions = resolver.versions(inputs, options)?;
@@ -328,7 +355,7 @@ fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
                 let members = lazy.archive.members().map_while(Result::ok);
                 members.filter(|member| !member.bytes.is_empty()).find_map(|member| pe::target_of_file(member.bytes))
             }
-            Parsed::Library(shared, _) => shared.pe().and_then(|library| pe::target_of_machine(library.machine)),
+            Parsed::Library(library) => library.shared.pe().and_then(|library| pe::target_of_machine(library.machine)),
             _ => None,
         })
     };
@@ -368,19 +395,23 @@ fn define<'a>(symbols: &mut Symbols<'a>, options: &'a Options) -> Result<(), Err
         global.flags.set(GlobalFlags::IN_OBJECT);
     }
     for (name, _) in &options.defined_symbols {
-        shorten(symbols, name)?;
+        if let Some((id, _)) = symbols.find(name.as_bytes())
+            && !shorten(symbols, id)
+        {
+            return Err(Error::Options(format!("--defsym {name}: defined by itself")));
+        }
     }
     Ok(())
 }
 
-/// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains.
-fn shorten(symbols: &mut Symbols<'_>, name: &str) -> Result<(), Error> {
-    let Some((mut next, _)) = symbols.find(name.as_bytes()) else { return Ok(()) };
+/// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains. `false`
+/// if the chain goes in a circle.
+fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
     let mut chain = Vec::new();
     while let Definition::Alias(target, offset) = symbols.get(next).definition {
         // A chain of as many links as there are symbols goes in a circle.
         if chain.len() > symbols.len() {
-            return Err(Error::Options(format!("--defsym {name}: defined by itself")));
+            return false;
         }
         chain.push((next, offset));
         next = target;
@@ -390,7 +421,7 @@ fn shorten(symbols: &mut Symbols<'_>, name: &str) -> Result<(), Error> {
         total = total.wrapping_add(offset);
         symbols.get_mut(id).definition = Definition::Alias(next, total);
     }
-    Ok(())
+    true
 }
 
 /// What a library, or one of the given libraries that it re-exports, defines under a name.
@@ -475,6 +506,10 @@ impl<'a> Resolver<'a> {
         self.relocations = self.relocations.saturating_add(relocations.sum());
         over("relocations", "the number of relocations", self.relocations, self.limits.relocations)?;
         self.symbols.add_object(id, &mut object, keys, &mut wanted);
+        for (index, target) in format::aliases(&object) {
+            wanted.extend(require(&mut self.symbols, target));
+            self.aliases.extend(self.symbols.add_alias(&object, (id, index), target));
+        }
         for name in format::included(&object) {
             wanted.extend(require(&mut self.symbols, name));
         }
@@ -682,7 +717,7 @@ impl<'a> Resolver<'a> {
         let libraries = &mut self.libraries;
         let library = *lazy.dlls.entry(import.dll).or_insert_with(|| {
             let shared = SharedLibrary::Pe(pe::library::Library::short(lazy.name, &import));
-            libraries.push(Library { shared, needed: false });
+            libraries.push(Library::new(shared, false));
             libraries.len() as u32 - 1
         });
         lazy.imports.insert(member, library);
@@ -717,6 +752,21 @@ impl<'a> Resolver<'a> {
             }
         }
         Ok(plan)
+    }
+
+    /// Has each alias lead to what it is another name for in the end.
+    fn shorten_aliases(&mut self) -> Result<(), Error> {
+        for id in std::mem::take(&mut self.aliases) {
+            if shorten(&mut self.symbols, id) {
+                continue;
+            }
+            let global = self.symbols.get(id);
+            let (name, object) = (String::from_utf8_lossy(global.name).into_owned(), global.mention);
+            let object = object.and_then(|(object, _)| self.objects.get(object.index()));
+            let what = format!("{name} is another name for itself");
+            return Err(object.map_or(Error::Options(what.clone()), |object| Error::malformed(&object.name, what)));
+        }
+        Ok(())
     }
 
     /// Marks the libraries that define something the image needs.

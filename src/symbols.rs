@@ -464,6 +464,32 @@ impl<'a> Symbols<'a> {
         }
     }
 
+    /// Enters an object's definition of a symbol as another name for the one called `target`. Returns the symbol's id if the
+    /// definition is taken.
+    pub(crate) fn add_alias(
+        &mut self,
+        object: &Object<'a>,
+        place: (ObjectId, SymbolIndex),
+        target: &'a [u8],
+    ) -> Option<GlobalId> {
+        let symbol = *object.symbols.get(place.1 as usize)?;
+        let id = symbol.global.get()?;
+        let target = self.intern(target);
+        let global = self.get_mut(id);
+        if global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION) {
+            self.duplicates.push(Duplicate { global: id, first: self.get(id).mention, second: place });
+            return None;
+        }
+        global.definition = Definition::Alias(target, 0);
+        global.mention = Some(place);
+        global.visibility = visibility(symbol.other);
+        global.flags = global
+            .flags
+            .without(GlobalFlags::WEAK_DEFINITION.and(GlobalFlags::HIDDEN_BY_OPTION))
+            .when(object.hide_symbols, GlobalFlags::HIDDEN_BY_OPTION);
+        Some(id)
+    }
+
     /// Touches what looking for these names will touch. Where the table is larger than the caches, the processor waits for
     /// all of them together and not for one after the other.
     fn approach(&self, keys: &[Key]) {

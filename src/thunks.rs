@@ -256,22 +256,37 @@ fn islands(link: &Link<'_>, reach: &Reach) -> Vec<Island> {
     // The address of the last one.
     let mut last = None;
     let mut candidate = None;
-    for (number, output) in (0..).zip(&link.outputs).filter(|(_, output)| is_divisible(output)) {
-        let Content::Inputs(inputs) = &output.content else { continue };
+    let divisible = (0..).zip(&link.outputs).filter(|(_, output)| is_divisible(output));
+    let outputs = divisible.filter_map(|(number, output)| match &output.content {
+        Content::Inputs(inputs) => Some((number, output, inputs)),
+        _ => None,
+    });
+    let outputs: Vec<_> = outputs.collect();
+    let mut rest = outputs.as_slice();
+    while let Some(((number, output, inputs), behind)) = rest.split_first() {
+        rest = behind;
+        // What lies between two sections of the image may be larger than a branch reaches.
+        let following = behind.first().map(|(_, next, inputs)| {
+            let first = inputs.first().map_or(0, |(object, index)| link.section(*object, *index).size);
+            next.address.saturating_add(first)
+        });
         let sections = inputs.iter().map(|(object, index)| link.section(*object, *index));
         let starts = sections.map(|section| (section.offset, section.size)).chain([(output.size, 0)]);
         for (before, (offset, size)) in starts.enumerate() {
             let address = output.address.saturating_add(offset);
-            let next = address.saturating_add(size);
+            let next = match following {
+                Some(following) if before == inputs.len() => following,
+                _ => address.saturating_add(size),
+            };
             let from = *last.get_or_insert(address);
             let start = islands.is_empty() && before == 0 && size > reach.spacing;
             let far = next.saturating_sub(from) > reach.spacing && address > from;
             let end = before == inputs.len() && address.saturating_sub(from) > reach.spacing;
             if start || far || end {
-                islands.push(Island::new(number, before, offset));
+                islands.push(Island::new(*number, before, offset));
                 last = Some(address);
             }
-            candidate = Some((number, before, offset));
+            candidate = Some((*number, before, offset));
         }
     }
     if islands.is_empty() {

@@ -42,7 +42,14 @@ fn inputs(mode: Mode, names: &[&str]) -> Vec<Input<'static>> {
     names.iter().map(|name| Input { source: source(name), mode }).collect()
 }
 
-const PLAIN: Mode = Mode { whole_archive: false, as_needed: false, static_only: false };
+const PLAIN: Mode = Mode {
+    whole_archive: false,
+    as_needed: false,
+    static_only: false,
+    role: crate::LibraryRole::Plain,
+    needed: false,
+    hidden: false,
+};
 const WHOLE: Mode = Mode { whole_archive: true, ..PLAIN };
 const AS_NEEDED: Mode = Mode { as_needed: true, ..PLAIN };
 

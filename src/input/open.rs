@@ -9,6 +9,8 @@
     clippy::cast_possible_truncation
 )]
 
+mod macos;
+
 use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -18,7 +20,7 @@ use indexmap::IndexSet;
 use object::elf::{ELFCLASS32, ELFCLASS64, ELFMAG};
 
 use super::content::Content;
-use super::{File, Input, Inputs, Item, Kind, Mode, Source, Storage, is_definition_file};
+use super::{File, Input, Inputs, Item, Kind, LibraryRole, Mode, Source, Storage, is_definition_file};
 use crate::arch::{Bits, ElfMachine};
 use crate::archive::{self, Archive};
 use crate::blob::{self, Blob, Prepared};
@@ -43,7 +45,7 @@ const SCRIPT_SIZE: usize = 1 << 20;
 pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inputs<'a>> {
     let macho = options.target.is_some_and(|target| target.format == Format::MachO);
     let search_paths = match &options.sysroot {
-        Some(root) if macho => in_syslibroot(root, &options.search_paths),
+        Some(root) if macho => in_syslibroot(root, &options.search_paths, &["/usr/lib", "/usr/local/lib"]),
         _ => options.search_paths.iter().map(|path| in_sysroot(path, options)).collect(),
     };
     let mut opener = Opener {
@@ -68,11 +70,13 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
         match input.source {
             Source::Path(path) => opener.path(&path, input.mode, SonameRule::Path),
             Source::Library(name) => opener.library(&name, input.mode),
+            Source::Framework(name) => opener.framework(&name, input.mode),
             Source::Bytes { name, bytes } => opener.bytes(name, bytes, input.mode),
             Source::Blob(blob) => opener.blob(&blob, input.mode),
         }
     }
     opener.default_libraries();
+    opener.reexports();
     Errors::check(opener.problems)?;
     Ok(opener.inputs)
 }
@@ -158,7 +162,16 @@ impl<'a> Opener<'_, 'a> {
         let file = self.inputs.files.len();
         self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
         let decorated = if kind == Kind::Definitions { decorated(&name, bytes) } else { Vec::new() };
-        self.inputs.items.push(Item { file, default_soname: name.clone(), name, mode, kind, blob: None, decorated });
+        self.inputs.items.push(Item {
+            file,
+            default_soname: name.clone(),
+            name,
+            mode,
+            kind,
+            blob: None,
+            decorated,
+            implied: false,
+        });
     }
 
     /// Adds bytes that are nothing but themselves, so that it does not matter what they look like.
@@ -181,7 +194,16 @@ impl<'a> Opener<'_, 'a> {
         self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
         let default_soname = String::new();
         let (kind, decorated) = (Kind::Blob, Vec::new());
-        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, decorated });
+        self.inputs.items.push(Item {
+            file,
+            default_soname,
+            name,
+            mode,
+            kind,
+            blob: prepared,
+            decorated,
+            implied: false,
+        });
     }
 
     /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
@@ -306,7 +328,7 @@ impl Opener<'_, '_> {
         };
         let item = |kind| {
             let (blob, decorated) = (None, Vec::new());
-            Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated }
+            Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated, implied: false }
         };
         match Content::of(self.contents(file)) {
             Content::Object => self.inputs.items.push(item(Kind::Object)),
@@ -319,8 +341,14 @@ impl Opener<'_, '_> {
                 let next = self.inputs.items.len();
                 let first = *self.libraries.entry(file).or_insert(next);
                 match self.inputs.items.get_mut(first) {
-                    // It is needed as soon as one of its mentions says so.
-                    Some(first) => first.mode.as_needed &= mode.as_needed,
+                    // It is needed as soon as one of its mentions says so. A role is not taken back.
+                    Some(first) => {
+                        first.mode.as_needed &= mode.as_needed;
+                        first.mode.needed |= mode.needed;
+                        if first.mode.role == LibraryRole::Plain {
+                            first.mode.role = mode.role;
+                        }
+                    }
                     None => self.inputs.items.push(item(Kind::SharedLibrary)),
                 }
             }
@@ -501,13 +529,13 @@ fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
 
 /// The directories to search for a macOS image: of those with a root of their own, what is in the system root takes their
 /// place if it is there; the system's own come last.
-fn in_syslibroot(root: &Path, paths: &[PathBuf]) -> Vec<PathBuf> {
+fn in_syslibroot(root: &Path, paths: &[PathBuf], system: &[&str]) -> Vec<PathBuf> {
     let below = |path: &Path| {
         let inside = path.has_root().then(|| root.join(path.strip_prefix("/").unwrap_or(path)));
         inside.filter(|inside| inside.is_dir())
     };
     let given = paths.iter().map(|path| below(path).unwrap_or_else(|| path.clone()));
-    let own = ["/usr/lib", "/usr/local/lib"].into_iter().filter_map(|path| below(Path::new(path)));
+    let own = system.iter().filter_map(|path| below(Path::new(path)));
     given.chain(own).collect()
 }
 

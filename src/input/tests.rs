@@ -385,3 +385,52 @@ fn the_libraries_of_this_system_are_found() {
     let malloc = libc.library().unwrap().lookup(b"malloc", None, None).unwrap();
     assert_eq!(malloc.kind, crate::model::SymbolKind::Function);
 }
+
+/// A text stub of a library of macOS that re-exports others.
+fn stub(install_name: &str, reexports: &str) -> Vec<u8> {
+    let targets = "targets: [ arm64-macos ]";
+    let text = format!(
+        "--- !tapi-tbd\ntbd-version: 4\n{targets}\ninstall-name: {install_name}\n\
+         reexported-libraries:\n  - {targets}\n    libraries: [ {reexports} ]\n...\n"
+    );
+    text.into_bytes()
+}
+
+/// What is re-exported is found by search, in the system root and beside whoever re-exports it; circles end; an object that
+/// stands where a library should is none; what is nowhere is passed over.
+#[test]
+fn libraries_that_others_reexport_are_found() {
+    let object = [0xcf, 0xfa, 0xed, 0xfe, 12, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0];
+    let directory = directory(&[
+        (
+            "lib/liba.tbd",
+            &stub("/usr/lib/liba.dylib", "/usr/lib/sub/libb.dylib, '@loader_path/in/libc.dylib', /none/libx.dylib"),
+        ),
+        ("lib/in/libc.tbd", &stub("/other/libc.dylib", "/wrong/place/libd.dylib, /odd/libe.dylib")),
+        ("lib/libd.tbd", &stub("/usr/lib/libd.dylib", "/usr/lib/liba.dylib, /F.framework/Versions/A/F")),
+        ("frameworks/F.framework/F.tbd", &stub("/F.framework/Versions/A/F", "")),
+        ("root/usr/lib/sub/libb.tbd", &stub("/usr/lib/sub/libb.dylib", "/usr/lib/liba.dylib")),
+        ("root/odd/libe.dylib", &object),
+    ]);
+    let root = directory.path();
+    let mut options = options(root, &["lib"]);
+    options.target = Some(Target::MACOS_AARCH64);
+    options.sysroot = Some(root.join("root"));
+    options.macho.framework_paths = vec![root.join("frameworks")];
+    let found = opened(root, vec![library("a")], &options);
+    let wanted = [
+        "lib/liba.tbd",
+        "root/usr/lib/sub/libb.tbd",
+        "lib/in/libc.tbd",
+        "lib/libd.tbd",
+        "frameworks/F.framework/F.tbd",
+    ];
+    assert_eq!(found, wanted.map(|name| format!("SharedLibrary {name}")));
+    let inputs = Inputs::open(vec![library("a"), path(root.join("lib/libd.tbd"))], &options).unwrap();
+    let implied: Vec<bool> = inputs.items().map(|item| item.implied).collect();
+    assert_eq!(implied, [false, false, true, true, true]);
+    // Bytes in memory never cause a file to be opened.
+    let bytes = stub("/usr/lib/liba.dylib", "/usr/lib/sub/libb.dylib");
+    let inputs = Inputs::open(vec![Input::bytes("liba.tbd", &bytes)], &options).unwrap();
+    assert_eq!((inputs.items().count(), inputs.paths().count()), (1, 0));
+}

@@ -8,6 +8,9 @@
     clippy::panic
 )]
 
+use std::collections::HashMap;
+
+use super::symtab::is_exported;
 use super::{initialisers, is_coalesced, lazy, other};
 use crate::error::Error;
 use crate::format::LocalTraits;
@@ -33,6 +36,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
         }
     }
     export_by_name(link);
+    follow_aliases(link)?;
     lazy::define_binder(link);
     initialisers::take(link)
 }
@@ -50,6 +54,42 @@ fn export_by_name(link: &mut Link<'_>) {
             global.visibility = Visibility::Default;
         }
     }
+}
+
+/// Has what refers to other names for symbols of other images refer to these themselves: the loader knows them by their own.
+///
+/// # Errors
+/// Such a name that is for others.
+fn follow_aliases(link: &mut Link<'_>) -> Result<(), Error> {
+    let mut leads = HashMap::new();
+    for (id, global) in link.symbols.iter() {
+        let Definition::Alias(target, offset) = global.definition else { continue };
+        let (target, _) = link.symbols.root(target, offset);
+        if link.symbols.get(target).is_defined_here() {
+            continue;
+        }
+        if is_exported(link, global) {
+            let name = |global: &Global<'_>| String::from_utf8_lossy(global.name).into_owned();
+            let what = format!(
+                "{} is another name for {}, which is not in the image: it cannot be for others; hide it, or link with what \
+                 defines that",
+                name(global),
+                name(link.symbols.get(target))
+            );
+            let object = global.mention.map(|(object, _)| link.object(object).name.to_string());
+            return Err(Error::unsupported(object.unwrap_or_else(|| "-alias".to_owned()), what));
+        }
+        leads.insert(id, target);
+    }
+    if leads.is_empty() {
+        return Ok(());
+    }
+    for object in &mut link.objects {
+        for symbol in &mut object.symbols {
+            symbol.global = leads.get(&symbol.global).copied().unwrap_or(symbol.global);
+        }
+    }
+    Ok(())
 }
 
 /// Decides what each global symbol is to relocations, and says how to tell it of others.

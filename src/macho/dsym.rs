@@ -11,6 +11,9 @@
 //! [joined](crate::debug::join). The image does not move the parts of an object's section against each other, so whatever
 //! DWARF tells by distances stays as it is. An object whose DWARF cannot be joined is left out, with a warning.
 //!
+//! Left out are the tables that only save readers time, `__debug_aranges`, `__debug_names` and `__apple_*`: they say nothing
+//! that the others do not, and debuggers make an index of their own where there is none.
+//!
 //! What refers to code that is not in the image has as its address -1, which is the end of the address space, or -2 in
 //! lists where -1 means something else.
 

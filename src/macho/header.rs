@@ -16,6 +16,7 @@ use object::macho as m;
 use super::linkedit::{Linkedit, Part, indirect_start};
 use super::segments::WRITE;
 use super::{Table, install_name, is_chained, is_coalesced, platform, stubs, symtab};
+use crate::input::LibraryRole;
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
@@ -33,8 +34,10 @@ const PAD: u64 = 32;
 /// Bytes that a name may grow to (`-headerpad_max_install_names`).
 const NAME_PAD: u64 = 1024;
 
-/// `MH_NOUNDEFS | MH_DYLDLINK | MH_TWOLEVEL | MH_NO_REEXPORTED_DYLIBS`
-const FLAGS: u32 = 0x10_0085;
+/// `MH_NOUNDEFS | MH_DYLDLINK | MH_TWOLEVEL`
+const FLAGS: u32 = 0x85;
+/// `MH_NO_REEXPORTED_DYLIBS`
+const NO_REEXPORTS: u32 = 0x10_0000;
 /// `MH_WEAK_DEFINES`: others may have to take definitions of this image for theirs.
 const WEAK_DEFINES: u32 = 0x8000;
 /// `MH_BINDS_TO_WEAK`: the image may have to take definitions of others for its own.
@@ -49,7 +52,7 @@ pub(super) struct Needed<'l> {
     pub(super) name: &'l [u8],
     current: u32,
     compatibility: u32,
-    weak: bool,
+    role: LibraryRole,
 }
 
 /// The libraries that the loader is to load, in the order of their numbers.
@@ -57,16 +60,18 @@ pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>>
     let dropped = malfunction::on(Malfunction::NeededLibraryDropped);
     let needed = link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed);
     needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
+        let library_role = library.role;
         let SharedLibrary::MachO(library) = &library.shared else { return None };
         let from = |global: &&Global<'_>| matches!(global.definition, Definition::Library(of, _) if of == number);
         let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
         // A library of which all that is wanted may be missing may be missing itself.
         let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
+        let role = if weak && library_role == LibraryRole::Plain { LibraryRole::Weak } else { library_role };
         Some(Needed {
             name: library.install_name(),
             current: library.current_version(),
             compatibility: library.compatibility_version(),
-            weak,
+            role,
         })
     })
 }
@@ -143,7 +148,13 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     let binds_weak = exports_weak || any(&|global| symtab::is_import(global) && is_coalesced(link, global));
     let descriptors = u32::from(m::S_THREAD_LOCAL_VARIABLES.0);
     let thread_local = link.outputs.iter().any(|output| output.kind & m::SECTION_TYPE == descriptors);
-    let parts = [(defines_weak, WEAK_DEFINES), (binds_weak, BINDS_TO_WEAK), (thread_local, THREAD_LOCAL)];
+    let reexports = needed(link).any(|library| library.role == LibraryRole::Reexport);
+    let parts = [
+        (defines_weak, WEAK_DEFINES),
+        (binds_weak, BINDS_TO_WEAK),
+        (thread_local, THREAD_LOCAL),
+        (!reexports, NO_REEXPORTS),
+    ];
     let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
     let mut out = Writer::new(link, m::MH_DYLIB, flags);
     segments(link, &mut out);
@@ -170,7 +181,7 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         name: install_name(link).as_bytes(),
         current: macho.current_version,
         compatibility: macho.compatibility_version,
-        weak: false,
+        role: LibraryRole::Plain,
     };
     dylib(&mut out, m::LC_ID_DYLIB, &id);
     let mut identity = None;
@@ -183,7 +194,12 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     out.begin(m::LC_SOURCE_VERSION.0, 16);
     out.words([0, 0]);
     for library in needed(link) {
-        let command = if library.weak { m::LC_LOAD_WEAK_DYLIB } else { m::LC_LOAD_DYLIB };
+        let command = match library.role {
+            LibraryRole::Plain => m::LC_LOAD_DYLIB,
+            LibraryRole::Weak => m::LC_LOAD_WEAK_DYLIB,
+            LibraryRole::Reexport => m::LC_REEXPORT_DYLIB,
+            LibraryRole::Upward => m::LC_LOAD_UPWARD_DYLIB,
+        };
         dylib(&mut out, command, &library);
     }
     data(&mut out, m::LC_FUNCTION_STARTS, linkedit.function_starts);

@@ -55,7 +55,7 @@ pub(super) fn define_binder(link: &mut Link<'_>) {
     if known == Definition::Undefined {
         let target = Some(link.target);
         let has = |number: &u32| resolve::look_up(&link.libraries, *number, BINDER, None, target).is_some();
-        let numbers = (0_u32..).zip(&link.libraries).map(|(number, _)| number);
+        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
         match numbers.into_iter().find(has) {
             Some(number) => link.symbols.get_mut(id).definition = Definition::Library(number, None),
             None if link.options.undefined == Undefined::Allow => {}
@@ -139,7 +139,7 @@ pub(super) fn program(link: &Link<'_>) -> LazyProgram {
         let (segment, place) = segment_at(link, address)?;
         let at = At { segment: u8::try_from(segment).ok()?, offset: address.saturating_sub(place.address) };
         let ordinal = Some(linkedit::library_ordinal(link, global));
-        let weak = global.is_weak_reference();
+        let weak = linkedit::is_weak_import(link, global);
         Some(Bind { at, name: global.name, ordinal, weak, addend: 0 })
     });
     LazyProgram::new(binds)

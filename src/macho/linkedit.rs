@@ -20,6 +20,7 @@ use super::trie::{self, Export};
 use super::{Table, install_name, is_chained, is_coalesced, ordinal, page_size, table_output};
 use crate::error::Error;
 use crate::image::{Extent, Source};
+use crate::input::LibraryRole;
 use crate::link::Link;
 use crate::model::{SectionFlags, SymbolSection};
 use crate::options::Arch;
@@ -138,7 +139,16 @@ impl Writer<'_> {
 fn import<'l>(link: &'l Link<'_>, id: crate::model::GlobalId, addend: i64) -> Import<'l> {
     let global = link.symbols.get(id);
     let ordinal = if is_coalesced(link, global) { ordinal::WEAK } else { library_ordinal(link, global) };
-    Import { name: global.name, ordinal, weak: global.is_weak_reference(), addend }
+    Import { name: global.name, ordinal, weak: is_weak_import(link, global), addend }
+}
+
+/// Whether a symbol that is looked up may be missing.
+pub(super) fn is_weak_import(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let role = match global.definition {
+        Definition::Library(number, _) => link.libraries.get(number as usize).map(|library| library.role),
+        _ => None,
+    };
+    global.is_weak_reference() || role == Some(LibraryRole::Weak)
 }
 
 /// The rebase program, the bind program and the weak bind program.

@@ -34,7 +34,7 @@ use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
-use crate::model::{GlobalId, InputName, SectionFlags, Symbol, SymbolKind, SymbolSection};
+use crate::model::{GlobalId, InputName, Object, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
@@ -125,6 +125,8 @@ pub(crate) mod other {
     pub(crate) const REFERENCED_DYNAMICALLY: u8 = 1 << 3;
     /// For this image only, unless asked for by name (`.weak_def_can_be_hidden`).
     pub(crate) const CAN_BE_HIDDEN: u8 = 1 << 4;
+    /// Another name of a symbol (`N_INDR`): the value is the offset of that one's name.
+    pub(crate) const ALIAS: u8 = 1 << 5;
 }
 
 /// Values that stand for no library in the place of a library's number.
@@ -186,6 +188,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tables: [Option<u32>; TABLES.len()],
     /// The output section of common symbols.
     pub(crate) commons: Option<u32>,
+    /// Chains cannot reach all that the loader fills, so programs tell of it.
+    pub(crate) programs_instead: bool,
     /// The loader's function that looks up others at their first call, if there is one.
     pub(crate) binder: Option<GlobalId>,
     /// What is looked up at the first call, once addresses are fixed.
@@ -225,7 +229,7 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
             let of = |definition| matches!(definition, Definition::Library(library, _) if library as usize == number);
             let used = link.symbols.iter().any(|(_, global)| of(global.definition));
             if let Some(library) = link.libraries.get_mut(number) {
-                library.needed &= used;
+                library.needed &= used || library.stays;
             }
         }
     }
@@ -259,7 +263,8 @@ pub(crate) fn page_size(arch: Arch) -> u64 {
 pub(crate) fn is_chained(link: &Link<'_>) -> bool {
     /// The first version of macOS for which LLD makes chains.
     const SINCE: u32 = 13 << 16;
-    link.options.macho.chained_fixups.unwrap_or_else(|| platform(link).minimum >= SINCE)
+    let wanted = link.options.macho.chained_fixups.unwrap_or_else(|| platform(link).minimum >= SINCE);
+    wanted && !link.macho.programs_instead
 }
 
 /// Whether every function of other images is looked up when the image is loaded, not at its first call. With chains there
@@ -303,6 +308,14 @@ fn overriding<'a>(link: &Link<'a>) -> Vec<&'a [u8]> {
     let mut names: Vec<&[u8]> = strong.map(|global| global.name).collect();
     names.sort_unstable();
     names
+}
+
+/// The symbols of an object that are other names for symbols, with the names of these.
+pub(crate) fn aliases<'a>(object: &Object<'a>) -> Vec<(SymbolIndex, &'a [u8])> {
+    let symbols = (0_u32..).zip(&object.symbols);
+    let aliases =
+        symbols.filter(|(_, symbol)| symbol.other & other::ALIAS != 0 && symbol.section() == SymbolSection::Undefined);
+    aliases.filter_map(|(index, symbol)| Some((index, crate::bytes::string(object.strings, symbol.value)?))).collect()
 }
 
 /// The address of the template of thread-local storage, from which each thread's copy is made.

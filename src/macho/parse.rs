@@ -149,6 +149,7 @@ impl<'a> Parser<'_, 'a> {
         }
         info.symbols = u32::try_from(symbols.len()).unwrap_or(u32::MAX);
         let mut sections = self.sections(arch, headers, &mut info)?;
+        self.check_apart(headers)?;
         self.complete_frames(arch, &mut sections, &info)?;
         let symbols = self.symbols(symbols, strings, &sections, &info)?;
         Ok((sections, symbols, strings, info))
@@ -257,6 +258,24 @@ impl<'a> Parser<'_, 'a> {
         })
     }
 
+    /// Checks that no two sections have an address in common: what refers to addresses would mean both. Nothing refers to
+    /// addresses of debug information.
+    fn check_apart(&self, headers: &[Section64]) -> Result<(), Error> {
+        let places = headers.iter().zip(1_u32..).map(|(header, number)| (header.addr.get(LE), number, header));
+        let counts = |header: &Section64| header.size.get(LE) > 0 && trimmed(&header.segname) != b"__DWARF";
+        let mut places: Vec<_> = places.filter(|(.., header)| counts(header)).collect();
+        places.sort_unstable_by_key(|(address, number, _)| (*address, *number));
+        for pair in places.windows(2) {
+            let [(start, before, first), (next, number, header)] = pair else { continue };
+            if start.saturating_add(first.size.get(LE)) > *next {
+                let (segment, name) = (trimmed(&header.segname), trimmed(&header.sectname));
+                let name = format!("{},{}", String::from_utf8_lossy(segment), String::from_utf8_lossy(name));
+                return Err(self.malformed(format!("section {number} ({name}): it overlaps section {before}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the relocations that `__eh_frame` lacks.
     fn complete_frames(&self, arch: Arch, sections: &mut [Section<'a>], info: &ObjectInfo) -> Result<(), Error> {
         let places = sections.iter().skip(1).zip(&info.addresses).map(|(section, address)| (*address, section.size));
@@ -311,6 +330,18 @@ impl<'a> Parser<'_, 'a> {
         Ok(symbols)
     }
 
+    /// Another name for a symbol, which counts as undefined until the one that it names is known.
+    fn alias(&self, entry: &Nlist, strings: &[u8], number: u32) -> Result<Symbol, Error> {
+        let target = entry.n_value.get(LE);
+        if bytes::string(strings, target).is_none_or(<[u8]>::is_empty) {
+            return Err(self.malformed(format!("symbol {number}: the name it stands for is not in the string table")));
+        }
+        let mut symbol = Symbol::new(entry.n_strx.get(LE), SymbolSection::Undefined, target);
+        symbol.binding = Binding::Global;
+        symbol.other = other::ALIAS | if entry.n_type.is_pext() { other::HIDDEN } else { 0 };
+        Ok(symbol)
+    }
+
     fn symbol(
         &self,
         entry: &Nlist,
@@ -341,11 +372,8 @@ impl<'a> Parser<'_, 'a> {
             macho::N_UNDF => SymbolSection::Undefined,
             macho::N_ABS => SymbolSection::Absolute,
             macho::N_SECT => SymbolSection::In(entry.n_sect.into()),
-            macho::N_INDR => {
-                return Err(
-                    self.unsupported(format!("{}: another name for a symbol (N_INDR) cannot be linked", what()))
-                );
-            }
+            macho::N_INDR if external => return self.alias(entry, strings, number),
+            macho::N_INDR => return Err(self.malformed(format!("{}: another name for a symbol, and local", what()))),
             other => return Err(self.malformed(format!("{}: of an unknown type {:#x}", what(), other.0))),
         };
         let mut symbol = match section {

@@ -16,11 +16,12 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use object::macho;
 
-use super::{TABLES, Table, stubs};
+use super::{TABLES, Table, fixups, stubs};
 use crate::error::Result;
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::reloc;
 use crate::scan::Scan;
 
 /// What ranks of one segment and the next differ by.
@@ -98,7 +99,39 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.outputs = outputs;
     over("Mach-O sections", "the number of sections of the image", link.outputs.len() as u64, 255)?;
     number(link);
+    choose_fixups(link);
     Ok(())
+}
+
+/// Has programs tell the loader what to fill if chains cannot, since more pages than they can start in have pointers; unless
+/// chains were asked for, which is an error then.
+fn choose_fixups(link: &mut Link<'_>) {
+    if link.options.macho.chained_fixups.is_some() || !super::is_chained(link) {
+        return;
+    }
+    let limit = fixups::PAGES_LIMIT.saturating_mul(super::page_size(link.target.arch));
+    // Where the last pointer of each section ends.
+    let mut ends = vec![0_u64; link.outputs.len()];
+    for piece in &link.macho.found.pieces {
+        let section = link.section(piece.object, piece.section);
+        // Entries descend.
+        let last = reloc::decode(section, 0..section.relocs.len()).next().map_or(0, |raw| raw.offset);
+        if let Some(end) = ends.get_mut(section.output as usize) {
+            *end = section.offset.saturating_add(last).saturating_add(8).max(*end);
+        }
+    }
+    let (mut place, mut segment) = (0_u64, None);
+    for (output, end) in link.outputs.iter().zip(ends) {
+        if segment.replace(output.rank / SEGMENT) != Some(output.rank / SEGMENT) {
+            place = 0;
+        }
+        place = place.checked_next_multiple_of(output.align).unwrap_or(u64::MAX);
+        if end > 0 && place.saturating_add(end) > limit {
+            link.macho.programs_instead = true;
+            return;
+        }
+        place = place.saturating_add(output.size);
+    }
 }
 
 /// Has the template of thread-local storage begin as the strictest of its parts is aligned: then what is so in the image is so

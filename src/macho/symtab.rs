@@ -244,7 +244,7 @@ impl SymbolTable {
         };
         if is_import(global) {
             let [library, ..] = linkedit::library_ordinal(link, global).to_le_bytes();
-            let weak = if global.is_weak_reference() { WEAK_REFERENCE } else { 0 };
+            let weak = if linkedit::is_weak_import(link, global) { WEAK_REFERENCE } else { 0 };
             // N_REF_TO_WEAK, which is the same bit.
             let coalesced = if super::is_coalesced(link, global) { WEAK_DEFINITION } else { 0 };
             let desc = (u16::from(library) << 8) | weak | coalesced;

@@ -81,13 +81,16 @@ pub struct MachOOptions {
     pub current_version: u32,
     /// The oldest version that the image can stand for, in the same form (`-compatibility_version`).
     pub compatibility_version: u32,
+    /// Directories that are searched for frameworks (`-F`); with a system root, what that has in their place and, last,
+    /// `/Library/Frameworks` and `/System/Library/Frameworks` in it.
+    pub framework_paths: Vec<PathBuf>,
     /// Directories in which the loader looks for libraries that are named with `@rpath` (`-rpath`).
     pub rpath: Vec<String>,
     /// The oldest macOS that the image is for, and the SDK's version, in the form of [`current_version`](Self::current_version)
     /// (`-platform_version`). By default what the objects say.
     pub platform_version: Option<(u32, u32)>,
     /// Whether what the loader fills is told by chains (`-fixup_chains`) or by programs (`-no_fixup_chains`). By default chains
-    /// from macOS 13 on.
+    /// from macOS 13 on, if they can reach all of it: a segment may have 65535 pages with pointers.
     pub chained_fixups: Option<bool>,
     /// Without chains, have the loader look up all functions when the image is loaded, not at their first call
     /// (`-bind_at_load`).
@@ -128,6 +131,7 @@ impl Default for MachOOptions {
             install_name: None,
             current_version: 0,
             compatibility_version: 0,
+            framework_paths: Vec::new(),
             rpath: Vec::new(),
             platform_version: None,
             chained_fixups: None,

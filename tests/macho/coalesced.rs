@@ -114,7 +114,12 @@ pub fn told(image: &Path, chained: bool) -> Vec<Vec<String>> {
         assert!(out.status.success(), "{table}: {}", String::from_utf8_lossy(&out.stderr));
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         let lines = text.lines().skip(1).map(|line| {
-            let words = line.split_whitespace().filter(|word| !word.starts_with("0x"));
+            // Behind the kind of a bind stands what is added.
+            let mut bound = false;
+            let words = line.split_whitespace().filter(|word| {
+                bound |= *word == "bind";
+                bound || !word.starts_with("0x")
+            });
             words.collect::<Vec<_>>().join(" ")
         });
         let mut lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();

@@ -68,7 +68,7 @@ impl<'a> Image<'a> {
     }
 
     /// The sections in order: name and address.
-    fn sections(&self) -> Vec<(Vec<u8>, u64, u64)> {
+    pub fn sections(&self) -> Vec<(Vec<u8>, u64, u64)> {
         let mut all = Vec::new();
         for (_, variant, _) in &self.commands {
             if let LoadCommandVariant::Segment64(segment, data) = variant {
@@ -78,6 +78,61 @@ impl<'a> Image<'a> {
             }
         }
         all
+    }
+
+    /// Whether chains tell what the loader fills.
+    pub fn is_chained(&self) -> bool {
+        self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS).is_some()
+    }
+
+    /// The program that lists the pointers which move with the image.
+    pub fn rebase_program(&self) -> &'a [u8] {
+        let info = self.commands.iter().find_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::DyldInfo(info) => Some(*info),
+            _ => None,
+        });
+        let info = info.unwrap();
+        &self.bytes[info.rebase_off.get(LE) as usize..][..info.rebase_size.get(LE) as usize]
+    }
+
+    /// The kinds of the load commands, in no order.
+    pub fn commands(&self) -> Vec<u32> {
+        let mut kinds: Vec<u32> = self.commands.iter().map(|(kind, ..)| kind.0).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
+    /// The oldest system that the image is for, and the SDK.
+    pub fn versions(&self) -> Option<(u32, u32)> {
+        self.commands.iter().find_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::BuildVersion(version, _) => Some((version.minos.get(LE).0, version.sdk.get(LE).0)),
+            LoadCommandVariant::VersionMin(version) => Some((version.version.get(LE).0, version.sdk.get(LE).0)),
+            _ => None,
+        })
+    }
+
+    /// Bytes between the load commands and the first section.
+    pub fn header_room(&self) -> u64 {
+        let first = self.sections().into_iter().map(|section| section.1).min().unwrap();
+        first - 32 - u64::from(word(self.bytes, 20))
+    }
+
+    /// Data in code: where it is, its length, and what it is.
+    pub fn data_in_code(&self) -> Vec<((Vec<u8>, u64), u32)> {
+        let table = self.linkedit(macho::LC_DATA_IN_CODE).unwrap_or_default();
+        table.chunks_exact(8).map(|entry| (self.place(word(entry, 0).into()), word(entry, 4))).collect()
+    }
+
+    /// The flags of the header.
+    pub fn flags(&self) -> u32 {
+        word(self.bytes, 24)
+    }
+
+    /// Names of other images that may be missing, by the symbol table.
+    pub fn weak_imports(&self) -> BTreeSet<Vec<u8>> {
+        let weak =
+            self.nlists().into_iter().filter(|(_, entry)| entry.n_sect == 0 && entry.n_desc.get(LE).0 & 0x40 != 0);
+        weak.map(|(name, _)| name).collect()
     }
 
     /// Names for others, and the section each is in.
@@ -221,13 +276,7 @@ impl<'a> Image<'a> {
 
     /// The pointers that the loader moves with the image: where they are and where they point to, by symbols.
     pub fn pointers(&self) -> Vec<[(Vec<u8>, u64); 2]> {
-        let mut names: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-        for (name, entry) in self.nlists() {
-            if !entry.n_type.is_stab() && entry.n_sect != 0 {
-                let kept = names.entry(entry.n_value.get(LE)).or_insert_with(|| name.clone());
-                *kept = name.min(kept.clone());
-            }
-        }
+        let names = self.names();
         let by_symbol = |address: u64| {
             let (section, distance) = self.place(address);
             let named = names.range(address - distance..=address).next_back();
@@ -237,6 +286,49 @@ impl<'a> Image<'a> {
         let mut found: Vec<_> = moved.map(|(at, to)| [at, to & 0xf_ffff_ffff].map(by_symbol)).collect();
         found.sort();
         found
+    }
+
+    /// What the loader fills: the address, and where that leads to, or the name of another image with what is added.
+    pub fn filled(&self) -> Vec<(u64, Result<u64, (Vec<u8>, u64)>)> {
+        let table = self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS).unwrap_or_default();
+        let filled = self.fixups().into_iter().map(|(address, pointer)| {
+            if pointer >> 63 == 0 {
+                return (address, Ok(pointer & 0xf_ffff_ffff));
+            }
+            let bits = word(table, word(table, 8) as usize + 4 * (pointer & 0xff_ffff) as usize);
+            let name = string(table, word(table, 12) as usize + (bits >> 9) as usize);
+            (address, Err((name, pointer >> 24 & 0xff)))
+        });
+        filled.collect()
+    }
+
+    /// The addresses that have names, each with the first of these.
+    pub fn names(&self) -> BTreeMap<u64, Vec<u8>> {
+        let mut names: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        for (name, entry) in self.nlists() {
+            if !entry.n_type.is_stab() && entry.n_sect != 0 {
+                let kept = names.entry(entry.n_value.get(LE)).or_insert_with(|| name.clone());
+                *kept = name.min(kept.clone());
+            }
+        }
+        names
+    }
+
+    /// The sections that the file has: their names, addresses and contents.
+    pub fn pieces(&self) -> Vec<(Vec<u8>, u64, &'a [u8])> {
+        let mut all = Vec::new();
+        for (_, variant, _) in &self.commands {
+            let LoadCommandVariant::Segment64(segment, data) = variant else { continue };
+            for section in segment.sections(LE, *data).unwrap() {
+                // S_ZEROFILL and its like
+                let zero = matches!(section.flags.get(LE).0 & 0xff, 0x1 | 0xc | 0x12);
+                if !zero && section.size.get(LE) > 0 {
+                    let contents = &self.bytes[section.offset.get(LE) as usize..][..section.size.get(LE) as usize];
+                    all.push((trimmed(&section.sectname), section.addr.get(LE), contents));
+                }
+            }
+        }
+        all
     }
 
     /// The addresses of the pointers that the loader moves with the image.

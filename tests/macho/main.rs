@@ -4,6 +4,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod big;
 mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
@@ -11,6 +12,8 @@ mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
+mod libraries;
+mod unwind;
 mod variables;
 
 use std::ffi::OsString;

@@ -278,7 +278,7 @@ const DEFECTS: &[Defect] = &[
         v.put_word(at, 0x3fff_ffff);
     }),
     (Headers, C, "size of __stubs", |v| v.add(v.section("__stubs") + 40, 1)),
-    (Headers, C, "a function start outside of __text", |v| v.put(v.table(m::LC_FUNCTION_STARTS), [0xff, 0x7f])),
+    (Headers, C, "a function start outside of code", |v| v.put(v.table(m::LC_FUNCTION_STARTS), [0xff, 0x7f])),
     (Headers, C, "no function start:", |v| v.put(v.table(m::LC_FUNCTION_STARTS), [0])),
     (Headers, C, "the function starts have no end", |v| {
         let (at, size) = (v.table(m::LC_FUNCTION_STARTS), v.word(v.command(m::LC_FUNCTION_STARTS) + 12) as usize);

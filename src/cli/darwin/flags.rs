@@ -3,7 +3,7 @@
 use super::{Darwin, Flag, Given, Meaning, list};
 use crate::cli::problem::Problem;
 use crate::cli::reading::MapTo;
-use crate::{Source, Strip, Target};
+use crate::{LibraryRole, Mode, Source, Strip, SymbolValue, Target};
 
 /// The options, by heading.
 pub(super) const GROUPS: &[(&str, &[Flag])] = &[
@@ -41,6 +41,34 @@ const fn ignored(names: &'static [&'static str], values: &'static [&'static str]
 
 const fn refused(names: &'static [&'static str], values: &'static [&'static str], instead: &'static str) -> Flag {
     Flag { names, values, joined: false, help: instead, meaning: Meaning::Refused }
+}
+
+/// Takes an input, with `change` made to how it takes part.
+fn input(darwin: &mut Darwin, source: Source<'static>, change: fn(&mut Mode)) -> Result<(), Problem> {
+    let mode = darwin.reading.mode;
+    change(&mut darwin.reading.mode);
+    darwin.reading.input(source);
+    darwin.reading.mode = mode;
+    Ok(())
+}
+
+/// Takes a library that is searched for.
+fn searched(darwin: &mut Darwin, given: &Given, change: fn(&mut Mode)) -> Result<(), Problem> {
+    input(darwin, Source::Library(given.text()?.to_owned()), change)
+}
+
+/// Takes a file.
+fn named(darwin: &mut Darwin, given: &Given, change: fn(&mut Mode)) -> Result<(), Problem> {
+    input(darwin, Source::Path(given.path()?), change)
+}
+
+/// Takes a framework. A suffix that follows a comma asks for a variant, which is looked for at no place but the usual one.
+fn framework(darwin: &mut Darwin, given: &Given, change: fn(&mut Mode)) -> Result<(), Problem> {
+    let name = given.text()?;
+    if name.contains(['/', ',']) {
+        return Err(given.bad(0, "the name of a framework without a directory and a suffix"));
+    }
+    input(darwin, Source::Framework(name.to_owned()), change)
 }
 
 const INPUTS: &[Flag] = &[
@@ -81,6 +109,70 @@ const INPUTS: &[Flag] = &[
         darwin.reading.mode.whole_archive = true;
         darwin.reading.file(path.into());
         darwin.reading.mode = mode;
+        Ok(())
+    }),
+    joined(&["weak-l"], &["NAME"], "as -l; the library may be missing when the image is loaded", |darwin, given| {
+        searched(darwin, given, |mode| mode.role = LibraryRole::Weak)
+    }),
+    joined(&["reexport-l"], &["NAME"], "as -l; what the library has counts as the image's own", |darwin, given| {
+        searched(darwin, given, |mode| mode.role = LibraryRole::Reexport)
+    }),
+    joined(&["upward-l"], &["NAME"], "as -l; the library uses the image in its turn", |darwin, given| {
+        searched(darwin, given, |mode| mode.role = LibraryRole::Upward)
+    }),
+    joined(&["needed-l"], &["NAME"], "as -l; -dead_strip_dylibs leaves the library in", |darwin, given| {
+        searched(darwin, given, |mode| mode.needed = true)
+    }),
+    joined(&["hidden-l"], &["NAME"], "as -l; what the archive defines is not for others", |darwin, given| {
+        searched(darwin, given, |mode| mode.hidden = true)
+    }),
+    does(
+        &["weak_library"],
+        &["FILE"],
+        "link with FILE, which may be missing when the image is loaded",
+        |darwin, given| named(darwin, given, |mode| mode.role = LibraryRole::Weak),
+    ),
+    does(&["reexport_library"], &["FILE"], "link with FILE; what it has counts as the image's own", |darwin, given| {
+        named(darwin, given, |mode| mode.role = LibraryRole::Reexport)
+    }),
+    does(&["upward_library"], &["FILE"], "link with FILE, which uses the image in its turn", |darwin, given| {
+        named(darwin, given, |mode| mode.role = LibraryRole::Upward)
+    }),
+    does(&["needed_library"], &["FILE"], "link with FILE; -dead_strip_dylibs leaves it in", |darwin, given| {
+        named(darwin, given, |mode| mode.needed = true)
+    }),
+    does(
+        &["load_hidden"],
+        &["FILE"],
+        "link with the archive FILE; what it defines is not for others",
+        |darwin, given| named(darwin, given, |mode| mode.hidden = true),
+    ),
+    does(
+        &["framework"],
+        &["NAME"],
+        "link with NAME.framework/NAME, or its .tbd, of the first directory of -F that has one",
+        |darwin, given| framework(darwin, given, |_| {}),
+    ),
+    does(
+        &["weak_framework"],
+        &["NAME"],
+        "as -framework; it may be missing when the image is loaded",
+        |darwin, given| framework(darwin, given, |mode| mode.role = LibraryRole::Weak),
+    ),
+    does(
+        &["reexport_framework"],
+        &["NAME"],
+        "as -framework; what it has counts as the image's own",
+        |darwin, given| framework(darwin, given, |mode| mode.role = LibraryRole::Reexport),
+    ),
+    does(&["upward_framework"], &["NAME"], "as -framework; it uses the image in its turn", |darwin, given| {
+        framework(darwin, given, |mode| mode.role = LibraryRole::Upward)
+    }),
+    does(&["needed_framework"], &["NAME"], "as -framework; -dead_strip_dylibs leaves it in", |darwin, given| {
+        framework(darwin, given, |mode| mode.needed = true)
+    }),
+    joined(&["F"], &["DIRECTORY"], "search DIRECTORY for frameworks", |darwin, given| {
+        darwin.reading.options.macho.framework_paths.push(given.path()?);
         Ok(())
     }),
     does(&["dead_strip_dylibs"], &[], "do not ask for libraries that nothing is used of", |darwin, _| {
@@ -262,6 +354,12 @@ const SYMBOLS: &[Flag] = &[
         darwin.reading.options.required_symbols.push(given.text()?.to_owned());
         Ok(())
     }),
+    does(&["alias"], &["SYMBOL", "NAME"], "define NAME as SYMBOL", |darwin, given| {
+        let symbol = given.text()?.to_owned();
+        let name = given.value(1).to_str().filter(|name| !name.is_empty()).ok_or_else(|| given.bad(1, "a name"))?;
+        darwin.reading.options.defined_symbols.push((name.to_owned(), SymbolValue::Symbol(symbol, 0)));
+        Ok(())
+    }),
     does(&["exported_symbol"], &["PATTERN"], "export only symbols that a PATTERN fits", |darwin, given| {
         let pattern = given.text()?.to_owned();
         darwin.exported.get_or_insert_default().push(pattern);
@@ -338,14 +436,6 @@ const IGNORED: &[Flag] = &[
     ignored(&["random_uuid"], &[], "the UUID is that of the contents"),
     ignored(&["lto_library", "object_path_lto", "cache_path_lto"], &["FILE"], "no link-time optimization is done"),
     ignored(&["mllvm"], &["OPTION"], "LLVM is no part of this linker"),
-    ignored(&["framework_path"], &["DIRECTORY"], "frameworks are not linked with"),
-    Flag {
-        names: &["F"],
-        values: &["DIRECTORY"],
-        joined: true,
-        help: "frameworks are not linked with",
-        meaning: Meaning::Ignored,
-    },
     Flag {
         names: &["O"],
         values: &["LEVEL"],
@@ -356,11 +446,6 @@ const IGNORED: &[Flag] = &[
 ];
 
 const REFUSED: &[Flag] = &[
-    refused(
-        &["framework", "weak_framework", "needed_framework", "reexport_framework"],
-        &["NAME"],
-        "frameworks are not linked with; name the library's file",
-    ),
     refused(
         &["execute", "bundle", "r", "dylinker", "preload", "static", "kext"],
         &[],
@@ -376,20 +461,19 @@ const REFUSED: &[Flag] = &[
     refused(&["e"], &["SYMBOL"], "a dylib has no entry point"),
     refused(&["init"], &["SYMBOL"], "put the function's address into __DATA,__mod_init_func"),
     refused(&["sectcreate", "rename_section"], &["SEGMENT", "SECTION", "FILE"], "sections come from objects"),
-    refused(&["alias"], &["SYMBOL", "NAME"], "give the symbol its second name in an object"),
-    refused(
-        &["reexport_library", "weak_library", "upward_library", "needed_library", "lazy_library"],
-        &["FILE"],
-        "libraries are linked with as they are: give the file alone",
-    ),
+    refused(&["lazy_library"], &["FILE"], "the loader loads all libraries with the image: give the file alone"),
     Flag {
-        names: &["weak-l", "reexport-l", "upward-l", "needed-l", "hidden-l"],
+        names: &["lazy-l"],
         values: &["NAME"],
         joined: true,
-        help: "libraries are linked with as they are: use -l",
+        help: "the loader loads all libraries with the image: use -l",
         meaning: Meaning::Refused,
     },
-    refused(&["load_hidden"], &["FILE"], "give the archive alone, and -unexported_symbol for what is to be hidden"),
+    refused(
+        &["no_weak_imports", "no_weak_exports"],
+        &[],
+        "weak names are linked as the objects have them; leave it out",
+    ),
     refused(
         &["image_base", "seg1addr", "pagezero_size", "stack_size"],
         &["NUMBER"],

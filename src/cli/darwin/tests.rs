@@ -70,8 +70,8 @@ fn values_are_checked() {
         ("-dylib a.o -headerpad 1g", "-headerpad: '1g' is not a hexadecimal number"),
         ("a.o", "add -dylib"),
         ("-dylib", "no input"),
-        ("-dylib a.o -framework Cocoa", "-framework: not supported: frameworks"),
-        ("-dylib a.o -weak-lfoo", "-weak-l: not supported"),
+        ("-dylib a.o -framework Cocoa,_debug", "-framework: 'Cocoa,_debug' is not the name of a framework"),
+        ("-dylib a.o -lazy-lfoo", "-lazy-l: not supported"),
         ("-dylib a.o -exported_symbol _a -unexported_symbol _b", "cannot be used together"),
         ("-dylib a.o -instal_name x", "unknown option '-instal_name', did you mean '-install_name'?"),
         ("-dylib a.o -exported_symbols_list /no/such/file", "cannot read /no/such/file"),
@@ -97,4 +97,34 @@ fn options_mean_what_they_say() {
     assert!(macho.strip_locals && !macho.debug_map && !link.show.warnings && link.options.map);
     assert_eq!(macho.exports, Exports::Only(vec!["_jl_*".to_owned()]));
     assert_eq!(link.options.undefined, Undefined::Error);
+}
+
+/// What a library or archive is to the image.
+#[test]
+fn libraries_in_their_roles() {
+    use crate::{LibraryRole, Mode};
+    type Change = fn(&mut Mode);
+    let cases: [(&str, Source<'static>, Change); 14] = [
+        ("-weak-lx", Source::Library("x".into()), |mode| mode.role = LibraryRole::Weak),
+        ("-reexport-lx", Source::Library("x".into()), |mode| mode.role = LibraryRole::Reexport),
+        ("-upward-lx", Source::Library("x".into()), |mode| mode.role = LibraryRole::Upward),
+        ("-needed-lx", Source::Library("x".into()), |mode| mode.needed = true),
+        ("-hidden-lx", Source::Library("x".into()), |mode| mode.hidden = true),
+        ("-weak_library x", Source::Path("x".into()), |mode| mode.role = LibraryRole::Weak),
+        ("-reexport_library x", Source::Path("x".into()), |mode| mode.role = LibraryRole::Reexport),
+        ("-upward_library x", Source::Path("x".into()), |mode| mode.role = LibraryRole::Upward),
+        ("-needed_library x", Source::Path("x".into()), |mode| mode.needed = true),
+        ("-load_hidden x", Source::Path("x".into()), |mode| mode.hidden = true),
+        ("-framework x", Source::Framework("x".into()), |_| {}),
+        ("-weak_framework x", Source::Framework("x".into()), |mode| mode.role = LibraryRole::Weak),
+        ("-reexport_framework x", Source::Framework("x".into()), |mode| mode.role = LibraryRole::Reexport),
+        ("-needed_framework x", Source::Framework("x".into()), |mode| mode.needed = true),
+    ];
+    for (option, source, change) in cases {
+        let link = read(&format!("-dylib {option} -F/f -F /g y.o")).unwrap();
+        let mut mode = Mode::default();
+        change(&mut mode);
+        assert_eq!(link.inputs, [Input { source, mode }, Input::path("y.o")], "{option}");
+        assert_eq!(link.options.macho.framework_paths, [Path::new("/f"), Path::new("/g")]);
+    }
 }

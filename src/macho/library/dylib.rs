@@ -36,7 +36,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
     };
     let mut install_name = None;
     let mut versions = (0, 0);
-    let mut reexports = Vec::new();
+    let (mut reexports, mut rpaths) = (Vec::new(), Vec::new());
     let mut trie = None;
     let mut symbols = None;
     let part = |offset: u32, size: u64| bytes::slice(bytes, u64::from(offset), size);
@@ -51,6 +51,10 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
             LoadCommandVariant::Dylib(dylib) if command.cmd() == macho::LC_REEXPORT_DYLIB => {
                 let string = command.string(LE, dylib.dylib.name).map_err(|error| malformed(&error.to_string()))?;
                 reexports.push(Cow::Borrowed(string));
+            }
+            LoadCommandVariant::Rpath(rpath) => {
+                let string = command.string(LE, rpath.path).map_err(|error| malformed(&error.to_string()))?;
+                rpaths.push(String::from_utf8_lossy(string).into_owned());
             }
             LoadCommandVariant::DyldInfo(info) if info.export_size.get(LE) != 0 => {
                 trie = Some(part(info.export_off.get(LE), u64::from(info.export_size.get(LE))));
@@ -82,6 +86,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
         current_version: versions.0,
         compatibility_version: versions.1,
         reexports,
+        rpaths,
         cpus,
         weak: header.flags(LE).0 & WEAK_DEFINES != 0,
         table: Table::Dylib(exports),

@@ -35,6 +35,8 @@ pub(crate) struct Library<'a> {
     compatibility_version: u32,
     /// The install names of libraries in other files whose names count as its own.
     reexports: Vec<Cow<'a, [u8]>>,
+    /// The directories in which it looks for libraries whose names begin with `@rpath`.
+    rpaths: Vec<String>,
     /// For which CPUs it is.
     cpus: Cpus,
     /// Some of its definitions are weak.
@@ -121,6 +123,16 @@ impl<'a> Library<'a> {
     /// Whether some of its own definitions are weak.
     pub(crate) fn has_weak(&self) -> bool {
         self.weak
+    }
+
+    /// The directories in which it looks for libraries whose names begin with `@rpath`.
+    pub(crate) fn rpaths(&self) -> &[String] {
+        &self.rpaths
+    }
+
+    /// Whether a library can be seen at a glance to re-export nothing from other files. Others may do so or not.
+    pub(crate) fn is_closed(bytes: &[u8]) -> bool {
+        super::content::of(bytes) == Some(super::content::Content::Stub) && stub::is_closed(bytes)
     }
 
     /// Whether it is for a CPU.

@@ -100,6 +100,30 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
     Ok(join(name, main, descriptions.into()))
 }
 
+/// Whether the libraries that a stub of version 4 re-exports are all in the same file, as those of the system are: found out
+/// without reading the lists of names, of which these have thousands. `false` says nothing.
+pub(super) fn is_closed(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    if text.trim_start().starts_with('{') {
+        return false;
+    }
+    let plain = |word: &str| word.trim_matches(['\'', '"', ' ', '\t', '\r', '\n']).to_owned();
+    let names: HashSet<String> =
+        text.lines().filter_map(|line| line.strip_prefix("install-name:")).map(plain).collect();
+    text.split("reexported-libraries:").skip(1).all(|part| {
+        // Up to the next key that stands at the start of a line.
+        let end = part.match_indices('\n').map(|(at, _)| at).find(|at| {
+            let next = part.as_bytes().get(at.saturating_add(1));
+            next.is_some_and(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        });
+        let part = part.get(..end.unwrap_or(part.len())).unwrap_or_default();
+        part.split("libraries:").skip(1).all(|list| {
+            let list = list.trim_start().strip_prefix('[').and_then(|list| list.split_once(']'));
+            list.is_some_and(|(list, _)| list.split(',').map(plain).all(|name| names.contains(&name)))
+        })
+    })
+}
+
 /// The library `main` with the names of those of `others` that it re-exports, directly or not.
 fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Library<'a> {
     let mut by_name: HashMap<String, Description> =
@@ -129,6 +153,7 @@ fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Libra
         current_version,
         compatibility_version,
         reexports,
+        rpaths: Vec::new(),
         cpus: main.cpus,
         weak: names.names.values().any(|found| found.weak != 0),
         table: Table::Stub(names),

@@ -116,3 +116,41 @@ fn a_circle_of_libraries_comes_to_an_end() {
     let library = Library::parse("x.tbd", V4.as_bytes()).unwrap();
     assert!(library.lookup(b"_second", None).is_some());
 }
+
+/// What can be seen at a glance is so.
+#[test]
+fn stubs_that_lead_nowhere_else() {
+    let text = |reexported: &str| {
+        let head = "--- !tapi-tbd\ntbd-version: 4\ntargets: [ arm64-macos ]\n";
+        format!(
+            "{head}install-name: '/usr/lib/libA.dylib'\nreexported-libraries:\n  - targets: [ arm64-macos ]\n    \
+             libraries: {reexported}\nexports:\n  - targets: [ arm64-macos ]\n    symbols: [ _f ]\n\
+             {head}install-name:    /usr/lib/libB.dylib\n...\n"
+        )
+    };
+    let cases = [
+        ("[ '/usr/lib/libB.dylib' ]", true),
+        ("[ '/usr/lib/libB.dylib',\n      /usr/lib/libA.dylib ]", true),
+        ("[ '/usr/lib/libB.dylib', '/usr/lib/libC.dylib' ]", false),
+        ("[ '/usr/lib/libC.dylib' ]", false),
+        // Nothing is said of other ways to write a list.
+        ("\n      - '/usr/lib/libB.dylib'", false),
+    ];
+    for (reexported, closed) in cases {
+        let text = text(reexported);
+        assert_eq!(Library::is_closed(text.as_bytes()), closed, "{text}");
+        let library = Library::parse("x.tbd", text.as_bytes()).unwrap();
+        assert!(!closed || library.reexports().count() == 0, "{text}");
+    }
+    assert!(!Library::is_closed(b"{ \"tapi_tbd_version\": 5 }"));
+}
+
+#[test]
+fn a_stub_that_is_no_yaml_is_refused() {
+    for text in ["--- !tapi-tbd\n\tx: [ }\n", "--- !tapi-tbd\n\u{0}\n", "--- !tapi-tbd\nx: 'y\n"] {
+        let error = Library::parse("x.tbd", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("x.tbd: malformed text stub: "), "{error}");
+    }
+    let error = Library::parse("x.tbd", b"--- !tapi-tbd\n\xff\n").unwrap_err().to_string();
+    assert!(error.contains("malformed text stub"), "{error}");
+}

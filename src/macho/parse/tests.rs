@@ -122,13 +122,14 @@ fn contradictions_are_refused() {
         parsed(&builder.bytes()).unwrap_err()
     };
     type Change<'c> = &'c dyn Fn(&mut Builder);
-    let cases: [(Change<'_>, &str); 9] = [
+    let cases: [(Change<'_>, &str); 10] = [
         (&|b| b.symbols.push(("_x", 0x0f, 3, 0, 0)), "in section 3, which is not there"),
         (&|b| b.symbols.push(("_x", 0x0f, 0, 0, 0)), "in section 0, which is not there"),
         (&|b| b.symbols.push(("_x", 0x0f, 1, 0, 17)), "is not in its section"),
         (&|b| b.symbols.push(("_x", 0x0f, 2, 0, 0)), "is not in its section"),
         (&|b| b.symbols.push(("_x", 0x00, 0, 0, 0)), "undefined and local"),
-        (&|b| b.symbols.push(("_x", 0x0b, 0, 0, 1)), "N_INDR"),
+        (&|b| b.symbols.push(("_x", 0x0b, 0, 0, 1 << 20)), "the name it stands for is not in the string table"),
+        (&|b| b.symbols.push(("_x", 0x0a, 0, 0, 1)), "another name for a symbol, and local"),
         (&|b| b.sections[1].4 = 0x15, "run when a thread starts"),
         (&|b| b.sections[1].2 = u64::MAX, "beyond the address space"),
         (&|b| b.kind = 2, "executable"),
@@ -137,6 +138,32 @@ fn contradictions_are_refused() {
         let error = broken(change);
         assert!(error.contains(what), "{what}: {error}");
     }
+}
+
+#[test]
+fn overlapping_sections_are_refused() {
+    let mut builder = Builder::new();
+    builder.sections[1].2 = 15;
+    let error = parsed(&builder.bytes()).unwrap_err();
+    assert!(error.contains("section 2 (__DATA,__data): it overlaps section 1"), "{error}");
+    // Where one ends, the next may begin; what is empty overlaps nothing.
+    builder.sections[1].2 = 16;
+    builder.sections.push(("__DATA", "__empty", 8, Vec::new(), 0));
+    parsed(&builder.bytes()).unwrap();
+}
+
+#[test]
+fn names_beyond_the_string_table_are_refused() {
+    let object = Builder::new().symbol("_name", 0x0f, 1, 0, 0);
+    let mut bytes = object.bytes();
+    // The symbol's entry stands before the strings: a zero and the name.
+    let at = bytes.len() - 1 - "_name\0".len() - 16;
+    bytes[at..at + 4].copy_from_slice(&100_u32.to_le_bytes());
+    assert!(parsed(&bytes).unwrap_err().contains("symbol 0: its name is not in the string table"));
+    // A name that does not end.
+    let mut bytes = object.bytes();
+    *bytes.last_mut().unwrap() = b'x';
+    assert!(parsed(&bytes).unwrap_err().contains("symbol 0: its name does not end"));
 }
 
 #[test]

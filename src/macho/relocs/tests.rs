@@ -44,8 +44,10 @@ fn kinds_of_x86_64_mean_these_numbers() {
     assert_eq!(meaning(true, 2, x86::BRANCH), Some((What::Plt.from(Origin::Place), Field::I32)));
     assert_eq!(meaning(true, 2, x86::GOT_LOAD), Some((What::GotRelaxable.from(Origin::Place), Field::I32)));
     assert_eq!(meaning(true, 2, x86::GOT), Some((What::Got.from(Origin::Place), Field::I32)));
-    // A branch of one byte, a place-relative pointer, a thread-local variable.
-    assert_eq!([meaning(true, 0, x86::BRANCH), meaning(true, 3, x86::UNSIGNED), meaning(true, 2, 9)], [None; 3]);
+    // A thread-local variable's descriptor is reached as a variable is.
+    assert_eq!(meaning(true, 2, x86::TLV), Some((What::GotRelaxable.from(Origin::Place), Field::I32)));
+    // A branch of one byte, a place-relative pointer, and no kind.
+    assert_eq!([meaning(true, 0, x86::BRANCH), meaning(true, 3, x86::UNSIGNED), meaning(true, 2, 10)], [None; 3]);
 }
 
 #[test]
@@ -69,8 +71,12 @@ fn kinds_of_arm64_mean_these_numbers() {
     let branch = Some((What::Plt.from(Origin::Place), Field::Aarch64(Imm::Branch26)));
     assert_eq!(meaning(true, 2, arm64::BRANCH26, 0x9400_0000), branch);
     assert_eq!(meaning(true, 2, arm64::POINTER_TO_GOT, 0), Some((What::Got.from(Origin::Place), Field::I32)));
-    // Thread-local variables and signed pointers.
-    assert_eq!([meaning(true, 2, 8, 0), meaning(false, 2, 9, 0xf940_0108), meaning(false, 3, 11, 0)], [None; 3]);
+    // So are descriptors of thread-local variables.
+    let page = Some((What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp)));
+    assert_eq!(meaning(true, 2, arm64::TLVP_LOAD_PAGE21, 0x9000_0008), page);
+    assert_eq!(meaning(false, 2, arm64::TLVP_LOAD_PAGEOFF12, 0xf940_0108), got);
+    // Signed pointers.
+    assert_eq!(meaning(false, 3, 11, 0), None);
     // An instruction's addend stands before it; what is in the instruction is none.
     let pair = [entry(0, 0xff_fffc, false, 2, false, arm64::ADDEND), entry(0, 3, true, 2, true, arm64::PAGE21)];
     let raws = decode(&pair, ARM, &word(0x9000_0008));

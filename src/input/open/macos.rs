@@ -1,0 +1,149 @@
+//! Where the libraries of macOS are: frameworks, and libraries that others re-export.
+//!
+//! A framework is a directory `NAME.framework` in which the library, or its text stub, has the directory's name. A library
+//! that re-exports another one names that by its install name: what it has counts as its own, so it has to be found without
+//! having been named. Its place is looked for as Apple's linker and LLD do: by the last part of the name where libraries
+//! are searched, then where the name says.
+
+use std::path::{Path, PathBuf};
+
+use super::{Opener, SonameRule, Storage, in_syslibroot, is_absence};
+use crate::error::Error;
+use crate::input::content::Content;
+use crate::input::{Kind, Mode};
+use crate::macho::library::Library;
+use crate::options::{Format, Options};
+
+/// How many libraries may be found through re-exports, in all.
+const REEXPORTS: usize = 1 << 12;
+/// Directories that are searched for frameworks if nothing else has one.
+const FRAMEWORKS: [&str; 2] = ["/Library/Frameworks", "/System/Library/Frameworks"];
+
+/// The directories to search for frameworks.
+fn framework_paths(options: &Options) -> Vec<PathBuf> {
+    let given = options.macho.framework_paths.as_slice();
+    match &options.sysroot {
+        Some(root) => in_syslibroot(root, given, &FRAMEWORKS),
+        None => given.to_vec(),
+    }
+}
+
+/// The files in a framework's directory that may be its library.
+fn framework_files(name: &str) -> [PathBuf; 2] {
+    let directory = PathBuf::from(format!("{name}.framework"));
+    [directory.join(format!("{name}.tbd")), directory.join(name)]
+}
+
+impl Opener<'_, '_> {
+    /// Adds the library of a framework.
+    pub(super) fn framework(&mut self, name: &str, mode: Mode) {
+        let searched = framework_paths(self.options);
+        let files = searched.iter().flat_map(|directory| framework_files(name).map(|file| directory.join(file)));
+        match self.first_of(&files.collect::<Vec<_>>()) {
+            Some((path, file)) => self.add(file, &path, mode, SonameRule::FileName),
+            None => self.problems.push(Error::LibraryNotFound { name: format!("framework {name}"), searched }),
+        }
+    }
+
+    /// Adds the libraries that those of macOS re-export and nobody has named, and those that these re-export.
+    pub(super) fn reexports(&mut self) {
+        if self.options.target.is_none_or(|target| target.format != Format::MachO) {
+            return;
+        }
+        let mut number = 0;
+        // Each file is added once, so circles come to an end.
+        while number < self.inputs.items.len() {
+            for places in self.reexported(number) {
+                self.reexport(number, &places);
+            }
+            number = number.saturating_add(1);
+        }
+    }
+
+    /// The places where each library may be that an item re-exports from another file.
+    fn reexported(&self, number: usize) -> Vec<Vec<PathBuf>> {
+        let Some(item) = self.inputs.items.get(number).filter(|item| item.kind == Kind::SharedLibrary) else {
+            return Vec::new();
+        };
+        // Bytes in memory never cause a file to be opened.
+        let file = self.inputs.files.get(item.file);
+        if file.is_none_or(|file| matches!(file.storage, Storage::Borrowed(_))) {
+            return Vec::new();
+        }
+        let bytes = self.contents(item.file);
+        if Library::is_closed(bytes) {
+            return Vec::new();
+        }
+        // What is malformed is told when it is read.
+        let Ok(library) = Library::parse(&item.name, bytes) else { return Vec::new() };
+        let directory = Path::new(&item.name).parent().unwrap_or(Path::new(""));
+        let names = library.reexports().map(|name| String::from_utf8_lossy(name).into_owned());
+        names.map(|name| self.places(&name, directory, library.rpaths())).collect()
+    }
+
+    /// Where the library with an install name may be, if one in `directory` that has these `rpaths` re-exports it.
+    fn places(&self, name: &str, directory: &Path, rpaths: &[String]) -> Vec<PathBuf> {
+        let mut places = Vec::new();
+        let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        if name.contains(&format!("{stem}.framework/")) {
+            let directories = framework_paths(self.options);
+            places.extend(directories.iter().flat_map(|path| framework_files(stem).map(|file| path.join(file))));
+        } else if !stem.is_empty() {
+            let files = [format!("{stem}.tbd"), format!("{stem}.dylib")];
+            places.extend(self.search_paths.iter().flat_map(|path| files.iter().map(|file| path.join(file))));
+        }
+        let mut named = |path: PathBuf| places.extend([path.with_extension("tbd"), path]);
+        let below = |start: &str| Some(name.strip_prefix(start)?.trim_start_matches('/').to_owned());
+        if let Some(rest) = below("@rpath") {
+            for rpath in rpaths {
+                let path = match rpath.strip_prefix("@loader_path") {
+                    Some(inside) => directory.join(inside.trim_start_matches('/')),
+                    None => PathBuf::from(rpath),
+                };
+                named(path.join(&rest));
+            }
+        } else if let Some(rest) = below("@loader_path") {
+            named(directory.join(rest));
+        } else if name.starts_with('/') {
+            // Without a system root the place is that of the system that links.
+            named(match &self.options.sysroot {
+                Some(root) => root.join(name.trim_start_matches('/')),
+                None => PathBuf::from(name),
+            });
+        }
+        places
+    }
+
+    /// Adds the library that the item `number` re-exports, from the first of `places` that has it.
+    fn reexport(&mut self, number: usize, places: &[PathBuf]) {
+        if self.libraries.len() >= REEXPORTS {
+            let file = self.inputs.items.get(number).map(|item| item.name.clone()).unwrap_or_default();
+            return self.refuse(&file, "libraries re-export too many others in all");
+        }
+        let Some((path, file)) = self.first_of(places) else { return };
+        if !matches!(Content::of(self.contents(file)), Content::SharedLibrary) {
+            return;
+        }
+        let before = self.inputs.items.len();
+        self.add(file, &path, Mode::default(), SonameRule::FileName);
+        if let Some(item) = self.inputs.items.get_mut(before) {
+            item.implied = true;
+        }
+    }
+
+    /// The first of these files that is there.
+    fn first_of(&mut self, paths: &[PathBuf]) -> Option<(PathBuf, usize)> {
+        for path in paths {
+            match self.file(path) {
+                Ok(Some(file)) => return Some((path.clone(), file)),
+                Ok(None) => return None,
+                Err(error) if is_absence(&error) => {}
+                Err(error) => {
+                    self.fail(path, error);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,112 @@
+//! Unwind tables of thousands of functions: many encodings, several pages, personalities and language-specific data.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
+
+use super::assemble;
+use super::common::{rust_lld, scratch};
+use super::image::Image;
+
+/// More than two pages of entries, which hold 1021 each where they are compressed.
+const FUNCTIONS: usize = 4000;
+/// More than the 127 that all pages can share.
+const ENCODINGS: usize = 170;
+
+/// Those for which LLVM writes compact entries.
+const PERSONALITIES: [&str; 2] = ["___gxx_personality_v0", "___objc_personality_v0"];
+
+/// An object of functions with different frames. Every seventh has a personality and data for it.
+fn functions(target: Target) -> PathBuf {
+    let arm = target == MACOS_ARM64;
+    let mut text = ".section __TEXT,__text,regular,pure_instructions\n.p2align 2\n".to_owned();
+    let mut data = ".section __TEXT,__gcc_except_tab\n.p2align 2\n".to_owned();
+    for number in 0..FUNCTIONS {
+        let _ = write!(text, ".globl _f{number}\n_f{number}:\n.cfi_startproc\n");
+        if number % 7 == 0 {
+            let _ = writeln!(
+                text,
+                ".cfi_personality 155, {}\n.cfi_lsda 16, GCC_except_table{number}",
+                PERSONALITIES[number % PERSONALITIES.len()]
+            );
+            let _ = writeln!(data, "GCC_except_table{number}: .long {number}");
+        }
+        // Neighbours differ, so that each has an entry of its own.
+        let frame = 16 * (1 + number * 37 % ENCODINGS);
+        let _ = match arm {
+            true => writeln!(text, "sub sp, sp, #{frame}\n.cfi_def_cfa_offset {frame}\nadd sp, sp, #{frame}\nret"),
+            false => {
+                let frame = frame / 2;
+                let after = frame + 8;
+                writeln!(text, "subq ${frame}, %rsp\n.cfi_def_cfa_offset {after}\naddq ${frame}, %rsp\nretq")
+            }
+        };
+        text += ".cfi_endproc\n";
+    }
+    for name in PERSONALITIES {
+        let _ = writeln!(text, ".globl {name}\n{name}: .long 0");
+    }
+    assemble(target, "functions", &(text + &data))
+}
+
+fn linked(target: Target, object: &Path, lld: bool) -> PathBuf {
+    let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
+    let output = scratch("macho").join(format!("functions-{arch}-{lld}"));
+    let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
+    command.args(["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib", "-o"]);
+    let out = command.arg(&output).arg(object).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    output
+}
+
+/// What LLVM's reader says of an image's unwind table: the number of shared encodings and of pages, and the functions with
+/// language-specific data, by name, each with the first word of these.
+fn told(path: &Path) -> (usize, usize, Vec<(Vec<u8>, u32)>) {
+    let out = Command::new("llvm-objdump-19").args(["--macho", "--unwind-info"]).arg(path).output();
+    let out = out.expect("llvm-objdump-19 is not installed; it is in the Debian package llvm-19");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let bytes = fs::read(path).unwrap();
+    let image = Image::new(&bytes);
+    let hexadecimal = |line: &str, key: &str| {
+        let digits = line.split(key).nth(1)?.trim().trim_start_matches("0x");
+        let digits = digits.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+        u64::from_str_radix(digits, 16).ok()
+    };
+    let names = image.exports();
+    let lsdas = text.lines().filter(|line| !line.contains("2nd level")).filter_map(|line| {
+        let (function, data) = (hexadecimal(line, "function offset=")?, hexadecimal(line, "LSDA offset=")?);
+        let name = names.iter().find(|(_, address)| **address == function).unwrap().0.clone();
+        Some((name, u32::from_le_bytes(bytes[data as usize..][..4].try_into().unwrap())))
+    });
+    let lsdas = lsdas.collect();
+    let common = text.lines().find_map(|line| hexadecimal(line, "Number of common encodings in array:")).unwrap();
+    let pages = text.lines().filter(|line| line.contains("Second level index[")).count();
+    (common as usize, pages, lsdas)
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn thousands_of_functions_are_unwound_as_lld_says() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = functions(target);
+        let [ours, theirs] = [false, true].map(|lld| linked(target, &object, lld));
+        let (common, pages, lsdas) = told(&ours);
+        let (_, _, wanted) = told(&theirs);
+        assert!(pages > 2 && common == 127, "{}: {pages} pages, {common} encodings", target.name);
+        assert!(lsdas == wanted && lsdas.len() == FUNCTIONS.div_ceil(7), "{}: {} of them", target.name, lsdas.len());
+        for (name, number) in &lsdas {
+            assert_eq!(*name, format!("_f{number}").into_bytes());
+        }
+        let [ours, theirs] = [ours, theirs].map(|path| fs::read(path).unwrap());
+        let (ours, theirs) = (Image::new(&ours).functions(), Image::new(&theirs).functions());
+        assert!(ours.len() >= FUNCTIONS && ours == theirs, "{}", target.name);
+        // Encodings have two bits for the number of a personality, of which 0 is none.
+        let personalities: std::collections::BTreeSet<u32> = ours.iter().map(|row| row.2 >> 28 & 3).collect();
+        assert_eq!(personalities.len(), 3, "{}", target.name);
+        fs::remove_file(object).unwrap();
+    }
+}
