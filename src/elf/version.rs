@@ -142,7 +142,7 @@ fn check_nodes(plan: &Plan) -> Result<HashMap<&str, u16>, Error> {
     }
     for node in nodes {
         let parents = node.parents.len() as u64;
-        over("ELF symbol versions", "the number of versions before another", parents, u64::from(u16::MAX) - 1)?;
+        over("ELF symbol versions", "the number of versions before another", parents, u64::from(u16::MAX - 1))?;
         if let Some(parent) = node.parents.iter().find(|parent| !numbers.contains_key(&***parent)) {
             return Err(wrong(format!("version {} comes after {parent}, which is not defined", node.name)));
         }

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn parts_make_the_whole() {
-        let bytes: Vec<u8> = (0..10_000_u32).map(|number| (number * number >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..10_000_u32).map(|number| ((number * number) >> 3) as u8).collect();
         for size in [1, 7, 64, 999, 4096, 9_999, 10_000, 20_000] {
             let mut joiner = Joiner::new(size as u64);
             bytes.chunks(size).for_each(|part| joiner.add(crc32c::crc32c(part), part.len() as u64));

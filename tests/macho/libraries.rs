@@ -7,9 +7,9 @@ use std::process::Command;
 use object::macho;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 
-use super::assemble;
-use super::common::{rust_lld, scratch};
+use super::common::rust_lld;
 use super::image::Image;
+use super::{assemble, place};
 
 /// A text stub of a library with these names, which re-exports others.
 fn stub(path: &Path, install_name: &str, names: &str, reexports: &str) {
@@ -26,7 +26,7 @@ fn stub(path: &Path, install_name: &str, names: &str, reexports: &str) {
 /// `libouter` re-exports `libinner`, whose stub is below a system root only, and which re-exports `libouter` in its turn; and
 /// the framework `Thing`, which re-exports its part `Part`.
 fn libraries() -> PathBuf {
-    let directory = scratch("macho").join("libraries");
+    let directory = place();
     let frameworks = "/System/Library/Frameworks";
     let (outer, inner) = ("/usr/lib/libouter.dylib", "/usr/lib/inner/libinner.dylib");
     let part = format!("{frameworks}/Thing.framework/Frameworks/Part.framework/Part");
@@ -50,7 +50,7 @@ fn both(target: Target, arguments: &[&str]) -> [Result<Vec<u8>, String>; 2] {
     let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
     let common = ["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib"];
     [false, true].map(|lld| {
-        let output = scratch("macho").join(format!("libraries-{}-{lld}", target.name));
+        let output = place().join("image.dylib");
         let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
         let out = command.args(common).args(arguments).arg("-o").arg(&output).output().unwrap();
         let text = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 use pkgld_corpus::{Entry, command_line, committed_for, run};
@@ -82,10 +83,18 @@ const INITIALISERS: [&str; 2] = [
      mul x1, x1, x2\nadd x1, x1, #2\nstr x1, [x0, _pkgld_initialised@PAGEOFF]\nret\n",
 ];
 
+/// A directory that no other call is given: tests run at the same time.
+fn place() -> PathBuf {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let directory = scratch("macho").join(format!("place-{}", CALLS.fetch_add(1, Ordering::Relaxed)));
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
 /// Has `llvm-mc` assemble a text, the first line of which says what system it is for.
 fn assemble(target: Target, name: &str, text: &str) -> PathBuf {
     let arm = target == MACOS_ARM64;
-    let object = scratch("macho").join(format!("{name}-{}.o", target.name));
+    let object = place().join(format!("{name}-{}.o", target.name));
     let source = object.with_extension("s");
     fs::write(&source, format!(".build_version macos, 11, 0\n{text}.subsections_via_symbols\n")).unwrap();
     let triple = if arm { "arm64-apple-macos11" } else { "x86_64-apple-macos11" };

@@ -54,7 +54,7 @@ fn functions(target: Target) -> PathBuf {
 
 fn linked(target: Target, object: &Path, lld: bool) -> PathBuf {
     let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
-    let output = scratch("macho").join(format!("functions-{arch}-{lld}"));
+    let output = place().join(format!("functions-{arch}-{lld}"));
     let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
     command.args(["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib", "-o"]);
     let out = command.arg(&output).arg(object).output().unwrap();
