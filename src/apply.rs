@@ -220,6 +220,9 @@ impl<'l, 'a> Context<'l, 'a> {
     fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
         let Some(reloc) = self.link.kinds.understand(self.link.target, *raw) else { return Ok(()) };
+        if self.apply_distance(raw, &reloc, at, out).is_some() {
+            return Ok(());
+        }
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
         let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
         if let (Format::MachO, Action::Relative | Action::Symbolic) = (self.link.target.format, action) {
@@ -258,6 +261,22 @@ impl<'l, 'a> Context<'l, 'a> {
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
+    }
+
+    /// Carries out a relocation that stores a distance to a symbol about which nothing is special. Returns `None`, with `out`
+    /// unchanged, for others and for those that are out of reach.
+    #[inline]
+    fn apply_distance(&self, raw: &RawReloc, reloc: &Reloc, at: usize, out: &mut [u8]) -> Option<()> {
+        // What has two instruction sets or several forms of an instruction goes the long way.
+        let plain = self.state == 0 && !matches!(reloc.field, Field::Ppc64(_) | Field::Riscv64(_));
+        if !plain || !reloc.is_distance() || *self.special.get(raw.symbol as usize)? {
+            return None;
+        }
+        let number = self.addresses.get(raw.symbol as usize)?.wrapping_add_signed(raw.addend);
+        let place = self.base.wrapping_add(raw.offset);
+        let value = reloc.value.from.count(number, place, || self.got_base).cast_signed();
+        self.check(reloc, value).ok()?;
+        self.store(reloc, at, out, value).ok()
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.

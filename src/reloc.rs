@@ -39,6 +39,16 @@ pub(crate) struct Reloc {
     pub(crate) addend: i64,
 }
 
+impl Reloc {
+    /// Whether it is bound when the image is linked, in every section, if nothing is special about its symbol
+    /// ([`Kinds::SPECIAL`]): a distance, or a part of one.
+    #[inline]
+    pub(crate) fn is_distance(&self) -> bool {
+        matches!(self.value.what, What::Symbol | What::Plt)
+            && matches!(self.value.from, Origin::Place | Origin::Page | Origin::PageOffset)
+    }
+}
+
 /// Which number a relocation stores: *what*, counted *from where*, plus the addend A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value {
@@ -364,7 +374,13 @@ pub(crate) fn for_each(section: &Section<'_>, range: Range<usize>, mut work: imp
         RelocEncoding::Coff(arch) => {
             bytes.as_chunks().0.iter().for_each(|entry| work(pe::relocs::decode(entry, arch, &section.data)));
         }
-        _ => decode(section, range).for_each(work),
+        RelocEncoding::MachO(encoding) => {
+            let (mut entries, mut first) = (bytes, macho::relocs::first_half(&relocs.bytes, range.start, encoding));
+            while let Some(raw) = macho::relocs::next(&mut entries, &mut first, encoding, &section.data) {
+                work(raw);
+            }
+        }
+        RelocEncoding::Rela32 | RelocEncoding::Rel32(_) => decode(section, range).for_each(work),
     }
 }
 
@@ -481,8 +497,18 @@ pub(crate) enum Action {
 #[derive(Debug, Default)]
 pub(crate) struct Kinds {
     simple: Vec<Option<Simple>>,
-    /// Of formats whose tables look at nothing but the kind.
-    known: Vec<Option<(Value, Field)>>,
+    known: Vec<Known>,
+}
+
+/// What [`understand`] says of all relocations of a kind.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    /// The same.
+    Same(Value, Field),
+    /// That it does not know them.
+    None,
+    /// It looks at each.
+    Various,
 }
 
 /// A kind that stores S + A, S + A − P, S + A − GOT or S + A − B in four or eight bytes.
@@ -550,22 +576,23 @@ impl Simple {
 }
 
 impl Kinds {
-    /// One more than the highest number of a kind that is looked at. Formats number kinds of data low.
-    const COUNT: u32 = 512;
-
     /// Of a target.
     pub(crate) fn of(target: Target) -> Self {
+        // One more than the highest number of a kind that is looked at. ELF and PE number kinds of data low.
+        let count = if target.format == Format::MachO { macho::relocs::PLAIN_KINDS } else { 512 };
         let known = |kind| {
-            let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 })?;
-            Some((reloc.value, reloc.field))
+            if target.format == Format::MachO && !macho::relocs::is_plain(kind) {
+                return Known::Various;
+            }
+            let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 });
+            reloc.map_or(Known::None, |reloc| Known::Same(reloc.value, reloc.field))
         };
-        let mut known: Vec<_> = (0..Self::COUNT).map(known).collect();
-        let simple = |kind: &Option<(Value, Field)>| kind.and_then(|(value, field)| Simple::new(target, value, field));
-        let simple = known.iter().map(simple).collect();
-        if target.format == Format::MachO {
-            known.clear();
-        }
-        Self { simple, known }
+        let known: Vec<_> = (0..count).map(known).collect();
+        let simple = |known: &Known| match known {
+            Known::Same(value, field) => Simple::new(target, *value, *field),
+            Known::None | Known::Various => None,
+        };
+        Self { simple: known.iter().map(simple).collect(), known }
     }
 
     /// The traits of symbols for which a relocation means more than their address.
@@ -581,12 +608,12 @@ impl Kinds {
     #[inline]
     pub(crate) fn understand(&self, target: Target, raw: RawReloc) -> Option<Reloc> {
         match self.known.get(raw.kind as usize) {
-            Some(known) => {
-                let (value, field) = (*known)?;
+            Some(Known::Same(value, field)) => {
                 let RawReloc { offset, symbol, kind, addend } = raw;
-                Some(Reloc { offset, symbol, kind, value, field, addend })
+                Some(Reloc { offset, symbol, kind, value: *value, field: *field, addend })
             }
-            None => understand(target, raw),
+            Some(Known::None) => None,
+            Some(Known::Various) | None => understand(target, raw),
         }
     }
 }

@@ -168,6 +168,10 @@ fn scan_any(link: &Link<'_>, piece: &Piece, raw: &RawReloc, checked: &mut Option
         found.problems.push(trouble(Fault::Outside));
         return;
     }
+    let special = link.special.get(piece.object.index()).and_then(|special| special.get(raw.symbol as usize));
+    if reloc.is_distance() && special == Some(&false) {
+        return;
+    }
     if let Origin::Symbol(other) = reloc.value.from
         && object.symbols.get(other as usize).is_none_or(|symbol| symbol.traits.has(Traits::PREEMPTIBLE))
     {

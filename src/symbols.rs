@@ -209,6 +209,8 @@ pub(crate) struct Symbols<'a> {
     pub(crate) customs: Customs,
     /// Symbols that were mentioned with a version.
     pub(crate) versioned: BTreeSet<GlobalId>,
+    /// Some are common, or were.
+    any_commons: bool,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
 }
@@ -316,7 +318,8 @@ impl<'a> Symbols<'a> {
     pub(crate) fn new(customs: Customs, hasher: Hasher) -> Self {
         let (names, groups) = (Names::default(), Default::default());
         let versioned = BTreeSet::new();
-        Self { globals: Vec::new(), names, hasher, groups, customs, versioned, duplicates: Vec::new() }
+        let (any_commons, duplicates) = (false, Vec::new());
+        Self { globals: Vec::new(), names, hasher, groups, customs, versioned, any_commons, duplicates }
     }
 
     /// Bytes of memory that it has taken.
@@ -528,6 +531,7 @@ impl<'a> Symbols<'a> {
         }
         let strong_here = global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
         if symbol.section() == SymbolSection::Common {
+            self.any_commons = true;
             let align = symbol.value.max(1).checked_next_power_of_two().map_or(63, u64::ilog2) as u8;
             match &mut global.definition {
                 Definition::Common { size: known, align: known_align } => {
@@ -612,6 +616,9 @@ impl<'a> Symbols<'a> {
     /// # Errors
     /// If the sizes add up to more than an address space.
     pub(crate) fn allot_commons(&mut self) -> Result<Option<(u64, u64)>, Error> {
+        if !self.any_commons {
+            return Ok(None);
+        }
         let mut commons: Vec<(u64, GlobalId, u64)> = Vec::new();
         for (id, global) in self.iter() {
             if let Definition::Common { size, align } = global.definition {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pkgld_corpus::presets;
+
 use crate::Result;
 use crate::shapes::{PLATFORMS, SIZES};
 
@@ -10,7 +12,9 @@ Measures pkgld against other linkers and cp.
 
   cargo bench --bench link -- [OPTION]...
 
-  --summary            the README's figures: small, medium, large, 16m, 71m and 156m for ELF, PE and Mach-O, 11 runs of each
+  --summary            the README's figures: small, medium, large, 16m, 71m, 156m and 217m for ELF, PE and Mach-O, and 1g for
+                       ELF, 11 runs of each
+  --leave-out NAME,... archives not to link all the same
   --archives NAME,...  what to link (default 3m,16m,71m,156m,1g); `cargo run -p pkgld-corpus -- list` tells the names
   --runs N             counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
   --dir DIRECTORY      where images are written (default target/bench); the table names its file system
@@ -37,6 +41,7 @@ impl Arguments {
             summary: false,
             help: false,
         };
+        let mut left_out = Vec::new();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
             match argument.as_str() {
@@ -51,14 +56,17 @@ impl Arguments {
                     parsed.summary = true;
                     parsed.runs = parsed.runs.or(Some(11));
                     let of_size = |size: &str| PLATFORMS.map(|platform| format!("{size}{}", platform.suffix()));
-                    parsed.archives = SIZES.iter().flat_map(|size| of_size(size.preset)).collect();
+                    let all = SIZES.iter().flat_map(|size| of_size(size.preset));
+                    parsed.archives = all.filter(|name| presets::preset(name).is_some()).collect();
                 }
+                "--leave-out" => left_out = names(&value()?),
                 "--help" => parsed.help = true,
                 // Cargo adds it.
                 "--bench" => {}
                 other => return Err(format!("unknown argument {other}\n\n{HELP}").into()),
             }
         }
+        parsed.archives.retain(|name| !left_out.contains(name));
         Ok(parsed)
     }
 }

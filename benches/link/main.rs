@@ -75,15 +75,16 @@ fn run() -> Result<()> {
         print!("{table}");
         text.push_str(&table);
         all.push(results);
+        // As it stands: somebody may lose patience.
+        if arguments.summary {
+            fs::create_dir_all(&arguments.results)?;
+            fs::write(arguments.results.join("figures.md"), format!("{text}\n{}", targets::render(&all)))?;
+            fs::write(arguments.results.join("summary.md"), summary::render(&all))?;
+            fs::write(arguments.results.join("summary.svg"), picture::draw(&all))?;
+        }
     }
     if arguments.summary {
-        let verdicts = format!("\n{}", targets::render(&all));
-        let summary = summary::render(&all);
-        print!("{verdicts}\n{summary}");
-        fs::create_dir_all(&arguments.results)?;
-        fs::write(arguments.results.join("figures.md"), text + &verdicts)?;
-        fs::write(arguments.results.join("summary.md"), summary)?;
-        fs::write(arguments.results.join("summary.svg"), picture::draw(&all))?;
+        print!("\n{}\n{}", targets::render(&all), summary::render(&all));
     }
     Ok(())
 }

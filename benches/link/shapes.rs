@@ -66,13 +66,16 @@ const fn size(name: &'static str, preset: &'static str, kind: Kind) -> Size {
     Size { name, preset, kind }
 }
 
-pub(crate) const SIZES: [Size; 6] = [
+pub(crate) const SIZES: [Size; 8] = [
     size("small", "heavy-small", Kind::Small),
     size("medium", "heavy-medium", Kind::Medium),
     size("large", "heavy-large", Kind::Large),
     size("16 MB", "16m", Kind::Julia),
     size("71 MB", "71m", Kind::Julia),
     size("156 MB", "156m", Kind::Julia),
+    size("217 MB", "217m", Kind::Julia),
+    // Of ELF alone.
+    size("1 GB", "1g", Kind::Julia),
 ];
 
 /// An archive and what it is linked to.

@@ -497,10 +497,15 @@ pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, 
 
 /// The sum of the 32-bit words of a chunk; the last one may lack bytes.
 fn sum_words(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut last = [0; 4];
+    let (pairs, rest) = bytes.as_chunks::<8>();
+    // Halves of words of 64 bits, which compilers turn into sums of several at once.
+    let halves = |pair: &[u8; 8]| {
+        let pair = u64::from_le_bytes(*pair);
+        (pair & u64::from(u32::MAX)) + (pair >> 32)
+    };
+    let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).map(|word| u64::from(u32::from_le_bytes(*word))).sum()
+    pairs.iter().map(halves).sum::<u64>() + halves(&last)
 }
 
 /// The checksum of a PE image of `size` bytes, whose own bytes are zero: the sum of its 16-bit words, in which carries are

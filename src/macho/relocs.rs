@@ -231,6 +231,14 @@ const RELATIVE: u32 = 1 << 4;
 const LENGTH_SHIFT: u32 = 5;
 const MINUS: u32 = 1 << 7;
 const MINUS_SHIFT: u32 = 8;
+/// One more than the highest [plain](is_plain) kind.
+pub(crate) const PLAIN_KINDS: u32 = 8 << MINUS_SHIFT;
+
+/// Whether a kind, below [`PLAIN_KINDS`], alone says what a relocation means: no other symbol is subtracted.
+pub(crate) fn is_plain(kind: u32) -> bool {
+    kind & MINUS == 0
+}
+
 /// An addition.
 const ADD: u32 = 1;
 /// A load or store.

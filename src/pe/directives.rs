@@ -72,16 +72,14 @@ pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     // Compilers put a byte order mark before text in UTF-8.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     options(text).flat_map(|option| {
-        let (name, value) = split_once(option.get(1..).unwrap_or_default(), b':').unwrap_or_else(|| {
-            let name = option.get(1..).unwrap_or_default();
-            (name, &[])
-        });
+        let words = option.get(1..).unwrap_or_default();
+        let (name, value) = split_once(words, b':').unwrap_or((words, &[]));
         let plain = matches!(option.first(), Some(b'-' | b'/'));
-        let name = if plain { name.to_ascii_lowercase() } else { Vec::new() };
+        let name = if plain { name } else { &[] };
         // The one kind of option with a list of values.
-        let (list, single) = match &*name {
-            b"exclude-symbols" => (value, None),
-            _ => (&[][..], Some(directive(option, &name, value))),
+        let (list, single) = match name.eq_ignore_ascii_case(b"exclude-symbols") {
+            true => (value, None),
+            false => (&[][..], Some(directive(option, name, value))),
         };
         let excluded = split(list, b',').map(unquote).filter(|name| !name.is_empty()).map(Directive::Exclude);
         excluded.chain(single)
@@ -116,18 +114,26 @@ fn ends_with_name(text: &[u8], end: usize, name: &[u8]) -> bool {
     start.and_then(|start| text.get(start..end)).is_some_and(|found| found.eq_ignore_ascii_case(name))
 }
 
+/// Whether one of the options of a section may be `-include:`. That few have it is found out faster than by reading all.
+pub(crate) fn may_include(text: &[u8]) -> bool {
+    memchr::memchr_iter(b':', text).any(|at| ends_with_name(text, at, b"include"))
+}
+
 fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a> {
     let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
-    match name {
-        b"export" => export(value).map_or(Directive::Unknown(option), Directive::Export),
-        b"include" => Directive::Include(unquote(value)),
-        b"defaultlib" => Directive::DefaultLibrary(unquote(value)),
-        b"entry" => Directive::Entry(unquote(value)),
-        b"alternatename" => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::AlternateName(from, to)),
-        b"merge" => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::Merge(from, to)),
-        b"aligncomm" => align_common(value).unwrap_or(Directive::Unknown(option)),
-        _ if NOTHING.contains(&name) => Directive::Nothing,
-        _ => Directive::Unknown(option),
+    let is = |word: &&[u8]| name.eq_ignore_ascii_case(word);
+    match () {
+        () if is(&&b"export"[..]) => export(value).map_or(Directive::Unknown(option), Directive::Export),
+        () if is(&&b"include"[..]) => Directive::Include(unquote(value)),
+        () if is(&&b"defaultlib"[..]) => Directive::DefaultLibrary(unquote(value)),
+        () if is(&&b"entry"[..]) => Directive::Entry(unquote(value)),
+        () if is(&&b"alternatename"[..]) => {
+            pair().map_or(Directive::Unknown(option), |(from, to)| Directive::AlternateName(from, to))
+        }
+        () if is(&&b"merge"[..]) => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::Merge(from, to)),
+        () if is(&&b"aligncomm"[..]) => align_common(value).unwrap_or(Directive::Unknown(option)),
+        () if NOTHING.iter().any(is) => Directive::Nothing,
+        () => Directive::Unknown(option),
     }
 }
 
@@ -169,20 +175,28 @@ fn align_common(value: &[u8]) -> Option<Directive<'_>> {
 
 /// The pieces between white space that stands outside of quotes; NUL bytes, with which sections are padded, count as such.
 fn options(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
     let mut rest = text;
     std::iter::from_fn(move || {
-        let start = rest.iter().position(|byte| !blank(byte))?;
+        let start = rest.iter().position(|byte| !is_blank(*byte))?;
         let (_, from) = rest.split_at(start);
         let mut quoted = false;
-        let end = from.iter().position(|byte| {
-            quoted ^= *byte == b'"';
-            !quoted && blank(byte)
+        let end = from.iter().position(|byte| match byte {
+            // Names are of these.
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':' => false,
+            b'"' => {
+                quoted = !quoted;
+                false
+            }
+            _ => !quoted && is_blank(*byte),
         });
         let (option, after) = from.split_at(end.unwrap_or(from.len()));
         rest = after;
         Some(option)
     })
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0
 }
 
 /// The pieces between separators that stand outside of quotes.
@@ -196,19 +210,20 @@ fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
 
 /// What stands before and after the first separator outside of quotes.
 fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let first = memchr::memchr2(separator, b'"', text)?;
     let mut quoted = false;
-    let at = text.iter().position(|byte| {
+    let at = text.iter().skip(first).position(|byte| {
         quoted ^= *byte == b'"';
         !quoted && *byte == separator
     })?;
-    let (before, after) = text.split_at(at);
+    let (before, after) = text.split_at(first.checked_add(at)?);
     Some((before, after.get(1..)?))
 }
 
 /// The text without its quotes.
 fn unquote(text: &[u8]) -> Cow<'_, [u8]> {
     let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
-    if !inner.contains(&b'"') {
+    if memchr::memchr(b'"', inner).is_none() {
         return Cow::Borrowed(inner);
     }
     Cow::Owned(text.iter().copied().filter(|byte| *byte != b'"').collect())

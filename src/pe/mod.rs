@@ -85,7 +85,8 @@ pub(crate) fn info<'l, 'a>(object: &'l Object<'a>) -> Option<&'l ObjectInfo<'a>>
 
 /// Symbols that an object has count as referenced: `-include:` in its directives.
 pub(crate) fn included<'a>(info: &ObjectInfo<'a>) -> Vec<&'a [u8]> {
-    let all = info.directives.iter().flat_map(|text| directives::directives(text));
+    let texts = info.directives.iter().filter(|text| directives::may_include(text));
+    let all = texts.flat_map(|text| directives::directives(text));
     let name = |directive| match directive {
         directives::Directive::Include(Cow::Borrowed(name)) => Some(name),
         _ => None,

@@ -36,7 +36,9 @@ pub(crate) fn decode(entry: &[u8; SIZE], arch: Arch, contents: &[u8]) -> RawRelo
     let offset = u32::from_le_bytes([o0, o1, o2, o3]);
     let number = u16::from_le_bytes([k0, k1]);
     let field = contents.get(offset as usize..).unwrap_or_default();
-    let (kind, addend) = if arch == Arch::Aarch64 {
+    let (kind, addend) = if arch == Arch::X86_64 {
+        (number.into(), amd64_addend(number, field))
+    } else if arch == Arch::Aarch64 {
         let kind = arm64::with_form(number, field);
         (kind, arm64::addend(kind, field))
     } else {
@@ -44,6 +46,24 @@ pub(crate) fn decode(entry: &[u8; SIZE], arch: Arch, contents: &[u8]) -> RawRelo
         (kind, table(arch, kind).and_then(|(_, bits, bias)| bits.load(field)?.checked_add(bias)))
     };
     RawReloc { offset: offset.into(), symbol: u32::from_le_bytes([s0, s1, s2, s3]), kind, addend: addend.unwrap_or(0) }
+}
+
+/// The addend that stands in a field of an x86-64 section: what [`amd64`] says, in fewer instructions.
+#[inline]
+fn amd64_addend(number: u16, field: &[u8]) -> Option<i64> {
+    match pe::RelocationType(number) {
+        pe::IMAGE_REL_AMD64_ADDR64 => field.first_chunk().map(|bytes| i64::from_le_bytes(*bytes)),
+        // Nothing to load, or two bytes.
+        pe::IMAGE_REL_AMD64_ABSOLUTE | pe::IMAGE_REL_AMD64_SECTION => {
+            amd64(pe::RelocationType(number)).and_then(|(_, bits, _)| bits.load(field))
+        }
+        pe::RelocationType(..=11) => {
+            // REL32 is number 4, and counts from four bytes on; the other five follow.
+            let behind = if (4..=9).contains(&number) { i64::from(number) } else { 0 };
+            field.first_chunk().map(|bytes| i64::from(i32::from_le_bytes(*bytes)).wrapping_sub(behind))
+        }
+        _ => None,
+    }
 }
 
 /// What a kind of relocation of a CPU asks for, or `None` if it is unknown.
@@ -251,6 +271,17 @@ mod tests {
             assert_eq!(raw, RawReloc { offset: 2, symbol: 7, kind: kind.0.into(), addend }, "{}", name(arch, raw.kind));
             // A field that is cut off has no addend; scanning tells.
             assert_eq!(decode(&entry, arch, contents.get(..5).unwrap_or_default()).addend, 0);
+        }
+    }
+
+    #[test]
+    fn the_short_way_to_an_addend_leads_where_the_table_does() {
+        for field in [&[][..], &[1, 2, 3], &[0xfe, 0xff, 0xff, 0xff], &[1, 2, 3, 4, 5, 6, 7, 0x88, 9]] {
+            for number in 0..20 {
+                let row = amd64(pe::RelocationType(number));
+                let long = row.and_then(|(_, bits, bias)| bits.load(field)?.checked_add(bias));
+                assert_eq!(amd64_addend(number, field), long, "{number} {field:?}");
+            }
         }
     }
 
