@@ -14,7 +14,7 @@ use pkgld::{
 };
 
 /// Functions with their types.
-#[allow(clippy::type_complexity)]
+#[allow(clippy::type_complexity, clippy::extra_unused_lifetimes)]
 fn functions<'a>() {
     let _: fn(&'a Inputs<'a>, &'a Options) -> pkgld::Result<Image<'a>> = pkgld::link;
     let _: fn(PathBuf) -> Input<'a> = Input::path;

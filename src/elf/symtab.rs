@@ -207,7 +207,10 @@ impl SymbolTable {
                 let addresses = &link.addresses[id.index()][range.clone()];
                 for (symbol, address) in object.symbols[range].iter().zip(addresses) {
                     if is_kept_local(object, symbol) {
-                        let entry = local_symbol(link, *id, symbol, *address);
+                        // Relocations know an indirect function by its entry of the PLT; here it is where it is.
+                        let entered = symbol.traits.has(Traits::PLT_ADDRESS);
+                        let own = entered.then(|| link.symbol_address(*id, symbol).unwrap_or(0));
+                        let entry = local_symbol(link, *id, symbol, own.unwrap_or(*address));
                         entry.encode(self.bits, base.wrapping_add(symbol.name), &mut bytes);
                     }
                 }

@@ -35,6 +35,9 @@ fn trimmed(name: &[u8]) -> Vec<u8> {
     name.iter().copied().take_while(|byte| *byte != 0).collect()
 }
 
+/// Where a filled pointer leads to: an address of the image, or another image's name and what is added.
+pub type Led = Result<u64, (Vec<u8>, u64)>;
+
 impl<'a> Image<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         let header = Header::parse(bytes, 0).unwrap();
@@ -289,7 +292,7 @@ impl<'a> Image<'a> {
     }
 
     /// What the loader fills: the address, and where that leads to, or the name of another image with what is added.
-    pub fn filled(&self) -> Vec<(u64, Result<u64, (Vec<u8>, u64)>)> {
+    pub fn filled(&self) -> Vec<(u64, Led)> {
         let table = self.linkedit(macho::LC_DYLD_CHAINED_FIXUPS).unwrap_or_default();
         let filled = self.fixups().into_iter().map(|(address, pointer)| {
             if pointer >> 63 == 0 {

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 
-use super::assemble;
-use super::common::{rust_lld, scratch};
+use super::common::rust_lld;
 use super::image::Image;
+use super::{assemble, place};
 
 /// More than two pages of entries, which hold 1021 each where they are compressed.
 const FUNCTIONS: usize = 4000;
