@@ -198,8 +198,11 @@ fn collect(link: &mut Link<'_>) {
             outputs[heap].name = Cow::Owned(plain);
         }
     }
-    for (object, section) in dropped {
-        link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
+    if !dropped.is_empty() {
+        for (object, section) in dropped {
+            link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
+        }
+        link.symbols.mark_left_out(&link.objects);
     }
     link.outputs = outputs;
     link.elf.reversed = reversed;
