@@ -5,24 +5,30 @@
 //! Whoever stands first on the command line and has a name, gives it; a name that comes up later, in a member
 //! that was pulled in, is looked for from the first archive or library on again.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+mod parse;
+mod providers;
 
-use crate::archive::{Archive, Index, Member, MemberId};
+pub(crate) use parse::{Parsed, parse};
+pub(crate) use providers::look_up;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
 use crate::blob;
 use crate::elf;
-use crate::error::{Error, Errors, Result};
+use crate::error::{Error, Result};
 use crate::format;
-use crate::input::{Inputs, Kind, LibraryRole, Mode, Opened};
-use crate::library::{Export, SharedLibrary};
+use crate::input::{Inputs, LibraryRole, Opened};
+use crate::library::SharedLibrary;
 use crate::link::{Link, over};
-use crate::model::{GlobalId, InputName, Object, ObjectId, SymbolKind, Visibility};
+use crate::model::{GlobalId, Object, ObjectId};
 use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::Kinds;
 use crate::report::Report;
 use crate::symbols::{Customs, Definition, GlobalFlags, Hasher, Key, Symbols};
 use crate::workers::Workers;
+use providers::{Answer, Provider};
 
 /// A shared library that the image may refer to.
 #[derive(Debug)]
@@ -44,161 +50,6 @@ impl<'a> Library<'a> {
     fn new(shared: SharedLibrary<'a>, needed: bool) -> Self {
         Self { shared, needed, asked: true, role: LibraryRole::Plain, stays: false }
     }
-}
-
-/// An input after parsing.
-#[derive(Debug)]
-pub(crate) enum Parsed<'a> {
-    /// Objects that take part in any case, with the keys of their names.
-    Objects(Vec<(Object<'a>, Vec<Key>)>),
-    /// An archive whose members take part when they are needed.
-    Archive(Box<Lazy<'a>>),
-    /// A shared library.
-    Library(Box<Library<'a>>),
-    /// Plain bytes, which become an object once it is known what for.
-    Blob(Opened<'a>),
-    /// A module-definition file, and what it says.
-    Definitions(Opened<'a>, Box<pe::definitions::Definitions<'a>>),
-}
-
-/// An archive whose members take part when they are needed.
-#[derive(Debug)]
-pub(crate) struct Lazy<'a> {
-    name: &'a str,
-    archive: Archive<'a>,
-    index: Index<'a>,
-    taken: HashSet<MemberId>,
-    /// Members that tell of imports, with the libraries they are of.
-    imports: HashMap<MemberId, u32>,
-    /// The libraries that such members are of, by the names of the DLLs.
-    dlls: HashMap<&'a [u8], u32>,
-    /// Bytes of members that are not taken yet.
-    left: u64,
-    hide: bool,
-}
-
-/// Reads all inputs, in parallel.
-///
-/// # Errors
-/// Every input that cannot be read.
-pub(crate) fn parse<'a>(
-    inputs: &'a Inputs<'a>,
-    options: &Options,
-    workers: &Workers,
-    hasher: &Hasher,
-) -> Result<Vec<Parsed<'a>>> {
-    // A task is an object or another input; members of an archive are tasks of their own.
-    let mut tasks: Vec<(usize, Task<'a>)> = Vec::new();
-    let mut problems = Vec::new();
-    // Import libraries of which all members are wanted.
-    let mut wanted_imports: HashSet<usize> = HashSet::new();
-    let items: Vec<Opened<'a>> = inputs.items().collect();
-    for (number, item) in items.iter().enumerate() {
-        match item.kind {
-            Kind::Object => tasks.push((number, Task::Object(InputName { file: item.name, member: None }, item.bytes))),
-            Kind::Archive if item.mode.whole_archive => {
-                let mut imports = false;
-                for member in item.archive()?.members() {
-                    let Member { name, bytes, .. } = member?;
-                    if pe::library::is_short_import(bytes) {
-                        imports = true;
-                        continue;
-                    }
-                    let name = InputName { file: item.name, member: Some(Cow::Borrowed(name)) };
-                    tasks.push((number, Task::Object(name, bytes)));
-                }
-                if imports {
-                    // Members that tell of imports are no objects: they answer questions.
-                    tasks.push((number, Task::Other(*item)));
-                    wanted_imports.insert(number);
-                }
-            }
-            Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
-                tasks.push((number, Task::Other(*item)))
-            }
-        }
-    }
-    let results = workers.map(&tasks, |(_, task)| match task {
-        Task::Object(name, bytes) => {
-            let object = format::parse(name.clone(), bytes)?;
-            let keys = Key::all(&object, hasher);
-            Ok(Parsed::Objects(vec![(object, keys)]))
-        }
-        Task::Other(item) => other(item, options),
-    });
-    let mut parsed: Vec<Parsed<'a>> = Vec::new();
-    let mut last = None;
-    for ((number, _), result) in tasks.iter().zip(results) {
-        match (result, parsed.last_mut()) {
-            (Err(error), _) => problems.push(error),
-            // Nobody needs it beside the members that tell of imports.
-            (Ok(Parsed::Objects(more)), _)
-                if wanted_imports.contains(number) && more.iter().all(|(object, _)| pe::is_import_glue(object)) =>
-            {
-                continue;
-            }
-            (Ok(Parsed::Objects(more)), Some(Parsed::Objects(objects))) if last == Some(*number) => {
-                objects.extend(more);
-            }
-            (Ok(mut item), _) => {
-                if let Parsed::Objects(objects) = &mut item {
-                    let hide = items[*number].mode.hidden || is_excluded(items[*number].name, &options.exclude_libs);
-                    objects
-                        .iter_mut()
-                        .for_each(|(object, _)| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
-                }
-                parsed.push(item);
-            }
-        }
-        last = Some(*number);
-    }
-    Errors::check(problems)?;
-    Ok(parsed)
-}
-
-enum Task<'a> {
-    Object(InputName<'a>, &'a [u8]),
-    Other(Opened<'a>),
-}
-
-fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
-    match item.kind {
-        Kind::SharedLibrary => {
-            let Mode { role, needed, as_needed, .. } = item.mode;
-            let library = Library {
-                role,
-                asked: !item.implied,
-                stays: needed || role == LibraryRole::Reexport,
-                ..Library::new(item.library()?, !as_needed && !item.implied)
-            };
-            return Ok(Parsed::Library(Box::new(library)));
-        }
-        Kind::Blob => return Ok(Parsed::Blob(*item)),
-        Kind::Definitions => {
-            let definitions = pe::definitions::Definitions::parse(item.name, item.bytes)?;
-            return Ok(Parsed::Definitions(*item, Box::new(definitions)));
-        }
-        Kind::Object | Kind::Archive => {}
-    }
-    let archive = item.archive()?;
-    let index = archive.index()?;
-    let hide = item.mode.hidden || is_excluded(item.name, &options.exclude_libs);
-    let left = archive.size();
-    let (taken, imports, dlls) = (HashSet::new(), HashMap::new(), HashMap::new());
-    let lazy = Lazy { name: item.name, archive, index, taken, imports, dlls, left, hide };
-    Ok(Parsed::Archive(Box::new(lazy)))
-}
-
-/// Whether `--exclude-libs` names an archive: by its file name, or with `ALL`.
-fn is_excluded(path: &str, excluded: &[String]) -> bool {
-    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
-    excluded.iter().any(|excluded| excluded == "ALL" || excluded == name)
-}
-
-/// Who may define a name that nothing defines yet, in command-line order.
-enum Provider<'a> {
-    Archive(Box<Lazy<'a>>),
-    Library(u32),
 }
 
 struct Resolver<'a> {
@@ -424,40 +275,6 @@ fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
     true
 }
 
-/// What a library, or one of the given libraries that it re-exports, defines under a name.
-pub(crate) fn look_up(
-    libraries: &[Library<'_>],
-    library: u32,
-    name: &[u8],
-    version: Option<&[u8]>,
-    target: Option<Target>,
-) -> Option<Export> {
-    let mut met = vec![library as usize];
-    let mut next = 0;
-    // Each library is asked once, so circles come to an end.
-    while let Some(shared) = met.get(next).and_then(|number| libraries.get(*number)).map(|library| &library.shared) {
-        if let Some(export) = shared.lookup(name, version, target) {
-            return Some(export);
-        }
-        for reexport in shared.reexports() {
-            let number = libraries.iter().position(|library| library.shared.is_called(reexport));
-            met.extend(number.filter(|number| !met.contains(number)));
-        }
-        next += 1;
-    }
-    None
-}
-
-/// What a provider answers.
-enum Answer<'a> {
-    /// It does not have the name.
-    No,
-    /// It gives the name: as a library, or with a member that is on its way.
-    Given,
-    /// It gives the name with this member.
-    Member(Box<Object<'a>>),
-}
-
 impl<'a> Resolver<'a> {
     /// Enters an object whose names have these keys, and looks for what it needs among the providers so far.
     fn add(&mut self, object: Object<'a>, keys: &[Key]) -> Result<()> {
@@ -545,191 +362,6 @@ impl<'a> Resolver<'a> {
             }
         }
         self.enter(&mut queue)
-    }
-
-    /// Asks one provider for a symbol.
-    fn ask(&mut self, number: usize, id: GlobalId) -> Result<Answer<'a>> {
-        let global = self.symbols.get(id);
-        if global.definition != Definition::Undefined {
-            return Ok(Answer::Given);
-        }
-        self.lookups += 1;
-        over("lookups", "the number of names looked up in archives and libraries", self.lookups, self.limits.lookups)?;
-        match &mut self.providers[number] {
-            Provider::Archive(lazy) => {
-                // A weak reference does not pull in a member (gABI, Symbol Table).
-                if !global.flags.has(GlobalFlags::STRONG_REFERENCE) {
-                    return Ok(Answer::No);
-                }
-                let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
-                if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
-                    return Ok(Answer::Given);
-                }
-                self.take(number, id, member)
-            }
-            Provider::Library(library) => {
-                // What must not be seen from outside cannot come from there.
-                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
-                let target = self.target.as_ref().map(|(target, _)| *target);
-                if global.visibility != Visibility::Default || !(strong || format::weak_takes_library(target)) {
-                    return Ok(Answer::No);
-                }
-                let library = *library;
-                let target = self.target.as_ref().map(|(target, _)| *target);
-                let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
-                    return Ok(Answer::No);
-                };
-                let global = self.symbols.get_mut(id);
-                global.definition = Definition::Library(library, export.version);
-                if export.kind != SymbolKind::None {
-                    global.kind = export.kind;
-                }
-                global.flags = global.flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
-                Ok(Answer::Given)
-            }
-        }
-    }
-
-    /// Takes the members of archives that shared libraries need, where no input defines what they miss.
-    fn supply_libraries(&mut self) -> Result<()> {
-        let has = |provider: &Provider<'_>, name| match provider {
-            Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
-            Provider::Library(_) => false,
-        };
-        let mut missed = Vec::new();
-        for library in &self.libraries {
-            missed.extend(library.shared.undefined().filter(|name| self.providers.iter().any(|it| has(it, name))));
-        }
-        let target = self.target.as_ref().map(|(target, _)| *target);
-        for name in missed {
-            if self.symbols.find(name).is_some_and(|(_, global)| global.definition != Definition::Undefined) {
-                continue;
-            }
-            let libraries = &self.libraries;
-            let first = self.providers.iter().position(|provider| match provider {
-                Provider::Library(number) => look_up(libraries, *number, name, None, target).is_some(),
-                archive => has(archive, name),
-            });
-            // What another library has is not for the image to import.
-            let Some(number) = first.filter(|number| matches!(self.providers[*number], Provider::Archive(_))) else {
-                continue;
-            };
-            let Some(id) = require(&mut self.symbols, name) else { continue };
-            if let Answer::Member(member) = self.ask(number, id)? {
-                self.enter(&mut VecDeque::from([*member]))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Has import libraries tell of the slots of what is left undefined: it may be data that a DLL has, which only a slot
-    /// stands for.
-    fn import_automatically(&mut self, options: &Options) -> Result<()> {
-        let target = self.target.as_ref().map(|(target, _)| *target);
-        if !format::imports_automatically(target) {
-            return Ok(());
-        }
-        let undefined: Vec<GlobalId> = self
-            .symbols
-            .iter()
-            .filter(|(_, global)| global.definition == Definition::Undefined)
-            .filter(|(_, global)| global.flags.has(GlobalFlags::STRONG_REFERENCE))
-            .map(|(id, _)| id)
-            .collect();
-        for id in undefined.iter().copied() {
-            let slot = [pe::library::SLOT_PREFIX, self.symbols.get(id).name].concat();
-            if !options.pe.auto_import {
-                let archives = self.providers.iter().filter_map(|provider| match provider {
-                    Provider::Archive(lazy) => Some(lazy),
-                    Provider::Library(_) => None,
-                });
-                let mut having = archives.filter(|lazy| lazy.index.definer(&slot).is_some());
-                self.importable.extend(having.next().map(|lazy| (id, lazy.name.to_owned())));
-                continue;
-            }
-            for number in 0..self.providers.len() {
-                self.lookups += 1;
-                let what = "the number of names looked up in archives and libraries";
-                over("lookups", what, self.lookups, self.limits.lookups)?;
-                let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
-                let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
-                    continue;
-                };
-                if let Answer::Member(object) = self.take(number, id, member)? {
-                    self.enter(&mut VecDeque::from([*object]))?;
-                }
-                break;
-            }
-        }
-        // Start code that is there brings this along; else it is looked for where something has to be corrected.
-        let relocator = pe::pseudo::relocator(target.map(|target| target.arch));
-        if options.pe.auto_import && options.pe.pseudo_relocs && self.symbols.find(relocator).is_none() {
-            let candidates: HashSet<GlobalId> = undefined
-                .iter()
-                .copied()
-                .filter(|id| self.symbols.get(*id).definition == Definition::Undefined)
-                .collect();
-            if pe::pseudo::is_needed(&self.objects, &self.symbols, &self.libraries, &candidates) {
-                let id = self.symbols.intern(relocator);
-                self.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE);
-                let mut queue = VecDeque::new();
-                for number in 0..self.providers.len() {
-                    if let Answer::Member(member) = self.ask(number, id)? {
-                        queue.push_back(*member);
-                        break;
-                    }
-                }
-                self.enter(&mut queue)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a member of an archive for the sake of a symbol.
-    fn take(&mut self, number: usize, id: GlobalId, member: MemberId) -> Result<Answer<'a>> {
-        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
-        let Member { name, bytes, .. } = lazy.archive.member(member)?;
-        if pe::library::is_short_import(bytes) {
-            return self.import(number, id, member, name, bytes);
-        }
-        // An index may lead into a member, and a member that is taken there reach over others.
-        let left = lazy.left.checked_sub(bytes.len() as u64);
-        lazy.left = left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
-        let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-        let mut object = format::parse(name, bytes)?;
-        object.hide_symbols = lazy.hide;
-        Ok(Answer::Member(Box::new(object)))
-    }
-
-    /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of
-    /// a DLL.
-    fn import(
-        &mut self,
-        number: usize,
-        id: GlobalId,
-        member: MemberId,
-        name: &'a [u8],
-        bytes: &'a [u8],
-    ) -> Result<Answer<'a>> {
-        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
-        let place = || InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-        let import = pe::library::ShortImport::parse(bytes).map_err(|what| Error::malformed(place(), what))?;
-        let libraries = &mut self.libraries;
-        let library = *lazy.dlls.entry(import.dll).or_insert_with(|| {
-            let shared = SharedLibrary::Pe(pe::library::Library::short(lazy.name, &import));
-            libraries.push(Library::new(shared, false));
-            libraries.len() as u32 - 1
-        });
-        lazy.imports.insert(member, library);
-        let Some(Library { shared: SharedLibrary::Pe(shared), .. }) = libraries.get_mut(library as usize) else {
-            return Ok(Answer::No);
-        };
-        shared.add(&import);
-        let global = self.symbols.get_mut(id);
-        let Some(found) = shared.lookup(global.name) else { return Ok(Answer::No) };
-        global.definition = Definition::Library(library, None);
-        global.kind = if found.code { SymbolKind::Function } else { SymbolKind::Object };
-        Ok(Answer::Given)
     }
 
     /// What version scripts say, and which names in them archives could define, had something asked for them.

@@ -1,0 +1,258 @@
+//! Who defines a name that no object defines yet: archives, which give members, and shared libraries.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::{Library, Resolver, require};
+use crate::archive::{Archive, Index, Member, MemberId};
+use crate::error::{Error, Result};
+use crate::format;
+use crate::library::{Export, SharedLibrary};
+use crate::link::over;
+use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
+use crate::options::{Options, Target};
+use crate::pe;
+use crate::symbols::{Definition, GlobalFlags};
+
+/// An archive whose members take part when they are needed.
+#[derive(Debug)]
+pub(crate) struct Lazy<'a> {
+    pub(super) name: &'a str,
+    pub(super) archive: Archive<'a>,
+    pub(super) index: Index<'a>,
+    pub(super) taken: HashSet<MemberId>,
+    /// Members that tell of imports, with the libraries they are of.
+    pub(super) imports: HashMap<MemberId, u32>,
+    /// The libraries that such members are of, by the names of the DLLs.
+    pub(super) dlls: HashMap<&'a [u8], u32>,
+    /// Bytes of members that are not taken yet.
+    pub(super) left: u64,
+    pub(super) hide: bool,
+}
+
+/// Who may define a name that nothing defines yet, in command-line order.
+pub(super) enum Provider<'a> {
+    Archive(Box<Lazy<'a>>),
+    Library(u32),
+}
+
+/// What a provider answers.
+pub(super) enum Answer<'a> {
+    /// It does not have the name.
+    No,
+    /// It gives the name: as a library, or with a member that is on its way.
+    Given,
+    /// It gives the name with this member.
+    Member(Box<Object<'a>>),
+}
+
+/// What a library, or one of the given libraries that it re-exports, defines under a name.
+pub(crate) fn look_up(
+    libraries: &[Library<'_>],
+    library: u32,
+    name: &[u8],
+    version: Option<&[u8]>,
+    target: Option<Target>,
+) -> Option<Export> {
+    let mut met = vec![library as usize];
+    let mut next = 0;
+    // Each library is asked once, so circles come to an end.
+    while let Some(shared) = met.get(next).and_then(|number| libraries.get(*number)).map(|library| &library.shared) {
+        if let Some(export) = shared.lookup(name, version, target) {
+            return Some(export);
+        }
+        for reexport in shared.reexports() {
+            let number = libraries.iter().position(|library| library.shared.is_called(reexport));
+            met.extend(number.filter(|number| !met.contains(number)));
+        }
+        next += 1;
+    }
+    None
+}
+
+impl<'a> Resolver<'a> {
+    /// Asks one provider for a symbol.
+    pub(super) fn ask(&mut self, number: usize, id: GlobalId) -> Result<Answer<'a>> {
+        let global = self.symbols.get(id);
+        if global.definition != Definition::Undefined {
+            return Ok(Answer::Given);
+        }
+        self.lookups += 1;
+        over("lookups", "the number of names looked up in archives and libraries", self.lookups, self.limits.lookups)?;
+        match &mut self.providers[number] {
+            Provider::Archive(lazy) => {
+                // A weak reference does not pull in a member (gABI, Symbol Table).
+                if !global.flags.has(GlobalFlags::STRONG_REFERENCE) {
+                    return Ok(Answer::No);
+                }
+                let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
+                if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
+                    return Ok(Answer::Given);
+                }
+                self.take(number, id, member)
+            }
+            Provider::Library(library) => {
+                // What must not be seen from outside cannot come from there.
+                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                if global.visibility != Visibility::Default || !(strong || format::weak_takes_library(target)) {
+                    return Ok(Answer::No);
+                }
+                let library = *library;
+                let target = self.target.as_ref().map(|(target, _)| *target);
+                let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
+                    return Ok(Answer::No);
+                };
+                let global = self.symbols.get_mut(id);
+                global.definition = Definition::Library(library, export.version);
+                if export.kind != SymbolKind::None {
+                    global.kind = export.kind;
+                }
+                global.flags = global.flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
+                Ok(Answer::Given)
+            }
+        }
+    }
+
+    /// Takes the members of archives that shared libraries need, where no input defines what they miss.
+    pub(super) fn supply_libraries(&mut self) -> Result<()> {
+        let has = |provider: &Provider<'_>, name| match provider {
+            Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
+            Provider::Library(_) => false,
+        };
+        let mut missed = Vec::new();
+        for library in &self.libraries {
+            missed.extend(library.shared.undefined().filter(|name| self.providers.iter().any(|it| has(it, name))));
+        }
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        for name in missed {
+            if self.symbols.find(name).is_some_and(|(_, global)| global.definition != Definition::Undefined) {
+                continue;
+            }
+            let libraries = &self.libraries;
+            let first = self.providers.iter().position(|provider| match provider {
+                Provider::Library(number) => look_up(libraries, *number, name, None, target).is_some(),
+                archive => has(archive, name),
+            });
+            // What another library has is not for the image to import.
+            let Some(number) = first.filter(|number| matches!(self.providers[*number], Provider::Archive(_))) else {
+                continue;
+            };
+            let Some(id) = require(&mut self.symbols, name) else { continue };
+            if let Answer::Member(member) = self.ask(number, id)? {
+                self.enter(&mut VecDeque::from([*member]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has import libraries tell of the slots of what is left undefined: it may be data that a DLL has, which only a slot
+    /// stands for.
+    pub(super) fn import_automatically(&mut self, options: &Options) -> Result<()> {
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        if !format::imports_automatically(target) {
+            return Ok(());
+        }
+        let undefined: Vec<GlobalId> = self
+            .symbols
+            .iter()
+            .filter(|(_, global)| global.definition == Definition::Undefined)
+            .filter(|(_, global)| global.flags.has(GlobalFlags::STRONG_REFERENCE))
+            .map(|(id, _)| id)
+            .collect();
+        for id in undefined.iter().copied() {
+            let slot = [pe::library::SLOT_PREFIX, self.symbols.get(id).name].concat();
+            if !options.pe.auto_import {
+                let archives = self.providers.iter().filter_map(|provider| match provider {
+                    Provider::Archive(lazy) => Some(lazy),
+                    Provider::Library(_) => None,
+                });
+                let mut having = archives.filter(|lazy| lazy.index.definer(&slot).is_some());
+                self.importable.extend(having.next().map(|lazy| (id, lazy.name.to_owned())));
+                continue;
+            }
+            for number in 0..self.providers.len() {
+                self.lookups += 1;
+                let what = "the number of names looked up in archives and libraries";
+                over("lookups", what, self.lookups, self.limits.lookups)?;
+                let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
+                let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
+                    continue;
+                };
+                if let Answer::Member(object) = self.take(number, id, member)? {
+                    self.enter(&mut VecDeque::from([*object]))?;
+                }
+                break;
+            }
+        }
+        // Start code that is there brings this along; else it is looked for where something has to be corrected.
+        let relocator = pe::pseudo::relocator(target.map(|target| target.arch));
+        if options.pe.auto_import && options.pe.pseudo_relocs && self.symbols.find(relocator).is_none() {
+            let candidates: HashSet<GlobalId> = undefined
+                .iter()
+                .copied()
+                .filter(|id| self.symbols.get(*id).definition == Definition::Undefined)
+                .collect();
+            if pe::pseudo::is_needed(&self.objects, &self.symbols, &self.libraries, &candidates) {
+                let id = self.symbols.intern(relocator);
+                self.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE);
+                let mut queue = VecDeque::new();
+                for number in 0..self.providers.len() {
+                    if let Answer::Member(member) = self.ask(number, id)? {
+                        queue.push_back(*member);
+                        break;
+                    }
+                }
+                self.enter(&mut queue)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a member of an archive for the sake of a symbol.
+    pub(super) fn take(&mut self, number: usize, id: GlobalId, member: MemberId) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let Member { name, bytes, .. } = lazy.archive.member(member)?;
+        if pe::library::is_short_import(bytes) {
+            return self.import(number, id, member, name, bytes);
+        }
+        // An index may lead into a member, and a member that is taken there reach over others.
+        let left = lazy.left.checked_sub(bytes.len() as u64);
+        lazy.left = left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
+        let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let mut object = format::parse(name, bytes)?;
+        object.hide_symbols = lazy.hide;
+        Ok(Answer::Member(Box::new(object)))
+    }
+
+    /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of
+    /// a DLL.
+    pub(super) fn import(
+        &mut self,
+        number: usize,
+        id: GlobalId,
+        member: MemberId,
+        name: &'a [u8],
+        bytes: &'a [u8],
+    ) -> Result<Answer<'a>> {
+        let Provider::Archive(lazy) = &mut self.providers[number] else { return Ok(Answer::No) };
+        let place = || InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
+        let import = pe::library::ShortImport::parse(bytes).map_err(|what| Error::malformed(place(), what))?;
+        let libraries = &mut self.libraries;
+        let library = *lazy.dlls.entry(import.dll).or_insert_with(|| {
+            let shared = SharedLibrary::Pe(pe::library::Library::short(lazy.name, &import));
+            libraries.push(Library::new(shared, false));
+            libraries.len() as u32 - 1
+        });
+        lazy.imports.insert(member, library);
+        let Some(Library { shared: SharedLibrary::Pe(shared), .. }) = libraries.get_mut(library as usize) else {
+            return Ok(Answer::No);
+        };
+        shared.add(&import);
+        let global = self.symbols.get_mut(id);
+        let Some(found) = shared.lookup(global.name) else { return Ok(Answer::No) };
+        global.definition = Definition::Library(library, None);
+        global.kind = if found.code { SymbolKind::Function } else { SymbolKind::Object };
+        Ok(Answer::Given)
+    }
+}
