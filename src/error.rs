@@ -125,7 +125,7 @@ pub enum Error {
         /// Why it cannot be resolved, and what to do.
         what: String,
     },
-    /// A bound of [`Limits`](crate::Limits), or of the output format, is exceeded.
+    /// A bound of [`Limits`], or of the output format, is exceeded.
     #[error("{what} is {wanted}, more than the limit of {limit} ({name}){}", advice(name))]
     Limit {
         /// The limit's name.

@@ -320,7 +320,7 @@ pub(crate) fn definition_file(link: &Link<'_>) -> Vec<u8> {
 /// Files that are to be written beside the image, and their contents.
 ///
 /// # Errors
-/// As [`import_library`].
+/// As [`import_library()`].
 pub(crate) fn further_files<'l>(link: &'l Link<'_>) -> Result<Vec<(&'l Path, Vec<u8>)>, Error> {
     let mut files = Vec::new();
     if let Some(path) = &link.options.pe.import_library {
