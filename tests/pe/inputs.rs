@@ -40,6 +40,25 @@ fn large_objects() {
     }
 }
 
+/// Of more relocations than 16 bits count, the first entry of the table has the number.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn many_relocations_in_a_section() {
+    const COUNT: u32 = 70_000;
+    let text = format!(
+        ".globl f, words\nf: ret\n.data\nwords:\n.rept {COUNT}\n.quad f\n.endr\n\
+         .section .drectve,\"yni\"\n.ascii \" -export:f -export:words\""
+    );
+    let object = assemble(X64, &text);
+    let header = object[20..].chunks_exact(40).find(|header| header.starts_with(b".data\0")).unwrap();
+    assert_eq!((&header[32..34], header[39] & 1), (&[0xff_u8, 0xff][..], 1), "the count does not fit");
+    let dll = Dll::new(&link(&options(X64), &[object]).unwrap());
+    let (function, words) = (dll.symbol("f"), dll.symbol("words"));
+    let expected: Vec<(u16, u32)> = (0..COUNT).map(|word| (10, words + 8 * word)).collect();
+    assert!(dll.base_relocations() == expected, "a base relocation for each word, in order");
+    assert!((0..COUNT).all(|word| dll.address(words + 8 * word) == function));
+}
+
 /// A weak external is looked for in archives or not, and gives way to a definition, whatever its search characteristic.
 #[test]
 fn weak_externals_of_every_kind() {
