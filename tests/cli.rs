@@ -285,10 +285,10 @@ fn readme_commands(heading: &str) -> Vec<String> {
 fn readme_takes_the_place_of_lld_and_gives_it_back() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::new();
-    for directory in ["bin", "target/release", "libexec/julia"] {
+    for directory in ["bin", "target/program", "libexec/julia"] {
         fs::create_dir_all(bench.path(directory)).unwrap();
     }
-    fs::copy(env!("CARGO_BIN_EXE_pkgld"), bench.path("target/release/pkgld")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_pkgld"), bench.path("target/program/pkgld")).unwrap();
     let lld = bench.file("libexec/julia/lld", "what Julia has");
     for (name, script) in
         [("bin/cargo", "#!/bin/sh\n".to_owned()), ("bin/julia", format!("#!/bin/sh\nprintf %s '{}'\n", lld.display()))]

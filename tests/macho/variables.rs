@@ -12,7 +12,6 @@ const CODE: [&str; 2] = [
      movq _set@TLVP(%rip), %rdi\ncallq *(%rdi)\nmovq (%rax), %rbx\n\
      movq _zero@TLVP(%rip), %rdi\ncallq *(%rdi)\ntestq $63, %rax\njne 1f\naddq $2, (%rax)\naddq (%rax), %rbx\n\
      movq _pkgld_variable@TLVP(%rip), %rdi\ncallq *(%rdi)\ncmpq $7, (%rax)\njne 1f\n\
-     movq _pointer(%rip), %rdi\ncallq *(%rdi)\ncmpq $10, (%rax)\njne 1f\n\
      movq %rbx, _pkgld_initialised(%rip)\n1: popq %rbx\nret\n",
     "_first: stp x29, x30, [sp, #-32]!\nstr x19, [sp, #16]\n\
      adrp x0, _set@TLVPPAGE\nldr x0, [x0, _set@TLVPPAGEOFF]\nldr x8, [x0]\nblr x8\nldr x19, [x0]\n\
@@ -20,7 +19,6 @@ const CODE: [&str; 2] = [
      ldr x8, [x0]\nadd x8, x8, #2\nstr x8, [x0]\nadd x19, x19, x8\n\
      adrp x0, _pkgld_variable@TLVPPAGE\nldr x0, [x0, _pkgld_variable@TLVPPAGEOFF]\nldr x8, [x0]\nblr x8\n\
      ldr x8, [x0]\ncmp x8, #7\nb.ne 1f\n\
-     adrp x0, _pointer@PAGE\nldr x0, [x0, _pointer@PAGEOFF]\nldr x8, [x0]\nblr x8\nldr x8, [x0]\ncmp x8, #10\nb.ne 1f\n\
      adrp x8, _pkgld_initialised@PAGE\nstr x19, [x8, _pkgld_initialised@PAGEOFF]\n\
      1: ldr x19, [sp, #16]\nldp x29, x30, [sp], #32\nret\n",
 ];
@@ -34,7 +32,6 @@ fn variables(target: Target) {
         ".section __TEXT,__text,regular,pure_instructions\n.p2align 2\n{}\
          .section __DATA,__mod_init_func,mod_init_funcs\n.p2align 3\n.quad _first\n\
          .section __DATA,__data\n.globl _pkgld_initialised\n.p2align 3\n_pkgld_initialised: .quad 0\n\
-         _pointer: .quad _set\n\
          .section __DATA,__thread_data,thread_local_regular\n.p2align 2\n.long 1\n\
          .p2align 3\n_set$tlv$init: .quad 10\n\
          .globl _set\n.section __DATA,__thread_vars,thread_local_variables\n\
