@@ -118,6 +118,12 @@ impl<'a> Exports<'a> {
         let mut decorated = None;
         for export in asked {
             if let Some(text) = export.symbol.clone().filter(|symbol| is_forwarder(symbol)) {
+                if !leads_somewhere(&text) {
+                    let (name, text) = (String::from_utf8_lossy(&export.name), String::from_utf8_lossy(&text));
+                    let what = "what follows '#' is a number from 0 to 65535";
+                    problems.push(Error::Options(format!("export {name}: cannot be forwarded to {text}: {what}")));
+                    continue;
+                }
                 found.push((export, Target::Forward(text)));
                 continue;
             }
@@ -213,6 +219,14 @@ pub(crate) fn dll_name<'l>(link: &'l Link<'_>) -> &'l str {
 /// Whether what an export is to stand for is an export of another DLL (`/EXPORT` of Microsoft's linker).
 fn is_forwarder(symbol: &[u8]) -> bool {
     memchr::memchr(b'.', symbol).is_some_and(|at| at > 0 && at + 1 < symbol.len())
+}
+
+/// Whether a forwarder ends in a name, or in a number that exports can have.
+fn leads_somewhere(text: &[u8]) -> bool {
+    let last = text.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    let Some(digits) = last.strip_prefix(b"#") else { return !last.is_empty() };
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    plain && std::str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
 }
 
 /// The name without the size of arguments, as `--kill-at` has it: `f@8` and `@f@8` are exported as `f`.
