@@ -110,7 +110,6 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     format::fix_traits(&mut link);
     if options.gc_sections {
         crate::gc::collect(&mut link);
-        link.symbols.mark_left_out(&link.objects);
     }
     scan::undefined(&link, options.undefined == Undefined::Error)?;
     if options.undefined == Undefined::Warn

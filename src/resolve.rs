@@ -28,7 +28,7 @@ use crate::reloc::Kinds;
 use crate::report::Report;
 use crate::symbols::{Customs, Definition, GlobalFlags, Hasher, Key, Symbols};
 use crate::workers::Workers;
-use providers::{Answer, Provider};
+use providers::{Answer, Provider, count_lookup};
 
 /// A shared library that the image may refer to.
 #[derive(Debug)]
@@ -374,9 +374,7 @@ impl<'a> Resolver<'a> {
             }
             for provider in &self.providers {
                 let Provider::Archive(lazy) = provider else { continue };
-                self.lookups += 1;
-                let what = "the number of names looked up in archives and libraries";
-                over("lookups", what, self.lookups, self.limits.lookups)?;
+                count_lookup(&mut self.lookups, &self.limits)?;
                 if lazy.index.definer(name).is_some() {
                     plan.in_archives.insert(name.to_vec());
                     break;

@@ -28,8 +28,6 @@ use crate::symbols::Needs;
 const POINTER: u64 = 8;
 /// Bytes of an offset in the image's.
 pub(super) const OFFSET: u64 = 4;
-/// `SECTION_TYPE`
-const TYPE: u32 = 0xff;
 
 /// A function that runs when the image is loaded.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +53,7 @@ pub(super) fn take(link: &mut Link<'_>) -> Result<(), Error> {
     for (object, number) in link.objects.iter_mut().zip(0_u32..) {
         let mut sections = std::mem::take(&mut object.sections);
         for (section, index) in sections.iter_mut().zip(0_u32..) {
-            let list = section.kind & TYPE == u32::from(macho::S_MOD_INIT_FUNC_POINTERS.0);
+            let list = section.kind & macho::SECTION_TYPE == u32::from(macho::S_MOD_INIT_FUNC_POINTERS.0);
             if !list || !section.is_live() {
                 continue;
             }

@@ -48,8 +48,6 @@ pub(super) const HEAP_SEGMENT: &[u8] = b"__HEAP_IMAGE";
 const OBJECT_ATTRIBUTES: u32 = 0x300;
 /// `S_ATTR_PURE_INSTRUCTIONS | S_ATTR_SOME_INSTRUCTIONS`
 const CODE: u32 = 0x8000_0400;
-/// `SECTION_TYPE`
-const TYPE: u32 = 0xff;
 
 /// Sections of `__DATA` that the loader fills and nobody writes to afterwards. Apple's linker and LLD move these to
 /// `__DATA_CONST`.
@@ -225,9 +223,9 @@ fn collect(link: &mut Link<'_>) {
             });
             output.kind |= section.kind & CODE;
             output.flags = output.flags.when(section.flags.has(Flags::EXEC), Flags::EXEC);
-            if output.kind & TYPE != section.kind & TYPE && !zero {
+            if output.kind & macho::SECTION_TYPE != section.kind & macho::SECTION_TYPE && !zero {
                 // Of several types there is none in particular.
-                output.kind &= !TYPE;
+                output.kind &= !macho::SECTION_TYPE;
             }
             if let Content::Inputs(inputs) = &mut output.content {
                 inputs.push((id, index));

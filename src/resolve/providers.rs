@@ -10,7 +10,7 @@ use crate::format;
 use crate::library::{Export, SharedLibrary};
 use crate::link::over;
 use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
-use crate::options::{Options, Target};
+use crate::options::{Limits, Options, Target};
 use crate::pe;
 use crate::symbols::{Definition, GlobalFlags};
 
@@ -46,6 +46,15 @@ pub(super) enum Answer<'a> {
     Member(Box<Object<'a>>),
 }
 
+/// Counts a question that is asked of an archive or library.
+///
+/// # Errors
+/// More of them than the limit.
+pub(super) fn count_lookup(lookups: &mut u64, limits: &Limits) -> Result<(), Error> {
+    *lookups += 1;
+    over("lookups", "the number of names looked up in archives and libraries", *lookups, limits.lookups)
+}
+
 /// What a library, or one of the given libraries that it re-exports, defines under a name.
 pub(crate) fn look_up(
     libraries: &[Library<'_>],
@@ -77,8 +86,7 @@ impl<'a> Resolver<'a> {
         if global.definition != Definition::Undefined {
             return Ok(Answer::Given);
         }
-        self.lookups += 1;
-        over("lookups", "the number of names looked up in archives and libraries", self.lookups, self.limits.lookups)?;
+        count_lookup(&mut self.lookups, &self.limits)?;
         match &mut self.providers[number] {
             Provider::Archive(lazy) => {
                 // A weak reference does not pull in a member (gABI, Symbol Table).
@@ -99,7 +107,6 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let library = *library;
-                let target = self.target.as_ref().map(|(target, _)| *target);
                 let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
                     return Ok(Answer::No);
                 };
@@ -120,6 +127,10 @@ impl<'a> Resolver<'a> {
             Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
             Provider::Library(_) => false,
         };
+        // Without archives nobody need look at all names of all libraries.
+        if !self.providers.iter().any(|provider| matches!(provider, Provider::Archive(_))) {
+            return Ok(());
+        }
         let mut missed = Vec::new();
         for library in &self.libraries {
             missed.extend(library.shared.undefined().filter(|name| self.providers.iter().any(|it| has(it, name))));
@@ -172,9 +183,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             for number in 0..self.providers.len() {
-                self.lookups += 1;
-                let what = "the number of names looked up in archives and libraries";
-                over("lookups", what, self.lookups, self.limits.lookups)?;
+                count_lookup(&mut self.lookups, &self.limits)?;
                 let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
                 let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
                     continue;
