@@ -186,6 +186,24 @@ impl Error {
     }
 }
 
+/// What a message calls a section of an input, or its relocations. It is spelt out only if there is something to tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Label<'n> {
+    /// The section with this index and name.
+    Section(usize, &'n [u8]),
+    /// The relocations of the section with this name.
+    Relocations(&'n [u8]),
+}
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Section(index, name) => write!(f, "section {index} ({})", String::from_utf8_lossy(name)),
+            Self::Relocations(name) => write!(f, "relocations of {}", String::from_utf8_lossy(name)),
+        }
+    }
+}
+
 /// Where something stands in the inputs, for a reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

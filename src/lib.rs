@@ -74,6 +74,7 @@ mod malfunction;
 mod map;
 mod memory;
 mod model;
+mod names;
 mod options;
 mod pe;
 mod reader;

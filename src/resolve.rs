@@ -128,6 +128,11 @@ pub(crate) fn resolve<'a>(
         }
         definitions.merge((**said).clone());
     }
+    let mentions = parsed.iter().map(|item| match item {
+        Parsed::Objects(objects) => objects.iter().map(|(_, keys)| keys.len()).sum(),
+        _ => 0,
+    });
+    resolver.symbols.reserve(mentions.sum());
     // Libraries that others re-export come first: these are asked for what they have.
     let (implied, parsed): (Vec<_>, Vec<_>) =
         parsed.into_iter().partition(|item| matches!(item, Parsed::Library(library) if !library.asked));
@@ -295,7 +300,7 @@ impl<'a> Resolver<'a> {
     /// Enters the objects of `queue`, and those that they pull in.
     fn enter(&mut self, queue: &mut VecDeque<Object<'a>>) -> Result<()> {
         while let Some(object) = queue.pop_front() {
-            let keys = Key::all(&object, &self.hasher);
+            let keys = Key::all(&object, &self.hasher)?;
             self.enter_one(object, &keys, queue)?;
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::model::{
     Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
     flags,
 };
+use crate::names::{self, Names};
 
 /// Where a global symbol is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +144,9 @@ pub(crate) struct Global<'a> {
 }
 
 impl<'a> Global<'a> {
-    /// A symbol that nothing is known of but its name; `plain` if an `@` in that is a letter like others.
-    fn new(name: &'a [u8], plain: bool) -> Self {
-        let at = if plain { None } else { memchr::memchr(b'@', name) };
+    /// A symbol that nothing is known of but its name, in which an `@` may set off a version.
+    fn new(name: &'a [u8], versioned: bool) -> Self {
+        let at = if versioned { memchr::memchr(b'@', name) } else { None };
         let (name, versioned) = match at {
             Some(at) if at > 0 => {
                 let version = name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]);
@@ -201,7 +202,7 @@ impl<'a> Global<'a> {
 #[derive(Debug)]
 pub(crate) struct Symbols<'a> {
     globals: Vec<Global<'a>>,
-    names: Names,
+    names: Table,
     hasher: Hasher,
     /// Signatures of the groups met.
     groups: std::collections::HashSet<&'a [u8], foldhash::quality::RandomState>,
@@ -235,38 +236,62 @@ pub(crate) type Hasher = foldhash::quality::RandomState;
 pub(crate) struct Key {
     /// The low half of the name's hash.
     hash: u32,
-    /// The length of the name, in bytes.
+    /// The length of the name, in bytes, and [`Key::AT`] if there is an `@` in it.
     length: u32,
 }
 
 impl Key {
+    /// There is an `@` in the name.
+    const AT: u32 = 1 << 31;
+
     /// The keys of an object's global symbols, in order: what takes no turn, and so can be done to several objects at once.
-    pub(crate) fn all(object: &Object<'_>, hasher: &Hasher) -> Vec<Self> {
+    /// This is where names are walked; from here on their lengths are known.
+    ///
+    /// # Errors
+    /// The names are far longer than their table.
+    pub(crate) fn all(object: &Object<'_>, hasher: &Hasher) -> Result<Vec<Self>, Error> {
         let globals = || object.symbols.iter().filter(|symbol| symbol.binding != Binding::Local);
+        let mut names = Names::new(object.symbols.len(), object.strings.len(), "symbols");
         let mut keys = Vec::with_capacity(globals().count());
-        keys.extend(globals().map(|symbol| Self::of(object.symbol_name(symbol), hasher)));
-        keys
+        for symbol in globals() {
+            let (name, has_at) = names::first(object.name_start(symbol));
+            names.add(name.len()).map_err(|what| Error::malformed(&object.name, what))?;
+            if name.len() >= Self::AT as usize {
+                return Err(Error::malformed(&object.name, "the name of a symbol has 2^31 bytes or more"));
+            }
+            keys.push(Self::of(name, has_at, hasher));
+        }
+        Ok(keys)
     }
 
-    fn of(name: &[u8], hasher: &Hasher) -> Self {
-        // Names are in files, which are below 2^32 bytes or refused for the size of their strings.
+    fn of(name: &[u8], has_at: bool, hasher: &Hasher) -> Self {
         let mut hash = hasher.build_hasher();
         hash.write(name);
-        Self { hash: hash.finish() as u32, length: u32::try_from(name.len()).unwrap_or(u32::MAX) }
+        Self { hash: hash.finish() as u32, length: name.len() as u32 | if has_at { Self::AT } else { 0 } }
+    }
+
+    /// The key of a name of its own.
+    fn new(name: &[u8], hasher: &Hasher) -> Self {
+        Self::of(name, memchr::memchr(b'@', name).is_some(), hasher)
+    }
+
+    /// The length of the name, in bytes.
+    fn length(self) -> usize {
+        (self.length & !Self::AT) as usize
     }
 }
 
 /// Finds symbols by their names: a hash table with open addressing, whose places have eight bytes, so that looking for a
 /// name that is not there touches one line of memory and nothing else.
 #[derive(Debug, Default)]
-struct Names {
+struct Table {
     /// A power of two of places, at most two thirds of them taken. Each has the hash, and one more than the index of the
     /// symbol; 0 where there is none.
     places: Vec<(u32, u32)>,
     taken: usize,
 }
 
-impl Names {
+impl Table {
     /// The place of the symbol that `is` the one with that hash, or the free place where it belongs. There are places.
     fn place(&self, hash: u32, is: impl Fn(usize) -> bool) -> usize {
         let mask = self.places.len().wrapping_sub(1);
@@ -316,10 +341,16 @@ impl<'a> Symbols<'a> {
     ///
     /// The [keys](Key) of their names will be made with `hasher`.
     pub(crate) fn new(customs: Customs, hasher: Hasher) -> Self {
-        let (names, groups) = (Names::default(), Default::default());
+        let (names, groups) = (Table::default(), Default::default());
         let versioned = BTreeSet::new();
         let (any_commons, duplicates) = (false, Vec::new());
         Self { globals: Vec::new(), names, hasher, groups, customs, versioned, any_commons, duplicates }
+    }
+
+    /// Makes room for symbols of so many mentions, at once: to grow bit by bit would enter most of them several times.
+    pub(crate) fn reserve(&mut self, mentions: usize) {
+        self.names.reserve(mentions);
+        self.globals.reserve(mentions);
     }
 
     /// Bytes of memory that it has taken.
@@ -378,7 +409,7 @@ impl<'a> Symbols<'a> {
 
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
-        let index = self.names.find(Key::of(name, &self.hasher).hash, |index| self.is_called(index, name))?;
+        let index = self.names.find(Key::new(name, &self.hasher).hash, |index| self.is_called(index, name))?;
         Some((GlobalId(index as u32), self.globals.get(index)?))
     }
 
@@ -393,7 +424,7 @@ impl<'a> Symbols<'a> {
     /// The symbol with a name, entered if it is new.
     pub(crate) fn intern(&mut self, name: &'a [u8]) -> GlobalId {
         self.names.reserve(1);
-        self.intern_key(Key::of(name, &self.hasher), name)
+        self.intern_key(Key::new(name, &self.hasher), name)
     }
 
     /// As [`intern`](Self::intern), of a name that has this key, once there is room.
@@ -401,7 +432,7 @@ impl<'a> Symbols<'a> {
         let at = self.names.place(key.hash, |index| self.is_called(index, name));
         let place = &mut self.names.places[at];
         if place.1 == 0 {
-            self.globals.push(Global::new(name, self.customs != Customs::Elf));
+            self.globals.push(Global::new(name, self.customs == Customs::Elf && key.length & Key::AT != 0));
             *place = (key.hash, self.globals.len() as u32);
             self.names.taken += 1;
         }
@@ -455,7 +486,7 @@ impl<'a> Symbols<'a> {
                 let Some(index) = symbols.find(is_global) else { return };
                 let symbol = object.symbols[index];
                 let start = object.name_start(&symbol);
-                let name = start.get(..key.length as usize).unwrap_or(start);
+                let name = start.get(..key.length()).unwrap_or(start);
                 let global = self.intern_key(*key, name);
                 object.symbols[index].global = global;
                 let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());

@@ -12,6 +12,7 @@
 )]
 
 use std::borrow::Cow;
+use std::fmt;
 
 use object::LittleEndian as LE;
 use object::elf;
@@ -23,11 +24,12 @@ use super::class::Writer;
 use super::property::Properties;
 use super::riscv;
 use crate::arch::{Bits, ElfMachine};
-use crate::error::Error;
+use crate::error::{Error, Label};
 use crate::model::{
     self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
     SymbolSection,
 };
+use crate::names::{self, Names};
 use crate::options::Arch;
 
 /// `SHT_X86_64_UNWIND`, the psABI's own type for `.eh_frame`.
@@ -98,7 +100,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
     }
 
     /// An error of the `object` crate, about the thing named.
-    fn read<T>(&self, result: object::Result<T>, what: &str) -> Result<T, Error> {
+    fn read<T>(&self, result: object::Result<T>, what: impl fmt::Display) -> Result<T, Error> {
         result.map_err(|error| self.malformed(format!("{what}: {error}")))
     }
 
@@ -121,7 +123,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         let mut sections = Vec::with_capacity(table.len());
         for (index, header) in table.enumerate() {
             let section = self.section(&table, index.0, header, &mut info, &mut properties)?;
-            names.add(section.name).map_err(|what| self.malformed(what))?;
+            names.add(section.name.len()).map_err(|what| self.malformed(what))?;
             sections.push(section);
         }
         info.properties = Some(properties);
@@ -164,25 +166,25 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         info: &mut ObjectInfo,
         all_properties: &mut Properties,
     ) -> Result<Section<'a>, Error> {
-        let name = self.read(table.section_name(LE, header), &format!("name of section {index}"))?;
+        let name = self.read(table.section_name(LE, header), format_args!("name of section {index}"))?;
         let raw_flags = header.sh_flags(LE).0;
         let kind = header.sh_type(LE).0;
         let align = header.sh_addralign(LE).into().max(1);
-        let what = || format!("section {index} ({})", String::from_utf8_lossy(name));
+        let what = Label::Section(index, name);
         if !align.is_power_of_two() || align > ALIGN_LIMIT {
-            return Err(self.malformed(format!("{}: alignment {align} is no power of two up to 2^32", what())));
+            return Err(self.malformed(format!("{what}: alignment {align} is no power of two up to 2^32")));
         }
         if raw_flags & elf::SHF_COMPRESSED.0 != 0 && raw_flags & elf::SHF_ALLOC.0 != 0 {
-            return Err(self.malformed(format!("{}: compressed and loaded at once", what())));
+            return Err(self.malformed(format!("{what}: compressed and loaded at once")));
         }
         let executable_tls = elf::SHF_ALLOC.0 | elf::SHF_TLS.0 | elf::SHF_EXECINSTR.0;
         if raw_flags & executable_tls == executable_tls {
-            return Err(self.malformed(format!("{}: thread-local and executable at once", what())));
+            return Err(self.malformed(format!("{what}: thread-local and executable at once")));
         }
         let data = if kind == elf::SHT_NOBITS.0 || kind == elf::SHT_NULL.0 {
             &[]
         } else {
-            self.read(header.data(LE, self.bytes), &what())?
+            self.read(header.data(LE, self.bytes), what)?
         };
         // AArch64's build attributes are one table an object, and end to end they would be none. What the image must keep of
         // them stands in the property note, too (*Build Attributes for the Arm 64-bit Architecture*).
@@ -193,19 +195,18 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         }
         if name == b".note.gnu.property" && kind == elf::SHT_NOTE.0 {
             let properties = Properties::parse(data, self.bits == Bits::B64, elf::Machine(info.machine));
-            let properties = properties.map_err(|error| {
-                self.malformed(format!("{} at offset 0x{:x}: {}", what(), error.offset, error.what))
-            })?;
+            let properties = properties
+                .map_err(|error| self.malformed(format!("{what} at offset 0x{:x}: {}", error.offset, error.what)))?;
             all_properties.add_section(&properties);
         }
         if self.arch == Some(Arch::Riscv64) && kind == elf::SHT_RISCV_ATTRIBUTES.0 {
             let attributes = riscv::attributes::Attributes::parse(data);
-            let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
+            let attributes = attributes.map_err(|problem| self.malformed(format!("{what} {problem}")))?;
             info.riscv_attributes = Some(Box::new(attributes));
         }
         if self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_ATTRIBUTES.0 {
             let attributes = arm::attributes::Attributes::parse(data);
-            let attributes = attributes.map_err(|problem| self.malformed(format!("{} {problem}", what())))?;
+            let attributes = attributes.map_err(|problem| self.malformed(format!("{what} {problem}")))?;
             info.arm_attributes = Some(Box::new(attributes));
         }
         let loaded = raw_flags & elf::SHF_ALLOC.0 != 0;
@@ -243,7 +244,6 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         let strings = self.strings(table, header)?;
         let first_global = header.sh_info(LE);
         let mut symbols = Vec::with_capacity(symtab.len());
-        let mut names = Names::new(symtab.len(), strings.len(), "symbols");
         for (index, raw) in symtab.enumerate() {
             let malformed = |what: String| self.malformed(format!("symbol {index}: {what}", index = index.0));
             let section = match raw.st_shndx(LE) {
@@ -285,9 +285,6 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             if local && matches!(section, SymbolSection::Common) {
                 return Err(malformed("common and local".to_owned()));
             }
-            if !local {
-                names.add(string(strings, raw.st_name(LE))).map_err(malformed)?;
-            }
             symbols.push(symbol);
         }
         Ok((symbols, strings))
@@ -309,7 +306,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         strings: &'a [u8],
     ) -> Result<Vec<Group<'a>>, Error> {
         let mut groups = Vec::new();
-        let mut names = Names::new(table.iter().count(), strings.len(), "groups");
+        let mut lengths = Names::new(table.iter().count(), strings.len(), "groups");
         for (index, header) in table.enumerate() {
             let Some((flag, members)) = self.read(header.group(LE, self.bytes), "section group")? else { continue };
             let malformed = |what: &str| self.malformed(format!("section group {}: {what}", index.0));
@@ -330,9 +327,9 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 (SymbolKind::Section, SymbolSection::In(section)) => {
                     sections.get(section as usize).map(|section| section.name).unwrap_or_default()
                 }
-                _ => string(strings, symbol.name),
+                _ => names::first(strings.get(symbol.name as usize..).unwrap_or_default()).0,
             };
-            names.add(signature).map_err(|what| self.malformed(what))?;
+            lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
             groups.push(Group { signature, members: list });
         }
         Ok(groups)
@@ -346,24 +343,24 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         let Some(section) = sections.get_mut(header.sh_info(LE) as usize).filter(|_| header.sh_info(LE) != 0) else {
             return Err(self.malformed(format!("relocations for section {}, which does not exist", header.sh_info(LE))));
         };
-        let what = format!("relocations of {}", String::from_utf8_lossy(section.name));
+        let what = Label::Relocations(section.name);
         let rela = match self.bits {
             Bits::B32 => RelocEncoding::Rela32,
             Bits::B64 => RelocEncoding::Rela64,
         };
         let (bytes, encoding) = match kind {
             elf::SHT_RELA => {
-                let Some((table, _)) = self.read(header.rela(LE, self.bytes), &what)? else { return Ok(()) };
+                let Some((table, _)) = self.read(header.rela(LE, self.bytes), what)? else { return Ok(()) };
                 let key = |rela: &H::Rela| rela.r_offset(LE).into();
                 (sorted(table, key), rela)
             }
             elf::SHT_CREL => {
-                let data = self.read(header.data(LE, self.bytes), &what)?;
-                (Cow::Owned(self.crel(data, &what)?), rela)
+                let data = self.read(header.data(LE, self.bytes), what)?;
+                (Cow::Owned(self.crel(data, what)?), rela)
             }
             _ if header.sh_size(LE).into() == 0 => return Ok(()),
             _ => {
-                let Some((table, _)) = self.read(header.rel(LE, self.bytes), &what)? else { return Ok(()) };
+                let Some((table, _)) = self.read(header.rel(LE, self.bytes), what)? else { return Ok(()) };
                 let (Some(arch), Bits::B32) = (self.arch, self.bits) else {
                     return Err(self.unsupported(format!("{what}: REL, where this machine's psABI has RELA")));
                 };
@@ -381,7 +378,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
     }
 
     /// Compact relocations (gABI draft, `SHT_CREL`), turned into the ordinary form.
-    fn crel(&self, data: &[u8], what: &str) -> Result<Vec<u8>, Error> {
+    fn crel(&self, data: &[u8], what: Label<'_>) -> Result<Vec<u8>, Error> {
         let iterator = self.read(CrelIterator::new(data), what)?;
         if !iterator.is_rela() {
             return Err(self.unsupported(format!("{what}: CREL without addends, where this machine's psABI has them")));
@@ -419,38 +416,6 @@ fn sorted<'a, T: object::pod::Pod>(table: &'a [T], key: impl Fn(&T) -> u64) -> C
     let mut table = table.to_vec();
     table.sort_by_key(key);
     Cow::Owned(object::pod::bytes_of_slice(&table).to_vec())
-}
-
-/// The string that starts at an offset of a string table; it may lack its NUL at the table's end.
-fn string(strings: &[u8], offset: u32) -> &[u8] {
-    let rest = strings.get(offset as usize..).unwrap_or_default();
-    rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
-}
-
-/// Bounds the length of the names of one list, all together. Names share bytes of a string table where one is the end of
-/// another, and many sections may have one name; but a table in which each name is nearly the whole of it is made to cost
-/// time and memory without end.
-pub(crate) struct Names {
-    left: u64,
-    of: &'static str,
-}
-
-impl Names {
-    /// For `count` names in a table of `size` bytes.
-    pub(crate) fn new(count: usize, size: usize, of: &'static str) -> Self {
-        let left = (count as u64).saturating_mul(64).saturating_add((size as u64).saturating_mul(16));
-        Self { left, of }
-    }
-
-    /// # Errors
-    /// The names are too long, in words.
-    pub(crate) fn add(&mut self, name: &[u8]) -> Result<(), String> {
-        match self.left.checked_sub(name.len() as u64) {
-            Some(left) => self.left = left,
-            None => return Err(format!("the names of its {} overlap: they are far longer than their table", self.of)),
-        }
-        Ok(())
-    }
 }
 
 /// What a symbol type stands for.

@@ -41,9 +41,6 @@ type Nlist = macho::Nlist64<LE>;
 const SYMBOLS: usize = (1 << 24) - 256;
 /// The strictest alignment of a section, as a power of two.
 const ALIGN_LIMIT: u32 = 32;
-/// How many bytes of names a symbol may have on average, and how many times the string table's size they may be together:
-/// names share bytes where one is the end of another, but a table can be made in which each is nearly the whole of it.
-const NAME_BYTES: (u64, u64) = (64, 16);
 
 /// Reads an object file.
 ///
@@ -307,17 +304,12 @@ impl<'a> Parser<'_, 'a> {
         info: &ObjectInfo,
     ) -> Result<Vec<Symbol>, Error> {
         let mut symbols = Vec::with_capacity(table.len().saturating_add(sections.len()));
-        let (each, times) = NAME_BYTES;
-        let mut left = (table.len() as u64).saturating_mul(each);
-        left = left.saturating_add((strings.len() as u64).saturating_mul(times));
+        let last_end = memchr::memrchr(0, strings);
         for (entry, number) in table.iter().zip(0_u32..) {
             let symbol = self.symbol(entry, number, strings, sections, info)?;
-            if symbol.binding != Binding::Local {
-                let name = bytes::string(strings, symbol.name.into());
-                let name = name.ok_or_else(|| self.malformed(format!("symbol {number}: its name does not end")))?;
-                left = left.checked_sub(name.len() as u64).ok_or_else(|| {
-                    self.malformed("the names of its symbols overlap: they are far longer than their table")
-                })?;
+            let ends = last_end.is_some_and(|end| symbol.name as usize <= end);
+            if symbol.binding != Binding::Local && !ends {
+                return Err(self.malformed(format!("symbol {number}: its name does not end")));
             }
             symbols.push(symbol);
         }

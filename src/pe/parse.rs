@@ -17,6 +17,7 @@
 )]
 
 use std::borrow::Cow;
+use std::fmt;
 
 use object::LittleEndian as LE;
 use object::pe;
@@ -25,12 +26,12 @@ use object::read::coff::{CoffHeader, SectionTable, Symbol as _, SymbolTable};
 use super::ObjectInfo;
 use super::comdat::{self, Comdat};
 use crate::bytes;
-use crate::elf::parse::Names;
-use crate::error::Error;
+use crate::error::{Error, Label};
 use crate::model::{
     self, Binding, Fate, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
     SymbolSection,
 };
+use crate::names::Names;
 use crate::options::Arch;
 
 /// Mark in [`Symbol::other`]: the record is an auxiliary one of the symbol before it.
@@ -120,7 +121,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// An error of the `object` crate, about the thing named.
-    fn read<T>(&self, result: object::Result<T>, what: &str) -> Result<T, Error> {
+    fn read<T>(&self, result: object::Result<T>, what: impl fmt::Display) -> Result<T, Error> {
         result.map_err(|error| self.malformed(format!("{what}: {error}")))
     }
 
@@ -139,13 +140,12 @@ impl<'a> Parser<'_, 'a> {
         sections.push(no_section());
         for (index, header) in table.enumerate() {
             let section = self.section(index.0, header, strings, &mut info)?;
-            names.add(section.name).map_err(|what| self.malformed(what))?;
+            names.add(section.name.len()).map_err(|what| self.malformed(what))?;
             sections.push(section);
         }
         let mut comdats = vec![Comdat::default(); sections.len()];
         let record = size_of::<Coff::Symbol>();
-        let tables = (strings, short_names);
-        let symbols = self.symbols::<Coff>(&symtab, &sections, tables, record, &mut info, &mut comdats)?;
+        let symbols = self.symbols::<Coff>(&symtab, &sections, strings, record, &mut info, &mut comdats)?;
         let name = |symbol: &Symbol| model::symbol_name(strings, short_names, symbol.name);
         let groups =
             comdat::groups(&comdats, &mut sections, &symbols, name, &mut info).map_err(|what| self.malformed(what))?;
@@ -205,24 +205,23 @@ impl<'a> Parser<'_, 'a> {
         strings: &'a [u8],
         info: &mut ObjectInfo<'a>,
     ) -> Result<Section<'a>, Error> {
-        let offset = self.read(header.name_offset(), &format!("name of section {index}"))?;
+        let offset = self.read(header.name_offset(), format_args!("name of section {index}"))?;
         let name = match offset {
             Some(offset) => bytes::string(strings, offset.into())
                 .ok_or_else(|| self.malformed(format!("name of section {index}: at {offset} of the string table")))?,
             None => header.raw_name(),
         };
-        let what = || format!("section {index} ({})", String::from_utf8_lossy(name));
+        let what = Label::Section(index, name);
         let raw = header.characteristics.get(LE);
         if raw.align().0 == pe::IMAGE_SCN_ALIGN_MASK {
-            return Err(self.malformed(format!("{}: alignment 15 is no alignment", what())));
+            return Err(self.malformed(format!("{what}: alignment 15 is no alignment")));
         }
         let align = if raw.contains(pe::IMAGE_SCN_TYPE_NO_PAD) { 1 } else { header.coff_alignment() };
         if header.virtual_address.get(LE) != 0 {
-            return Err(self.unsupported(format!("{}: it has an address, in an object", what())));
+            return Err(self.unsupported(format!("{what}: it has an address, in an object")));
         }
         let data = header.coff_data(self.bytes);
-        let data =
-            data.map_err(|()| self.malformed(format!("{}: its contents reach beyond the file's end", what())))?;
+        let data = data.map_err(|()| self.malformed(format!("{what}: its contents reach beyond the file's end")))?;
         if name.starts_with(b".gnu.lto_") || matches!(name, b".llvmbc" | b".llvm.lto") {
             return Err(self.unsupported("holds a compiler's intermediate code (LTO), compile it with -fno-lto"));
         }
@@ -233,7 +232,7 @@ impl<'a> Parser<'_, 'a> {
         // What machine an object is for is looked at once it takes part.
         let arch = super::arch_of(info.machine).unwrap_or(Arch::Aarch64);
         let fate = if removed || is_metadata(name) { Fate::Metadata } else { Fate::Live };
-        let relocs = self.relocations(header, arch, data, &what)?;
+        let relocs = self.relocations(header, arch, data, what)?;
         Ok(Section {
             name,
             data: Cow::Borrowed(data),
@@ -255,11 +254,11 @@ impl<'a> Parser<'_, 'a> {
         header: &pe::ImageSectionHeader,
         arch: Arch,
         data: &[u8],
-        what: &dyn Fn() -> String,
+        what: Label<'_>,
     ) -> Result<Relocs<'a>, Error> {
-        let table = self.read(header.coff_relocations(self.bytes), &format!("relocations of {}", what()))?;
+        let table = self.read(header.coff_relocations(self.bytes), format_args!("relocations of {what}"))?;
         if data.is_empty() && !table.is_empty() {
-            return Err(self.malformed(format!("{}: relocations of a section without contents", what())));
+            return Err(self.malformed(format!("{what}: relocations of a section without contents")));
         }
         let encoding = RelocEncoding::Coff(arch);
         let bytes = if table.is_sorted_by_key(|raw| raw.virtual_address.get(LE)) {
@@ -276,13 +275,12 @@ impl<'a> Parser<'_, 'a> {
         &self,
         symtab: &SymbolTable<'a, &'a [u8], Coff>,
         sections: &[Section<'a>],
-        (strings, short_names): (&'a [u8], &'a [u8]),
+        strings: &'a [u8],
         record: usize,
         info: &mut ObjectInfo<'a>,
         comdats: &mut [Comdat],
     ) -> Result<Vec<Symbol>, Error> {
         let mut symbols: Vec<Symbol> = Vec::with_capacity(symtab.len());
-        let mut names = Names::new(symtab.len(), strings.len(), "symbols");
         for (index, raw) in symtab.iter() {
             let number = index.0;
             let malformed = |what: String| self.malformed(format!("symbol {number}: {what}"));
@@ -328,7 +326,6 @@ impl<'a> Parser<'_, 'a> {
             symbol.other = if external || class == pe::IMAGE_SYM_CLASS_STATIC { 0 } else { UNLISTED };
             if external {
                 symbol.binding = Binding::Global;
-                names.add(model::symbol_name(strings, short_names, name)).map_err(malformed)?;
             }
             if place == SymbolSection::Common {
                 // What Microsoft's linker gives them; `-aligncomm:` may ask for more.
@@ -337,7 +334,7 @@ impl<'a> Parser<'_, 'a> {
             }
             if class == pe::IMAGE_SYM_CLASS_WEAK_EXTERNAL && place == SymbolSection::Undefined {
                 symbol.binding = Binding::Weak;
-                let record = self.read(symtab.aux_weak_external(index), &format!("weak external {number}"))?;
+                let record = self.read(symtab.aux_weak_external(index), format_args!("weak external {number}"))?;
                 if raw.number_of_aux_symbols() == 0 {
                     return Err(malformed("weak external without its record".to_owned()));
                 }
@@ -365,7 +362,7 @@ impl<'a> Parser<'_, 'a> {
             {
                 let number = u32::try_from(number).map_err(|_| malformed("symbol index".to_owned()))?;
                 if symbol.kind == SymbolKind::Section && raw.has_aux_section() {
-                    let aux = self.read(symtab.aux_section(index), &format!("section symbol {number}"))?;
+                    let aux = self.read(symtab.aux_section(index), format_args!("section symbol {number}"))?;
                     // Only objects of the large form have the upper half.
                     let high = if Coff::is_type_bigobj() { u32::from(aux.high_number.get(LE)) } else { 0 };
                     let parent = u32::from(aux.number.get(LE)) | high.wrapping_shl(16);

@@ -74,7 +74,7 @@ pub(crate) fn parse<'a>(
     let results = workers.map(&tasks, |(_, task)| match task {
         Task::Object(name, bytes) => {
             let object = format::parse(name.clone(), bytes)?;
-            let keys = Key::all(&object, hasher);
+            let keys = Key::all(&object, hasher)?;
             Ok(Parsed::Objects(vec![(object, keys)]))
         }
         Task::Other(item) => other(item, options),
