@@ -25,7 +25,7 @@ use crate::macho;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, Traits};
 use crate::options::{Arch, Format};
-use crate::reloc::{self, Action, Field, Origin, RawReloc, Reloc, Start, What};
+use crate::reloc::{self, Action, Field, Memo, Origin, RawReloc, Reloc, Start, What};
 use crate::slots::SymbolSlots;
 use crate::symbols::Anchor;
 
@@ -115,6 +115,8 @@ pub(crate) struct Context<'l, 'a> {
     special: &'l [bool],
     /// The bit of a function's address that is its state, on a CPU with two instruction sets.
     state: u64,
+    /// The addresses of slots and PLT entries that relocations mean, without their addends.
+    slots: Memo<u64>,
 }
 
 impl<'l, 'a> Context<'l, 'a> {
@@ -136,6 +138,7 @@ impl<'l, 'a> Context<'l, 'a> {
             image_base: format::image_base(link),
             special: link.special.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             state: u64::from(link.target.arch == Arch::Arm),
+            slots: Memo::new(),
         }
     }
 
@@ -181,7 +184,7 @@ impl<'l, 'a> Context<'l, 'a> {
     #[inline]
     fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let at = raw.offset.wrapping_sub(start) as usize;
-        if self.apply_simple(raw, at, out).is_none() {
+        if self.apply_simple(raw, at, out).is_none() && self.apply_known(raw, at, out).is_none() {
             self.apply_any(raw, at, out, problems);
         }
     }
@@ -207,6 +210,31 @@ impl<'l, 'a> Context<'l, 'a> {
         };
         let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start);
         simple.store(value.wrapping_add_signed(off_by_one(raw.offset)), at, out)
+    }
+
+    /// Carries out a relocation that means a slot or a PLT entry whose address is known from one before. Returns `None`,
+    /// with `out` unchanged, for others and for those that are out of reach.
+    #[inline]
+    fn apply_known(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
+        let number = self.slots.get(raw)?.wrapping_add_signed(raw.addend);
+        let reloc = self.link.kinds.understand(self.link.target, *raw)?;
+        let place = self.base.wrapping_add(raw.offset);
+        let value = reloc.value.from.count(number, place, || self.got_base).cast_signed();
+        self.check(&reloc, value).ok()?;
+        self.store(&reloc, at, out, value).ok()
+    }
+
+    /// Notes the number, addend included, of a relocation that stands for that of others: if it means the address of a slot or PLT
+    /// entry of its symbol, wherever it stands.
+    fn note(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, number: u64) {
+        // What has two instruction sets or several forms of an instruction goes the long way each time; so does what may
+        // have its instruction rewritten.
+        let plain = self.state == 0 && !matches!(reloc.field, Field::Ppc64(_) | Field::Riscv64(_));
+        let always = reloc.value.what != What::GotRelaxable || symbol.traits.has(Traits::PREEMPTIBLE);
+        let origin = matches!(reloc.value.from, Origin::Place | Origin::Page | Origin::PageOffset | Origin::GotBase);
+        if plain && always && origin && matches!(action, Action::Plt | Action::Got(_)) {
+            self.slots.note(raw, number.wrapping_sub(raw.addend.cast_unsigned()));
+        }
     }
 
     #[inline(never)]
@@ -248,7 +276,9 @@ impl<'l, 'a> Context<'l, 'a> {
             return self.power_call(raw, &reloc, action, symbol, at, out);
         }
         let reloc = Reloc { field: reloc.field.of_instruction(out.get(at..).unwrap_or_default()), ..reloc };
-        let mut value = self.count(&reloc, symbol, self.number(raw, &reloc, action, symbol, place), place);
+        let number = self.number(raw, &reloc, action, symbol, place);
+        self.note(raw, &reloc, action, symbol, number);
+        let mut value = self.count(&reloc, symbol, number, place);
         if let Some(difference) = self.leb_difference(raw, &reloc, value) {
             return self.store_leb(&reloc, at, out, difference?);
         }

@@ -10,6 +10,10 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod memo;
+
+pub(crate) use memo::Memo;
+
 use std::ops::Range;
 
 use crate::arch::aarch64;
@@ -310,8 +314,11 @@ impl Field {
             return imm.store(bytes, value);
         }
         let all = value.to_le_bytes();
-        let width = self.size() as usize;
-        bytes.get_mut(..width)?.copy_from_slice(all.get(..width)?);
+        match self.size() {
+            8 => *bytes.first_chunk_mut()? = all,
+            4 => *bytes.first_chunk_mut()? = (value as u32).to_le_bytes(),
+            width => bytes.get_mut(..width as usize)?.copy_from_slice(all.get(..width as usize)?),
+        }
         Some(())
     }
 

@@ -9,11 +9,13 @@ use crate::error::{Error, Errors, SHOWN};
 use crate::format;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, Traits};
-use crate::reloc::{self, Action, Origin, RawReloc, Start, What};
+use crate::options::Arch;
+use crate::reloc::{self, Action, Memo, Origin, RawReloc, Start, What};
 use crate::symbols::Needs;
 
-/// The number of relocations in a piece.
-const PIECE: usize = 1 << 14;
+/// The number of relocations in a piece: enough to be worth a task, and few enough that the dynamic relocations of a piece are
+/// little beside a chunk of the file, since a piece that stands in two is made twice.
+const PIECE: usize = 1 << 12;
 
 /// A stretch of one section's relocations, and what it leaves to the loader.
 #[derive(Debug, Clone, Copy)]
@@ -136,20 +138,39 @@ fn scan_piece(link: &Link<'_>, piece: &Piece) -> Found {
     let object = link.object(piece.object);
     let Some(section) = object.sections.get(piece.section as usize) else { return found };
     let mut checked = None;
+    let noted = Memo::new();
     let special = link.special.get(piece.object.index()).map(Vec::as_slice).unwrap_or_default();
     let range = piece.range.0 as usize..piece.range.1 as usize;
     reloc::for_each(section, range, |raw| {
-        if scan_simple(link, special, section, &raw, &mut found).is_none() {
-            scan_any(link, piece, &raw, &mut checked, &mut found);
+        if scan_simple(link, special, section, &raw, &mut found).is_none() && !is_noted(&noted, section, &raw) {
+            scan_any(link, piece, &raw, (&mut checked, &noted), &mut found);
         }
     });
     merge_locals(&mut found.locals);
     found
 }
 
+/// The addend and the width, in bytes, of relocations of which all is noted already that they need.
+type Noted = Memo<(i64, u64)>;
+
+/// Whether nothing new can be found out about a relocation: it is in its section, and like one whose needs are noted.
+#[inline]
+fn is_noted(noted: &Noted, section: &Section<'_>, raw: &RawReloc) -> bool {
+    noted.get(raw).is_some_and(|(addend, width)| {
+        let end = raw.offset.checked_add(width);
+        addend == raw.addend && end.is_some_and(|end| end <= section.data.len() as u64)
+    })
+}
+
 /// Looks at a relocation. `checked` is the place of the last difference that was found to have both its halves.
 #[inline(never)]
-fn scan_any(link: &Link<'_>, piece: &Piece, raw: &RawReloc, checked: &mut Option<u64>, found: &mut Found) {
+fn scan_any(
+    link: &Link<'_>,
+    piece: &Piece,
+    raw: &RawReloc,
+    (checked, noted): (&mut Option<u64>, &Noted),
+    found: &mut Found,
+) {
     let raw = *raw;
     let object = link.object(piece.object);
     let section = link.section(piece.object, piece.section);
@@ -241,6 +262,16 @@ fn scan_any(link: &Link<'_>, piece: &Piece, raw: &RawReloc, checked: &mut Option
     match symbol.global.get() {
         Some(global) => link.symbols.get(global).require(needs),
         None => found.locals.push((piece.object, raw.symbol, needs, symbol.traits)),
+    }
+    // Whether a load from the GOT stays one may depend on its instruction, and on i386 whether it may be one.
+    let by_instruction = match reloc.value.what {
+        What::GotRelaxable => !symbol.traits.has(Traits::PREEMPTIBLE),
+        What::Got => link.target.arch == Arch::X86,
+        What::Symbol => true,
+        _ => false,
+    };
+    if matches!(action, Action::Plt | Action::Got(_)) && !by_instruction && !half {
+        noted.note(&raw, (raw.addend, reloc.field.size()));
     }
 }
 
