@@ -15,8 +15,8 @@ use crate::scan::Piece;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
 use crate::symbols::Anchor;
 
-/// The number of GOT entries whose relocations are made at once.
-const GOT_PART: usize = 1 << 14;
+/// The number of GOT entries whose relocations are made at once: little beside a chunk of the file, as with symbols.
+const GOT_PART: usize = 1 << 12;
 
 /// A class of dynamic relocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,8 +20,9 @@ use crate::slots::SymbolRef;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags, VARIANT_CALL};
 use crate::thunks;
 
-/// The number of input symbols that a part is made from, at most.
-const PART: usize = 1 << 14;
+/// The number of input symbols that a part is made from, at most: parts are small beside the chunks of a file, since one that
+/// stands in two chunks is made twice.
+const PART: usize = 1 << 11;
 
 /// A symbol table's entry without its name.
 #[derive(Debug, Clone, Copy)]
