@@ -79,9 +79,12 @@ pub(crate) struct Link<'a> {
 pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a>> {
     options.validate()?;
     malfunction::check()?;
-    let mut clock = Clock::start();
-    let workers = Workers::new(options.threads, inputs.size());
+    let clock = Clock::start();
+    Workers::new(options.threads, inputs.size()).enter(|workers| passes(inputs, options, workers, clock))
+}
 
+/// The passes.
+fn passes<'a>(inputs: &'a Inputs<'a>, options: &'a Options, workers: Workers, mut clock: Clock) -> Result<Image<'a>> {
     // Every object that is sure to take part is read at once; members of archives follow when something asks for them.
     let hasher = symbols::Hasher::default();
     let parsed = resolve::parse(inputs, options, &workers, &hasher)?;

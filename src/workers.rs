@@ -5,6 +5,8 @@
 //! shows in the output.
 
 use std::num::NonZeroUsize;
+#[cfg(feature = "parallel")]
+use std::sync::Arc;
 
 /// Where the work of one link runs.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ enum Pool {
     /// The pool that the caller runs in.
     Callers,
     /// A pool of this link's own.
-    Own(rayon::ThreadPool),
+    Own(Arc<rayon::ThreadPool>),
 }
 
 impl Workers {
@@ -38,7 +40,7 @@ impl Workers {
                 let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
                 let count = threads.map_or_else(available, NonZeroUsize::get).min(256);
                 match rayon::ThreadPoolBuilder::new().num_threads(count).build() {
-                    Ok(pool) if count > 1 => Pool::Own(pool),
+                    Ok(pool) if count > 1 => Pool::Own(Arc::new(pool)),
                     // A system that grants no thread still has this one.
                     _ => Pool::None,
                 }
@@ -51,6 +53,17 @@ impl Workers {
     #[cfg(not(feature = "parallel"))]
     pub(crate) fn new(_threads: Option<NonZeroUsize>, _bytes: u64) -> Self {
         Self {}
+    }
+
+    /// Does `work`, which gets these workers, on one of their threads: parts that are done at once then start without a
+    /// thread having to be woken for each.
+    pub(crate) fn enter<R: Send>(self, work: impl FnOnce(Self) -> R + Send) -> R {
+        #[cfg(feature = "parallel")]
+        if let Pool::Own(pool) = &self.pool {
+            let pool = Arc::clone(pool);
+            return pool.install(|| work(self));
+        }
+        work(self)
     }
 
     /// The number of threads that work at once.
@@ -81,6 +94,21 @@ impl Workers {
     /// `work` once on each thread.
     pub(crate) fn each<R: Send>(&self, work: impl Fn() -> R + Sync + Send) -> Vec<R> {
         self.map(&vec![(); self.count()], |()| work())
+    }
+
+    /// Two pieces of work, at once if there is a thread for each.
+    pub(crate) fn join<A: Send, B: Send>(
+        &self,
+        first: impl FnOnce() -> A + Send,
+        second: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        #[cfg(feature = "parallel")]
+        match &self.pool {
+            Pool::None => {}
+            Pool::Callers => return rayon::join(first, second),
+            Pool::Own(pool) => return pool.join(first, second),
+        }
+        (first(), second())
     }
 
     /// `work` on each of `items`, in place.

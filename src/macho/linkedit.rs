@@ -76,21 +76,26 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     let mut parts = Linkedit::default();
     let start = link.macho.segments.last().map_or(0, |segment| segment.offset);
     let mut writer = Writer { extents, end: start };
-    if is_chained(link) {
-        let imports: Vec<Import<'_>> =
-            link.macho.imports.iter().map(|(id, addend)| import(link, *id, *addend)).collect();
-        let table = fixups::table(&link.macho.sites, &imports, page_size(link.target.arch));
-        parts.fixups = Some(writer.add(table));
-    } else {
-        let [rebases, binds, weak_binds] = programs(link);
-        let lazy_binds = std::mem::take(&mut link.macho.lazy.bytes);
-        parts.programs = Some([rebases, binds, weak_binds, lazy_binds].map(|program| writer.add(program)));
+    let lazy_binds = std::mem::take(&mut link.macho.lazy.bytes);
+    // The symbol table is as much work as all that is for the loader.
+    let shared: &Link<'_> = link;
+    let ((binding, exports, starts, data_in_code), table) = shared.workers.join(
+        || {
+            let starts = functions::function_starts(symtab::function_addresses(shared));
+            (Binding::new(shared), exports(shared), starts, data_in_code(shared))
+        },
+        || SymbolTable::new(shared),
+    );
+    let mut table = table?;
+    match binding {
+        Binding::Chained(table) => parts.fixups = Some(writer.add(table)),
+        Binding::Programs([rebases, binds, weak_binds]) => {
+            parts.programs = Some([rebases, binds, weak_binds, lazy_binds].map(|program| writer.add(program)));
+        }
     }
-    parts.exports = writer.add(exports(link));
-    let starts = symtab::function_addresses(link);
-    parts.function_starts = writer.add(functions::function_starts(starts));
-    parts.data_in_code = writer.add(data_in_code(link));
-    let mut table = SymbolTable::new(link)?;
+    parts.exports = writer.add(exports);
+    parts.function_starts = writer.add(starts);
+    parts.data_in_code = writer.add(data_in_code);
     parts.symbols = writer.add(std::mem::take(&mut table.bytes));
     parts.symbol_counts = table.counts;
     parts.indirect = writer.add(indirect(link, &table));
@@ -118,6 +123,25 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         segment.size = segment.file_size.next_multiple_of(page_size(link.target.arch));
     }
     Ok(parts)
+}
+
+/// What the loader follows to fill pointers.
+enum Binding {
+    /// Chains through the pointers, with the table of where they start.
+    Chained(Vec<u8>),
+    /// The programs for rebasing, binding, and binding what is weak.
+    Programs([Vec<u8>; 3]),
+}
+
+impl Binding {
+    fn new(link: &Link<'_>) -> Self {
+        if !is_chained(link) {
+            return Self::Programs(programs(link));
+        }
+        let imports: Vec<Import<'_>> =
+            link.macho.imports.iter().map(|(id, addend)| import(link, *id, *addend)).collect();
+        Self::Chained(fixups::table(&link.macho.sites, &imports, page_size(link.target.arch)))
+    }
 }
 
 struct Writer<'e> {

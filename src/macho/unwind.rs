@@ -171,6 +171,9 @@ impl Unwind {
     }
 }
 
+/// Relocations of a section by their offsets in it, in bytes.
+type Relocs = HashMap<u64, RawReloc, foldhash::quality::RandomState>;
+
 /// For functions, by their places, the places of their records in `__eh_frame`, and the functions' sizes.
 type Records = BTreeMap<(SectionIndex, u64), ((SectionIndex, u64), u64)>;
 
@@ -233,7 +236,7 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         if size.checked_rem(ENTRY) != Some(0) {
             return Err(self.malformed(section, size, "the table ends inside of an entry"));
         }
-        let mut relocs: HashMap<u64, RawReloc> = HashMap::with_capacity(section.relocs.len());
+        let mut relocs = Relocs::with_capacity_and_hasher(section.relocs.len(), Default::default());
         for raw in reloc::decode(section, 0..section.relocs.len()) {
             let reloc = reloc::understand(self.link.target, raw);
             let plain = reloc.is_some_and(|reloc| reloc.value == What::Symbol.from(Origin::Zero));
@@ -306,8 +309,7 @@ impl<'l, 'a> Gatherer<'l, 'a> {
             if !section.flags.has(SectionFlags::EH_FRAME) || !section.is_live() {
                 continue;
             }
-            let relocs: HashMap<u64, RawReloc> =
-                reloc::decode(section, 0..section.relocs.len()).map(|raw| (raw.offset, raw)).collect();
+            let relocs: Relocs = reloc::decode(section, 0..section.relocs.len()).map(|raw| (raw.offset, raw)).collect();
             for description in eh_frame::descriptions(&section.data, ADDRESS) {
                 let fde = description.map_err(|problem| self.malformed(section, problem.offset, problem.what))?;
                 let raw = relocs.get(&fde.pc_begin.offset);
