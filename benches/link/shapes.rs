@@ -60,16 +60,19 @@ pub(crate) enum Kind {
     Large,
     /// Of the proportions of Julia's own archives.
     Julia,
+    /// Of such proportions too, and so small that starting processes decides: nothing is asked.
+    Plain,
 }
 
 const fn size(name: &'static str, preset: &'static str, kind: Kind) -> Size {
     Size { name, preset, kind }
 }
 
-pub(crate) const SIZES: [Size; 8] = [
+pub(crate) const SIZES: [Size; 9] = [
     size("small", "heavy-small", Kind::Small),
     size("medium", "heavy-medium", Kind::Medium),
     size("large", "heavy-large", Kind::Large),
+    size("3 MB", "3m", Kind::Plain),
     size("16 MB", "16m", Kind::Julia),
     size("71 MB", "71m", Kind::Julia),
     size("156 MB", "156m", Kind::Julia),

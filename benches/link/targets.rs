@@ -32,7 +32,7 @@ fn bounds(kind: Kind, platform: Platform) -> Vec<Bound> {
         return bounds;
     }
     match kind {
-        Kind::Small => {}
+        Kind::Small | Kind::Plain => {}
         Kind::Medium => bounds.extend([bound(LIBRARY, 1.4, COPY), bound(PROGRAM, 1.6, COPY)]),
         Kind::Large => bounds.extend([bound(LIBRARY, 1.5, COPY), bound(PROGRAM, 1.5, COPY)]),
         Kind::Julia => bounds.extend([bound(LIBRARY, 1.2, COPY), bound(PROGRAM, 1.25, COPY)]),
