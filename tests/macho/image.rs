@@ -1,6 +1,7 @@
 //! Reads images by Apple's headers alone, with nothing of the linker's own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use object::LittleEndian as LE;
 use object::macho;
@@ -120,10 +121,16 @@ impl<'a> Image<'a> {
         first - 32 - u64::from(word(self.bytes, 20))
     }
 
-    /// Data in code: where it is, its length, and what it is.
-    pub fn data_in_code(&self) -> Vec<((Vec<u8>, u64), u32)> {
+    /// Data in code: the addresses, and what they are.
+    pub fn data_in_code(&self) -> Vec<(Range<u64>, u16)> {
         let table = self.linkedit(macho::LC_DATA_IN_CODE).unwrap_or_default();
-        table.chunks_exact(8).map(|entry| (self.place(word(entry, 0).into()), word(entry, 4))).collect()
+        let half = |entry: &[u8], at: usize| u16::from_le_bytes(entry[at..at + 2].try_into().unwrap());
+        let entries = table.chunks_exact(8).map(|entry| {
+            // From the first byte of the file, which is at address 0.
+            let start = u64::from(word(entry, 0));
+            (start..start + u64::from(half(entry, 4)), half(entry, 6))
+        });
+        entries.collect()
     }
 
     /// The flags of the header.

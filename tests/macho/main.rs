@@ -8,11 +8,14 @@ mod big;
 mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod contents;
 mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
 mod libraries;
+mod odds;
+mod options;
 mod unwind;
 mod variables;
 
