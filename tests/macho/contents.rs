@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, Pointer, UnwindContext, UnwindSection as _};
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use pkgld_corpus::target::{MACOS_ARM64, Target};
 use pkgld_corpus::{Entry, command_line};
@@ -135,14 +136,16 @@ impl<'a> Contents<'a> {
             // Whatever stands between it and the next one is zero.
             let rest = bytes[plain..].iter().rposition(|byte| *byte != 0).map_or(plain, |last| plain + last + 1);
             parts.push(Part::Bytes(bytes[plain..rest].to_vec()));
-            all.insert(name, parts);
+            insert(&mut all, name, parts);
         }
         all
     }
 
     fn code(&self) -> BTreeMap<String, Vec<Part>> {
         let symbols = self.symbols(b"__text").into_iter();
-        symbols.map(|(name, start, bytes)| (name, self.function(start, bytes))).collect()
+        let mut all = BTreeMap::new();
+        symbols.for_each(|(name, start, bytes)| insert(&mut all, name, self.function(start, bytes)));
+        all
     }
 
     /// A function: its instructions, and the data among them as they are.
@@ -162,6 +165,36 @@ impl<'a> Contents<'a> {
 
     fn instructions(&self, start: u64, bytes: &[u8]) -> Vec<Part> {
         if self.arm { self.code_of_arm64(start, bytes) } else { self.code_of_x86_64(start, bytes) }
+    }
+
+    /// For each function that `__eh_frame` describes its address and, with its size, its language-specific data and the rows by
+    /// which it is unwound, what that says.
+    fn frames(&self) -> BTreeMap<String, (u64, String)> {
+        let mut all = BTreeMap::new();
+        let Some((_, start, bytes)) = self.pieces.iter().find(|piece| piece.0 == b"__eh_frame") else { return all };
+        let mut section = EhFrame::new(bytes, LittleEndian);
+        section.set_address_size(8);
+        let bases = BaseAddresses::default().set_eh_frame(*start);
+        let mut entries = section.entries(&bases);
+        while let Some(entry) = entries.next().unwrap() {
+            let CieOrFde::Fde(partial) = entry else { continue };
+            let fde = partial.parse(EhFrame::cie_from_offset).unwrap();
+            let function = fde.initial_address();
+            let named = |pointer| match pointer {
+                Some(Pointer::Direct(at) | Pointer::Indirect(at)) => self.place(at),
+                None => String::new(),
+            };
+            let data = format!("{} {}", named(fde.personality()), named(fde.lsda()));
+            let mut context = UnwindContext::new();
+            let mut table = fde.rows(&section, &bases, &mut context).unwrap();
+            let mut rows = Vec::new();
+            while let Some(row) = table.next_row().unwrap() {
+                let rules: Vec<_> = row.registers().collect();
+                rows.push(format!("{:#x}: {:?} {rules:?}", row.start_address() - function, row.cfa()));
+            }
+            insert(&mut all, self.place(function), (function, format!("{} bytes {data}{rows:#?}", fde.len())));
+        }
+        all
     }
 
     /// An instruction's displacement from the program counter and its branch's target are addresses.
@@ -242,6 +275,13 @@ impl<'a> Contents<'a> {
     }
 }
 
+/// Adds what is under a name, which local symbols of several objects can have: then with its number among these.
+fn insert<T>(all: &mut BTreeMap<String, T>, name: String, value: T) {
+    let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}, number {number}")));
+    let free = names.into_iter().find(|name| !all.contains_key(name)).unwrap();
+    all.insert(free, value);
+}
+
 /// The number in the low bits of a word.
 fn signed(value: u32, bits: u32) -> i64 {
     i64::from(((value << (32 - bits)) as i32) >> (32 - bits))
@@ -302,11 +342,27 @@ fn differences(theirs: &BTreeMap<String, Vec<Part>>, ours: &BTreeMap<String, Vec
     found
 }
 
-/// Compares the contents of two images, which `what` was linked to; returns the number of addresses in them.
+/// Compares the contents of two images and how their functions are unwound, which `what` was linked to; returns the number of addresses in them.
 pub fn compare(theirs: &[u8], ours: &[u8], target: Target, what: &Path) -> usize {
-    let [theirs, ours] = [theirs, ours].map(|bytes| Contents::new(&Image::new(bytes), target));
+    let (image, reference) = (Image::new(ours), Image::new(theirs));
+    let [theirs, ours] = [&reference, &image].map(|image| Contents::new(image, target));
+    let dwarf = if target == MACOS_ARM64 { 3 } else { 4 };
     let mut found = differences(&theirs.code(), &ours.code());
     found.extend(differences(&theirs.data(), &ours.data()));
+    let (frames, wanted) = (ours.frames(), theirs.frames());
+    for (name, (_, frame)) in &wanted {
+        match frames.get(name) {
+            Some((_, other)) if other == frame => {}
+            other => found.push(format!("frame of {name}: {other:?}, not {frame}")),
+        }
+    }
+    // LLD leaves out records of functions that an encoding describes as well; here `__eh_frame` stays as it is.
+    for (name, (function, _)) in frames.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+        let mode = image.unwound_by(*function) >> 24 & 0x0f;
+        if mode == 0 || mode == dwarf {
+            found.push(format!("frame of {name}: new, and not described elsewhere"));
+        }
+    }
     assert!(found.is_empty(), "{}: {} differences: {found:#?}", what.display(), found.len());
     let parts = ours.code().into_values().chain(ours.data().into_values()).flatten();
     parts.filter(|part| matches!(part, Part::Address(_))).count()
@@ -329,6 +385,10 @@ fn symbols_of_dylibs_are_those_of_lld() {
     for entry in all() {
         let (theirs, ours) = (by_lld(&entry), fs::read(link(&entry, &name(&entry, "-contents"), &[])).unwrap());
         let addresses = compare(&theirs, &ours, entry.target, &entry.path);
+        let records = Contents::new(&Image::new(&ours), entry.target).frames().len();
+        // On arm64 an encoding tells all there is to say of most frames.
+        let wanted = if entry.target == MACOS_ARM64 { 1 } else { 50 };
+        assert!(records >= wanted, "{}: only {records} records", entry.path.display());
         assert!(addresses > 300, "{}: only {addresses} addresses", entry.path.display());
     }
 }

@@ -464,7 +464,8 @@ impl<'a> Image<'a> {
         starts
     }
 
-    fn unwound_by(&self, address: u64) -> u32 {
+    /// The encoding by which a function is unwound, without the offset of a record in `__eh_frame`.
+    pub fn unwound_by(&self, address: u64) -> u32 {
         let (_, start, size) = self.sections().into_iter().find(|section| section.0 == b"__unwind_info").unwrap();
         let (_, base, offset) = self.segments().remove(0);
         let table = &self.bytes[(start - base + offset) as usize..][..size as usize];
