@@ -11,11 +11,11 @@
 use std::collections::HashMap;
 
 use super::symtab::is_exported;
-use super::{initialisers, is_coalesced, lazy, other};
+use super::{initialisers, is_coalesced, lazy, other, relocs};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolSection, Traits, Visibility};
+use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
 use crate::options::Exports;
 use crate::symbols::{Anchor, Definition, Global};
 
@@ -110,7 +110,9 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
     match global.definition {
         Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
-        Definition::Library(..) => Traits::PREEMPTIBLE.when(is_coalesced(link, global), Traits::COALESCED),
+        Definition::Library(..) => Traits::PREEMPTIBLE
+            .when(is_coalesced(link, global), Traits::COALESCED)
+            .when(global.kind == SymbolKind::Tls, Traits::DESCRIPTOR),
         Definition::Object(id, index) => {
             let object = link.object(id);
             let heap = link.heap_image.filter(|(heap, _)| *heap == id).map(|(_, section)| section);
@@ -136,6 +138,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)
                 .when(section.flags.has(SectionFlags::TLS), Traits::TLS)
+                .when(relocs::is_descriptors(section), Traits::DESCRIPTOR)
                 .when(heap == Some(index), Traits::FAR),
             None => Traits::DISCARDED,
         },

@@ -36,7 +36,7 @@ fn object(target: Target, whole: bool) -> PathBuf {
          .section __TEXT,__literal4,4byte_literals\n.p2align 2\nLfour: .long 0x3f800000\n\
          .section __TEXT,__literal16,16byte_literals\n.p2align 4\nLsixteen: .quad 1, 2\n\
          .section __TEXT,__cstring,cstring_literals\nLtext: .asciz \"text\"\n\
-         .section __TEXT,__apart\n.p2align 2\n.globl _slots\n_slots: {slots}\
+         .section __TEXT,__apart\n.p2align 2\n.quad 0\n.globl _slots\n_slots: {slots}\
          .globl _apart\n_apart: .quad _words-_slots+8\n.long _inside-_code\n\
          .section __DATA,__data\n.globl _words\n.p2align 3\n_words: .quad Lword+4\nLword: .quad _code+4, Ltext, _zeros+16\n\
          {subsections}_pointed: .quad _absolute, Ltable, _common+8\n\
