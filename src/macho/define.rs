@@ -8,15 +8,19 @@
     clippy::panic
 )]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::symtab::is_exported;
-use super::{initialisers, is_coalesced, lazy, other, relocs};
+use super::{ObjectInfo, initialisers, is_coalesced, lazy, other, relocs};
 use crate::error::Error;
 use crate::format::LocalTraits;
-use crate::link::Link;
-use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
-use crate::options::Exports;
+use crate::link::{Link, over};
+use crate::model::{
+    Fate, GlobalId, InputName, Object, ObjectInfo as Info, Relocs, Section, SectionFlags as Flags, Symbol, SymbolKind,
+    SymbolSection, Traits, Visibility,
+};
+use crate::options::{CreatedSection, Exports};
 use crate::symbols::{Anchor, Definition, Global};
 
 /// Names of the image's first byte.
@@ -35,10 +39,60 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
             global.visibility = Visibility::Hidden;
         }
     }
+    create_sections(link)?;
     export_by_name(link);
     follow_aliases(link)?;
     lazy::define_binder(link);
     initialisers::take(link)
+}
+
+/// Adds an object with the sections that are asked for, if there are any.
+///
+/// # Errors
+/// More objects than there are numbers for.
+fn create_sections(link: &mut Link<'_>) -> Result<(), Error> {
+    let options = link.options;
+    let created = &options.macho.created_sections;
+    if created.is_empty() {
+        return Ok(());
+    }
+    over("objects", "the number of objects", link.objects.len() as u64, u32::MAX.into())?;
+    let mut sections = vec![created_section(&[], &[], Flags::default(), Fate::Metadata)];
+    for CreatedSection { segment, section, contents } in created {
+        let flags = Flags::ALLOC.and(Flags::RETAIN).when(segment != "__TEXT", Flags::WRITE);
+        sections.push(created_section(section.as_bytes(), contents, flags, Fate::Live));
+    }
+    let mut symbols = Vec::new();
+    let places = created.iter().map(|created| (created.segment.as_str(), created.contents.len() as u64, 1));
+    let info = ObjectInfo::of_data(link.target, places, &mut symbols);
+    link.objects.push(Object {
+        name: InputName { file: "-sectcreate", member: None },
+        sections,
+        symbols,
+        strings: &[],
+        short_names: &[],
+        groups: Vec::new(),
+        hide_symbols: false,
+        info: Info::MachO(info),
+    });
+    Ok(())
+}
+
+fn created_section<'a>(name: &'a [u8], data: &'a [u8], flags: Flags, fate: Fate) -> Section<'a> {
+    Section {
+        name,
+        data: Cow::Borrowed(data),
+        size: data.len() as u64,
+        align: 1,
+        flags,
+        kind: 0,
+        entry_size: 0,
+        linked: 0,
+        relocs: Relocs::default(),
+        fate,
+        output: Section::NOWHERE,
+        offset: 0,
+    }
 }
 
 /// Has weak definitions that can be hidden be for others, if they are asked for by name.
@@ -108,7 +162,11 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
     match global.definition {
-        Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
+        Definition::Undefined if global.visibility == Visibility::Default => {
+            let left = &link.options.macho.dynamic_lookup;
+            let left = left.iter().any(|name| name.as_bytes() == global.name);
+            Traits::PREEMPTIBLE.when(!left, Traits::UNDEFINED)
+        }
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         Definition::Library(..) => Traits::PREEMPTIBLE
             .when(is_coalesced(link, global), Traits::COALESCED)
@@ -137,7 +195,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)
-                .when(section.flags.has(SectionFlags::TLS), Traits::TLS)
+                .when(section.flags.has(Flags::TLS), Traits::TLS)
                 .when(relocs::is_descriptors(section), Traits::DESCRIPTOR)
                 .when(heap == Some(index), Traits::FAR),
             None => Traits::DISCARDED,

@@ -87,9 +87,13 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         parts.programs = Some([rebases, binds, weak_binds, lazy_binds].map(|program| writer.add(program)));
     }
     parts.exports = writer.add(exports(link));
-    let starts = symtab::function_addresses(link);
-    parts.function_starts = writer.add(functions::function_starts(starts));
-    parts.data_in_code = writer.add(data_in_code(link));
+    if link.options.macho.function_starts {
+        let starts = symtab::function_addresses(link);
+        parts.function_starts = writer.add(functions::function_starts(starts));
+    }
+    if link.options.macho.data_in_code {
+        parts.data_in_code = writer.add(data_in_code(link));
+    }
     let mut table = SymbolTable::new(link)?;
     parts.symbols = writer.add(std::mem::take(&mut table.bytes));
     parts.symbol_counts = table.counts;

@@ -224,8 +224,10 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
     lazy::gather(link);
     link.macho.overriding = overriding(link);
     found.merge_locals();
-    if link.options.macho.dead_strip_dylibs {
-        for number in 0..link.libraries.len() {
+    for number in 0..link.libraries.len() {
+        let library = link.libraries.get(number).map(|library| &library.shared);
+        let strippable = matches!(library, Some(SharedLibrary::MachO(library)) if library.is_dead_strippable());
+        if link.options.macho.dead_strip_dylibs || strippable {
             let of = |definition| matches!(definition, Definition::Library(library, _) if library as usize == number);
             let used = link.symbols.iter().any(|(_, global)| of(global.definition));
             if let Some(library) = link.libraries.get_mut(number) {

@@ -71,6 +71,46 @@ impl<'a> Image<'a> {
         segments.collect()
     }
 
+    /// What may be done with the segments, by name.
+    pub fn protections(&self) -> BTreeMap<Vec<u8>, (u32, u32, u32)> {
+        let segments = self.commands.iter().filter_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::Segment64(segment, _) => {
+                let protections = (segment.maxprot.get(LE).0, segment.initprot.get(LE).0, segment.flags.get(LE).0);
+                Some((trimmed(&segment.segname), protections))
+            }
+            _ => None,
+        });
+        segments.collect()
+    }
+
+    /// The names of segments and sections.
+    pub fn places(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for (_, variant, _) in &self.commands {
+            let LoadCommandVariant::Segment64(segment, data) = variant else { continue };
+            for section in segment.sections(LE, *data).unwrap() {
+                let [segment, section] = [&section.segname, &section.sectname].map(|name| trimmed(name));
+                all.insert(format!("{},{}", String::from_utf8_lossy(&segment), String::from_utf8_lossy(&section)));
+            }
+        }
+        all
+    }
+
+    /// The strings of commands that are nothing else (`LC_SUB_CLIENT` and its like).
+    pub fn strings(&self, wanted: macho::LoadCommandType) -> Vec<Vec<u8>> {
+        self.commands.iter().filter(|(kind, ..)| *kind == wanted).map(|(.., raw)| string(raw, 12)).collect()
+    }
+
+    /// The type of the file.
+    pub fn file_type(&self) -> u32 {
+        word(self.bytes, 12)
+    }
+
+    /// The entries of the symbol table for debuggers of a kind.
+    pub fn stabs(&self, kind: u8) -> Vec<Vec<u8>> {
+        self.nlists().into_iter().filter(|(_, entry)| entry.n_type.0 == kind).map(|(name, _)| name).collect()
+    }
+
     /// The sections in order: name and address.
     pub fn sections(&self) -> Vec<(Vec<u8>, u64, u64)> {
         let mut all = Vec::new();
@@ -449,7 +489,7 @@ impl<'a> Image<'a> {
         let mut starts = Vec::new();
         let mut address = 0;
         let (mut value, mut shift) = (0_u64, 0);
-        for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap() {
+        for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap_or_default() {
             value |= u64::from(byte & 0x7f) << shift;
             shift += 7;
             if byte & 0x80 == 0 {

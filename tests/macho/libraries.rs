@@ -25,7 +25,7 @@ fn stub(path: &Path, install_name: &str, names: &str, reexports: &str) {
 
 /// `libouter` re-exports `libinner`, whose stub is below a system root only, and which re-exports `libouter` in its turn; and
 /// the framework `Thing`, which re-exports its part `Part`.
-fn libraries() -> PathBuf {
+pub fn libraries() -> PathBuf {
     let directory = place();
     libraries_of_version_4(&directory);
     directory
@@ -43,14 +43,14 @@ fn libraries_of_version_4(directory: &Path) {
 }
 
 /// An object of pointers to these names.
-fn pointers(target: Target, names: &[&str]) -> PathBuf {
+pub fn pointers(target: Target, names: &[&str]) -> PathBuf {
     let words: String = names.iter().map(|name| format!(".quad {name}\n")).collect();
     let name = format!("pointers{}", names.concat());
     assemble(target, &name, &format!(".section __DATA,__data\n.globl _pointers\n.p2align 3\n_pointers: {words}"))
 }
 
 /// Links by both linkers; what each says, and the images.
-fn both(target: Target, arguments: &[&str]) -> [Result<Vec<u8>, String>; 2] {
+pub fn both(target: Target, arguments: &[&str]) -> [Result<Vec<u8>, String>; 2] {
     let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
     let common = ["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib"];
     [false, true].map(|lld| {
@@ -63,7 +63,7 @@ fn both(target: Target, arguments: &[&str]) -> [Result<Vec<u8>, String>; 2] {
 }
 
 /// Libraries, what is bound to which, and what is for others are the same as LLD has them.
-fn as_lld(target: Target, arguments: &[&str]) -> Vec<u8> {
+pub fn as_lld(target: Target, arguments: &[&str]) -> Vec<u8> {
     let [ours, theirs] = both(target, arguments).map(|result| result.unwrap_or_else(|text| panic!("{text}")));
     let (image, reference) = (Image::new(&ours), Image::new(&theirs));
     assert_eq!(image.libraries(), reference.libraries(), "{arguments:?}");

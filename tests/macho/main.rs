@@ -14,6 +14,7 @@ mod dsym;
 #[allow(dead_code)]
 mod image;
 mod libraries;
+mod makers;
 mod odds;
 mod options;
 mod unwind;

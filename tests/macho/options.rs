@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use object::macho;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64};
 use pkgld_corpus::{command_line, committed_for};
 
@@ -11,7 +12,7 @@ use super::image::Image;
 use super::{link, name, program};
 
 /// Sets of options, of which both linkers make the same.
-const CASES: [&[&str]; 23] = [
+const CASES: [&[&str]; 44] = [
     &[],
     &["-platform_version", "macos", "10.15", "11.0"],
     &["-platform_version", "macos", "12.0", "14.2"],
@@ -34,14 +35,35 @@ const CASES: [&[&str]; 23] = [
     &["-S"],
     &["-x"],
     &["-no_uuid", "-reproducible"],
+    &["-platform_version", "macOS", "10.13", "11.0"],
+    &["-platform_version", "macos", "10.13", "11.0", "-data_const"],
+    &["-no_data_const"],
+    &["-no_function_starts"],
+    &["-no_data_in_code_info"],
+    &["-mark_dead_strippable_dylib", "-application_extension"],
+    &["-umbrella", "Thing", "-allowable_client", "One", "-allowable_client", "Two"],
+    &["-no_exported_symbols"],
+    &["-sectcreate", "__DATA", "__mine", "LIST", "-segcreate", "__OWN", "__yours", "LIST"],
+    &["-add_empty_section", "__DATA", "__empty"],
+    &["-rename_section", "__DATA", "__data", "__DATA", "__words"],
+    &["-rename_section", "__DATA", "__const", "__FIXED", "__words"],
+    &["-rename_segment", "__DATA", "__DATUM"],
+    &["-sectalign", "__TEXT", "__const", "400"],
+    &["-segprot", "__DATA_CONST", "r", "r", "-segprot", "__DATA", "rwx", "rwx"],
+    &["-non_global_symbols_no_strip_list", "LIST"],
+    &["-non_global_symbols_strip_list", "LIST"],
+    &["-add_ast_path", "/a/b.swiftmodule"],
+    &["-rpath", "/a", "-rpath", "/b", "-rpath", "/a", "--no-warn-duplicate-rpath"],
+    &["--threads=2", "--icf=all", "--error-limit=0", "--color-diagnostics=never", "-no_deduplicate", "-demangle"],
+    &["-dependency_info", "INFO"],
     &["-oso_prefix", "PREFIX", "-search_paths_first", "-demangle"],
 ];
 
 #[test]
 fn options_do_what_they_do_in_lld() {
     let directory = scratch("macho");
-    let list = directory.join("symbols.txt");
-    fs::write(&list, "# data\n_jl_system_image_data\n_jl_*pointers\n\n").unwrap();
+    let (list, info) = (directory.join("symbols.txt"), directory.join("dependencies"));
+    fs::write(&list, "# data\n_jl_system_image_data\n_jl_*pointers\n_jl_*_idxs*\n\n").unwrap();
     for target in [MACOS_X86_64, MACOS_ARM64] {
         let entry = committed_for(target).remove(0);
         let prefix = entry.path.parent().unwrap().to_str().unwrap();
@@ -51,6 +73,7 @@ fn options_do_what_they_do_in_lld() {
                 .map(|word| match *word {
                     "LIST" => list.to_str().unwrap(),
                     "PREFIX" => prefix,
+                    "INFO" => info.to_str().unwrap(),
                     word => word,
                 })
                 .collect();
@@ -67,6 +90,29 @@ fn options_do_what_they_do_in_lld() {
             commands.retain(|kind| *kind != 0x2a);
             commands.remove(commands.iter().position(|kind| *kind == 0x19).unwrap());
             assert_eq!(commands, theirs.commands(), "{what}");
+            assert_eq!((ours.file_type(), ours.flags()), (theirs.file_type(), theirs.flags()), "{what}");
+            for kind in [macho::LC_SUB_CLIENT, macho::LC_SUB_FRAMEWORK] {
+                assert_eq!(ours.strings(kind), theirs.strings(kind), "{what}");
+            }
+            assert_eq!(ours.stabs(0x32), theirs.stabs(0x32), "{what}");
+            let mut protections = ours.protections();
+            protections.remove(&b"__HEAP_IMAGE"[..]);
+            assert_eq!(protections, theirs.protections(), "{what}");
+            let [mut here, mut there] = [ours.places(), theirs.places()];
+            for places in [&mut here, &mut there] {
+                // LLD has one section of literals of all widths, and the heap image with other data.
+                places.retain(|place| !place.contains("__literal") && !place.starts_with("__HEAP_IMAGE"));
+                // LLD has the loader's own word among other data, and pointers of their own for functions whose slots are
+                // filled when the image is loaded.
+                let apart = [",__dyld_private", ",__la_symbol_ptr", ",__stub_helper"];
+                places.retain(|place| !apart.iter().any(|name| place.ends_with(name)));
+            }
+            assert_eq!(here, there, "{what}");
+            if case.contains(&"-sectalign") {
+                assert!(
+                    ours.sections().iter().any(|section| section.0 == b"__const" && section.1.is_multiple_of(0x400))
+                );
+            }
             assert_eq!(ours.versions(), theirs.versions(), "{what}");
             assert_eq!(ours.libraries(), theirs.libraries(), "{what}");
             assert_eq!(ours.rpaths(), theirs.rpaths(), "{what}");
@@ -129,6 +175,11 @@ fn command_lines_are_read_as_they_are_written() {
         ("-undefind", "did you mean '-undefined'"),
         ("-install_nam", "did you mean '-install_name'"),
         ("-dead_strip", "-dead_strip: not supported"),
+        ("-ObjC", "-ObjC: not supported"),
+        ("-order_file", "-order_file: a value is needed"),
+        ("--threads=no", "--threads: 'no' is not a number from 1 to 4096"),
+        ("--reproduce=x", "--reproduce: not supported"),
+        ("-sub_library", "-sub_library: a value is needed"),
         ("-undefined=error", "-undefined=error"),
     ] {
         let out = program(["-flavor", "darwin", "-dylib", "-arch", "arm64", "x.o", option]);
