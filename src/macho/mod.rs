@@ -180,6 +180,8 @@ impl Table {
 pub(crate) struct Plan<'a> {
     /// What scanning found.
     pub(crate) found: Scan,
+    /// The segments and sections whose boundaries have names.
+    pub(crate) bounded: Vec<define::Bounded>,
     /// The names of strong definitions that take the place of weak ones of libraries, ascending.
     pub(crate) overriding: Vec<&'a [u8]>,
     /// The segments, in order, `__LINKEDIT` last.
@@ -409,6 +411,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     match anchor {
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
+        Anchor::MachO(boundary) => define::boundary_address(link, boundary),
         _ => 0,
     }
 }

@@ -145,6 +145,10 @@ pub struct MachOOptions {
     pub allowable_clients: Vec<String>,
     /// Symbols that are left to the loader if nothing defines them, whatever is done about others (`-U`).
     pub dynamic_lookup: Vec<String>,
+    /// Link with the libraries that objects ask for by name (the default; `-ignore_auto_link`), if they are found.
+    pub auto_link: bool,
+    /// Names of such libraries and frameworks that are not linked with (`--ignore-auto-link-option`).
+    pub auto_link_ignored: Vec<String>,
     /// Have a list of where functions start (the default; `-no_function_starts`).
     pub function_starts: bool,
     /// Have a list of data in code (the default; `-no_data_in_code_info`).
@@ -210,6 +214,8 @@ impl Default for MachOOptions {
             umbrella: None,
             allowable_clients: Vec::new(),
             dynamic_lookup: Vec::new(),
+            auto_link: true,
+            auto_link_ignored: Vec::new(),
             function_starts: true,
             data_in_code: true,
             created_sections: Vec::new(),

@@ -219,7 +219,9 @@ const INPUTS: &[Flag] = &[
         "link with the files that FILE names, one a line; in DIRECTORY if it is given",
         |darwin, given| {
             let value = given.text()?;
-            let (file, directory) = value.rsplit_once(',').unwrap_or((value, ""));
+            // A comma may be part of the file's name.
+            let whole = Path::new(value).exists();
+            let (file, directory) = value.rsplit_once(',').filter(|_| !whole).unwrap_or((value, ""));
             let bytes = super::contents(given, Path::new(file))?;
             for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.is_empty()) {
                 darwin.reading.file(Path::new(directory).join(line).into());
@@ -234,6 +236,21 @@ const INPUTS: &[Flag] = &[
         |darwin, given| {
             let name = given.name(0)?;
             darwin.sub_libraries.push((given.option.clone(), name));
+            Ok(())
+        },
+    ),
+    does(&["ignore_auto_link"], &[], "do not link with libraries that only objects ask for", |darwin, _| {
+        darwin.reading.options.macho.auto_link = false;
+        Ok(())
+    }),
+    equals(
+        &["ignore-auto-link-option"],
+        "-lNAME",
+        "do not link with the library or framework NAME if only objects ask for it",
+        |darwin, given| {
+            let name = given.name(0)?;
+            let name = name.strip_prefix("-l").unwrap_or(&name).to_owned();
+            darwin.reading.options.macho.auto_link_ignored.push(name);
             Ok(())
         },
     ),
@@ -732,8 +749,6 @@ const IGNORED: &[Flag] = &[
     ignored(&["no_warn_duplicate_libraries", "no_warn_inits", "no_arch_warnings"], &[], "there is no such warning"),
     ignored(&["warn-thin-archive-missing-members", "no-warn-thin-archive-missing-members"], &[], "they are an error"),
     ignored(&["warn-dylib-install-name", "no-warn-dylib-install-name"], &[], "a bundle's signature has the name"),
-    ignored(&["ignore_auto_link", "strict-auto-link"], &[], "objects do not choose libraries here"),
-    ignored_equals(&["ignore-auto-link-option"], "OPTION", "objects do not choose libraries here"),
     ignored_equals(&["read-workers"], "N", "inputs are mapped"),
     ignored_equals(&["slop_scale"], "N", "thunks are placed where they are needed"),
     ignored(
