@@ -97,8 +97,8 @@ pub use image::{Companion, Image};
 pub use input::{Input, Inputs, LibraryRole, Mode, Source};
 pub use link::link;
 pub use options::{
-    Arch, AutoExport, BuildId, DebugCompression, DynamicFlags, ElfOptions, Exports, Format, HashStyle, Limits,
-    MachOOptions, Options, Os, PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
+    Arch, AutoExport, BuildId, CreatedSection, DebugCompression, DynamicFlags, ElfOptions, Exports, Format, HashStyle,
+    Limits, MachOOptions, Options, Os, PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
 };
 pub use report::{Counts, DebugFile, Report};
 

@@ -335,6 +335,8 @@ flags! {
         DISCARDED = 1 << 5,
         /// The address of an indirect function is that of its PLT entry, since code computes it without the GOT.
         PLT_ADDRESS = 1 << 6,
+        /// It stands for the descriptor of a thread-local variable (Mach-O, which has no indirect functions).
+        DESCRIPTOR = 1 << 6,
         /// Nothing defines it, in the image or in a library.
         UNDEFINED = 1 << 7,
     }

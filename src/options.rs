@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::elf::version::script::{SymbolList, VersionScript};
 use crate::error::{Error, Result};
 
-pub use macho::{Exports, MachOOptions};
+pub use macho::{CreatedSection, Exports, MachOOptions};
 
 /// The container of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -473,6 +473,9 @@ impl Options {
             if !problem.is_empty() {
                 return Err(Error::Options(format!("--separate-debug-file: {problem}")).into());
             }
+        }
+        if let Some(problem) = self.macho.problem() {
+            return Err(Error::Options(problem).into());
         }
         if let Some(path) = &self.macho.dsym {
             let problem = match crate::macho::dsym::image_name(path) {

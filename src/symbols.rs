@@ -66,6 +66,8 @@ pub(crate) enum Anchor {
     SectionEnd(u32),
     /// A place that only a PE image has.
     Pe(crate::pe::Place),
+    /// A place that only a Mach-O image has.
+    MachO(crate::macho::define::Boundary),
 }
 
 /// `STO_AARCH64_VARIANT_PCS` and `STO_RISCV_VARIANT_CC` of `st_other`.

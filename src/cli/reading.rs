@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::flag::Given;
 use super::problem::Problem;
-use crate::{Format, Input, Mode, Options, Source, Undefined};
+use crate::{Format, Input, LibraryRole, Mode, Options, Source, Undefined};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct Show {
     pub map: Vec<MapTo>,
     /// A rule for `make` that names all files read: `--dependency-file`.
     pub dependencies: Option<PathBuf>,
+    /// The files read and written, in the form of Apple's build system: `-dependency_info`.
+    pub dependency_info: Option<PathBuf>,
     /// Warnings: not if `--no-warnings`.
     pub warnings: bool,
     /// Fail if there is a warning: `--fatal-warnings`.
@@ -60,6 +62,7 @@ impl Default for Show {
             trace: false,
             map: Vec::new(),
             dependencies: None,
+            dependency_info: None,
             warnings: true,
             fatal_warnings: false,
             error_limit: None,
@@ -140,6 +143,15 @@ impl Reading {
     /// Has every member of every archive linked, wherever that was asked for.
     pub(super) fn load_all(&mut self) {
         self.inputs.iter_mut().for_each(|input| input.mode.whole_archive = true);
+    }
+
+    /// Has libraries that fit count as the image's own; tells whether there is one.
+    pub(super) fn reexport(&mut self, fits: impl Fn(&Source<'_>) -> bool) -> bool {
+        let mut found = false;
+        for input in self.inputs.iter_mut().filter(|input| fits(&input.source)) {
+            (input.mode.role, found) = (LibraryRole::Reexport, true);
+        }
+        found
     }
 
     /// Whether an input was given.

@@ -150,6 +150,9 @@ fn run_link(link: &Link, console: &mut Console<'_>) -> Result<Report, Failure> {
     if let Some(path) = &show.dependencies {
         write(path, tell::dependencies(&link.output, inputs.paths()).as_slice())?;
     }
+    if let Some(path) = &show.dependency_info {
+        write(path, tell::dependency_info(&link.output, inputs.paths()).as_slice())?;
+    }
     Ok(report)
 }
 

@@ -67,6 +67,25 @@ pub(super) fn dependencies<'a>(output: &Path, inputs: impl Iterator<Item = &'a P
     rule
 }
 
+/// What Apple's build system reads: for each file a byte that says what it is, its path, and a NUL byte. The first entry is
+/// the linker's name.
+pub(super) fn dependency_info<'a>(output: &Path, inputs: impl Iterator<Item = &'a Path>) -> Vec<u8> {
+    const LINKER: u8 = 0x00;
+    const INPUT: u8 = 0x10;
+    const OUTPUT: u8 = 0x40;
+    let mut info = Vec::new();
+    let mut add = |kind: u8, text: &[u8]| {
+        info.push(kind);
+        info.extend(text);
+        info.push(0);
+    };
+    add(LINKER, VERSION.as_bytes());
+    let inputs: BTreeSet<&Path> = inputs.collect();
+    inputs.iter().for_each(|input| add(INPUT, os::bytes(input.as_os_str())));
+    add(OUTPUT, os::bytes(output.as_os_str()));
+    info
+}
+
 /// A path as `make` reads it: a space and a hash sign are quoted by a backslash, and so are backslashes before them; a
 /// dollar sign is doubled.
 fn escaped(path: &Path) -> Vec<u8> {
@@ -88,6 +107,14 @@ fn escaped(path: &Path) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_are_told_by_what_they_are() {
+        let inputs = ["b.o", "a.o", "b.o"].map(Path::new);
+        let info = dependency_info("out.dylib".as_ref(), inputs.into_iter());
+        let wanted = format!("\0{VERSION}\0\x10a.o\0\x10b.o\0\x40out.dylib\0");
+        assert_eq!(String::from_utf8(info).unwrap(), wanted);
+    }
 
     #[test]
     fn dependencies_are_a_rule_of_make() {

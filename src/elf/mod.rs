@@ -352,7 +352,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         }
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
-        Anchor::Pe(_) => 0,
+        Anchor::Pe(_) | Anchor::MachO(_) => 0,
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
         }
     }
     opener.default_libraries();
+    opener.automatic_libraries();
     opener.reexports();
     Errors::check(opener.problems)?;
     Ok(opener.inputs)

@@ -11,8 +11,9 @@
 
 use std::ops::Range;
 
+use object::LittleEndian as LE;
 use object::macho;
-use object::read::macho::{FatArch, MachOFatFile32, MachOFatFile64};
+use object::read::macho::{FatArch, MachHeader as _, MachOFatFile32, MachOFatFile64};
 
 use crate::bytes;
 use crate::error::Error;
@@ -104,6 +105,40 @@ fn find<Fat: FatArch>(arches: &[Fat], cpu: macho::CpuType) -> Option<(u64, u64)>
     let plain = |slice: &&Fat| slice.cputype() == cpu && slice.cpusubtype().0 & 0x00ff_ffff != 2;
     let plain = |slice: &&Fat| cpu != macho::CPU_TYPE_ARM64 && slice.cputype() == cpu || plain(slice);
     arches.iter().find(plain).map(|slice| (slice.offset().into(), slice.size().into()))
+}
+
+/// A library that an object asks for by name (`LC_LINKER_OPTION`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Wanted {
+    /// As `-l` would.
+    Library(String),
+    /// As `-framework` would.
+    Framework(String),
+}
+
+/// The libraries that an object asks for. Bytes that are no object, and what is malformed, ask for none: that is told when they
+/// are read.
+pub(crate) fn wanted(bytes: &[u8]) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    if of(bytes) != Some(Content::Object) {
+        return all;
+    }
+    let Ok(header) = macho::MachHeader64::<LE>::parse(bytes, 0) else { return all };
+    let Ok(mut commands) = header.load_commands(LE, bytes, 0) else { return all };
+    while let Ok(Some(command)) = commands.next() {
+        if command.cmd() != macho::LC_LINKER_OPTION {
+            continue;
+        }
+        // A number of strings, and these.
+        let strings = command.raw_data().get(12..).unwrap_or_default().split(|byte| *byte == 0);
+        let strings: Vec<&str> = strings.take(2).filter_map(|string| std::str::from_utf8(string).ok()).collect();
+        match strings.as_slice() {
+            ["-framework", name] => all.push(Wanted::Framework((*name).to_owned())),
+            [option, ..] => all.extend(option.strip_prefix("-l").map(|name| Wanted::Library(name.to_owned()))),
+            [] => {}
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -8,19 +8,95 @@
     clippy::panic
 )]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::plan::{padded, segment_name};
 use super::symtab::is_exported;
-use super::{initialisers, is_coalesced, lazy, other};
+use super::{ObjectInfo, initialisers, is_coalesced, lazy, other, relocs};
 use crate::error::Error;
 use crate::format::LocalTraits;
-use crate::link::Link;
-use crate::model::{GlobalId, Object, SectionFlags, Symbol, SymbolSection, Traits, Visibility};
-use crate::options::Exports;
+use crate::layout::OutputSection;
+use crate::link::{Link, over};
+use crate::model::{
+    Fate, GlobalId, InputName, Object, ObjectInfo as Info, Relocs, Section, SectionFlags as Flags, Symbol, SymbolKind,
+    SymbolSection, Traits, Visibility,
+};
+use crate::options::{CreatedSection, Exports};
 use crate::symbols::{Anchor, Definition, Global};
 
 /// Names of the image's first byte.
 const HEADER: [&[u8]; 2] = [b"___dso_handle", b"__mh_dylib_header"];
+
+/// Where a section or a segment begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Boundary {
+    /// The number of its names in [`Plan::bounded`](super::Plan::bounded).
+    number: u32,
+    /// It is the end.
+    end: bool,
+}
+
+/// The names of a segment and perhaps of a section in it.
+pub(crate) type Bounded = ([u8; 16], Option<[u8; 16]>);
+
+/// Reads a name as `section$start$__DATA$__name` or `segment$end$__DATA`. The tables of the loader, whose size depends on all
+/// else, have no such names.
+fn boundary(name: &[u8]) -> Option<(Bounded, bool)> {
+    let (kind, rest) = name.split_at_checked(8)?;
+    let (end, rest) = match rest.strip_prefix(b"start$") {
+        Some(rest) => (false, rest),
+        None => (true, rest.strip_prefix(b"end$")?),
+    };
+    let mut parts = rest.splitn(2, |byte| *byte == b'$');
+    let names = (parts.next()?, parts.next());
+    let fits = |name: &[u8]| !name.is_empty() && name.len() <= 16 && name != b"__LINKEDIT";
+    match (kind, names) {
+        (b"section$", (segment, Some(section))) if fits(segment) && fits(section) => {
+            Some(((padded(segment), Some(padded(section))), end))
+        }
+        (b"segment$", (segment, None)) if fits(segment) => Some(((padded(segment), None), end)),
+        _ => None,
+    }
+}
+
+/// Defines the names of boundaries that are asked for.
+fn define_boundaries(link: &mut Link<'_>) {
+    let asked = |(id, global): (GlobalId, &Global<'_>)| {
+        let asked = global.definition == Definition::Undefined;
+        asked.then(|| boundary(global.name)).flatten().map(|boundary| (id, boundary))
+    };
+    let asked: Vec<_> = link.symbols.iter().filter_map(asked).collect();
+    for ((id, (names, end)), number) in asked.into_iter().zip(0_u32..) {
+        link.macho.bounded.push(names);
+        let global = link.symbols.get_mut(id);
+        global.definition = Definition::Anchor(Anchor::MachO(Boundary { number, end }));
+        global.visibility = Visibility::Hidden;
+    }
+}
+
+/// The address of a boundary. What the image does not have begins and ends where the image begins.
+pub(super) fn boundary_address(link: &Link<'_>, boundary: Boundary) -> u64 {
+    let Some((segment, section)) = link.macho.bounded.get(boundary.number as usize) else { return 0 };
+    let mut bounds: Option<(u64, u64)> = None;
+    let mut add = |start: u64, end: u64| {
+        bounds = Some(bounds.map_or((start, end), |(first, last)| (first.min(start), last.max(end))));
+    };
+    match section {
+        None => {
+            let found = link.macho.segments.iter().filter(|found| found.name == *segment);
+            found.for_each(|found| add(found.address, found.address.saturating_add(found.size)));
+        }
+        Some(section) => {
+            let is = |output: &&OutputSection<'_>| {
+                padded(&output.name) == *section && segment_name(link, output.rank) == *segment
+            };
+            link.outputs.iter().filter(is).for_each(|output| add(output.address, output.end()));
+        }
+    }
+    let (start, end) = bounds.unwrap_or_default();
+    if boundary.end { end } else { start }
+}
 
 /// Defines the names that only a linker can define.
 ///
@@ -35,10 +111,61 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
             global.visibility = Visibility::Hidden;
         }
     }
+    define_boundaries(link);
+    create_sections(link)?;
     export_by_name(link);
     follow_aliases(link)?;
     lazy::define_binder(link);
     initialisers::take(link)
+}
+
+/// Adds an object with the sections that are asked for, if there are any.
+///
+/// # Errors
+/// More objects than there are numbers for.
+fn create_sections(link: &mut Link<'_>) -> Result<(), Error> {
+    let options = link.options;
+    let created = &options.macho.created_sections;
+    if created.is_empty() {
+        return Ok(());
+    }
+    over("objects", "the number of objects", link.objects.len() as u64, u32::MAX.into())?;
+    let mut sections = vec![created_section(&[], &[], Flags::default(), Fate::Metadata)];
+    for CreatedSection { segment, section, contents } in created {
+        let flags = Flags::ALLOC.and(Flags::RETAIN).when(segment != "__TEXT", Flags::WRITE);
+        sections.push(created_section(section.as_bytes(), contents, flags, Fate::Live));
+    }
+    let mut symbols = Vec::new();
+    let places = created.iter().map(|created| (created.segment.as_str(), created.contents.len() as u64, 1));
+    let info = ObjectInfo::of_data(link.target, places, &mut symbols);
+    link.objects.push(Object {
+        name: InputName { file: "-sectcreate", member: None },
+        sections,
+        symbols,
+        strings: &[],
+        short_names: &[],
+        groups: Vec::new(),
+        hide_symbols: false,
+        info: Info::MachO(info),
+    });
+    Ok(())
+}
+
+fn created_section<'a>(name: &'a [u8], data: &'a [u8], flags: Flags, fate: Fate) -> Section<'a> {
+    Section {
+        name,
+        data: Cow::Borrowed(data),
+        size: data.len() as u64,
+        align: 1,
+        flags,
+        kind: 0,
+        entry_size: 0,
+        linked: 0,
+        relocs: Relocs::default(),
+        fate,
+        output: Section::NOWHERE,
+        offset: 0,
+    }
 }
 
 /// Has weak definitions that can be hidden be for others, if they are asked for by name.
@@ -108,9 +235,15 @@ pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
     match global.definition {
-        Definition::Undefined if global.visibility == Visibility::Default => Traits::UNDEFINED.and(Traits::PREEMPTIBLE),
+        Definition::Undefined if global.visibility == Visibility::Default => {
+            let left = &link.options.macho.dynamic_lookup;
+            let left = left.iter().any(|name| name.as_bytes() == global.name);
+            Traits::PREEMPTIBLE.when(!left, Traits::UNDEFINED)
+        }
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
-        Definition::Library(..) => Traits::PREEMPTIBLE.when(is_coalesced(link, global), Traits::COALESCED),
+        Definition::Library(..) => Traits::PREEMPTIBLE
+            .when(is_coalesced(link, global), Traits::COALESCED)
+            .when(global.kind == SymbolKind::Tls, Traits::DESCRIPTOR),
         Definition::Object(id, index) => {
             let object = link.object(id);
             let heap = link.heap_image.filter(|(heap, _)| *heap == id).map(|(_, section)| section);
@@ -135,7 +268,8 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)
-                .when(section.flags.has(SectionFlags::TLS), Traits::TLS)
+                .when(section.flags.has(Flags::TLS), Traits::TLS)
+                .when(relocs::is_descriptors(section), Traits::DESCRIPTOR)
                 .when(heap == Some(index), Traits::FAR),
             None => Traits::DISCARDED,
         },

@@ -44,6 +44,10 @@ const WEAK_DEFINES: u32 = 0x8000;
 const BINDS_TO_WEAK: u32 = 0x1_0000;
 /// `MH_HAS_TLV_DESCRIPTORS`
 const THREAD_LOCAL: u32 = 0x80_0000;
+/// `MH_DEAD_STRIPPABLE_DYLIB`
+const DEAD_STRIPPABLE: u32 = 0x40_0000;
+/// `MH_APP_EXTENSION_SAFE`
+const APPLICATION_EXTENSION: u32 = 0x200_0000;
 /// `TOOL_*` lists and such have no place here: the version of the linker is no part of its output.
 const NO_TOOLS: u32 = 0;
 
@@ -95,7 +99,9 @@ fn commands_size(link: &Link<'_>) -> (u64, u64) {
     let segments = link.macho.segments.len() as u64;
     let mut size = segments.saturating_mul(SEGMENT).saturating_add(sections.saturating_mul(SECTION));
     // Fixups and exports, symbol tables, function starts, data in code; then versions.
-    size = size.saturating_add(if is_chained(link) { 32 } else { 48 }).saturating_add(24 + 80 + 16 + 16);
+    size = size.saturating_add(if is_chained(link) { 32 } else { 48 }).saturating_add(24 + 80);
+    let lists = [link.options.macho.function_starts, link.options.macho.data_in_code];
+    size = lists.into_iter().filter(|list| *list).fold(size, |size, _| size.saturating_add(16));
     size = size.saturating_add(16);
     size = size.saturating_add(version_size(link));
     if link.options.macho.uuid {
@@ -104,9 +110,11 @@ fn commands_size(link: &Link<'_>) -> (u64, u64) {
     if link.options.macho.sign.unwrap_or(link.target.arch != Arch::X86_64) {
         size = size.saturating_add(16);
     }
-    size = size.saturating_add(with_string(24, install_name(link).as_bytes()));
-    for path in &link.options.macho.rpath {
-        size = size.saturating_add(with_string(12, path.as_bytes()));
+    if !link.options.macho.bundle {
+        size = size.saturating_add(with_string(24, install_name(link).as_bytes()));
+    }
+    for (_, string) in strings(link) {
+        size = size.saturating_add(with_string(12, string.as_bytes()));
     }
     let mut libraries = 1_u64;
     for library in needed(link) {
@@ -114,6 +122,15 @@ fn commands_size(link: &Link<'_>) -> (u64, u64) {
         libraries = libraries.saturating_add(1);
     }
     (size, libraries)
+}
+
+/// The commands that are a string and nothing else.
+fn strings<'l>(link: &'l Link<'_>) -> impl Iterator<Item = (m::LoadCommandType, &'l str)> {
+    let macho = &link.options.macho;
+    let rpaths = macho.rpath.iter().map(|path| (m::LC_RPATH, path.as_str()));
+    let umbrella = macho.umbrella.iter().map(|name| (m::LC_SUB_FRAMEWORK, name.as_str()));
+    let clients = macho.allowable_clients.iter().map(|name| (m::LC_SUB_CLIENT, name.as_str()));
+    rpaths.chain(umbrella).chain(clients)
 }
 
 /// Whether the versions stand in `LC_BUILD_VERSION`, which macOS 10.14 was the first to know, or in
@@ -153,10 +170,13 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         (defines_weak, WEAK_DEFINES),
         (binds_weak, BINDS_TO_WEAK),
         (thread_local, THREAD_LOCAL),
-        (!reexports, NO_REEXPORTS),
+        (!reexports && !link.options.macho.bundle, NO_REEXPORTS),
+        (link.options.macho.dead_strippable, DEAD_STRIPPABLE),
+        (link.options.macho.application_extension, APPLICATION_EXTENSION),
     ];
     let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
-    let mut out = Writer::new(link, m::MH_DYLIB, flags);
+    let kind = if link.options.macho.bundle { m::MH_BUNDLE } else { m::MH_DYLIB };
+    let mut out = Writer::new(link, kind, flags);
     segments(link, &mut out);
     let data = |out: &mut Writer, command: m::LoadCommandType, part: Part| {
         out.begin(command.0, 16);
@@ -171,10 +191,11 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         programs.into_iter().chain([linkedit.exports]).for_each(|part| out.part(part));
     }
     symbol_tables(linkedit, &mut out);
-    for path in &link.options.macho.rpath {
-        out.begin(m::LC_RPATH.0, with_string(12, path.as_bytes()));
+    for (command, string) in strings(link) {
+        let size = with_string(12, string.as_bytes());
+        out.begin(command.0, size);
         out.words([12]);
-        out.string(path.as_bytes(), with_string(12, path.as_bytes()), 12);
+        out.string(string.as_bytes(), size, 12);
     }
     let macho = &link.options.macho;
     let id = Needed {
@@ -183,7 +204,9 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         compatibility: macho.compatibility_version,
         role: LibraryRole::Plain,
     };
-    dylib(&mut out, m::LC_ID_DYLIB, &id);
+    if !macho.bundle {
+        dylib(&mut out, m::LC_ID_DYLIB, &id);
+    }
     let mut identity = None;
     if macho.uuid {
         out.begin(m::LC_UUID.0, 24);
@@ -202,8 +225,12 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
         };
         dylib(&mut out, command, &library);
     }
-    data(&mut out, m::LC_FUNCTION_STARTS, linkedit.function_starts);
-    data(&mut out, m::LC_DATA_IN_CODE, linkedit.data_in_code);
+    if macho.function_starts {
+        data(&mut out, m::LC_FUNCTION_STARTS, linkedit.function_starts);
+    }
+    if macho.data_in_code {
+        data(&mut out, m::LC_DATA_IN_CODE, linkedit.data_in_code);
+    }
     if let Some(signature) = linkedit.signature {
         data(&mut out, m::LC_CODE_SIGNATURE, signature);
     }

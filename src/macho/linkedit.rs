@@ -81,8 +81,11 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     let shared: &Link<'_> = link;
     let ((binding, exports, starts, data_in_code), table) = shared.workers.join(
         || {
-            let starts = functions::function_starts(symtab::function_addresses(shared));
-            (Binding::new(shared), exports(shared), starts, data_in_code(shared))
+            let asked = &shared.options.macho;
+            let starts = || functions::function_starts(symtab::function_addresses(shared));
+            let starts = asked.function_starts.then(starts);
+            let data_in_code = asked.data_in_code.then(|| data_in_code(shared));
+            (Binding::new(shared), exports(shared), starts, data_in_code)
         },
         || SymbolTable::new(shared),
     );
@@ -94,8 +97,12 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         }
     }
     parts.exports = writer.add(exports);
-    parts.function_starts = writer.add(starts);
-    parts.data_in_code = writer.add(data_in_code);
+    if let Some(starts) = starts {
+        parts.function_starts = writer.add(starts);
+    }
+    if let Some(places) = data_in_code {
+        parts.data_in_code = writer.add(places);
+    }
     parts.symbols = writer.add(std::mem::take(&mut table.bytes));
     parts.symbol_counts = table.counts;
     parts.indirect = writer.add(indirect(link, &table));

@@ -180,6 +180,8 @@ impl Table {
 pub(crate) struct Plan<'a> {
     /// What scanning found.
     pub(crate) found: Scan,
+    /// The segments and sections whose boundaries have names.
+    pub(crate) bounded: Vec<define::Bounded>,
     /// The names of strong definitions that take the place of weak ones of libraries, ascending.
     pub(crate) overriding: Vec<&'a [u8]>,
     /// The segments, in order, `__LINKEDIT` last.
@@ -224,8 +226,10 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
     lazy::gather(link);
     link.macho.overriding = overriding(link);
     found.merge_locals();
-    if link.options.macho.dead_strip_dylibs {
-        for number in 0..link.libraries.len() {
+    for number in 0..link.libraries.len() {
+        let library = link.libraries.get(number).map(|library| &library.shared);
+        let strippable = matches!(library, Some(SharedLibrary::MachO(library)) if library.is_dead_strippable());
+        if link.options.macho.dead_strip_dylibs || strippable {
             let of = |definition| matches!(definition, Definition::Library(library, _) if library as usize == number);
             let used = link.symbols.iter().any(|(_, global)| of(global.definition));
             if let Some(library) = link.libraries.get_mut(number) {
@@ -407,6 +411,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     match anchor {
         Anchor::SectionStart(number) => link.outputs.get(number as usize).map_or(0, |output| output.address),
         Anchor::SectionEnd(number) => link.outputs.get(number as usize).map_or(0, OutputSection::end),
+        Anchor::MachO(boundary) => define::boundary_address(link, boundary),
         _ => 0,
     }
 }

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
+use crate::options::Options;
 use crate::reloc;
 use crate::scan::Scan;
 
@@ -69,6 +70,13 @@ pub(super) fn is_constant(segment: &[u8], section: &[u8]) -> bool {
     segment == b"__DATA_CONST" || (segment == b"__DATA" && CONSTANT.contains(&section))
 }
 
+/// Whether what the loader alone writes has a segment of its own: LLD's rule.
+fn has_constant_segment(link: &Link<'_>) -> bool {
+    /// The first version of macOS for which it has.
+    const SINCE: u32 = 10 << 16 | 15 << 8;
+    link.options.macho.data_const.unwrap_or_else(|| super::platform(link).minimum >= SINCE)
+}
+
 /// Decides the sections of the image.
 ///
 /// # Errors
@@ -91,6 +99,14 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     let mut outputs = std::mem::take(&mut link.outputs);
     for output in &mut outputs {
         place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
+    }
+    for output in &mut outputs {
+        let segment = segment_name(link, output.rank);
+        let named = |(of, name, _): &&(String, String, u64)| {
+            of.as_bytes() == super::parse::trimmed(&segment) && name.as_bytes() == &*output.name
+        };
+        let asked = link.options.macho.alignments.iter().filter(named).map(|(.., align)| *align);
+        output.align = asked.fold(output.align, u64::max);
     }
     outputs.sort_by_key(|output| output.rank);
     align_template(&mut outputs);
@@ -184,28 +200,50 @@ fn section_place(segment: u32, name: &[u8], flags: Flags, number: u32) -> u32 {
     }
 }
 
+/// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if it is
+/// `constant`, or its own.
+fn names<'s, 'a: 's>(
+    options: &'a Options,
+    constant: bool,
+    segment: &'s [u8],
+    section: &'a [u8],
+) -> (&'s [u8], &'a [u8]) {
+    let is = |[of, name]: &[String; 2]| of.as_bytes() == segment && name.as_bytes() == section;
+    let (segment, section) = match options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
+        Some([_, [segment, section]]) => (segment.as_bytes(), section.as_bytes()),
+        None if constant => (&b"__DATA_CONST"[..], section),
+        None => (segment, section),
+    };
+    let renamed = options.macho.renamed_segments.iter().rev().find(|[from, _]| from.as_bytes() == segment);
+    (renamed.map_or(segment, |[_, to]| to.as_bytes()), section)
+}
+
 /// Sorts the input sections into output sections.
 fn collect(link: &mut Link<'_>) {
     let mut outputs: IndexMap<(u32, &[u8], Flags), OutputSection<'_>, foldhash::quality::RandomState> =
         IndexMap::default();
     let mut others = Vec::new();
+    let constant_segment = has_constant_segment(link);
     for (id, object) in link.objects() {
         let Some(info) = object.info.macho() else { continue };
         for (section, index) in object.sections.iter().zip(0_u32..) {
             if !section.is_live() || !section.flags.has(Flags::ALLOC) {
                 continue;
             }
-            let segment = match info.segments.get((index as usize).saturating_sub(1)) {
-                Some(_) if link.heap_image == Some((id, index)) => HEAP_IMAGE,
-                Some(_) if section.flags.has(Flags::RELRO) => DATA_CONST,
-                Some(name) => segment_place(super::parse::trimmed(name), &mut others),
-                None => continue,
+            let Some(own) = info.segments.get((index as usize).saturating_sub(1)).map(super::parse::trimmed) else {
+                continue;
+            };
+            let constant = constant_segment && section.flags.has(Flags::RELRO);
+            let (segment, name) = names(link.options, constant, own, section.name);
+            let segment = match link.heap_image == Some((id, index)) {
+                true => HEAP_IMAGE,
+                false => segment_place(segment, &mut others),
             };
             let zero = section.flags.has(Flags::ZERO);
             let number = u32::try_from(outputs.len()).unwrap_or(u32::MAX);
             let kept_apart = section.flags.common(Flags::ZERO.and(Flags::TLS));
-            let output = outputs.entry((segment, section.name, kept_apart)).or_insert_with(|| OutputSection {
-                name: Cow::Borrowed(section.name),
+            let output = outputs.entry((segment, name, kept_apart)).or_insert_with(|| OutputSection {
+                name: Cow::Borrowed(name),
                 kind: section.kind & !OBJECT_ATTRIBUTES,
                 flags: section.flags,
                 align: 1,
@@ -213,7 +251,7 @@ fn collect(link: &mut Link<'_>) {
                 content: Content::Inputs(Vec::new()),
                 rank: segment.saturating_mul(SEGMENT).saturating_add(section_place(
                     segment,
-                    section.name,
+                    name,
                     section.flags,
                     number,
                 )),
@@ -275,11 +313,13 @@ fn add_tables(link: &mut Link<'_>) {
             Table::StubHelper => (b"__stub_helper", CODE, code, rank(TEXT, 2), 4),
             Table::InitOffsets => (b"__init_offsets", macho::S_INIT_FUNC_OFFSETS.0.into(), read, rank(TEXT, 3), 4),
             Table::LazyPointers => {
-                (b"__la_symbol_ptr", macho::S_LAZY_SYMBOL_POINTERS.0.into(), write, rank(DATA, 0), 8)
+                (b"__la_symbol_ptr", macho::S_LAZY_SYMBOL_POINTERS.0.into(), write, rank(DATA, 1), 8)
             }
-            Table::Private => (b"__dyld_private", 0, write, rank(DATA, 1), 8),
+            Table::Private => (b"__dyld_private", 0, write, rank(DATA, 2), 8),
             Table::Got => {
-                (b"__got", macho::S_NON_LAZY_SYMBOL_POINTERS.0.into(), write.and(Flags::RELRO), rank(DATA_CONST, 0), 8)
+                let segment = if has_constant_segment(link) { DATA_CONST } else { DATA };
+                let flags = write.when(segment == DATA_CONST, Flags::RELRO);
+                (b"__got", macho::S_NON_LAZY_SYMBOL_POINTERS.0.into(), flags, rank(segment, 0), 8)
             }
             Table::UnwindInfo => (b"__unwind_info", 0, read, rank(TEXT, LAST), 4),
         };

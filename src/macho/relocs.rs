@@ -258,7 +258,8 @@ fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8])
     let stored = || load(contents, offset, entry.length);
     let mut addend = match (arch, entry.kind) {
         (Arch::X86_64, _) => stored(),
-        (_, arm64::UNSIGNED | arm64::POINTER_TO_GOT) => stored(),
+        (_, arm64::UNSIGNED) => stored(),
+        // In a POINTER_TO_GOT too, where LLVM's assembler leaves the distance in the object: no linker looks at it.
         _ => 0,
     };
     if arch == Arch::X86_64 && entry.relative {
@@ -315,7 +316,7 @@ fn load(contents: &[u8], offset: u64, length: u32) -> i64 {
 /// | GOT, GOT_LOAD | slot + A − P | | GOT_LOAD_PAGE21, GOT_LOAD_PAGEOFF12 | the same of the slot |
 /// | TLV | slot + A − P | | TLVP_LOAD_PAGE21, TLVP_LOAD_PAGEOFF12 | the same of the slot |
 /// | | | | BRANCH26 | L + A − P |
-/// | | | | POINTER_TO_GOT | slot + A, − P if relative |
+/// | | | | POINTER_TO_GOT | slot, − P if relative |
 ///
 /// The symbol of a thread-local variable stands for its *descriptor*, to which code gets as to any variable: the kinds TLV
 /// are GOT_LOAD by other names. A descriptor holds the function that finds the variable, a word of the loader's, and the
@@ -389,12 +390,27 @@ const NOT_HERE: Reason =
     "the symbol is defined in no object of this image; what another image defines is reached through the GOT";
 const FIXED: Reason = "the image is loaded at an address that is not known now, and the field has no room for one";
 const READ_ONLY: Reason = "the loader would have to write to a read-only segment; put what holds addresses into __DATA";
+const THREAD_LOCAL: Reason = "the symbol is a thread-local variable, which has an address in each thread; its address has to be asked for in code, at run time";
+const NOT_THREAD_LOCAL: Reason =
+    "the symbol is no thread-local variable, but the code takes it for one: declare it alike everywhere";
 
 /// Whether an address that stands in `section`, of a symbol with `traits`, is an offset in the template of thread-local
 /// storage.
 pub(crate) fn is_in_template(section: &Section<'_>, traits: Traits) -> bool {
-    let descriptors = u32::from(object::macho::S_THREAD_LOCAL_VARIABLES.0);
-    traits.has(Traits::TLS) && section.kind & object::macho::SECTION_TYPE == descriptors
+    traits.has(Traits::TLS) && is_descriptors(section)
+}
+
+/// Whether a section has the descriptors of thread-local variables.
+pub(super) fn is_descriptors(section: &Section<'_>) -> bool {
+    section.kind & object::macho::SECTION_TYPE == u32::from(object::macho::S_THREAD_LOCAL_VARIABLES.0)
+}
+
+/// Whether a kind is for code that finds a thread-local variable.
+fn is_thread_local(arch: Arch, kind: u32) -> bool {
+    match arch {
+        Arch::X86_64 => kind & 0xf == x86::TLV,
+        _ => matches!(kind & 0xf, arm64::TLVP_LOAD_PAGE21 | arm64::TLVP_LOAD_PAGEOFF12),
+    }
 }
 
 /// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
@@ -408,6 +424,12 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     let absolute = traits.has(Traits::ABSOLUTE);
     if traits.has(Traits::DISCARDED) {
         return Err("the symbol's section is not part of the image");
+    }
+    // What another image defines may turn out to be anything; not all libraries tell.
+    match (is_thread_local(arch, reloc.kind), traits.has(Traits::DESCRIPTOR)) {
+        (true, false) if !preemptible => return Err(NOT_THREAD_LOCAL),
+        (false, true) if !matches!(reloc.value.from, Origin::Symbol(_)) => return Err(THREAD_LOCAL),
+        _ => {}
     }
     let word = reloc.field.is_word();
     Ok(match (reloc.value.what, reloc.value.from) {

@@ -172,6 +172,9 @@ fn list(link: &Link<'_>) -> Vec<Segment> {
             b"__DATA_CONST" => (READ | WRITE, READ_ONLY),
             _ => (READ | WRITE, 0),
         };
+        let asked = link.options.macho.protections.iter().rev();
+        let asked = asked.into_iter().find(|(asked, _)| asked.as_bytes() == super::parse::trimmed(&name));
+        let protection = asked.map_or(protection, |(_, protection)| *protection);
         segments.push(new(name, first..end, protection, flags));
         first = end;
     }

@@ -28,6 +28,8 @@ const N_FUN: u8 = 0x24;
 const N_STSYM: u8 = 0x26;
 const N_SO: u8 = 0x64;
 const N_OSO: u8 = 0x66;
+/// The path of a Swift module.
+const N_AST: u8 = 0x32;
 
 /// Appends the entries, and returns their number.
 pub(super) fn write(link: &Link<'_>, strings: &mut Strings, bytes: &mut Vec<u8>) -> u32 {
@@ -40,6 +42,10 @@ pub(super) fn write(link: &Link<'_>, strings: &mut Strings, bytes: &mut Vec<u8>)
     }
     if writer.count > 0 {
         writer.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
+    }
+    for path in &link.options.macho.ast_paths {
+        let name = strings.add(path.as_bytes());
+        writer.add(Entry { name, kind: N_AST, ..Entry::default() });
     }
     writer.count
 }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
-use crate::options::Strip;
+use crate::options::{Exports, Strip};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// What stands before all strings, as LLD has it: a space, which nobody refers to, so that the empty string is not at 0.
@@ -201,6 +201,7 @@ impl SymbolTable {
     /// Adds symbols that are known in their objects, or in the image, only.
     fn add_locals(&mut self, link: &Link<'_>) -> u32 {
         let mut count = 0_u32;
+        let named = &link.options.macho.locals;
         for (id, object) in link.objects() {
             for (symbol, index) in object.symbols.iter().zip(0_u32..) {
                 let kind = match symbol.global.get() {
@@ -214,6 +215,9 @@ impl SymbolTable {
                         PRIVATE
                     }
                 };
+                if *named != Exports::All && !named.allow(object.symbol_name(symbol)) {
+                    continue;
+                }
                 let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
                 let name = self.strings.name(id, symbol);
                 Entry { name, kind: kind | place, section, desc: desc(symbol), value }.write(&mut self.bytes);
@@ -326,8 +330,8 @@ pub(super) fn function_addresses(link: &Link<'_>) -> Vec<u64> {
             let code = object.sections.get(index as usize).is_some_and(|section| {
                 section.is_live() && section.flags.has(SectionFlags::EXEC) && symbol.value < section.size
             });
-            let function = symbol.kind == SymbolKind::Function && symbol.other & other::ALT_ENTRY == 0;
-            if code && function {
+            // Entries in the middle of a function count too, as they do for LLD.
+            if code && symbol.kind == SymbolKind::Function {
                 addresses.extend(link.address_in(*id, index, symbol.value));
             }
         }

@@ -70,6 +70,38 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
+/// A section with contents from nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedSection {
+    /// The segment, of at most 16 bytes.
+    pub segment: String,
+    /// The section's name, of at most 16 bytes.
+    pub section: String,
+    /// The contents.
+    pub contents: Vec<u8>,
+}
+
+impl MachOOptions {
+    /// What is wrong with it, in words.
+    pub(super) fn problem(&self) -> Option<String> {
+        let created = self.created_sections.iter().flat_map(|created| [&created.segment, &created.section]);
+        let names = created.chain(self.renamed_sections.iter().flatten().flatten());
+        let mut names = names.chain(self.renamed_segments.iter().flatten());
+        if let Some(name) = names.find(|name| name.is_empty() || name.len() > 16 || name.contains('\0')) {
+            return Some(format!("{name:?}: names of segments and sections have 1 to 16 bytes"));
+        }
+        if let Some((.., align)) =
+            self.alignments.iter().find(|(.., align)| !align.is_power_of_two() || *align > 1 << 15)
+        {
+            return Some(format!("-sectalign 0x{align:x}: a power of two up to 0x8000 is needed"));
+        }
+        self.protections
+            .iter()
+            .find(|(name, _)| name == "__LINKEDIT")
+            .map(|_| "-segprot __LINKEDIT: the loader's tables are read, and nothing else".to_owned())
+    }
+}
+
 /// What only Mach-O images have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,6 +130,39 @@ pub struct MachOOptions {
     /// Tell by offsets which functions run when the image is loaded (`-init_offsets`), as is always done with chains. Loaders
     /// before macOS 12 do not know these.
     pub init_offsets: bool,
+    /// Have a segment `__DATA_CONST` for what the loader alone writes, which nobody can write to afterwards (`-data_const`,
+    /// `-no_data_const`). By default from macOS 10.15 on; without, all of it is in `__DATA`.
+    pub data_const: Option<bool>,
+    /// Make a bundle, which has no name and is loaded by its path only (`-bundle`), in place of a dylib.
+    pub bundle: bool,
+    /// Images that use nothing of this one need not name it to the loader (`-mark_dead_strippable_dylib`).
+    pub dead_strippable: bool,
+    /// The image may be loaded by an extension of an app (`-application_extension`).
+    pub application_extension: bool,
+    /// The framework through which alone others may link with the image (`-umbrella`).
+    pub umbrella: Option<String>,
+    /// Who else may link with the image, if not all may (`-allowable_client`).
+    pub allowable_clients: Vec<String>,
+    /// Symbols that are left to the loader if nothing defines them, whatever is done about others (`-U`).
+    pub dynamic_lookup: Vec<String>,
+    /// Link with the libraries that objects ask for by name (the default; `-ignore_auto_link`), if they are found.
+    pub auto_link: bool,
+    /// Names of such libraries and frameworks that are not linked with (`--ignore-auto-link-option`).
+    pub auto_link_ignored: Vec<String>,
+    /// Have a list of where functions start (the default; `-no_function_starts`).
+    pub function_starts: bool,
+    /// Have a list of data in code (the default; `-no_data_in_code_info`).
+    pub data_in_code: bool,
+    /// Sections of the image with these contents, beside those of objects (`-sectcreate`, `-add_empty_section`).
+    pub created_sections: Vec<CreatedSection>,
+    /// Sections that get another segment and name: first those of objects, then those of the image (`-rename_section`).
+    pub renamed_sections: Vec<[[String; 2]; 2]>,
+    /// Segments that get another name (`-rename_segment`).
+    pub renamed_segments: Vec<[String; 2]>,
+    /// How sections are aligned at least: segment, section and bytes, a power of two (`-sectalign`).
+    pub alignments: Vec<(String, String, u64)>,
+    /// What may be done with segments: names, and sums of 1 (read), 2 (write) and 4 (execute) (`-segprot`).
+    pub protections: Vec<(String, u32)>,
     /// Sign the image with hashes of its pages alone (`-adhoc_codesign`, `-no_adhoc_codesign`). By default on arm64, whose
     /// systems load nothing else.
     pub sign: Option<bool>,
@@ -115,6 +180,11 @@ pub struct MachOOptions {
     pub debug_map: bool,
     /// The directory that relative paths of inputs count from, in the debug map. Without it they stay as they are.
     pub debug_map_base: Option<PathBuf>,
+    /// Which local symbols are in the symbol table (`-non_global_symbols_no_strip_list`, `-non_global_symbols_strip_list`);
+    /// with [`strip_locals`](Self::strip_locals) none.
+    pub locals: Exports,
+    /// Files of Swift's modules for debuggers, named in the symbol table together with the debug map (`-add_ast_path`).
+    pub ast_paths: Vec<String>,
     /// What is cut off paths in the debug map (`-oso_prefix`).
     pub oso_prefix: Option<String>,
     /// Write the objects' debug information, linked, into a bundle of this path, `….dSYM` (`-dsym`), as `dsymutil` would make it
@@ -137,12 +207,30 @@ impl Default for MachOOptions {
             chained_fixups: None,
             bind_at_load: false,
             init_offsets: false,
+            data_const: None,
+            bundle: false,
+            dead_strippable: false,
+            application_extension: false,
+            umbrella: None,
+            allowable_clients: Vec::new(),
+            dynamic_lookup: Vec::new(),
+            auto_link: true,
+            auto_link_ignored: Vec::new(),
+            function_starts: true,
+            data_in_code: true,
+            created_sections: Vec::new(),
+            renamed_sections: Vec::new(),
+            renamed_segments: Vec::new(),
+            alignments: Vec::new(),
+            protections: Vec::new(),
             sign: None,
             uuid: true,
             header_pad: None,
             pad_install_names: false,
             exports: Exports::All,
             strip_locals: false,
+            locals: Exports::All,
+            ast_paths: Vec::new(),
             debug_map: true,
             debug_map_base: None,
             oso_prefix: None,

@@ -1,6 +1,6 @@
 //! The dSYM that is written with the image says what `dsymutil` finds out afterwards, and bears damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::process::Command;
 use gimli::{AttributeValue, EndianSlice, LittleEndian, SectionId};
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectSection as _};
-use pkgld_corpus::Entry;
-use pkgld_corpus::target::MACOS_ARM64;
+use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64};
+use pkgld_corpus::{Entry, Julia, Manifest, Spec, generate};
 
 use super::image::Image;
 use super::{all, link, name, program, scratch};
@@ -41,9 +41,11 @@ fn dwarf_in(bundle: &Path) -> PathBuf {
     file
 }
 
-/// Runs a program of LLVM 22, and returns what it prints.
-fn run(command: &mut Command) -> String {
-    let out = command.output().expect("LLVM's programs are not installed; they are in the Debian package llvm-22");
+/// Runs a program of an LLVM, and returns what it prints.
+fn run(name: &str, llvm: u32, arguments: &[&Path]) -> String {
+    let mut command = Command::new(format!("{name}-{llvm}"));
+    let out = command.args(arguments).output();
+    let out = out.unwrap_or_else(|_| panic!("{name}-{llvm} is not installed; it is in the Debian package llvm-{llvm}"));
     let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success() && !text.contains("warning:"), "{command:?}: {text}");
     text
@@ -114,21 +116,50 @@ fn link_with(entry: &Entry, suffix: &str) -> (PathBuf, PathBuf) {
     (link(entry, &file, &["-dsym", bundle.to_str().unwrap()]), bundle)
 }
 
+/// Archives of the LLVMs of which none is committed for a CPU.
+fn of_other_llvms() -> Vec<Entry> {
+    let of = |(target, julia)| {
+        let made = generate(&Spec::new(target, julia), &scratch("macho-other-llvms").join(target.name)).unwrap();
+        let manifest = Manifest::read(&made.expect).unwrap();
+        Entry { path: made.archive, expect: made.expect, target, llvm: manifest.llvm, julia, manifest }
+    };
+    [(MACOS_ARM64, Julia::V1_9), (MACOS_X86_64, Julia::V1_10)].map(of).into()
+}
+
+/// Links an archive without libraries, which debug information has nothing to do with.
+fn link_alone(entry: &Entry, image: &str, more: &[&Path]) -> PathBuf {
+    let output = scratch("macho").join(name(entry, image));
+    let arch = if entry.target == MACOS_ARM64 { "arm64" } else { "x86_64" };
+    let common = ["-flavor", "darwin", "-arch", arch, "-undefined", "dynamic_lookup", "-dylib", "-all_load", "-o"];
+    let arguments = common.iter().map(Path::new).chain([output.as_path(), &entry.path]).chain(more.iter().copied());
+    let out = program(arguments);
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && text.is_empty(), "{}: {text}", entry.path.display());
+    output
+}
+
+/// For each LLVM and both CPUs: LLVM's own and the newest verifier are content, and functions and rows are those that
+/// the LLVM's own `dsymutil` finds.
 #[test]
-#[ignore = "needs the package llvm-22"]
+#[ignore = "needs the packages llvm-14, llvm-15, llvm-16, llvm-19 and llvm-22"]
 fn the_bundle_says_what_dsymutil_finds() {
-    for entry in all() {
+    let mut seen = BTreeSet::new();
+    for entry in all().chain(of_other_llvms()) {
         let what = entry.path.display();
-        let (image, bundle) = link_with(&entry, "-with.dylib");
+        seen.insert((entry.target.name, entry.llvm));
+        let bundle = scratch("macho").join(name(&entry, "-alone.dylib.dSYM"));
+        let _ = fs::remove_dir_all(&bundle);
+        let image = link_alone(&entry, "-alone.dylib", &[Path::new("-dsym"), &bundle]);
         let ours = dwarf_in(&bundle);
         assert_eq!(ours.file_name(), image.file_name());
-        let verdict = run(Command::new("llvm-dwarfdump-22").arg("--verify").arg(&ours));
-        assert!(verdict.contains("No errors."), "{what}: {verdict}");
-
-        let plain = link(&entry, &name(&entry, "-without.dylib"), &[]);
+        for llvm in BTreeSet::from([entry.llvm, 22]) {
+            let verdict = run("llvm-dwarfdump", llvm, &[Path::new("--verify"), &ours]);
+            assert!(verdict.contains("No errors."), "{what}: {verdict}");
+        }
+        let plain = link_alone(&entry, "-without.dylib", &[]);
         let theirs = plain.with_extension("dSYM");
         let _ = fs::remove_dir_all(&theirs);
-        run(Command::new("dsymutil-22").arg(&plain).arg("-o").arg(&theirs));
+        run("dsymutil", entry.llvm, &[&plain, Path::new("-o"), &theirs]);
         let (ours, theirs) = (fs::read(ours).unwrap(), fs::read(dwarf_in(&theirs)).unwrap());
         let (ours, theirs) = (functions(&ours), functions(&theirs));
         // Else the debug map has led nowhere.
@@ -138,6 +169,7 @@ fn the_bundle_says_what_dsymutil_finds() {
             assert_eq!(*function, theirs[address], "{what}: at {address:#x}");
         }
     }
+    assert_eq!(seen.len(), 2 * 5, "{seen:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reads images by Apple's headers alone, with nothing of the linker's own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use object::LittleEndian as LE;
 use object::macho;
@@ -70,6 +71,46 @@ impl<'a> Image<'a> {
         segments.collect()
     }
 
+    /// What may be done with the segments, by name.
+    pub fn protections(&self) -> BTreeMap<Vec<u8>, (u32, u32, u32)> {
+        let segments = self.commands.iter().filter_map(|(_, variant, _)| match variant {
+            LoadCommandVariant::Segment64(segment, _) => {
+                let protections = (segment.maxprot.get(LE).0, segment.initprot.get(LE).0, segment.flags.get(LE).0);
+                Some((trimmed(&segment.segname), protections))
+            }
+            _ => None,
+        });
+        segments.collect()
+    }
+
+    /// The names of segments and sections.
+    pub fn places(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for (_, variant, _) in &self.commands {
+            let LoadCommandVariant::Segment64(segment, data) = variant else { continue };
+            for section in segment.sections(LE, *data).unwrap() {
+                let [segment, section] = [&section.segname, &section.sectname].map(|name| trimmed(name));
+                all.insert(format!("{},{}", String::from_utf8_lossy(&segment), String::from_utf8_lossy(&section)));
+            }
+        }
+        all
+    }
+
+    /// The strings of commands that are nothing else (`LC_SUB_CLIENT` and its like).
+    pub fn strings(&self, wanted: macho::LoadCommandType) -> Vec<Vec<u8>> {
+        self.commands.iter().filter(|(kind, ..)| *kind == wanted).map(|(.., raw)| string(raw, 12)).collect()
+    }
+
+    /// The type of the file.
+    pub fn file_type(&self) -> u32 {
+        word(self.bytes, 12)
+    }
+
+    /// The entries of the symbol table for debuggers of a kind.
+    pub fn stabs(&self, kind: u8) -> Vec<Vec<u8>> {
+        self.nlists().into_iter().filter(|(_, entry)| entry.n_type.0 == kind).map(|(name, _)| name).collect()
+    }
+
     /// The sections in order: name and address.
     pub fn sections(&self) -> Vec<(Vec<u8>, u64, u64)> {
         let mut all = Vec::new();
@@ -120,10 +161,16 @@ impl<'a> Image<'a> {
         first - 32 - u64::from(word(self.bytes, 20))
     }
 
-    /// Data in code: where it is, its length, and what it is.
-    pub fn data_in_code(&self) -> Vec<((Vec<u8>, u64), u32)> {
+    /// Data in code: the addresses, and what they are.
+    pub fn data_in_code(&self) -> Vec<(Range<u64>, u16)> {
         let table = self.linkedit(macho::LC_DATA_IN_CODE).unwrap_or_default();
-        table.chunks_exact(8).map(|entry| (self.place(word(entry, 0).into()), word(entry, 4))).collect()
+        let half = |entry: &[u8], at: usize| u16::from_le_bytes(entry[at..at + 2].try_into().unwrap());
+        let entries = table.chunks_exact(8).map(|entry| {
+            // From the first byte of the file, which is at address 0.
+            let start = u64::from(word(entry, 0));
+            (start..start + u64::from(half(entry, 4)), half(entry, 6))
+        });
+        entries.collect()
     }
 
     /// The flags of the header.
@@ -442,7 +489,7 @@ impl<'a> Image<'a> {
         let mut starts = Vec::new();
         let mut address = 0;
         let (mut value, mut shift) = (0_u64, 0);
-        for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap() {
+        for byte in self.linkedit(macho::LC_FUNCTION_STARTS).unwrap_or_default() {
             value |= u64::from(byte & 0x7f) << shift;
             shift += 7;
             if byte & 0x80 == 0 {
@@ -457,7 +504,8 @@ impl<'a> Image<'a> {
         starts
     }
 
-    fn unwound_by(&self, address: u64) -> u32 {
+    /// The encoding by which a function is unwound, without the offset of a record in `__eh_frame`.
+    pub fn unwound_by(&self, address: u64) -> u32 {
         let (_, start, size) = self.sections().into_iter().find(|section| section.0 == b"__unwind_info").unwrap();
         let (_, base, offset) = self.segments().remove(0);
         let table = &self.bytes[(start - base + offset) as usize..][..size as usize];

@@ -8,11 +8,15 @@ mod big;
 mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;
+mod contents;
 mod dsym;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]
 mod image;
 mod libraries;
+mod makers;
+mod odds;
+mod options;
 mod unwind;
 mod variables;
 
@@ -93,14 +97,20 @@ fn place() -> PathBuf {
 
 /// Has `llvm-mc` assemble a text, the first line of which says what system it is for.
 fn assemble(target: Target, name: &str, text: &str) -> PathBuf {
+    assemble_by(19, target, name, text)
+}
+
+/// As [`assemble`], by another LLVM.
+fn assemble_by(llvm: u32, target: Target, name: &str, text: &str) -> PathBuf {
     let arm = target == MACOS_ARM64;
     let object = place().join(format!("{name}-{}.o", target.name));
     let source = object.with_extension("s");
     fs::write(&source, format!(".build_version macos, 11, 0\n{text}.subsections_via_symbols\n")).unwrap();
     let triple = if arm { "arm64-apple-macos11" } else { "x86_64-apple-macos11" };
+    let mut mc = Command::new(format!("llvm-mc-{llvm}"));
+    let out = mc.args(["-filetype=obj", "-triple", triple, "-o"]).arg(&object).arg(source).output();
     let out =
-        Command::new("llvm-mc-19").args(["-filetype=obj", "-triple", triple, "-o"]).arg(&object).arg(source).output();
-    let out = out.expect("llvm-mc-19 is not installed; it is in the Debian package llvm-19");
+        out.unwrap_or_else(|_| panic!("llvm-mc-{llvm} is not installed; it is in the Debian package llvm-{llvm}"));
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     object
 }

@@ -8,8 +8,9 @@ use std::process::Command;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 
 use super::common::rust_lld;
+use super::contents::compare;
 use super::image::Image;
-use super::{assemble, place};
+use super::{assemble, assemble_by, place};
 
 /// More than two pages of entries, which hold 1021 each where they are compressed.
 const FUNCTIONS: usize = 4000;
@@ -53,13 +54,16 @@ fn functions(target: Target) -> PathBuf {
 }
 
 fn linked(target: Target, object: &Path, lld: bool) -> PathBuf {
+    try_linked(target, object, lld).unwrap_or_else(|text| panic!("{text}"))
+}
+
+fn try_linked(target: Target, object: &Path, lld: bool) -> Result<PathBuf, String> {
     let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
     let output = place().join(format!("functions-{arch}-{lld}"));
     let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
     command.args(["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib", "-o"]);
     let out = command.arg(&output).arg(object).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    output
+    if out.status.success() { Ok(output) } else { Err(String::from_utf8_lossy(&out.stderr).into_owned()) }
 }
 
 /// What LLVM's reader says of an image's unwind table: the number of shared encodings and of pages, and the functions with
@@ -108,5 +112,41 @@ fn thousands_of_functions_are_unwound_as_lld_says() {
         let personalities: std::collections::BTreeSet<u32> = ours.iter().map(|row| row.2 >> 28 & 3).collect();
         assert_eq!(personalities.len(), 3, "{}", target.name);
         fs::remove_file(object).unwrap();
+    }
+}
+
+/// Encodings have two bits for a personality. What is in excess is an error, as it is of LLD; functions whose records in
+/// `__eh_frame` name theirs do not count.
+#[test]
+#[ignore = "needs the packages llvm-14 and llvm-19"]
+fn more_than_three_personalities_are_refused() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let text = |count: usize| {
+            let mut text = ".section __TEXT,__text,regular,pure_instructions\n.p2align 2\n".to_owned();
+            for number in 0..count {
+                let frame = if target == MACOS_ARM64 { "sub sp, sp, #16" } else { "pushq %rbp" };
+                let _ = write!(
+                    text,
+                    ".globl _f{number}, _personality{number}\n_f{number}: .cfi_startproc\n\
+                     .cfi_personality 155, _personality{number}\n{frame}\n.cfi_def_cfa_offset 16\nret\n.cfi_endproc\n\
+                     _personality{number}: ret\n.p2align 2\n"
+                );
+            }
+            text
+        };
+        // LLVM 14 makes encodings for functions of any personality, LLVM 19 for those of known ones.
+        for (llvm, count, fits) in [(14, 3, true), (14, 4, false), (19, 4, true)] {
+            let object = assemble_by(llvm, target, "personalities", &text(count));
+            let [ours, theirs] = [false, true].map(|lld| try_linked(target, &object, lld));
+            assert_eq!((ours.is_ok(), theirs.is_ok()), (fits, fits), "{}: {llvm}, {count}", target.name);
+            match ours {
+                Ok(ours) => {
+                    let [ours, theirs] = [ours, theirs.unwrap()].map(|path| fs::read(path).unwrap());
+                    assert_eq!(Image::new(&ours).functions().len(), 2 * count, "{}", target.name);
+                    compare(&theirs, &ours, target, &object);
+                }
+                Err(text) => assert!(text.contains("the number of personality routines is 4"), "{text}"),
+            }
+        }
     }
 }

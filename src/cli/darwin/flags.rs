@@ -1,9 +1,12 @@
 //! The options of the darwin dialect, as data.
 
+use std::num::NonZeroUsize;
+use std::path::Path;
+
 use super::{Darwin, Flag, Given, Meaning, list};
 use crate::cli::problem::Problem;
-use crate::cli::reading::MapTo;
-use crate::{LibraryRole, Mode, Source, Strip, SymbolValue, Target};
+use crate::cli::reading::{Color, MapTo};
+use crate::{CreatedSection, LibraryRole, Mode, Source, Strip, SymbolValue, Target};
 
 /// The options, by heading.
 pub(super) const GROUPS: &[(&str, &[Flag])] = &[
@@ -23,7 +26,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Flag> {
 type Does = fn(&mut Darwin, &Given) -> Result<(), Problem>;
 
 const fn does(names: &'static [&'static str], values: &'static [&'static str], help: &'static str, does: Does) -> Flag {
-    Flag { names, values, joined: false, help, meaning: Meaning::Does(does) }
+    Flag { names, values, joined: false, equals: None, help, meaning: Meaning::Does(does) }
 }
 
 const fn joined(
@@ -32,15 +35,50 @@ const fn joined(
     help: &'static str,
     does: Does,
 ) -> Flag {
-    Flag { names, values, joined: true, help, meaning: Meaning::Does(does) }
+    Flag { names, values, joined: true, equals: None, help, meaning: Meaning::Does(does) }
 }
 
 const fn ignored(names: &'static [&'static str], values: &'static [&'static str], reason: &'static str) -> Flag {
-    Flag { names, values, joined: false, help: reason, meaning: Meaning::Ignored }
+    Flag { names, values, joined: false, equals: None, help: reason, meaning: Meaning::Ignored }
 }
 
 const fn refused(names: &'static [&'static str], values: &'static [&'static str], instead: &'static str) -> Flag {
-    Flag { names, values, joined: false, help: instead, meaning: Meaning::Refused }
+    Flag { names, values, joined: false, equals: None, help: instead, meaning: Meaning::Refused }
+}
+
+/// An option whose value is part of the same word, behind an equals sign.
+const fn equals(names: &'static [&'static str], value: &'static str, help: &'static str, does: Does) -> Flag {
+    Flag { names, values: &[], joined: false, equals: Some(value), help, meaning: Meaning::Does(does) }
+}
+
+const fn ignored_equals(names: &'static [&'static str], value: &'static str, reason: &'static str) -> Flag {
+    Flag { names, values: &[], joined: false, equals: Some(value), help: reason, meaning: Meaning::Ignored }
+}
+
+const fn equals_refused(names: &'static [&'static str], value: &'static str, instead: &'static str) -> Flag {
+    Flag { names, values: &[], joined: false, equals: Some(value), help: instead, meaning: Meaning::Refused }
+}
+
+/// Takes a section with contents of its own.
+fn created(darwin: &mut Darwin, given: &Given, contents: Vec<u8>) -> Result<(), Problem> {
+    let created = CreatedSection { segment: given.name(0)?, section: given.name(1)?, contents };
+    darwin.reading.options.macho.created_sections.push(created);
+    Ok(())
+}
+
+/// A value that says what may be done with pages: `VM_PROT_*`.
+fn protection(given: &Given, index: usize) -> Result<u32, Problem> {
+    let mut protection = 0;
+    for letter in given.value(index).to_str().unwrap_or("?").chars() {
+        protection |= match letter {
+            'r' => 1,
+            'w' => 2,
+            'x' => 4,
+            '-' => 0,
+            _ => return Err(given.bad(index, "letters of rwx, or -")),
+        };
+    }
+    Ok(protection)
 }
 
 /// Takes an input, with `change` made to how it takes part.
@@ -175,6 +213,47 @@ const INPUTS: &[Flag] = &[
         darwin.reading.options.macho.framework_paths.push(given.path()?);
         Ok(())
     }),
+    does(
+        &["filelist"],
+        &["FILE[,DIRECTORY]"],
+        "link with the files that FILE names, one a line; in DIRECTORY if it is given",
+        |darwin, given| {
+            let value = given.text()?;
+            // A comma may be part of the file's name.
+            let whole = Path::new(value).exists();
+            let (file, directory) = value.rsplit_once(',').filter(|_| !whole).unwrap_or((value, ""));
+            let bytes = super::contents(given, Path::new(file))?;
+            for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.is_empty()) {
+                darwin.reading.file(Path::new(directory).join(line).into());
+            }
+            Ok(())
+        },
+    ),
+    does(
+        &["sub_library", "sub_umbrella"],
+        &["NAME"],
+        "what the library libNAME, given as NAME with its lib, or the framework NAME has counts as the image's own",
+        |darwin, given| {
+            let name = given.name(0)?;
+            darwin.sub_libraries.push((given.option.clone(), name));
+            Ok(())
+        },
+    ),
+    does(&["ignore_auto_link"], &[], "do not link with libraries that only objects ask for", |darwin, _| {
+        darwin.reading.options.macho.auto_link = false;
+        Ok(())
+    }),
+    equals(
+        &["ignore-auto-link-option"],
+        "-lNAME",
+        "do not link with the library or framework NAME if only objects ask for it",
+        |darwin, given| {
+            let name = given.name(0)?;
+            let name = name.strip_prefix("-l").unwrap_or(&name).to_owned();
+            darwin.reading.options.macho.auto_link_ignored.push(name);
+            Ok(())
+        },
+    ),
     does(&["dead_strip_dylibs"], &[], "do not ask for libraries that nothing is used of", |darwin, _| {
         darwin.reading.options.macho.dead_strip_dylibs = true;
         Ok(())
@@ -186,8 +265,12 @@ const OUTPUT: &[Flag] = &[
         darwin.reading.output = Some(given.path()?);
         Ok(())
     }),
-    does(&["dylib"], &[], "make a dylib; needed, since nothing else is made", |darwin, _| {
-        darwin.reading.shared = true;
+    does(&["dylib"], &[], "make a dylib", |darwin, _| {
+        (darwin.reading.shared, darwin.reading.options.macho.bundle) = (true, false);
+        Ok(())
+    }),
+    does(&["bundle"], &[], "make a bundle, which has no install name", |darwin, _| {
+        (darwin.reading.shared, darwin.reading.options.macho.bundle) = (true, true);
         Ok(())
     }),
     does(&["arch"], &["CPU"], "link for CPU: arm64 or x86_64", |darwin, given| {
@@ -203,7 +286,8 @@ const OUTPUT: &[Flag] = &[
         &["PLATFORM", "MINIMUM", "SDK"],
         "link for macOS (macos, or 1) from version MINIMUM on, with the headers of version SDK",
         |darwin, given| {
-            if !matches!(given.value(0).to_str(), Some("macos" | "1")) {
+            let platform = given.value(0).to_ascii_lowercase();
+            if !matches!(platform.to_str(), Some("macos" | "1")) {
                 return Err(given.bad(0, "macos, the only platform there are images for"));
             }
             darwin.reading.options.macho.platform_version = Some((given.version(1)?, given.version(2)?));
@@ -221,7 +305,7 @@ const OUTPUT: &[Flag] = &[
         },
     ),
     does(
-        &["install_name", "dylib_install_name"],
+        &["install_name", "dylib_install_name", "dylinker_install_name"],
         &["NAME"],
         "the name by which the loader knows the image (default: the name of FILE if that ends in .dylib, else image.dylib)",
         |darwin, given| {
@@ -292,6 +376,132 @@ const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.init_offsets = true;
         Ok(())
     }),
+    does(
+        &["data_const"],
+        &[],
+        "keep what the loader alone writes in __DATA_CONST (default from macOS 10.15 on)",
+        |darwin, _| {
+            darwin.reading.options.macho.data_const = Some(true);
+            Ok(())
+        },
+    ),
+    does(&["no_data_const"], &[], "have no __DATA_CONST but for what objects put there", |darwin, _| {
+        darwin.reading.options.macho.data_const = Some(false);
+        Ok(())
+    }),
+    does(&["function_starts"], &[], "list where functions start (default)", |darwin, _| {
+        darwin.reading.options.macho.function_starts = true;
+        Ok(())
+    }),
+    does(&["no_function_starts"], &[], "do not list where functions start", |darwin, _| {
+        darwin.reading.options.macho.function_starts = false;
+        Ok(())
+    }),
+    does(&["data_in_code_info"], &[], "list data in code (default)", |darwin, _| {
+        darwin.reading.options.macho.data_in_code = true;
+        Ok(())
+    }),
+    does(&["no_data_in_code_info"], &[], "do not list data in code", |darwin, _| {
+        darwin.reading.options.macho.data_in_code = false;
+        Ok(())
+    }),
+    does(
+        &["mark_dead_strippable_dylib"],
+        &[],
+        "images that use nothing of it need not ask for the image",
+        |darwin, _| {
+            darwin.reading.options.macho.dead_strippable = true;
+            Ok(())
+        },
+    ),
+    does(&["application_extension"], &[], "mark the image as fit for extensions of apps", |darwin, _| {
+        darwin.reading.options.macho.application_extension = true;
+        Ok(())
+    }),
+    does(&["no_application_extension"], &[], "do not mark it so (default)", |darwin, _| {
+        darwin.reading.options.macho.application_extension = false;
+        Ok(())
+    }),
+    does(
+        &["umbrella"],
+        &["NAME"],
+        "others may link with the image through the framework NAME only",
+        |darwin, given| {
+            darwin.reading.options.macho.umbrella = Some(given.name(0)?);
+            Ok(())
+        },
+    ),
+    does(
+        &["allowable_client"],
+        &["NAME"],
+        "only NAME, and others that are given so, may link with the image",
+        |darwin, given| {
+            let name = given.name(0)?;
+            darwin.reading.options.macho.allowable_clients.push(name);
+            Ok(())
+        },
+    ),
+    does(
+        &["sectcreate", "segcreate"],
+        &["SEGMENT", "SECTION", "FILE"],
+        "make a section with the contents of FILE",
+        |darwin, given| {
+            let contents = super::contents(given, Path::new(given.value(2)))?;
+            created(darwin, given, contents)
+        },
+    ),
+    does(&["add_empty_section"], &["SEGMENT", "SECTION"], "make a section without contents", |darwin, given| {
+        created(darwin, given, Vec::new())
+    }),
+    does(
+        &["rename_section"],
+        &["SEGMENT", "SECTION", "SEGMENT", "SECTION"],
+        "give the first section of objects the name of the second in the image",
+        |darwin, given| {
+            let from = [given.name(0)?, given.name(1)?];
+            let to = [given.name(2)?, given.name(3)?];
+            darwin.reading.options.macho.renamed_sections.push([from, to]);
+            Ok(())
+        },
+    ),
+    does(
+        &["rename_segment"],
+        &["SEGMENT", "SEGMENT"],
+        "give the first segment of objects the name of the second in the image",
+        |darwin, given| {
+            let names = [given.name(0)?, given.name(1)?];
+            darwin.reading.options.macho.renamed_segments.push(names);
+            Ok(())
+        },
+    ),
+    does(
+        &["sectalign"],
+        &["SEGMENT", "SECTION", "SIZE"],
+        "align a section to SIZE bytes (hexadecimal) at least",
+        |darwin, given| {
+            let size = given.value(2).to_str().map(|digits| digits.trim_start_matches("0x"));
+            let size = size.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            let size = size.ok_or_else(|| given.bad(2, "a hexadecimal number"))?;
+            let place = (given.name(0)?, given.name(1)?, size);
+            darwin.reading.options.macho.alignments.push(place);
+            Ok(())
+        },
+    ),
+    does(
+        &["segprot"],
+        &["SEGMENT", "MOST", "FIRST"],
+        "have the pages of a segment be readable, writable and executable as the letters r, w, x say, of which both values have \
+         the same",
+        |darwin, given| {
+            let asked = protection(given, 1)?;
+            if asked != protection(given, 2)? {
+                return Err(given.bad(2, "the same as the one before: on these CPUs nothing is added later"));
+            }
+            let name = given.name(0)?;
+            darwin.reading.options.macho.protections.push((name, asked));
+            Ok(())
+        },
+    ),
     does(&["adhoc_codesign"], &[], "sign the image with hashes of its pages (default on arm64)", |darwin, _| {
         darwin.reading.options.macho.sign = Some(true);
         Ok(())
@@ -310,6 +520,31 @@ const OUTPUT: &[Flag] = &[
     }),
     does(&["x"], &[], "leave local symbols out of the symbol table", |darwin, _| {
         darwin.reading.options.macho.strip_locals = true;
+        Ok(())
+    }),
+    does(
+        &["non_global_symbols_no_strip_list"],
+        &["FILE"],
+        "have of local symbols only those in the symbol table that a pattern in FILE fits",
+        |darwin, given| {
+            let patterns = list(given)?;
+            darwin.locals_kept.get_or_insert_default().extend(patterns);
+            Ok(())
+        },
+    ),
+    does(
+        &["non_global_symbols_strip_list"],
+        &["FILE"],
+        "leave local symbols that a pattern in FILE fits out of the symbol table",
+        |darwin, given| {
+            let patterns = list(given)?;
+            darwin.locals_left.get_or_insert_default().extend(patterns);
+            Ok(())
+        },
+    ),
+    does(&["add_ast_path"], &["FILE"], "name the Swift module FILE to debuggers", |darwin, given| {
+        let path = given.name(0)?;
+        darwin.reading.options.macho.ast_paths.push(path);
         Ok(())
     }),
     does(
@@ -352,6 +587,15 @@ const SYMBOLS: &[Flag] = &[
     ),
     does(&["u"], &["SYMBOL"], "search archives for SYMBOL", |darwin, given| {
         darwin.reading.options.required_symbols.push(given.text()?.to_owned());
+        Ok(())
+    }),
+    does(&["U"], &["SYMBOL"], "leave SYMBOL to the loader if nothing defines it", |darwin, given| {
+        let name = given.name(0)?;
+        darwin.reading.options.macho.dynamic_lookup.push(name);
+        Ok(())
+    }),
+    does(&["no_exported_symbols"], &[], "export no symbols", |darwin, _| {
+        darwin.exported.get_or_insert_default();
         Ok(())
     }),
     does(&["alias"], &["SYMBOL", "NAME"], "define NAME as SYMBOL", |darwin, given| {
@@ -413,6 +657,46 @@ const MESSAGES: &[Flag] = &[
         darwin.reading.show.map_to(MapTo::File(path));
         Ok(())
     }),
+    does(&["dependency_info"], &["FILE"], "write to FILE what files were read and written", |darwin, given| {
+        darwin.reading.show.dependency_info = Some(given.path()?);
+        Ok(())
+    }),
+    equals(&["threads"], "N", "use N threads (default: as many as processors may be used)", |darwin, given| {
+        let threads = given.text()?.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= 4096);
+        darwin.reading.options.threads = Some(threads.ok_or_else(|| given.bad(0, "a number from 1 to 4096"))?);
+        Ok(())
+    }),
+    equals(&["error-limit"], "N", "spell out N problems at most; 0 for all that are known", |darwin, given| {
+        let limit = given.text()?.parse().map_err(|_| given.bad(0, "a number"))?;
+        darwin.reading.show.error_limit = (limit > 0).then_some(limit);
+        Ok(())
+    }),
+    equals(
+        &["color-diagnostics"],
+        "WHEN",
+        "colour messages: always, never or auto, if they go to a terminal",
+        |darwin, given| {
+            darwin.reading.show.color = match given.value(0).to_str() {
+                Some("always" | "") => Color::Always,
+                Some("never") => Color::Never,
+                Some("auto") => Color::Auto,
+                _ => return Err(given.bad(0, "one of always, never, auto")),
+            };
+            Ok(())
+        },
+    ),
+    does(&["no-color-diagnostics"], &[], "do not colour messages", |darwin, _| {
+        darwin.reading.show.color = Color::Never;
+        Ok(())
+    }),
+    does(&["warn-duplicate-rpath"], &[], "warn if an -rpath is given twice (default)", |darwin, _| {
+        darwin.duplicate_rpaths = false;
+        Ok(())
+    }),
+    does(&["no-warn-duplicate-rpath"], &[], "do not warn if an -rpath is given twice", |darwin, _| {
+        darwin.duplicate_rpaths = true;
+        Ok(())
+    }),
     does(&["w"], &[], "tell no warnings", |darwin, _| {
         darwin.reading.show.warnings = false;
         Ok(())
@@ -430,16 +714,66 @@ const IGNORED: &[Flag] = &[
     ignored(&["search_paths_first"], &[], "that is how libraries are searched"),
     ignored(&["twolevel_namespace"], &[], "that is how names are looked up"),
     ignored(&["no_deduplicate", "no_function_starts_dedup"], &[], "nothing is folded"),
-    ignored(&["function_starts", "data_in_code_info"], &[], "the tables are written in any case"),
+    ignored_equals(&["icf"], "LEVEL", "nothing is folded"),
+    ignored_equals(&["keep-icf-stabs"], "WHETHER", "nothing is folded"),
+    ignored(
+        &["deduplicate-strings", "no-deduplicate-strings", "tail-merge-strings", "no-tail-merge-strings"],
+        &[],
+        "strings stay as the objects have them",
+    ),
+    ignored(&["no-deduplicate-symbol-strings"], &[], "names in the symbol table stay as the objects have them"),
+    ignored(&["no-separate-cstring-literal-sections"], &[], "sections stay as the objects have them"),
     ignored(&["no_implicit_dylibs", "no_compact_unwind_warnings"], &[], "there is nothing to turn off"),
-    ignored(&["mark_dead_strippable_dylib"], &[], "images are loaded by name"),
+    ignored(&["arch_errors_fatal"], &[], "an input for another CPU is an error in any case"),
+    ignored(&["arch_multiple"], &[], "messages name the input"),
+    ignored(
+        &[
+            "ignore_optimization_hints",
+            "no_objc_category_merging",
+            "no_objc_relative_method_lists",
+            "no-call-graph-profile-sort",
+        ],
+        &[],
+        "code and data stay as the objects have them",
+    ),
+    ignored(&["call-graph-profile-sort"], &[], "sections stay in the order of the inputs"),
+    ignored(&["no_encryption", "no_dtrace_dof", "no_source_version"], &[], "that is so in any case"),
+    ignored(&["export_dynamic", "pie", "no_pie", "no_new_main"], &[], "that is about programs"),
+    ignored(&["e"], &["SYMBOL"], "a dylib has no entry point"),
+    ignored(&["client_name"], &["NAME"], "it is not looked at what libraries say of who may link with them"),
+    ignored(
+        &["dead-strip-duplicates", "allow_dead_duplicates", "no_dead_strip_inits_and_terms", "keep_private_externs"],
+        &[],
+        "nothing is left out",
+    ),
+    ignored(&["no_warn_duplicate_libraries", "no_warn_inits", "no_arch_warnings"], &[], "there is no such warning"),
+    ignored(&["warn-thin-archive-missing-members", "no-warn-thin-archive-missing-members"], &[], "they are an error"),
+    ignored(&["warn-dylib-install-name", "no-warn-dylib-install-name"], &[], "a bundle's signature has the name"),
+    ignored_equals(&["read-workers"], "N", "inputs are mapped"),
+    ignored_equals(&["slop_scale"], "N", "thunks are placed where they are needed"),
+    ignored(
+        &["single_module", "multi_module", "prebind", "noprebind", "nofixprebinding", "seglinkedit", "d"],
+        &[],
+        "no system since Mac OS X 10.4 knows it",
+    ),
     ignored(&["random_uuid"], &[], "the UUID is that of the contents"),
     ignored(&["lto_library", "object_path_lto", "cache_path_lto"], &["FILE"], "no link-time optimization is done"),
+    ignored(
+        &["max_relative_cache_size_lto", "prune_after_lto", "prune_interval_lto", "mcpu"],
+        &["VALUE"],
+        "no link-time optimization is done",
+    ),
+    ignored_equals(
+        &["thinlto-jobs", "thinlto-cache-policy", "lto-O", "lto-CGO"],
+        "VALUE",
+        "no link-time optimization is done",
+    ),
     ignored(&["mllvm"], &["OPTION"], "LLVM is no part of this linker"),
     Flag {
         names: &["O"],
         values: &["LEVEL"],
         joined: true,
+        equals: None,
         help: "any level makes the same image",
         meaning: Meaning::Ignored,
     },
@@ -447,9 +781,9 @@ const IGNORED: &[Flag] = &[
 
 const REFUSED: &[Flag] = &[
     refused(
-        &["execute", "bundle", "r", "dylinker", "preload", "static", "kext"],
+        &["execute", "r", "dylinker", "preload", "static", "kext"],
         &[],
-        "only dylibs are made: use -dylib",
+        "only dylibs and bundles are made: use -dylib",
     ),
     refused(
         &["flat_namespace", "force_flat_namespace"],
@@ -457,15 +791,43 @@ const REFUSED: &[Flag] = &[
         "names are looked up in two levels; -undefined dynamic_lookup leaves single ones open",
     ),
     refused(&["dead_strip"], &[], "package images are all needed; leave it out"),
+    refused(&["why_live"], &["SYMBOL"], "nothing is left out"),
+    refused(&["why_load", "whyload", "print-dylib-search"], &[], "-t names what is linked, -map what stands where"),
     refused(&["order_file", "order_file_statistics"], &["FILE"], "sections stay in the order of the inputs"),
-    refused(&["e"], &["SYMBOL"], "a dylib has no entry point"),
+    refused(&["interposable"], &[], "what the image defines it uses itself"),
+    refused(
+        &["ObjC"],
+        &[],
+        "archives are not searched for classes of Objective-C: use -all_load, or -force_load for those that have some",
+    ),
+    refused(
+        &["bundle_loader"],
+        &["FILE"],
+        "leave the program's symbols to the loader: -undefined dynamic_lookup or -U",
+    ),
+    refused(&["dyld_env"], &["VARIABLE"], "that is about programs"),
+    refused(&["start-lib", "end-lib"], &[], "put the objects in an archive"),
+    refused(&["encryptable"], &[], "images for macOS are not encrypted"),
+    refused(&["Z", "search_dylibs_first"], &[], "name the directories in order by -L, or the libraries' files"),
+    refused(
+        &[
+            "ios_version_min",
+            "iphoneos_version_min",
+            "tvos_version_min",
+            "watchos_version_min",
+            "maccatalyst_version_min",
+        ],
+        &["VERSION"],
+        "only images for macOS are made",
+    ),
+    equals_refused(&["reproduce"], "FILE", "copy the inputs that -t names, and the command line"),
     refused(&["init"], &["SYMBOL"], "put the function's address into __DATA,__mod_init_func"),
-    refused(&["sectcreate", "rename_section"], &["SEGMENT", "SECTION", "FILE"], "sections come from objects"),
     refused(&["lazy_library"], &["FILE"], "the loader loads all libraries with the image: give the file alone"),
     Flag {
         names: &["lazy-l"],
         values: &["NAME"],
         joined: true,
+        equals: None,
         help: "the loader loads all libraries with the image: use -l",
         meaning: Meaning::Refused,
     },
@@ -478,11 +840,6 @@ const REFUSED: &[Flag] = &[
         &["image_base", "seg1addr", "pagezero_size", "stack_size"],
         &["NUMBER"],
         "a dylib begins at address 0, and the loader moves it",
-    ),
-    refused(
-        &["umbrella", "sub_library", "sub_umbrella", "client_name", "allowable_client"],
-        &["NAME"],
-        "package images are no parts of frameworks",
     ),
     refused(&["bitcode_bundle"], &[], "no bitcode is linked"),
 ];

@@ -14,9 +14,9 @@ use super::parse::Command;
 use super::problem::Problem;
 use super::reading::Reading;
 use super::suggest;
-use crate::{Exports, Strip};
+use crate::{Exports, Source, Strip};
 
-/// The most bytes of a list of symbols.
+/// The most bytes of a file that an option names.
 const LIST_LIMIT: u64 = 64 << 20;
 
 /// One option.
@@ -28,6 +28,8 @@ pub(super) struct Flag {
     pub(super) values: &'static [&'static str],
     /// A first value may be part of the same word.
     pub(super) joined: bool,
+    /// A value that may follow an equals sign, by what `--help` calls it.
+    pub(super) equals: Option<&'static str>,
     /// What the option does, why it is ignored, or what to do instead: one sentence.
     pub(super) help: &'static str,
     /// What becomes of it.
@@ -66,6 +68,12 @@ impl Given {
         if text.is_empty() || text.contains('\0') { Err(self.bad(0, "a name")) } else { Ok(text) }
     }
 
+    /// A value as text without a NUL byte.
+    fn name(&self, index: usize) -> Result<String, Problem> {
+        let value = self.value(index).to_str().filter(|name| !name.is_empty() && !name.contains('\0'));
+        Ok(value.ok_or_else(|| self.bad(index, "a name"))?.to_owned())
+    }
+
     /// The first value as a path.
     fn path(&self) -> Result<PathBuf, Problem> {
         let value = self.value(0);
@@ -95,6 +103,14 @@ pub(super) struct Darwin {
     pub(super) final_output: Option<String>,
     pub(super) exported: Option<Vec<String>>,
     pub(super) unexported: Option<Vec<String>>,
+    /// `-non_global_symbols_no_strip_list`
+    pub(super) locals_kept: Option<Vec<String>>,
+    /// `-non_global_symbols_strip_list`
+    pub(super) locals_left: Option<Vec<String>>,
+    /// Libraries that count as the image's own, and the options that say so (`-sub_library`, `-sub_umbrella`).
+    pub(super) sub_libraries: Vec<(String, String)>,
+    /// Of several same `-rpath` one is enough; there is no warning about it (`--no-warn-duplicate-rpath`).
+    pub(super) duplicate_rpaths: bool,
     /// `-version_details`
     pub(super) version_only: bool,
     pub(super) help: bool,
@@ -136,7 +152,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
 /// The link, if the whole makes sense.
 fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec<Problem>> {
     if !std::mem::replace(&mut darwin.reading.shared, true) && problems.is_empty() {
-        problems.push(Problem::Options("only dylibs are linked: add -dylib".to_owned()));
+        problems.push(Problem::Options("only dylibs and bundles are linked: add -dylib or -bundle".to_owned()));
     }
     let macho = &mut darwin.reading.options.macho;
     match (darwin.exported, darwin.unexported) {
@@ -148,9 +164,30 @@ fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec
         (None, Some(but)) => macho.exports = Exports::AllBut(but),
         (None, None) => {}
     }
+    macho.locals = match (darwin.locals_kept, darwin.locals_left) {
+        (Some(_), Some(_)) => {
+            let what = "-non_global_symbols_no_strip_list and -non_global_symbols_strip_list cannot be used together";
+            problems.push(Problem::Options(what.to_owned()));
+            Exports::All
+        }
+        (Some(only), None) => Exports::Only(only),
+        (None, Some(but)) => Exports::AllBut(but),
+        (None, None) => Exports::All,
+    };
+    let mut seen = std::collections::HashSet::new();
+    macho.rpath.retain(|path| {
+        let new = seen.insert(path.clone());
+        if !new && !darwin.duplicate_rpaths {
+            darwin.reading.show.remarks.push(format!("-rpath {path}: given twice, stored once"));
+        }
+        new
+    });
     // The name of the file, if that is one by which a library can be known; never where it is.
     let output = darwin.final_output.as_deref().map(Path::new).or(darwin.reading.output.as_deref());
-    let named = output.filter(|path| path.extension().is_some_and(|extension| extension == "dylib"));
+    let bundle = macho.bundle;
+    let is_library =
+        |extension: &OsStr| extension == "dylib" || (bundle && (extension == "bundle" || extension == "so"));
+    let named = output.filter(|path| path.extension().is_some_and(is_library));
     let named = named.and_then(Path::file_name).and_then(OsStr::to_str).map(str::to_owned);
     macho.install_name = macho.install_name.take().or(named);
     macho.debug_map &= darwin.reading.options.strip == Strip::None;
@@ -160,6 +197,17 @@ fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec
     }
     if darwin.all_load {
         darwin.reading.load_all();
+    }
+    for (option, name) in darwin.sub_libraries {
+        let fits = |source: &Source<'_>| match source {
+            Source::Path(path) => path.file_stem().and_then(OsStr::to_str) == Some(&name),
+            Source::Library(library) => name.strip_prefix("lib") == Some(library),
+            Source::Framework(framework) => *framework == name,
+            _ => false,
+        };
+        if !darwin.reading.reexport(fits) {
+            problems.push(Problem::Options(format!("{option} {name}: no library of this name is linked with")));
+        }
     }
     let link = darwin.reading.finish(&mut problems);
     if problems.is_empty() { Ok(Command::Link(Box::new(link))) } else { Err(problems) }
@@ -182,7 +230,14 @@ fn option(
         };
         flags::all().filter_map(starts).max_by_key(|(_, length)| *length)
     };
-    let (flag, length) = match whole.map(|flag| (flag, name.len())).or_else(joined) {
+    // What stands before an equals sign, if that can have a value there.
+    let name_length = name.iter().position(|byte| *byte == b'=').unwrap_or(name.len());
+    let before = name.get(..name_length).unwrap_or_default();
+    let valued = || {
+        let fits = |flag: &&Flag| flag.equals.is_some() && flag.names.iter().any(|known| known.as_bytes() == before);
+        flags::all().find(fits).map(|flag| (flag, name_length))
+    };
+    let (flag, length) = match whole.map(|flag| (flag, name.len())).or_else(valued).or_else(joined) {
         Some(found) => found,
         None => {
             let typed = String::from_utf8_lossy(name).into_owned();
@@ -195,7 +250,9 @@ fn option(
     let option = String::from_utf8_lossy(bytes.get(..split).unwrap_or_default()).into_owned();
     let rest = os::rest(&argument, split);
     let mut values = Vec::new();
-    if !rest.is_empty() {
+    if flag.equals.is_some() {
+        values.push(os::rest(&rest, 1));
+    } else if !rest.is_empty() {
         values.push(rest);
     }
     while values.len() < flag.values.len() {
@@ -215,12 +272,17 @@ fn option(
     }
 }
 
+/// The contents of a file that an option names.
+fn contents(given: &Given, path: &Path) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LIST_LIMIT).read_to_end(&mut bytes));
+    read.map_err(|error| Problem::Options(format!("{}: cannot read {}: {error}", given.option, path.display())))?;
+    Ok(bytes)
+}
+
 /// The symbols that a list names: one a line, `#` begins a comment.
 fn list(given: &Given) -> Result<Vec<String>, Problem> {
-    let path = given.path()?;
-    let mut text = Vec::new();
-    let read = std::fs::File::open(&path).and_then(|file| file.take(LIST_LIMIT).read_to_end(&mut text));
-    read.map_err(|error| Problem::Options(format!("{}: cannot read {}: {error}", given.option, path.display())))?;
+    let text = contents(given, &given.path()?)?;
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
@@ -243,7 +305,8 @@ impl std::fmt::Display for Help {
             for flag in *flags {
                 let names: Vec<String> = flag.names.iter().map(|name| format!("-{name}")).collect();
                 let space = if flag.joined || flag.values.is_empty() { "" } else { " " };
-                writeln!(f, "  {}{space}{}\n      {}", names.join(", "), flag.values.join(" "), flag.help)?;
+                let values = flag.equals.map_or_else(|| flag.values.join(" "), |value| format!("[={value}]"));
+                writeln!(f, "  {}{space}{values}\n      {}", names.join(", "), flag.help)?;
             }
         }
         Ok(())

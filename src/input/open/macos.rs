@@ -7,10 +7,13 @@
 
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
+
 use super::{Opener, SonameRule, Storage, in_syslibroot, is_absence};
 use crate::error::Error;
 use crate::input::content::Content;
 use crate::input::{Kind, Mode};
+use crate::macho::content::{Wanted, wanted};
 use crate::macho::library::Library;
 use crate::options::{Format, Options};
 
@@ -42,6 +45,49 @@ impl Opener<'_, '_> {
         match self.first_of(&files.collect::<Vec<_>>()) {
             Some((path, file)) => self.add(file, &path, mode, SonameRule::FileName),
             None => self.problems.push(Error::LibraryNotFound { name: format!("framework {name}"), searched }),
+        }
+    }
+
+    /// Adds the libraries that objects ask for by name, once each. The loader is to load them if something of them is used. What
+    /// is not found was not needed, or what it has is undefined in the end.
+    pub(super) fn automatic_libraries(&mut self) {
+        let macho = &self.options.macho;
+        if !macho.auto_link || self.options.target.is_none_or(|target| target.format != Format::MachO) {
+            return;
+        }
+        let mut all: IndexSet<Wanted> = IndexSet::new();
+        for item in self.inputs.items() {
+            // Bytes in memory never cause a file to be opened.
+            let owned = self.paths.contains_key(Path::new(item.name));
+            match item.kind {
+                Kind::Object if owned => all.extend(wanted(item.bytes)),
+                Kind::Archive if owned && item.mode.whole_archive => {
+                    let members = item.archive().into_iter().flat_map(|archive| archive.members());
+                    members.map_while(Result::ok).for_each(|member| all.extend(wanted(member.bytes)));
+                }
+                _ => {}
+            }
+        }
+        for wanted in all {
+            let (Wanted::Library(name) | Wanted::Framework(name)) = &wanted;
+            // A name leads into the directories that are searched, and nowhere else.
+            let ignored = macho.auto_link_ignored.contains(name);
+            if name.is_empty() || name.contains(['/', '\\', ':', '\0']) || ignored {
+                continue;
+            }
+            let files: Vec<PathBuf> = match wanted {
+                Wanted::Library(name) => {
+                    let files = ["tbd", "dylib", "a"].map(|extension| format!("lib{name}.{extension}"));
+                    self.search_paths.iter().flat_map(|path| files.iter().map(|file| path.join(file))).collect()
+                }
+                Wanted::Framework(name) => {
+                    let paths = framework_paths(self.options);
+                    paths.iter().flat_map(|path| framework_files(&name).map(|file| path.join(file))).collect()
+                }
+            };
+            if let Some((path, file)) = self.first_of(&files) {
+                self.add(file, &path, Mode { as_needed: true, ..Mode::default() }, SonameRule::FileName);
+            }
         }
     }
 

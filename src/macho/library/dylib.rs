@@ -15,6 +15,9 @@ use crate::error::Error;
 /// `MH_WEAK_DEFINES`
 const WEAK_DEFINES: u32 = 0x8000;
 
+/// `MH_DEAD_STRIPPABLE_DYLIB`
+const DEAD_STRIPPABLE: u32 = 0x40_0000;
+
 /// Reads a dylib of one CPU.
 pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, Error> {
     let malformed = |what: &str| Error::malformed(name, format!("malformed dylib: {what}"));
@@ -88,6 +91,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
         reexports,
         rpaths,
         cpus,
+        dead_strippable: header.flags(LE).0 & DEAD_STRIPPABLE != 0,
         weak: header.flags(LE).0 & WEAK_DEFINES != 0,
         table: Table::Dylib(exports),
     })

@@ -39,6 +39,8 @@ pub(crate) struct Library<'a> {
     rpaths: Vec<String>,
     /// For which CPUs it is.
     cpus: Cpus,
+    /// Whoever uses nothing of it need not name it to the loader.
+    dead_strippable: bool,
     /// Some of its definitions are weak.
     weak: bool,
     table: Table<'a>,
@@ -118,6 +120,11 @@ impl<'a> Library<'a> {
     /// The install names of libraries in other files whose names count as its own.
     pub(crate) fn reexports(&self) -> impl Iterator<Item = &[u8]> {
         self.reexports.iter().map(|name| &**name)
+    }
+
+    /// Whether who uses nothing of it need not name it to the loader.
+    pub(crate) fn is_dead_strippable(&self) -> bool {
+        self.dead_strippable
     }
 
     /// Whether some of its own definitions are weak.

@@ -155,6 +155,7 @@ fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Libra
         reexports,
         rpaths: Vec::new(),
         cpus: main.cpus,
+        dead_strippable: false,
         weak: names.names.values().any(|found| found.weak != 0),
         table: Table::Stub(names),
     }

@@ -71,6 +71,9 @@ fn kinds_of_arm64_mean_these_numbers() {
     let branch = Some((What::Plt.from(Origin::Place), Field::Aarch64(Imm::Branch26)));
     assert_eq!(meaning(true, 2, arm64::BRANCH26, 0x9400_0000), branch);
     assert_eq!(meaning(true, 2, arm64::POINTER_TO_GOT, 0), Some((What::Got.from(Origin::Place), Field::I32)));
+    // What an assembler leaves in the field is no addend.
+    let raws = decode(&[entry(0, 3, true, 2, true, arm64::POINTER_TO_GOT)], ARM, &word(0xffff_fff8));
+    assert_eq!((raws[0].symbol, raws[0].addend), (3, 0));
     // So are descriptors of thread-local variables.
     let page = Some((What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp)));
     assert_eq!(meaning(true, 2, arm64::TLVP_LOAD_PAGE21, 0x9000_0008), page);

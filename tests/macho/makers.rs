@@ -1,0 +1,214 @@
+//! What makers of libraries ask for beside Julia: bundles, lists of files, symbols left to the loader, libraries that are
+//! named only if they are used. Each as LLD does it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use object::macho;
+use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
+
+use super::common::rust_lld;
+use super::image::Image;
+use super::libraries::{as_lld, both, libraries, pointers};
+use super::{assemble, place, program};
+
+const TARGETS: [Target; 2] = [MACOS_X86_64, MACOS_ARM64];
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn bundles_have_no_name() {
+    for target in TARGETS {
+        let object = pointers(target, &["_pointers"]);
+        for form in ["-fixup_chains", "-no_fixup_chains"] {
+            let images = both(target, &[object.to_str().unwrap(), "-bundle", "-install_name", "x.bundle", form]);
+            let [ours, theirs] = images.map(|image| image.unwrap_or_else(|text| panic!("{text}")));
+            let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
+            assert_eq!((ours.file_type(), ours.flags()), (macho::MH_BUNDLE.0, theirs.flags()));
+            let mut commands = ours.commands();
+            commands.retain(|kind| *kind != macho::LC_SOURCE_VERSION.0);
+            assert_eq!((commands, theirs.file_type()), (theirs.commands(), macho::MH_BUNDLE.0));
+            assert_eq!(ours.exported(), theirs.exported());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn symbols_are_left_to_the_loader_by_name() {
+    for target in TARGETS {
+        let object = pointers(target, &["_left", "_pointers"]);
+        let object = object.to_str().unwrap();
+        let images = both(target, &[object, "-U", "_other"]);
+        assert!(images.iter().all(|image| image.as_ref().is_err_and(|text| text.contains("undefined symbol: _left"))));
+        let image = as_lld(target, &[object, "-U", "_left"]);
+        let binds = Image::new(&image).binds();
+        assert_eq!(binds.iter().map(|bind| (bind.0.as_slice(), bind.1)).collect::<Vec<_>>(), [(&b"_left"[..], -2)]);
+    }
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn libraries_are_reexported_by_name() {
+    let directory = libraries();
+    let (search, root) = (format!("-L{}", directory.display()), directory.join("root"));
+    for target in TARGETS {
+        let object = pointers(target, &["_outer"]);
+        let plain = [object.to_str().unwrap(), &search, "-louter", "-syslibroot", root.to_str().unwrap()];
+        let image = as_lld(target, &[&plain[..], &["-sub_library", "libouter"]].concat());
+        assert_eq!(Image::new(&image).libraries()[0].0, macho::LC_REEXPORT_DYLIB);
+        let [ours, theirs] = both(target, &[&plain[..], &["-sub_library", "libother"]].concat());
+        assert!(ours.unwrap_err().contains("-sub_library libother: no library of this name") && theirs.is_err());
+    }
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn files_are_named_in_lists() {
+    let directory = place();
+    for target in TARGETS {
+        let objects = ["_here", "_there"].map(|name| {
+            let text = format!(".section __DATA,__data\n.globl {name}\n.p2align 3\n{name}: .quad {name}\n");
+            let object = directory.join(format!("{}{name}.o", target.name));
+            fs::rename(assemble(target, "listed", &text), &object).unwrap();
+            object
+        });
+        let list = directory.join(format!("{}.filelist", target.name));
+        let whole: Vec<&str> = objects.iter().map(|path| path.to_str().unwrap()).collect();
+        fs::write(&list, whole.join("\n")).unwrap();
+        let image = as_lld(target, &["-filelist", list.to_str().unwrap()]);
+        let names: Vec<Vec<u8>> = Image::new(&image).exports().into_keys().collect();
+        assert_eq!(names, [&b"_here"[..], b"_there"]);
+        let short: Vec<&str> = objects.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        fs::write(&list, short.join("\n")).unwrap();
+        let argument = format!("{},{}", list.display(), directory.display());
+        // LLD has no directory there, other than Apple's linker.
+        let [ours, _] = both(target, &["-filelist", &argument]);
+        assert!(ours.unwrap() == image, "{}", target.name);
+    }
+}
+
+/// A library that says so itself is left out if nothing of it is used.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn libraries_that_are_not_used_are_left_out_if_they_allow_it() {
+    let text = ".section __DATA,__data\n.globl _useful\n_useful: .long 0\n";
+    for target in TARGETS {
+        let object = assemble(target, "useful", text);
+        let [used, unused] = ["_useful", "_pointers"].map(|name| pointers(target, &[name]));
+        for (option, kept) in [("-mark_dead_strippable_dylib", 0), ("-no_uuid", 1)] {
+            let more = [object.to_str().unwrap(), "-install_name", "/usr/lib/libuseful.dylib", option];
+            for library in both(target, &more) {
+                let path = place().join("libuseful.dylib");
+                fs::write(&path, library.unwrap()).unwrap();
+                let path = path.to_str().unwrap();
+                let image = as_lld(target, &[unused.to_str().unwrap(), path]);
+                assert_eq!(Image::new(&image).libraries().len(), kept, "{option}");
+                let image = as_lld(target, &[used.to_str().unwrap(), path]);
+                assert_eq!(Image::new(&image).libraries().len(), 1, "{option}");
+            }
+        }
+    }
+}
+
+/// The files that were read and written, in the form of Apple's build system.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn files_are_told_to_build_systems() {
+    let directory = libraries();
+    let outer = directory.join("root/usr/lib/inner/libinner.tbd");
+    fs::copy(directory.join("libouter.tbd"), directory.join("root/usr/lib/libouter.tbd")).unwrap();
+    let object = pointers(MACOS_ARM64, &["_inner"]);
+    let root = directory.join("root");
+    let told = [false, true].map(|lld| {
+        let (info, output) = (place().join("info"), directory.join("told.dylib"));
+        let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
+        command.args(["-flavor", "darwin", "-arch", "arm64", "-platform_version", "macos", "13.0", "13.0", "-dylib"]);
+        command.args([Path::new("-syslibroot"), &root, &object, &outer, Path::new("-o"), &output]);
+        let out = command.arg("-dependency_info").arg(&info).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let bytes = fs::read(info).unwrap();
+        assert!(bytes[0] == 0 && bytes.ends_with(b"\0"));
+        // What was looked for and not found, and the linker's name, differ.
+        let entries = bytes.split_inclusive(|byte| *byte == 0).skip(2).filter(|entry| entry[0] != 0x11);
+        entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect::<BTreeSet<_>>()
+    });
+    assert_eq!(told[0], told[1]);
+    assert_eq!(told[0].len(), 4, "{told:?}");
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn a_directory_is_searched_once() {
+    let object = pointers(MACOS_ARM64, &["_pointers"]);
+    let output = place().join("searched.dylib");
+    let common = ["-flavor", "darwin", "-arch", "arm64", "-dylib", "-rpath", "/a", "-rpath", "/a", "-o"];
+    let arguments = || common.iter().map(Path::new).chain([output.as_path(), &object]);
+    let out = program(arguments());
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && text.contains("warning: -rpath /a: given twice"), "{text}");
+    assert_eq!(Image::new(&fs::read(&output).unwrap()).rpaths(), [b"/a"]);
+    let out = program(arguments().chain([Path::new("-fatal_warnings")]));
+    assert!(!out.status.success());
+}
+
+/// `section$start$…` and its like: a section's and a segment's first address and the one behind the last. What is not there
+/// has no byte.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn boundaries_have_names() {
+    for target in TARGETS {
+        let names = [
+            "section$start$__DATA$__mine",
+            "section$end$__DATA$__mine",
+            "segment$start$__TEXT",
+            "segment$end$__TEXT",
+            "section$start$__DATA$__absent",
+            "section$end$__DATA$__absent",
+        ];
+        let words: String = names.iter().map(|name| format!(".quad \"{name}\"\n")).collect();
+        let text = format!(
+            ".section __DATA,__data\n.globl _bounds\n.p2align 3\n_bounds:\n{words}\
+             .section __DATA,__mine\n.p2align 3\n.globl _mine\n_mine: .quad 1, 2, 3\n"
+        );
+        let object = assemble(target, "bounds", &text);
+        let images = both(target, &[object.to_str().unwrap()]);
+        for (image, ours) in images.into_iter().zip([true, false]) {
+            let image = image.unwrap_or_else(|text| panic!("{text}"));
+            let image = Image::new(&image);
+            let (bounds, mine) = (image.exports()[&b"_bounds"[..]], image.exports()[&b"_mine"[..]]);
+            let filled = image.filled();
+            let led = |number: u64| {
+                let at = bounds + 8 * number;
+                *filled.iter().find(|(place, _)| *place == at).unwrap().1.as_ref().unwrap()
+            };
+            assert_eq!([led(0), led(1), led(2)], [mine, mine + 24, 0], "{}: {ours}", target.name);
+            let next = image.segments().into_iter().map(|segment| segment.1).find(|start| *start > 0).unwrap();
+            assert_eq!((led(3), led(4)), (next, led(5)), "{}: {ours}", target.name);
+            assert!(image.symbols().iter().all(|(name, _)| !name.starts_with(b"se")));
+        }
+    }
+}
+
+/// Objects ask for libraries, which are linked with if they are found and used.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn objects_ask_for_libraries() {
+    let directory = libraries();
+    let (search, root) = (format!("-L{}", directory.display()), directory.join("root"));
+    let frameworks = format!("-F{}", directory.join("frameworks").display());
+    for target in TARGETS {
+        let text = ".linker_option \"-louter\"\n.linker_option \"-framework\", \"Thing\"\n.linker_option \"-lnowhere\"\n\
+                    .section __DATA,__data\n.globl _wants\n.p2align 3\n_wants: .quad _outer\n";
+        let object = assemble(target, "wants", text);
+        let plain = [object.to_str().unwrap(), &search, &frameworks, "-syslibroot", root.to_str().unwrap()];
+        let image = as_lld(target, &plain);
+        let libraries: Vec<Vec<u8>> = Image::new(&image).libraries().into_iter().map(|library| library.1).collect();
+        assert_eq!(libraries, [b"/usr/lib/libouter.dylib"], "{}", target.name);
+        for option in ["-ignore_auto_link", "--ignore-auto-link-option=outer"] {
+            let [ours, _] = both(target, &[&plain[..], &[option]].concat());
+            assert!(ours.unwrap_err().contains("undefined symbol: _outer"), "{option}");
+        }
+    }
+}

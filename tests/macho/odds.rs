@@ -1,0 +1,136 @@
+//! What Julia's archives do not have: data in code, entries inside of functions, relocations by section, universal files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
+
+use super::assemble;
+use super::common::{rust_lld, scratch};
+use super::contents::compare;
+use super::image::Image;
+
+/// A jump table in code, a second entry of a function, a common and a zero-filled symbol, an absolute one, literals, labels
+/// that have no symbol, and the kinds of relocations that code rarely has.
+const CODE: [&str; 2] = [
+    "_code: leaq Ltable(%rip), %rax\nmovl $7, _words+4(%rip)\nmovb $7, _words+9(%rip)\nmovw $7, Lword+2(%rip)\n\
+     movsd Leight(%rip), %xmm0\nmovss Lfour(%rip), %xmm1\nmovaps Lsixteen(%rip), %xmm2\nleaq Ltext(%rip), %rcx\n\
+     cmpq $0, _common@GOTPCREL(%rip)\npushq _words@GOTPCREL(%rip)\n.alt_entry _inside\n_inside: callq Lnext\njmp _code+1\n\
+     Lnext: retq\n",
+    "_code: adrp x0, Ltable@PAGE\nadd x0, x0, Ltable@PAGEOFF\nadrp x1, _words@PAGE+4\nldr w1, [x1, _words@PAGEOFF+4]\n\
+     adrp x2, Lword@PAGE\nldrh w2, [x2, Lword@PAGEOFF+2]\nadrp x3, Leight@PAGE\nldr d0, [x3, Leight@PAGEOFF]\n\
+     adrp x4, Lsixteen@PAGE\nldr q1, [x4, Lsixteen@PAGEOFF]\nadrp x5, Ltext@PAGE\nadd x5, x5, Ltext@PAGEOFF\n\
+     adrp x6, _common@GOTPAGE\nldr x6, [x6, _common@GOTPAGEOFF]\n.alt_entry _inside\n_inside: bl _next+4\nb _code\n\
+     .globl _next\n_next: nop\nret\n",
+];
+
+fn object(target: Target, whole: bool) -> PathBuf {
+    let arm = target == MACOS_ARM64;
+    let subsections = if whole { "" } else { ".globl _pointed\n" };
+    let slots = if arm { ".long _words@GOT - .\n.long 0\n" } else { ".long _words@GOTPCREL+4\n.long 0\n" };
+    let text = format!(
+        ".section __TEXT,__text,regular,pure_instructions\n.globl _code, _inside\n.p2align 4\n{}\
+         .p2align 2\nLtable: .data_region jt32\n.long _code-Ltable\n.long _inside-Ltable\n.end_data_region\n\
+         .section __TEXT,__literal8,8byte_literals\n.p2align 3\nLeight: .quad 0x3ff0000000000000\n\
+         .section __TEXT,__literal4,4byte_literals\n.p2align 2\nLfour: .long 0x3f800000\n\
+         .section __TEXT,__literal16,16byte_literals\n.p2align 4\nLsixteen: .quad 1, 2\n\
+         .section __TEXT,__cstring,cstring_literals\nLtext: .asciz \"text\"\n\
+         .section __TEXT,__apart\n.p2align 2\n.quad 0\n.globl _slots\n_slots: {slots}\
+         .globl _apart\n_apart: .quad _words-_slots+8\n.long _inside-_code\n\
+         .section __DATA,__data\n.globl _words\n.p2align 3\n_words: .quad Lword+4\nLword: .quad _code+4, Ltext, _zeros+16\n\
+         {subsections}_pointed: .quad _absolute, Ltable, _common+8\n\
+         .globl _absolute\n_absolute = 0x1234\n\
+         .zerofill __DATA,__bss,_zeros,64,4\n.comm _common,24,3\n",
+        CODE[usize::from(arm)]
+    );
+    assemble(target, if whole { "odds-whole" } else { "odds" }, &text)
+}
+
+fn linked(target: Target, object: &Path, lld: bool) -> Vec<u8> {
+    let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
+    let output = scratch("macho").join(format!("odds-{arch}-{lld}"));
+    let mut command = Command::new(if lld { rust_lld() } else { env!("CARGO_BIN_EXE_pkgld").into() });
+    command.args(["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib", "-o"]);
+    let out = command.arg(&output).arg(object).output().unwrap();
+    assert!(out.status.success(), "{}: {}", object.display(), String::from_utf8_lossy(&out.stderr));
+    fs::read(output).unwrap()
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn what_is_rare_is_linked_as_lld_links_it() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        for whole in [false, true] {
+            let object = object(target, whole);
+            let [ours, theirs] = [false, true].map(|lld| linked(target, &object, lld));
+            let addresses = compare(&theirs, &ours, target, &object);
+            assert!(addresses > 14, "{addresses}");
+            let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
+            assert_eq!(ours.exported(), theirs.exported());
+            assert_eq!(ours.symbols(), theirs.symbols());
+            // A jump table of two words (DICE_KIND_JUMP_TABLE32), at the end of the code, which starts where `_code` does.
+            for image in [&ours, &theirs] {
+                let [(range, 4)] = &image.data_in_code()[..] else { panic!("{:x?}", image.data_in_code()) };
+                let piece = image.pieces().into_iter().find(|piece| piece.0 == b"__text").unwrap();
+                assert_eq!(*range, piece.1 + piece.2.len() as u64 - 8..piece.1 + piece.2.len() as u64);
+            }
+            // Distances: to a slot, between symbols of two sections, and in code.
+            for image in [&ours, &theirs] {
+                let at = |name: &[u8]| image.exports()[name];
+                let pieces = image.pieces();
+                let (_, start, bytes) = pieces.iter().find(|piece| piece.0 == b"__apart").unwrap();
+                let word = |place: u64| {
+                    let bytes = &bytes[(place - start) as usize..][..4];
+                    i64::from(i32::from_le_bytes(bytes.try_into().unwrap()))
+                };
+                let slot = at(b"_slots").wrapping_add_signed(word(at(b"_slots")));
+                let words = at(b"_words");
+                assert!(image.filled().contains(&(slot, Ok(words))), "{slot:#x}: {:x?}", image.filled());
+                assert_eq!(word(at(b"_apart")), words.wrapping_sub(at(b"_slots")).cast_signed() + 8);
+                assert_eq!(word(at(b"_apart") + 8), at(b"_inside").wrapping_sub(at(b"_code")).cast_signed());
+            }
+            // An entry in the middle of a function counts as a start.
+            let starts = |image: &Image<'_>| -> Vec<u64> {
+                let first = image.names().into_iter().find(|(_, name)| name == b"_code").unwrap().0;
+                image.function_starts().into_iter().map(|start| start - first).collect()
+            };
+            let inside = ours.exports()[&b"_inside"[..]] - ours.exports()[&b"_code"[..]];
+            assert!(starts(&ours) == starts(&theirs) && starts(&ours).contains(&inside));
+        }
+    }
+}
+
+/// Of a universal file the slice for the CPU is taken: of objects, archives and libraries.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn universal_files_are_linked() {
+    let directory = scratch("macho");
+    let targets = [MACOS_X86_64, MACOS_ARM64];
+    let objects = targets.map(|target| object(target, false));
+    let fat = directory.join("fat.o");
+    let run = |command: &mut Command| {
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{command:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    run(Command::new("llvm-lipo-19").arg("-create").args(&objects).arg("-output").arg(&fat));
+    let archives = [&objects[0], &objects[1]].map(|object| {
+        let archive = object.with_extension("a");
+        let _ = fs::remove_file(&archive);
+        run(Command::new("llvm-ar-19").args(["--format=darwin", "rcs"]).arg(&archive).arg(object));
+        archive
+    });
+    let fat_archive = directory.join("libfat.a");
+    run(Command::new("llvm-lipo-19").arg("-create").args(&archives).arg("-output").arg(&fat_archive));
+    for (target, object) in targets.into_iter().zip(&objects) {
+        let plain = linked(target, object, false);
+        assert!(linked(target, &fat, false) == plain);
+        let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
+        let output = directory.join(format!("fat-{arch}"));
+        let common =
+            ["-flavor", "darwin", "-arch", arch, "-platform_version", "macos", "13.0", "13.0", "-dylib", "-S", "-o"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+        run(command.args(common).arg(&output).args(["-all_load"]).arg(&fat_archive));
+        assert!(fs::read(output).unwrap() == plain);
+    }
+}
