@@ -8,7 +8,8 @@
 //! * no link panics;
 //! * a link holds at most [`link::FACTOR`] times the bytes of its inputs, twice the size of the image, what
 //!   [`Limits::decompressed_size`](pkgld::Limits) allows, and [`link::BASE`];
-//! * a link ends within [`meter::LIMIT`];
+//! * a link takes at most [`link::WORK`] times the processor time of the same link of the good inputs and of an image of zeros
+//!   as large as its own, and in no case more than [`meter::LIMIT`];
 //! * an image that comes out can be read by the `object` crate, has a sound skeleton, holds nothing but zeros between its
 //!   structures, and is the same whether it is copied out, written over other bytes or streamed.
 //!

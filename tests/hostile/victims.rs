@@ -12,7 +12,7 @@ use pkgld_corpus::target::Format;
 use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
 
 use super::anatomy::Anatomy;
-use super::link::{any_options, link, options, quiet_panics, whole};
+use super::link::{any_options, costs, link, options, quiet_panics, whole};
 use super::mutate::{Random, damage};
 use super::objects;
 
@@ -67,8 +67,8 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
     };
     let mut failures = Vec::new();
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut links, mut images, mut factor, mut slowest) =
-        (0_u64, 0_u64, (0, String::new()), (Duration::ZERO, String::new()));
+    let (mut links, mut images) = (0_u64, 0_u64);
+    let (mut held, mut work, mut slowest) = ((0, String::new()), (0.0, String::new()), (Duration::ZERO, String::new()));
     let start = Instant::now();
     for victim in victims {
         if only.as_ref().is_some_and(|only| *only != victim.name) {
@@ -99,15 +99,26 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
                 inputs.reverse();
             }
             links += 1;
-            match link(&name, &inputs, &options) {
+            let outcome = link(&name, &inputs, &options).and_then(|mut outcome| {
+                let mut good = inputs.clone();
+                for (_, bytes, _) in good.iter_mut().filter(|(_, bytes, _)| std::ptr::eq(*bytes, damaged.as_slice())) {
+                    *bytes = victim.bytes.as_slice();
+                }
+                costs(&name, &mut outcome, &inputs, &good, &options)?;
+                Ok(outcome)
+            });
+            match outcome {
                 Ok(outcome) => {
                     if only.is_some() {
                         let text = outcome.result.as_ref().map(|image| format!("{} bytes", image.len()));
                         println!("{name}: {}", text.unwrap_or_else(Clone::clone));
                     }
                     images += u64::from(outcome.result.is_ok());
-                    if outcome.factor > factor.0 {
-                        factor = (outcome.factor, name.clone());
+                    if outcome.held > held.0 {
+                        held = (outcome.held, name.clone());
+                    }
+                    if outcome.work > work.0 {
+                        work = (outcome.work, name.clone());
                     }
                     if outcome.time > slowest.0 {
                         slowest = (outcome.time, name);
@@ -129,10 +140,13 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
     }
     assert!(only.is_some() || links > 0, "nothing was linked");
     println!(
-        "{links} links in {:.1?}, {images} images; most memory: {} bytes a byte of input ({}); slowest: {:.1?} ({})",
+        "{links} links in {:.1?}, {images} images; most memory: {} KiB beside the image ({}); most work: {:.1} times that of \
+         the good input ({}); slowest: {:.1?} ({})",
         start.elapsed(),
-        factor.0,
-        factor.1,
+        held.0 >> 10,
+        held.1,
+        work.0,
+        work.1,
         slowest.0,
         slowest.1
     );
