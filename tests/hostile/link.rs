@@ -214,7 +214,7 @@ thread_local! {
     static PANIC: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
 }
 
-fn last_panic() -> String {
+pub(crate) fn last_panic() -> String {
     PANIC.with(|text| text.take())
 }
 

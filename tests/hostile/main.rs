@@ -13,6 +13,8 @@
 //! * an image that comes out can be read by the `object` crate, has a sound skeleton, holds nothing but zeros between its
 //!   structures, and is the same whether it is copied out, written over other bytes or streamed.
 //!
+//! Damaged inputs and images are told of, too, as `pkgld inspect` does it, within the same bounds of memory and time.
+//!
 //! The damage depends on nothing but a victim's name and a number: a failure names both.
 //!
 //! | variable | meaning |
@@ -27,6 +29,8 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod anatomy;
+#[cfg(all(feature = "inspect", target_os = "linux", target_arch = "x86_64"))]
+mod inspected;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

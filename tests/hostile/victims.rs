@@ -35,6 +35,12 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not understood")))
 }
 
+/// The numbers of the links of each victim.
+pub(crate) fn cases() -> std::ops::Range<u64> {
+    let first = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
+    first..first + variable::<u64>("PKGLD_HOSTILE_CASES").unwrap_or(250)
+}
+
 /// The stub libraries of one generation, by path.
 fn stubs(target: Target, julia: Julia) -> Vec<(String, Vec<u8>)> {
     let directory = Stubs::committed_for(target, julia).dir;
@@ -58,8 +64,6 @@ fn name(entry: &Entry) -> String {
 /// Links damaged copies of each victim and fails with all that went wrong.
 fn campaign(victims: impl IntoIterator<Item = Victim>) {
     quiet_panics();
-    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(250);
-    let first: u64 = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
     let only: Option<String> = variable("PKGLD_HOSTILE_ONLY");
     let (only, number) = match only.as_deref().map(|only| only.split_once(':').unwrap_or((only, ""))) {
         Some((name, number)) => (Some(name.to_owned()), number.parse::<u64>().ok()),
@@ -75,7 +79,7 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
             continue;
         }
         let anatomy = Anatomy::of(&victim.bytes);
-        let numbers = number.map_or(first..first + cases, |number| number..number + 1);
+        let numbers = number.map_or_else(self::cases, |number| number..number + 1);
         for number in numbers {
             let name = format!("{}:{number}", victim.name);
             let mut random = Random::new(&victim.name, number);
@@ -105,6 +109,10 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
                     *bytes = victim.bytes.as_slice();
                 }
                 costs(&name, &mut outcome, &inputs, &good, &options)?;
+                #[cfg(feature = "inspect")]
+                if number % 8 == 0 {
+                    super::inspected::tell(&name, &damaged)?;
+                }
                 Ok(outcome)
             });
             match outcome {
