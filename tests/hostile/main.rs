@@ -24,6 +24,8 @@
 //! | `PKGLD_HOSTILE_ONLY` | `VICTIM` or `VICTIM:NUMBER`: only this victim, only this link; says what came of each |
 //! | `PKGLD_HOSTILE_KEEP` | a directory for the inputs of links that fail the test |
 //!
+//! The program itself is given some, too ([`program`], with variables of its own).
+//!
 //! A campaign: `PKGLD_HOSTILE_CASES=20000 cargo test --profile hostile --test hostile`, with overflow checks and debug
 //! assertions on.
 
@@ -41,6 +43,8 @@ mod meter;
 mod mutate;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod objects;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod program;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod quadratic;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -31,7 +31,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+pub(crate) fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not understood")))
 }
 
@@ -216,8 +216,8 @@ fn truncated_at_every_bound() {
     let (mut links, mut failures) = (0, Vec::new());
     for entry in one_of_each() {
         let archive = read(&entry.path);
-        let member = Anatomy::of(&archive).members.last().unwrap().clone();
-        let object = archive[member.start + 60..member.end].to_vec();
+        let object = archive[Anatomy::of(&archive).contents.last().unwrap().clone()].to_vec();
+        assert!(is_object(&object), "{}", name(&entry));
         for (what, file) in [("archive", archive), ("object", object)] {
             let mut bounds: Vec<usize> = Anatomy::of(&file).bounds;
             bounds = bounds.into_iter().flat_map(|bound| [bound.saturating_sub(1), bound, bound + 1]).collect();
@@ -264,7 +264,7 @@ fn padding_of_inputs_shows_nowhere() {
 }
 
 /// Whether a member is an object, and no table of the archive's.
-fn is_object(bytes: &[u8]) -> bool {
+pub(crate) fn is_object(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\xcf\xfa\xed\xfe") || {
         matches!(bytes, [0x4c, 1, ..] | [0x64, 0x86, ..] | [0x64, 0xaa, ..])
     }
@@ -277,8 +277,8 @@ fn members() {
         let name = name(&entry);
         let archive = read(&entry.path);
         let anatomy = Anatomy::of(&archive);
-        let objects = anatomy.members.into_iter().enumerate().filter_map(move |(number, range)| {
-            let bytes = &archive[range.start + 60..range.end];
+        let objects = anatomy.contents.into_iter().enumerate().filter_map(move |(number, range)| {
+            let bytes = &archive[range];
             let beside = if number % 2 == 0 { vec![("rest.a".to_owned(), archive.clone())] } else { Vec::new() };
             let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside };
             is_object(bytes).then_some(victim)
