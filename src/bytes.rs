@@ -11,6 +11,8 @@
     clippy::cast_possible_truncation
 )]
 
+use std::cmp::Ordering;
+
 /// The `size` bytes at `offset`.
 pub(crate) fn slice(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset).ok()?;
@@ -53,6 +55,15 @@ pub(crate) fn is_string(bytes: &[u8], offset: u64, wanted: &[u8]) -> bool {
     rest.and_then(<[u8]>::first) == Some(&0) && !wanted.contains(&0)
 }
 
+/// How the string at `offset`, which a NUL byte ends, compares with `other`. The cost is linear in the length of `other`.
+pub(crate) fn compare_string(bytes: &[u8], offset: u64, other: &[u8]) -> Option<Ordering> {
+    let rest = tail(bytes, offset)?;
+    let (start, next) = rest.split_at_checked(other.len()).unwrap_or((rest, &[]));
+    let start = start.get(..memchr::memchr(0, start).unwrap_or(start.len()))?;
+    let ends = start.len() < other.len() || next.first() == Some(&0);
+    Some(start.cmp(other).then(if ends { Ordering::Equal } else { Ordering::Greater }))
+}
+
 fn array<const N: usize>(bytes: &[u8], offset: u64) -> Option<[u8; N]> {
     tail(bytes, offset)?.first_chunk().copied()
 }
@@ -63,6 +74,24 @@ mod tests {
     #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
     use super::*;
+
+    #[test]
+    fn strings_are_compared_as_far_as_the_other_goes() {
+        let table = b"abc\0abd\0ab";
+        for (offset, other, order) in [
+            (0, "abc", Ordering::Equal),
+            (0, "ab", Ordering::Greater),
+            (0, "abcd", Ordering::Less),
+            (0, "abd", Ordering::Less),
+            (4, "abc", Ordering::Greater),
+            (3, "", Ordering::Equal),
+            (3, "a", Ordering::Less),
+            (0, "", Ordering::Greater),
+        ] {
+            assert_eq!(compare_string(table, offset, other.as_bytes()), Some(order), "{offset} {other}");
+        }
+        assert_eq!(compare_string(table, 11, b"a"), None);
+    }
 
     #[test]
     fn reads_stop_at_the_end() {

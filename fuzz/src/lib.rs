@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::num::NonZeroUsize;
 
-use pkgld::{Input, Inputs, Options, Source, cli};
+use pkgld::{Input, Inputs, Options, Source, SymbolList, VersionScript, cli};
 
 use made::{Choices, Format};
 use seeds::{coff, elf, macho};
@@ -50,6 +50,12 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "script", body: script, seeds: elf::scripts },
     Target { name: "definitions", body: definitions, seeds: coff::definitions },
+    // Texts that options name.
+    Target { name: "version_script", body: version_script, seeds: elf::version_scripts },
+    Target { name: "symbol_list", body: symbol_list, seeds: elf::symbol_lists },
+    Target { name: "darwin_list", body: darwin_list, seeds: macho::lists },
+    // What is told of a file, whatever it is.
+    Target { name: "inspect", body: inspect, seeds: seeds::inspected },
     // Objects made of the bytes, with valid shells.
     Target { name: "made_elf", body: |data| made(Format::Elf, data), seeds: seeds::choices },
     Target { name: "made_macho", body: |data| made(Format::MachO, data), seeds: seeds::choices },
@@ -129,6 +135,62 @@ fn script(data: &[u8]) -> Outcome {
     options.read_inputs = true;
     let inputs = Inputs::open(vec![Input::path(path)], &options).map_err(message)?;
     pkgld::link(&inputs, &options).map(drop).map_err(message)
+}
+
+/// A version script, for an object whose symbols it exports or hides. Which of them have no version is no matter.
+fn version_script(data: &[u8]) -> Outcome {
+    let mut options = limited();
+    options.elf.version_script = VersionScript::parse("script", data).map_err(message)?;
+    options.elf.undefined_version = true;
+    link_all(vec![Input::bytes("object", &elf::referring(None))], &options)
+}
+
+/// A list of symbols, as `--dynamic-list` and as `--export-dynamic-symbol-list`; its lines are patterns of their own, too.
+fn symbol_list(data: &[u8]) -> Outcome {
+    let mut options = limited();
+    let list = SymbolList::parse("list", data);
+    match &list {
+        Ok(list) => options.elf.dynamic_list = Some(list.clone()),
+        Err(error) => drop(message(error)),
+    }
+    let lines = data.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let added = lines.take(100).map(|line| options.elf.export_dynamic_symbols.add(line).map_err(message));
+    let added = added.fold(Ok(()), Result::and);
+    link_all(vec![Input::bytes("object", &elf::referring(None))], &options)?;
+    list.map(drop).map_err(message).or(added)
+}
+
+/// A list of the darwin dialect, in a file: symbols to export, for a good object.
+fn darwin_list(data: &[u8]) -> Outcome {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("list");
+    fs::write(&path, data).expect("a list");
+    let words = ["pkgld", "-flavor", "darwin", "-arch", "arm64", "-dylib", "in.o"].map(OsString::from);
+    let words = words.into_iter().chain(["-exported_symbols_list".into(), path.into()]);
+    let problems = |problems: Vec<_>| problems.into_iter().map(message).collect::<Vec<_>>().join("\n");
+    let mut options = limited();
+    options.macho.exports = match cli::command(words).map_err(problems)? {
+        cli::Command::Link(command) => command.options.macho.exports,
+        _ => return Err("no link is asked for".to_owned()),
+    };
+    let object = macho::referring(Some(b""));
+    let inputs = vec![Input::bytes("object", &object)];
+    link_all(inputs.clone(), &options)?;
+    let opened = Inputs::open(inputs, &options).map_err(message)?;
+    let (_, report) = pkgld::link(&opened, &options).map_err(message)?.to_vec().map_err(message)?;
+    // Any line is a pattern: it is good if it fits what the object has.
+    if report.exports.is_empty() { Err("nothing is exported".to_owned()) } else { Ok(()) }
+}
+
+/// Any file that `pkgld inspect` is given: told of as text and as JSON; then as a `.ji` file beside itself.
+fn inspect(data: &[u8]) -> Outcome {
+    let mut told = pkgld::inspect::inspect("file", data).map_err(message)?;
+    if let Err(error) = told.add_cache("file.ji", data, data, None) {
+        message(error);
+    }
+    let text = pkgld::inspect::Text { told: &told, exports: true, color: false }.to_string();
+    assert!(!text.is_empty() && told.to_json().starts_with('{'), "nothing is told");
+    Ok(())
 }
 
 /// Objects made of choices, and options after them.

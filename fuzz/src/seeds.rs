@@ -12,6 +12,24 @@ pub fn archives() -> Vec<Vec<u8>> {
     committed(&["linux-", "freebsd-", "macos-", "windows-"], &["a"])
 }
 
+/// Archives, objects and libraries of every format, and images that are no libraries of anybody's.
+pub fn inspected() -> Vec<Vec<u8>> {
+    let some = |files: Vec<Vec<u8>>| files.into_iter().take(4).collect::<Vec<_>>();
+    let all = [archives(), elf::objects(), macho::objects(), coff::objects(), elf::libraries(), coff::dlls()];
+    let images = [elf::referring(None), macho::referring(Some(b"")), coff::referring(Some(b""))];
+    let images =
+        images.into_iter().map(|object| image(&object)).chain(archives().into_iter().take(12).map(|file| image(&file)));
+    all.into_iter().chain([macho::dylibs()]).flat_map(some).chain(images).filter(|image| !image.is_empty()).collect()
+}
+
+/// The image of one input, or nothing.
+fn image(input: &[u8]) -> Vec<u8> {
+    let options = pkgld::Options::default();
+    let inputs = pkgld::Inputs::open(vec![pkgld::Input::bytes("input", input).whole_archive()], &options);
+    let image = inputs.and_then(|inputs| Ok(pkgld::link(&inputs, &options)?.to_vec()?.0));
+    image.unwrap_or_default()
+}
+
 /// Series of choices.
 pub fn choices() -> Vec<Vec<u8>> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -54,6 +72,23 @@ pub mod elf {
         ])
     }
 
+    pub fn version_scripts() -> Vec<Vec<u8>> {
+        texts(&[
+            "V1 { global: caller; renewed_*; local: *; };\nV2 { \"a b\"; extern \"C\" { newer; }; } V1;\n",
+            "{ global: call[a-eg]?; [!x]*; local: /* all */ *; };",
+            "# a comment\nV1 { *; };\nV2 { caller; } V1;\nV3 { cal*er; \\*; } V1 V2;",
+            "V { local: c*l*l*e*r*; };",
+        ])
+    }
+
+    pub fn symbol_lists() -> Vec<Vec<u8>> {
+        texts(&[
+            "{ caller; jl_*; \"a b\"; extern \"C\" { x; y } ; };",
+            "{ *; };\n{ [a-z]??l*; };",
+            "caller\njl_*\n[!a]*\n",
+        ])
+    }
+
     /// An object that refers to such of a library's functions and data as its bytes name, so that a good one defines all;
     /// without a library, to all.
     pub fn referring(library: Option<&[u8]>) -> Vec<u8> {
@@ -84,6 +119,10 @@ pub mod macho {
 
     pub fn links() -> Vec<Vec<u8>> {
         super::links(&committed(&["macos-"], &["a"]), &stubs())
+    }
+
+    pub fn lists() -> Vec<Vec<u8>> {
+        texts(&["# exports\n_caller\n_jl_*\n", "_[a-d]a?l*r\r\n\n  _x  # y\n", "*\n", ""])
     }
 
     /// Functions and data that the libraries have.

@@ -28,7 +28,7 @@ macro_rules! tests {
 
 tests! {
     archive elf_object macho_object coff_object elf_library dylib stub dll import_library script definitions
-    made_elf made_macho made_coff link_elf link_macho link_pe options_elf options_macho options_pe
+    version_script symbol_list darwin_list inspect made_elf made_macho made_coff link_elf link_macho link_pe options_elf options_macho options_pe
     command_line command_line_darwin command_line_mingw
 }
 

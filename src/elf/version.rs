@@ -153,27 +153,34 @@ fn check_nodes(plan: &Plan) -> Result<HashMap<&str, u16>, Error> {
 /// The versions that definitions have in their own names, and whether they are the default ones.
 fn own_versions<'a>(link: &Link<'a>) -> BTreeMap<GlobalId, (&'a [u8], bool)> {
     let mut own = BTreeMap::new();
+    // Of several with one name the first counts.
+    let mut given: HashMap<&[u8], &[u8]> = HashMap::new();
+    for (name, _) in &link.options.defined_symbols {
+        if let Some((name, version)) = name.split_once("@@") {
+            given.entry(name.as_bytes()).or_insert(version.as_bytes());
+        }
+    }
     for id in &link.symbols.versioned {
         let global = link.symbols.get(*id);
         let version = match global.version() {
             _ if !global.is_defined_here() => None,
             Some(version) => Some((version, false)),
-            None => default_version(link, global).map(|version| (version, true)),
+            None => default_version(link, global, &given).map(|version| (version, true)),
         };
         own.extend(version.map(|version| (*id, version)));
     }
     own
 }
 
-/// The version in the name of a definition, `name@@version`, if that has one.
-fn default_version<'a>(link: &Link<'a>, global: &Global<'a>) -> Option<&'a [u8]> {
+/// The version in the name of a definition, `name@@version`, if that has one; `given` are those of the options.
+fn default_version<'a>(link: &Link<'a>, global: &Global<'a>, given: &HashMap<&'a [u8], &'a [u8]>) -> Option<&'a [u8]> {
     let version = |name: &'a [u8]| name.strip_prefix(global.name)?.strip_prefix(b"@@");
     match global.mention.filter(|_| !matches!(global.definition, Definition::Alias(..) | Definition::Absolute(_))) {
         Some((object, index)) => {
             let object = link.object(object);
             version(object.symbol_name(object.symbols.get(index as usize)?))
         }
-        None => link.options.defined_symbols.iter().find_map(|(name, _)| version(name.as_bytes())),
+        None => given.get(global.name).copied(),
     }
 }
 

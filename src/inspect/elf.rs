@@ -170,7 +170,7 @@ pub(super) fn read<'a>(file: &'a [u8], class: Class) -> Parts<'a> {
         Some(headers) => sections(file, class, &headers, &mut parts),
         None => parts.notes.push("the section headers are missing or cut off".to_owned()),
     }
-    frames(class, &programs, &mut parts);
+    frames(file, class, &programs, &mut parts);
     parts
 }
 
@@ -319,8 +319,12 @@ fn sections<'a>(file: &'a [u8], class: Class, headers: &[Header<'a>], parts: &mu
 }
 
 fn identity(file: &[u8], programs: &[Program], parts: &mut Parts<'_>) {
+    // Many headers can claim the same bytes.
+    let mut left = file.len() as u64;
     for program in programs.iter().filter(|program| program.kind == PT_NOTE) {
         let mut notes = bytes::slice(file, program.offset, program.file_size).unwrap_or_default();
+        let Some(rest) = left.checked_sub(notes.len() as u64) else { break };
+        left = rest;
         // A note: sizes of name and contents, type, and both padded to 4 bytes (gABI chapter 5, *Note Section*).
         while let (Some(name), Some(size), Some(kind)) =
             (bytes::u32(notes, 0), bytes::u32(notes, 4), bytes::u32(notes, 8))
@@ -339,7 +343,7 @@ fn identity(file: &[u8], programs: &[Program], parts: &mut Parts<'_>) {
 }
 
 /// Reads `.eh_frame` and `.ARM.exidx`.
-fn frames(class: Class, programs: &[Program], parts: &mut Parts<'_>) {
+fn frames(file: &[u8], class: Class, programs: &[Program], parts: &mut Parts<'_>) {
     let word = u8::try_from(class.word).unwrap_or(8);
     let frame_sections: Vec<(u64, u64)> = parts
         .sections
@@ -347,8 +351,15 @@ fn frames(class: Class, programs: &[Program], parts: &mut Parts<'_>) {
         .filter(|section| section.name == ".eh_frame")
         .map(|section| (section.address, section.size))
         .collect();
+    // Many headers can claim the same bytes.
+    let mut left = file.len() as u64;
     for (address, size) in frame_sections {
         let Some(section) = parts.memory.slice(address, size) else { continue };
+        let Some(rest) = left.checked_sub(size.max(1)) else {
+            parts.notes.push(".eh_frame: its sections overlap".to_owned());
+            break;
+        };
+        left = rest;
         if let Some(trouble) = eh_rows(section, address, word, &mut parts.rows) {
             parts.notes.push(format!(".eh_frame: {trouble}"));
         }

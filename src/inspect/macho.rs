@@ -234,13 +234,11 @@ fn exports(trie: &[u8], parts: &mut Parts<'_>) {
     const CUT: &str = "the export trie is cut off";
     let base = parts.segments.first().map_or(0, |segment| segment.address);
     let mut walk = || {
-        // Real tries have a node for every two bytes at least; in a hostile one children may be shared without end.
+        // The edge to a child takes two bytes at least; in a hostile trie children may be shared without end.
         let mut left = trie.len();
         let mut letters_left = trie.len().saturating_mul(64);
         let mut open = vec![(0_u64, Vec::new())];
         while let Some((offset, name)) = open.pop() {
-            left =
-                left.checked_sub(1).ok_or_else(|| Reader::new(trie).malformed("the export trie has too many nodes"))?;
             let mut reader = Reader::at(trie, offset, CUT)?;
             let size = reader.uleb128(CUT)?;
             let mut terminal = reader;
@@ -257,6 +255,7 @@ fn exports(trie: &[u8], parts: &mut Parts<'_>) {
             for _ in 0..reader.u8(CUT)? {
                 let letters = reader.string(CUT)?;
                 let child = reader.uleb128(CUT)?;
+                left = left.checked_sub(1).ok_or_else(|| reader.malformed("the export trie has too many nodes"))?;
                 let length = (name.len() as u64).saturating_add(letters.len() as u64);
                 let name = [name.as_slice(), letters.get(..4096).unwrap_or(letters)].concat();
                 let spent = letters_left.checked_sub(name.len().saturating_add(1)).filter(|_| length <= NAME_LIMIT);
@@ -313,10 +312,12 @@ fn chained<'a>(
     let fixups = command.chained_fixups(LE, file)?;
     let base = found.segments.first().map_or(0, |segment| segment.address);
     let imports = chained_imports(command.data(LE, file)?, parts);
-    // Chains may meet in a hostile file.
+    // Chains may meet in a hostile file, and segments share their lists of pages.
     let mut left = file.len();
     let mut segments = fixups.segments(LE)?;
     while let Some(segment) = segments.next()? {
+        let Some(less) = left.checked_sub(segment.header().page_count.get(LE).into()) else { return Ok(()) };
+        left = less;
         let index = usize::try_from(segment.index()).unwrap_or(usize::MAX);
         let Some(part) = found.segments.get(index) else { continue };
         let mut sites = segment.fixups(LE, base, part.bytes);
@@ -387,13 +388,14 @@ fn opcodes<'a>(
         }
     }
     let mut bind = |kind: &'static str, mut binds: BindIterator<'a>| {
+        // The name holds until another one is set: comparing its bytes for each place could take long.
         let mut last: Option<(&[u8], u32)> = None;
         while let Some(bind) = binds.next()? {
             let Some(less) = left.checked_sub(1) else { return Ok(()) };
             left = less;
             parts.count(kind);
             let import = match last {
-                Some((name, import)) if name == bind.symbol => import,
+                Some((name, import)) if std::ptr::eq(name, bind.symbol) => import,
                 _ => parts.memory.import(bind.symbol.get(..4096).unwrap_or(bind.symbol)),
             };
             last = Some((bind.symbol, import));

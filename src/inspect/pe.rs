@@ -202,10 +202,13 @@ fn exports<'a>(headers: &Headers<'a>, parts: &mut Parts<'a>) -> Option<()> {
     let (functions, count, names) = (field(20)?, field(24)?, at(field(32)?)?);
     let (addresses, ordinals) = (at(field(28)?)?, at(field(36)?)?);
     let mut found = Vec::new();
+    // In a hostile file names overlap.
+    let mut left = headers.file.len();
     for index in 0..count {
         let name = memory.string(at(memory.u32(names.checked_add(index.checked_mul(4)?)?)?.into())?)?;
         let ordinal = memory.number(ordinals.checked_add(index.checked_mul(2)?)?, 2)?;
-        if ordinal >= functions || found.len() > headers.file.len() {
+        left = left.checked_sub(name.len().saturating_add(1))?;
+        if ordinal >= functions {
             return None;
         }
         let address = memory.u32(addresses.checked_add(ordinal.checked_mul(4)?)?)?;
@@ -226,6 +229,7 @@ fn imports<'a>(headers: &Headers<'a>, parts: &mut Parts<'a>, word: u64) -> Optio
     claim(parts, table, size, Purpose::Dynamic);
     let at = |offset: u32| headers.base.checked_add(offset.into());
     let by_ordinal = if word == 8 { 1 << 63 } else { 1 << 31 };
+    // In a hostile file tables and names overlap.
     let mut left = headers.file.len();
     let mut descriptor = table;
     loop {
@@ -235,11 +239,11 @@ fn imports<'a>(headers: &Headers<'a>, parts: &mut Parts<'a>, word: u64) -> Optio
             return Some(());
         }
         let library = parts.memory.string(at(library)?)?;
+        left = left.checked_sub(library.len())?;
         parts.needed.push(library);
         let mut entry = at(if lookup == 0 { slots } else { lookup })?;
         let mut slot = at(slots)?;
         loop {
-            left = left.checked_sub(1)?;
             let value = parts.memory.number(entry, word)?;
             if value == 0 {
                 break;
@@ -250,6 +254,8 @@ fn imports<'a>(headers: &Headers<'a>, parts: &mut Parts<'a>, word: u64) -> Optio
                 // Two bytes in front of the name are a hint.
                 parts.memory.string(at(u32::try_from(value).ok()?)?.checked_add(2)?)?
             };
+            // Sound names take their length and a NUL in the file, ordinals 4 bytes in each of two tables.
+            left = left.checked_sub(if value & by_ordinal != 0 { 8 } else { name.len().saturating_add(1) })?;
             parts.add_import(Some(library), name);
             let import = parts.memory.import(name);
             parts.memory.fix(slot, Fix::Import(import));

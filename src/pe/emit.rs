@@ -28,6 +28,7 @@ fn code_fill(arch: Arch) -> &'static [u8] {
 /// Names or symbols beyond what the format can count; function rows that cannot be relocated.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
+    exports::check(&link)?;
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
     report(&mut link);
     let mut end = 0;

@@ -446,6 +446,26 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
+/// Checks exported addresses, now that they are fixed: what leads into the table itself the loader takes for the text of a
+/// forwarder.
+///
+/// # Errors
+/// An export that a symbol far beyond its section puts there.
+pub(crate) fn check(link: &Link<'_>) -> Result<(), Error> {
+    let Some(output) = table_output(link, Table::Exports) else { return Ok(()) };
+    for entry in &link.pe.exports.entries {
+        if let Target::Symbol(symbol) = &entry.target
+            && link.global_address(*symbol).wrapping_sub(output.address) < output.size
+        {
+            let name = String::from_utf8_lossy(&entry.name);
+            return Err(Error::Options(format!(
+                "export {name}: the symbol lies beyond its section, in the export table"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// `.edata`, now that addresses are fixed.
 pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
     let exports = &link.pe.exports;

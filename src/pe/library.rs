@@ -224,7 +224,7 @@ impl<'a> Exports<'a> {
             let middle = low.midpoint(high);
             let pointer = bytes::u32(names, u64::from(middle).checked_mul(4)?)?;
             let text = self.at(pointer)?;
-            match compare(text, name) {
+            match bytes::compare_string(text, 0, name)? {
                 Ordering::Less => low = middle.checked_add(1)?,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => {
@@ -249,15 +249,6 @@ impl<'a> Exports<'a> {
         let code =
             |section: &pe::ImageSectionHeader| section.characteristics.get(LE).contains(pe::IMAGE_SCN_MEM_EXECUTE);
         Some(forwarded || section.is_some_and(code))
-    }
-}
-
-/// Compares the string that `text` begins with to `name`, which has no NUL byte.
-fn compare(text: &[u8], name: &[u8]) -> Ordering {
-    let head = text.get(..name.len()).unwrap_or(text);
-    match head.cmp(name) {
-        Ordering::Equal if text.get(name.len()).is_none_or(|end| *end != 0) => Ordering::Greater,
-        other => other,
     }
 }
 

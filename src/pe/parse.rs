@@ -212,6 +212,10 @@ impl<'a> Parser<'_, 'a> {
             None => header.raw_name(),
         };
         let what = Label::Section(index, name);
+        // In an image, whose sections have names of eight bytes at most, it would stand for another name.
+        if name.starts_with(b"/") {
+            return Err(self.malformed(format!("{what}: a slash begins a place in the string table")));
+        }
         let raw = header.characteristics.get(LE);
         if raw.align().0 == pe::IMAGE_SCN_ALIGN_MASK {
             return Err(self.malformed(format!("{what}: alignment 15 is no alignment")));
@@ -484,6 +488,25 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Object<'_>, String> {
         let name = InputName { file: "x.o", member: None };
         parse(name, bytes).map_err(|error| error.to_string())
+    }
+
+    /// In an image there is no room for such a name: it would be taken for a place.
+    #[test]
+    fn names_of_sections_that_begin_with_a_slash() {
+        let mut bytes = object(CODE, 0, &[]);
+        bytes[20..28].copy_from_slice(b"/4\0\0\0\0\0\0");
+        let strings = bytes.len() - 4;
+        bytes[strings] = 7;
+        for (name, good) in [(b"/x\0", false), (b"x/\0", true)] {
+            bytes.truncate(strings + 4);
+            bytes.extend(name);
+            let read = read(&bytes).map(|object| object.sections[1].name.to_vec());
+            match (read, good) {
+                (Ok(read), true) => assert_eq!(read, b"x/"),
+                (Err(said), false) => assert!(said.contains("section 1 (/x): a slash"), "{said}"),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
     }
 
     const CODE: u32 = 0x6050_0020;

@@ -58,6 +58,8 @@ pub(crate) struct Anatomy {
     pub(crate) bounds: Vec<usize>,
     /// The members of an archive, headers and padding included, and how many special ones come first.
     pub(crate) members: Vec<Range<usize>>,
+    /// The contents of those: without headers, names and padding.
+    pub(crate) contents: Vec<Range<usize>>,
     /// Whatever is part of a structure or of a section's contents; the rest is padding.
     pub(crate) used: Vec<Range<usize>>,
 }
@@ -127,9 +129,16 @@ impl Anatomy {
                 self.field(Role::ArchiveHeader, at + start, size);
             }
             let size: usize = std::str::from_utf8(&header[48..58]).unwrap().trim().parse().unwrap();
-            let data = at + 60..at + 60 + size;
+            let mut data = at + 60..at + 60 + size;
+            if let Some(length) = header.strip_prefix(b"#1/") {
+                // The name stands in front of the contents, as BSD's archives have it.
+                let length: usize = std::str::from_utf8(&length[..13]).unwrap().trim().parse().unwrap();
+                self.records(Role::Strings, data.start..data.start + length, &[1]);
+                data.start += length;
+            }
             let end = data.end.next_multiple_of(2).min(file.len());
             self.members.push(at..end);
+            self.contents.push(data.clone());
             self.bounds.extend([at, data.start, data.end, end]);
             if header.starts_with(b"/ ") || header.starts_with(b"/SYM64/") {
                 let width = if header[1] == b' ' { 4 } else { 8 };
@@ -137,6 +146,13 @@ impl Anatomy {
                 self.records(Role::ArchiveIndex, data.start..data.start + width * (count + 1), &[width]);
             } else if header.starts_with(b"//") {
                 self.records(Role::Strings, data, &[1]);
+            } else if file[at + 60..data.start].starts_with(b"__.SYMDEF") {
+                // The size of the pairs, the pairs, the size of the names, the names.
+                let pairs = data.start + 4..data.start + 4 + number(file, data.start, 4);
+                self.records(Role::ArchiveIndex, data.start..data.start + 4, &[4]);
+                self.records(Role::ArchiveIndex, pairs.clone(), &[4]);
+                self.records(Role::ArchiveIndex, pairs.end..pairs.end + 4, &[4]);
+                self.records(Role::Strings, pairs.end + 4..data.end, &[1]);
             } else {
                 self.object(file, data);
             }

@@ -8,6 +8,7 @@ use pkgld::{Input, Inputs, Mode, Options, Source};
 
 use super::meter;
 use super::mutate::Random;
+use super::objects::{ALLOC, Object, PROGBITS, Section, WRITE};
 use super::wellformed::{self, Imports};
 
 /// The most bytes a link may hold for each byte of its inputs.
@@ -15,15 +16,25 @@ pub(crate) const FACTOR: u64 = 64;
 /// The most bytes a link may hold beyond that.
 pub(crate) const BASE: u64 = 2 << 20;
 
+/// The most processor time a link may take, as a multiple of what the good inputs take with the same options and of what it
+/// takes to make an image of zeros of that size.
+pub(crate) const WORK: f64 = 16.0;
+/// Of so little the clock's own noise is a large part.
+const SHORT: Duration = Duration::from_millis(3);
+
 /// What came of a link.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The image, or the message.
     pub(crate) result: Result<Vec<u8>, String>,
-    /// The most bytes held, without twice the image, for each byte of input.
+    /// The most bytes held, without what [`FACTOR`] does not count, for each byte of input.
     pub(crate) factor: u64,
-    /// How long it took.
+    /// The most bytes held beyond twice the image.
+    pub(crate) held: u64,
+    /// The processor time it took.
     pub(crate) time: Duration,
+    /// How often it took the time that is right for it, if [`costs`] was asked.
+    pub(crate) work: f64,
 }
 
 /// Options for damaged inputs: no threads, so that memory can be counted, and images of at most 64 MiB.
@@ -133,7 +144,51 @@ pub(crate) fn link(name: &str, inputs: &[(&str, &[u8], Mode)], options: &Options
             Err(_) => return Err(format!("panic while checking the image: {}", last_panic())),
         }
     }
-    Ok(Outcome { result, factor, time })
+    Ok(Outcome { result, factor, held: held.saturating_sub(2 * produced), time, work: 0.0 })
+}
+
+/// Fills in [`Outcome::work`], and checks it: `good` are the inputs as they were before they were damaged.
+///
+/// # Errors
+/// The link takes too long.
+pub(crate) fn costs(
+    name: &str,
+    outcome: &mut Outcome,
+    inputs: &[(&str, &[u8], Mode)],
+    good: &[(&str, &[u8], Mode)],
+    options: &Options,
+) -> Result<(), String> {
+    if outcome.time < SHORT {
+        return Ok(());
+    }
+    let image = |outcome: &Outcome| outcome.result.as_ref().map_or(0, Vec::len) as f64;
+    let clean = link(name, good, options)?;
+    let larger = (image(outcome) - image(&clean)).max(0.0) * second_of_zeros();
+    let allowed = clean.time.max(SHORT).as_secs_f64() + larger;
+    // What else runs on the machine can make a link slower now and then, but not each time.
+    for _ in 0..3 {
+        if outcome.time.as_secs_f64() > WORK * allowed {
+            outcome.time = outcome.time.min(link(name, inputs, options)?.time);
+        }
+    }
+    outcome.work = outcome.time.as_secs_f64() / allowed;
+    if outcome.work > WORK {
+        return Err(format!("{:?}, which is {:.1} times what it may take: {allowed:.3} s", outcome.time, outcome.work));
+    }
+    Ok(())
+}
+
+/// The processor time in seconds that a byte of the image costs that no relocation touches.
+fn second_of_zeros() -> f64 {
+    static COST: std::sync::OnceLock<f64> = std::sync::OnceLock::new();
+    *COST.get_or_init(|| {
+        const SIZE: usize = 8 << 20;
+        let mut object = Object::new();
+        object.section(Section::new(".data", PROGBITS, ALLOC | WRITE, &vec![0; SIZE]));
+        let bytes = object.build();
+        let times = (0..3).map(|_| link("zeros", &[("zeros", &bytes, whole())], &options()).unwrap().time);
+        times.min().unwrap().as_secs_f64() / SIZE as f64
+    })
 }
 
 /// Compares what is written with what is expected.
@@ -159,7 +214,7 @@ thread_local! {
     static PANIC: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
 }
 
-fn last_panic() -> String {
+pub(crate) fn last_panic() -> String {
     PANIC.with(|text| text.take())
 }
 

@@ -1,12 +1,18 @@
-//! What a link costs: memory by a counting allocator, time by a watchdog.
+//! What a link costs: memory by a counting allocator, work as the processor time of its thread, which other programs do not
+//! lengthen.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// The longest that one link may take: generous, for debug builds on busy machines.
+use rustix::thread::Pid;
+use rustix::time::ClockId;
+
+/// The most processor time that one link may take: generous, for debug builds.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+/// The longest that a link may take in all: one that waits for ever takes no processor time.
+const STUCK: Duration = Duration::from_secs(900);
 
 thread_local! {
     /// Bytes that this thread holds, and the most it has held since [`measure`] began. Links here run on one thread.
@@ -54,8 +60,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What `work` returns, the most bytes it held at once, and the time it took. If it takes longer than [`LIMIT`], the process
-/// is aborted with `name` in its last words.
+/// What `work` returns, the most bytes it held at once, and the processor time it took. If it takes more than [`LIMIT`], the
+/// process is aborted with `name` in its last words.
 pub(crate) fn measure<T>(name: &str, work: impl FnOnce() -> T) -> (T, u64, Duration) {
     let ticket = watch(name);
     let before = HELD.with(|held| {
@@ -63,16 +69,40 @@ pub(crate) fn measure<T>(name: &str, work: impl FnOnce() -> T) -> (T, u64, Durat
         held.set((now, now));
         now
     });
-    let start = Instant::now();
+    let start = now();
     let result = work();
-    let time = start.elapsed();
+    let time = now() - start;
     let most = HELD.with(|held| held.get().1) - before;
     release(ticket);
     (result, most.unsigned_abs() as u64, time)
 }
 
-/// The links under way: a number, when each started, and its name.
-static RUNNING: Mutex<Vec<(u64, Instant, String)>> = Mutex::new(Vec::new());
+/// The processor time of this thread.
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The processor time of any thread of this process, to a hundredth of a second: fields 14 and 15 of `proc_pid_stat(5)`.
+fn of_thread(thread: Pid) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{}/stat", thread.as_raw_pid())).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut ticks = after_name.split_ascii_whitespace().skip(11).take(2).map(|field| field.parse::<u64>());
+    let sum = ticks.next()?.ok()? + ticks.next()?.ok()?;
+    Some(Duration::from_secs(sum) / rustix::param::clock_ticks_per_second() as u32)
+}
+
+/// A link under way.
+struct Running {
+    ticket: u64,
+    name: String,
+    start: Instant,
+    thread: Pid,
+    /// Processor time of the thread before.
+    before: Duration,
+}
+
+static RUNNING: Mutex<Vec<Running>> = Mutex::new(Vec::new());
 
 fn watch(name: &str) -> u64 {
     static START: std::sync::Once = std::sync::Once::new();
@@ -81,9 +111,14 @@ fn watch(name: &str) -> u64 {
         std::thread::spawn(|| {
             loop {
                 std::thread::sleep(Duration::from_millis(500));
-                for (_, start, name) in RUNNING.lock().unwrap().iter() {
-                    if start.elapsed() > LIMIT {
-                        eprintln!("{name}: more than {LIMIT:?}");
+                for link in RUNNING.lock().unwrap().iter() {
+                    // Whoever has just begun has taken nothing: most links end before anybody looks.
+                    if link.start.elapsed() < LIMIT {
+                        continue;
+                    }
+                    let taken = of_thread(link.thread).map_or(LIMIT, |time| time.saturating_sub(link.before));
+                    if taken >= LIMIT || link.start.elapsed() > STUCK {
+                        eprintln!("{}: {taken:?} of processor time in {:?}", link.name, link.start.elapsed());
                         std::process::abort();
                     }
                 }
@@ -91,10 +126,24 @@ fn watch(name: &str) -> u64 {
         });
     });
     let ticket = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    RUNNING.lock().unwrap().push((ticket, Instant::now(), name.to_owned()));
+    let (thread, before) = (rustix::thread::gettid(), now());
+    RUNNING.lock().unwrap().push(Running { ticket, name: name.to_owned(), start: Instant::now(), thread, before });
     ticket
 }
 
 fn release(ticket: u64) {
-    RUNNING.lock().unwrap().retain(|(running, ..)| *running != ticket);
+    RUNNING.lock().unwrap().retain(|running| running.ticket != ticket);
+}
+
+/// The watchdog sees the time that a thread works, and only that.
+#[test]
+fn the_watchdog_counts_work() {
+    let before = (now(), of_thread(rustix::thread::gettid()).unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(now() - before.0 < Duration::from_millis(200), "sleep counts as work");
+    while now() - before.0 < Duration::from_millis(200) {
+        std::hint::black_box(0);
+    }
+    let seen = of_thread(rustix::thread::gettid()).unwrap() - before.1;
+    assert!((100..2000).contains(&seen.as_millis()), "{seen:?} of 200 ms of work");
 }

@@ -46,7 +46,8 @@ pub(crate) fn damage(file: &[u8], anatomy: &Anatomy, random: &mut Random) -> Vec
         match random.below(100) {
             0..66 => set(&mut bytes, anatomy, random),
             66..76 => exchange(&mut bytes, anatomy, random),
-            76..84 => flip(&mut bytes, random),
+            76..82 => flip(&mut bytes, random),
+            82..84 => scribble(&mut bytes, random),
             84..88 => fill(&mut bytes, anatomy, random),
             88..91 => splice(&mut bytes, random),
             91..95 if !anatomy.members.is_empty() => shuffle(&mut bytes, file, anatomy, random),
@@ -139,6 +140,20 @@ fn flip(bytes: &mut [u8], random: &mut Random) {
     }
     let at = random.below(bytes.len());
     bytes[at] ^= 1 << random.below(8);
+}
+
+/// Writes a few random bytes anywhere.
+fn scribble(bytes: &mut [u8], random: &mut Random) {
+    let size = (2 + random.below(15)).min(bytes.len());
+    let at = random.below(bytes.len() - size + 1);
+    bytes[at..at + size].fill_with(|| random.next() as u8);
+}
+
+/// Writes a part of another file over a part of this one.
+pub(crate) fn graft(bytes: &mut [u8], other: &[u8], random: &mut Random) {
+    let size = (1 + random.below(4096)).min(bytes.len()).min(other.len());
+    let (from, to) = (random.below(other.len() - size + 1), random.below(bytes.len() - size + 1));
+    bytes[to..to + size].copy_from_slice(&other[from..from + size]);
 }
 
 /// Makes a stretch of a table all zeros, all ones or all alike.

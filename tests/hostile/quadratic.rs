@@ -315,3 +315,41 @@ fn packed_relocations_that_do_not_settle() {
     options.elf.relr = true;
     run("relr", object, &options).result.unwrap();
 }
+
+/// A trie whose nodes lead back to its root, past an edge of a mebibyte, looked into for a name of as many steps.
+#[test]
+fn names_that_go_in_circles_in_a_trie() {
+    quiet_panics();
+    // No terminal information, two edges: one that is long, and "a", which leads to the root.
+    let mut trie = vec![0, 2];
+    trie.extend(vec![b'b'; 2 << 20]);
+    trie.extend(b"\0\0a\0\0");
+    let at = 32 + 40 + 16;
+    let mut library = [0xfeed_facf_u32, 0x0100_000c, 0, 6, 2, 56, 0, 0].map(u32::to_le_bytes).concat();
+    library.extend([0xd_u32, 40, 24, 0, 0, 0].map(u32::to_le_bytes).concat());
+    library.extend(b"x.dylib\0\0\0\0\0\0\0\0\0");
+    library.extend([0x8000_0033, 16, at, trie.len() as u32].map(u32::to_le_bytes).concat());
+    library.extend(&trie);
+    let entry = pkgld_corpus::committed_for(pkgld_corpus::target::MACOS_ARM64).remove(0);
+    let archive = super::victims::read(&entry.path);
+    let mut options = options();
+    options.required_symbols = vec!["a".repeat(200_000)];
+    let inputs = [("a.a", &archive[..], super::link::whole()), ("x.dylib", &library[..], Mode::default())];
+    link("trie", &inputs, &options).unwrap().result.unwrap();
+}
+
+/// Versions by options, one for each of many symbols.
+#[test]
+fn many_versions_by_options() {
+    let mut object = Object::new();
+    let data = object.section(Section::new(".data", PROGBITS, ALLOC | WRITE, &[0; 64]).align(8));
+    object.symbol("base", GLOBAL, data, 8, 0);
+    // The names are the caller's, not the object's.
+    object.section(Section::new(".comment.pad", PROGBITS, 0, &vec![0; 16 << 20]));
+    let mut options = options();
+    let value = |_| pkgld::SymbolValue::Symbol("base".to_owned(), 0);
+    options.defined_symbols = (0..150_000).map(|number| (format!("s{number}@@V"), value(number))).collect();
+    options.elf.version_script = pkgld::VersionScript::parse("script", b"V { *; };").unwrap();
+    let image = run("versions", object, &options).result.unwrap();
+    assert!(image.windows(8).any(|bytes| bytes == b"s149999\0"));
+}

@@ -12,7 +12,7 @@ use pkgld_corpus::target::Format;
 use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
 
 use super::anatomy::Anatomy;
-use super::link::{any_options, link, options, quiet_panics, whole};
+use super::link::{any_options, costs, link, options, quiet_panics, whole};
 use super::mutate::{Random, damage};
 use super::objects;
 
@@ -31,8 +31,14 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+pub(crate) fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: not understood")))
+}
+
+/// The numbers of the links of each victim.
+pub(crate) fn cases() -> std::ops::Range<u64> {
+    let first = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
+    first..first + variable::<u64>("PKGLD_HOSTILE_CASES").unwrap_or(250)
 }
 
 /// The stub libraries of one generation, by path.
@@ -58,8 +64,6 @@ fn name(entry: &Entry) -> String {
 /// Links damaged copies of each victim and fails with all that went wrong.
 fn campaign(victims: impl IntoIterator<Item = Victim>) {
     quiet_panics();
-    let cases: u64 = variable("PKGLD_HOSTILE_CASES").unwrap_or(250);
-    let first: u64 = variable("PKGLD_HOSTILE_SEED").unwrap_or(0);
     let only: Option<String> = variable("PKGLD_HOSTILE_ONLY");
     let (only, number) = match only.as_deref().map(|only| only.split_once(':').unwrap_or((only, ""))) {
         Some((name, number)) => (Some(name.to_owned()), number.parse::<u64>().ok()),
@@ -67,15 +71,15 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
     };
     let mut failures = Vec::new();
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
-    let (mut links, mut images, mut factor, mut slowest) =
-        (0_u64, 0_u64, (0, String::new()), (Duration::ZERO, String::new()));
+    let (mut links, mut images) = (0_u64, 0_u64);
+    let (mut held, mut work, mut slowest) = ((0, String::new()), (0.0, String::new()), (Duration::ZERO, String::new()));
     let start = Instant::now();
     for victim in victims {
         if only.as_ref().is_some_and(|only| *only != victim.name) {
             continue;
         }
         let anatomy = Anatomy::of(&victim.bytes);
-        let numbers = number.map_or(first..first + cases, |number| number..number + 1);
+        let numbers = number.map_or_else(self::cases, |number| number..number + 1);
         for number in numbers {
             let name = format!("{}:{number}", victim.name);
             let mut random = Random::new(&victim.name, number);
@@ -99,15 +103,30 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
                 inputs.reverse();
             }
             links += 1;
-            match link(&name, &inputs, &options) {
+            let outcome = link(&name, &inputs, &options).and_then(|mut outcome| {
+                let mut good = inputs.clone();
+                for (_, bytes, _) in good.iter_mut().filter(|(_, bytes, _)| std::ptr::eq(*bytes, damaged.as_slice())) {
+                    *bytes = victim.bytes.as_slice();
+                }
+                costs(&name, &mut outcome, &inputs, &good, &options)?;
+                #[cfg(feature = "inspect")]
+                if number % 8 == 0 {
+                    super::inspected::tell(&name, &damaged)?;
+                }
+                Ok(outcome)
+            });
+            match outcome {
                 Ok(outcome) => {
                     if only.is_some() {
                         let text = outcome.result.as_ref().map(|image| format!("{} bytes", image.len()));
                         println!("{name}: {}", text.unwrap_or_else(Clone::clone));
                     }
                     images += u64::from(outcome.result.is_ok());
-                    if outcome.factor > factor.0 {
-                        factor = (outcome.factor, name.clone());
+                    if outcome.held > held.0 {
+                        held = (outcome.held, name.clone());
+                    }
+                    if outcome.work > work.0 {
+                        work = (outcome.work, name.clone());
                     }
                     if outcome.time > slowest.0 {
                         slowest = (outcome.time, name);
@@ -129,10 +148,13 @@ fn campaign(victims: impl IntoIterator<Item = Victim>) {
     }
     assert!(only.is_some() || links > 0, "nothing was linked");
     println!(
-        "{links} links in {:.1?}, {images} images; most memory: {} bytes a byte of input ({}); slowest: {:.1?} ({})",
+        "{links} links in {:.1?}, {images} images; most memory: {} KiB beside the image ({}); most work: {:.1} times that of \
+         the good input ({}); slowest: {:.1?} ({})",
         start.elapsed(),
-        factor.0,
-        factor.1,
+        held.0 >> 10,
+        held.1,
+        work.0,
+        work.1,
         slowest.0,
         slowest.1
     );
@@ -194,8 +216,8 @@ fn truncated_at_every_bound() {
     let (mut links, mut failures) = (0, Vec::new());
     for entry in one_of_each() {
         let archive = read(&entry.path);
-        let member = Anatomy::of(&archive).members.last().unwrap().clone();
-        let object = archive[member.start + 60..member.end].to_vec();
+        let object = archive[Anatomy::of(&archive).contents.last().unwrap().clone()].to_vec();
+        assert!(is_object(&object), "{}", name(&entry));
         for (what, file) in [("archive", archive), ("object", object)] {
             let mut bounds: Vec<usize> = Anatomy::of(&file).bounds;
             bounds = bounds.into_iter().flat_map(|bound| [bound.saturating_sub(1), bound, bound + 1]).collect();
@@ -242,7 +264,7 @@ fn padding_of_inputs_shows_nowhere() {
 }
 
 /// Whether a member is an object, and no table of the archive's.
-fn is_object(bytes: &[u8]) -> bool {
+pub(crate) fn is_object(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"\xcf\xfa\xed\xfe") || {
         matches!(bytes, [0x4c, 1, ..] | [0x64, 0x86, ..] | [0x64, 0xaa, ..])
     }
@@ -255,8 +277,8 @@ fn members() {
         let name = name(&entry);
         let archive = read(&entry.path);
         let anatomy = Anatomy::of(&archive);
-        let objects = anatomy.members.into_iter().enumerate().filter_map(move |(number, range)| {
-            let bytes = &archive[range.start + 60..range.end];
+        let objects = anatomy.contents.into_iter().enumerate().filter_map(move |(number, range)| {
+            let bytes = &archive[range];
             let beside = if number % 2 == 0 { vec![("rest.a".to_owned(), archive.clone())] } else { Vec::new() };
             let victim = Victim { name: format!("{name}({number})"), bytes: bytes.to_vec(), beside };
             is_object(bytes).then_some(victim)

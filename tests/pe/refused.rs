@@ -35,6 +35,20 @@ fn relocation_overflow_without_relocations() {
     assert!(said.contains("relocations of section 1 (.text)"), "{said}");
 }
 
+/// A symbol beyond its section may lie anywhere: an export in the table of exports would be a forwarder.
+#[test]
+fn exports_that_lie_in_their_own_table() {
+    let mut object = Object::new(" -export:f");
+    object.symbol("f", 1, EXTERNAL);
+    let image = linked(&object);
+    let (text, table) = (image.section(".text").start, image.directory(0).0);
+    object.symbols[0].value = table - text;
+    let said = refused(&object);
+    assert!(said.contains("export f: the symbol lies beyond its section"), "{said}");
+    object.symbols[0].value = table - text - 1;
+    linked(&object);
+}
+
 #[test]
 fn alignments_that_are_none() {
     let mut object = Object::new("");

@@ -144,6 +144,10 @@ fn problem(name: &str, what: &str, line: usize) -> Error {
 /// What is wrong, and in which line.
 type Problem = (String, usize);
 
+/// The longest name of a version, in bytes. Each of its symbols is looked up with it, and it is part of each message: without
+/// a bound a script of one long name and many short ones would cost the product of both.
+const NAME_LIMIT: usize = 255;
+
 struct Parser<'t> {
     text: &'t str,
     rest: &'t str,
@@ -179,6 +183,12 @@ impl<'t> Parser<'t> {
                 None if end.is_none() && !nodes.is_empty() => return Ok(nodes),
                 None if end.is_none() => return Err(self.problem("no version is defined")),
                 Some(Token::Mark('{')) => {}
+                Some(Token::Word(name) | Token::Quoted(name)) if name.len() > NAME_LIMIT => {
+                    let size = name.len();
+                    return Err(
+                        self.problem(format!("the name of a version has {size} bytes, of {NAME_LIMIT} at most"))
+                    );
+                }
                 Some(Token::Word(name) | Token::Quoted(name)) if !name.is_empty() && !name.contains('\0') => {
                     node.name = name.to_owned();
                     self.expect('{')?;
@@ -360,6 +370,9 @@ mod tests {
         ] {
             assert_eq!(said(text), wanted, "{text}");
         }
+        let long = format!("{} {{ a; }};", "V".repeat(256));
+        assert_eq!(said(&long), "map: line 1: the name of a version has 256 bytes, of 255 at most");
+        assert!(VersionScript::parse("map", &long.as_bytes()[1..]).is_ok());
         let list = |text: &str| SymbolList::parse("list", text.as_bytes()).unwrap_err().to_string();
         assert_eq!(list("{ local: a; };"), "list: line 1: a list of symbols has no 'local:' part");
         assert_eq!(list("foo;"), "list: line 1: '{' is expected, not 'foo'");

@@ -1,5 +1,6 @@
 //! Looking a name up in a dylib: in its export trie or, if it has none, in its symbol table.
 
+use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use super::Export;
@@ -37,17 +38,23 @@ impl Exports<'_> {
             Self::Trie(trie) => find_in_trie(trie, name),
             Self::Symbols(table, strings, index) => {
                 let index = index.get_or_init(|| index_of(table, strings));
-                let of = |entry: &Indexed| bytes::string(strings, entry.name.into()).unwrap_or_default();
-                let at = index.binary_search_by(|entry| of(entry).cmp(name)).ok()?;
+                // Every entry has a string: only such are in the index.
+                let order = |entry: &Indexed| bytes::compare_string(strings, entry.name.into(), name);
+                let at = index.binary_search_by(|entry| order(entry).unwrap_or(Ordering::Less)).ok()?;
                 index.get(at).map(|entry| entry.export)
             }
         }
     }
 }
 
+/// The most bytes of edges that a look-up reads: those of the nodes on its way, which are all of a node's edges before the
+/// right one. Real ones are a few thousand; where nodes lead back to each other they could be any number.
+const EDGE_BYTES: usize = 1 << 20;
+
 /// Walks a trie. Each step takes a byte of the name at least, and looks at no more than 255 edges.
 fn find_in_trie(trie: &[u8], mut name: &[u8]) -> Option<Export> {
     const CUT: &str = "the export trie is cut off";
+    let mut left = EDGE_BYTES;
     let mut offset = 0;
     loop {
         let mut node = Reader::at(trie, offset, CUT).ok()?;
@@ -62,8 +69,8 @@ fn find_in_trie(trie: &[u8], mut name: &[u8]) -> Option<Export> {
         node.skip(size, CUT).ok()?;
         let mut next = None;
         for _ in 0..node.u8(CUT).ok()? {
-            // Comparing stops at the first difference; what differs is passed over without reading more than there is.
             let label = node.string(CUT).ok()?;
+            left = left.checked_sub(label.len())?;
             let target = node.uleb128(CUT).ok()?;
             if let Some(rest) = name.strip_prefix(label).filter(|_| !label.is_empty()) {
                 next = Some((target, rest));
