@@ -38,7 +38,6 @@ impl<'a> Index<'a> {
     }
 
     /// All symbols with their definers, in no particular order.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], MemberId)> {
         self.definers.iter().map(|(&symbol, &member)| (symbol, member))
     }

@@ -58,6 +58,8 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             warnings: Vec::new(),
             default_libraries: HashSet::new(),
             versions: VersionScript::default(),
+            definitions: Vec::new(),
+            required: Vec::new(),
         },
         paths: HashMap::new(),
         identities: HashMap::new(),
@@ -416,6 +418,8 @@ impl Opener<'_, '_> {
             self.search_paths.push(in_sysroot(Path::new(directory), self.options));
         }
         self.inputs.versions.extend(script.versions);
+        self.inputs.definitions.extend(script.definitions);
+        self.inputs.required.extend(script.required.into_iter().map(str::to_owned));
         self.scripts.push(ScriptPlace { file, path: path.to_owned() });
         for input in script.inputs {
             self.script_inputs = self.script_inputs.saturating_add(1);
