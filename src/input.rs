@@ -152,8 +152,8 @@ impl<'a> Inputs<'a> {
     /// over.
     ///
     /// Libraries that Windows objects ask for by name (`-defaultlib:NAME` in `.drectve`) are searched for, too, and come
-    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members that an archive gives
-    /// only because something needs them come too late for that.
+    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members of archives ask for theirs
+    /// whether or not something will need them: a library more is searched then, in vain if nothing does.
     ///
     /// Bytes in memory never cause a file to be opened: linker scripts and thin archives have to be given by path.
     ///

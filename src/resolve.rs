@@ -166,6 +166,7 @@ pub(crate) fn resolve<'a>(
     }
     resolver.provide(inputs, &mut definitions_by_name)?;
     resolver.take_matching(options)?;
+    resolver.supply_exports()?;
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;

@@ -39,6 +39,11 @@ impl<'a> Bracketed<'a> {
         self.definers.get(name).copied()
     }
 
+    /// A name that an object defines, as that has it.
+    pub(super) fn name(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.definers.get_key_value(name).map(|(name, _)| *name)
+    }
+
     /// All names with the objects that define them, in no particular order.
     pub(super) fn names(&self) -> impl Iterator<Item = (&'a [u8], usize)> {
         self.definers.iter().map(|(name, number)| (*name, *number))

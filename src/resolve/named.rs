@@ -10,7 +10,9 @@ use crate::error::{Error, Errors, Result};
 use crate::input::Inputs;
 use crate::link::Link;
 use crate::model::{Binding, GlobalId, Object, ObjectId, SymbolIndex, SymbolSection};
-use crate::options::{Options, SymbolValue, Target};
+use crate::options::{Format, Options, SymbolValue, Target};
+use crate::pe;
+use crate::symbols::Definition;
 
 /// Which names mean others where they are undefined (`--wrap`).
 #[derive(Debug, Default)]
@@ -106,6 +108,32 @@ impl<'a> Resolver<'a> {
                 Answer::Given => break,
                 Answer::Member(member) => return self.enter(&mut VecDeque::from([*member])),
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the members that define what objects say is exported, and nothing defines yet (PE).
+    pub(super) fn supply_exports(&mut self) -> Result<()> {
+        let Some((target, _)) = self.target.as_ref().filter(|(target, _)| target.format == Format::Pe) else {
+            return Ok(());
+        };
+        let target = *target;
+        if !self.providers.iter().any(Provider::has_objects) {
+            return Ok(());
+        }
+        // Members that are taken say more.
+        let mut next = 0;
+        while let Some(object) = self.objects.get(next) {
+            let symbols = &self.symbols;
+            let there = |name: &[u8]| symbols.find(name).is_some_and(|(_, it)| it.definition != Definition::Undefined);
+            let wanted = pe::undefined_exports(object, target, there);
+            for spellings in wanted {
+                let mut known = spellings.iter().flat_map(|name| self.providers.iter().find_map(|it| it.name(name)));
+                if let Some(name) = known.next() {
+                    self.pull(name)?;
+                }
+            }
+            next = next.saturating_add(1);
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ pub(super) enum Provider<'a> {
     Library(u32),
 }
 
-impl Provider<'_> {
+impl<'a> Provider<'a> {
     /// Whether it has an object that defines a name.
     pub(super) fn could_define(&self, name: &[u8]) -> bool {
         match self {
@@ -48,8 +48,17 @@ impl Provider<'_> {
         }
     }
 
+    /// A name that one of its objects defines.
+    pub(super) fn name(&self, name: &[u8]) -> Option<&'a [u8]> {
+        match self {
+            Provider::Archive(lazy) => lazy.index.symbol(name),
+            Provider::Bracketed(objects) => objects.name(name),
+            Provider::Library(_) => None,
+        }
+    }
+
     /// Whether it has objects that take part when they are needed.
-    fn has_objects(&self) -> bool {
+    pub(super) fn has_objects(&self) -> bool {
         !matches!(self, Provider::Library(_))
     }
 }
