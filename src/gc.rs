@@ -27,6 +27,7 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     }
     let elf = &link.options.elf;
     let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
+    let names = names.chain(&link.options.required_definitions);
     for name in names {
         if let Some((_, global)) = link.symbols.find(name.as_bytes()) {
             marks.definition(link, global.definition);

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{Archive, MemberId};
 use crate::blob::{Blob, Prepared};
+use crate::elf::script::ScriptDefinition;
 use crate::elf::version::script::VersionScript;
 use crate::error::{Error, Result};
 use crate::library::SharedLibrary;
@@ -56,6 +57,12 @@ impl<'a> Input<'a> {
         self
     }
 
+    /// The same, linked only if it defines something that is referenced, if it is an object (`--start-lib`).
+    pub fn lazy(mut self) -> Self {
+        self.mode.lazy = true;
+        self
+    }
+
     /// The same, recorded as needed only if it defines something that is referenced (`--as-needed`).
     pub fn as_needed(mut self) -> Self {
         self.mode.as_needed = true;
@@ -92,6 +99,8 @@ pub enum Source<'a> {
 pub struct Mode {
     /// Link every member of an archive (`--whole-archive`).
     pub whole_archive: bool,
+    /// Link an object only if it defines something that is referenced, as members of archives are (`--start-lib`).
+    pub lazy: bool,
     /// Record a shared library as needed only if it defines something that is referenced (`--as-needed`).
     pub as_needed: bool,
     /// Search for static archives only (`-Bstatic`).
@@ -128,6 +137,10 @@ pub struct Inputs<'a> {
     default_libraries: HashSet<Vec<u8>>,
     /// What linker scripts say of versions.
     versions: VersionScript,
+    /// The symbols that linker scripts define.
+    definitions: Vec<ScriptDefinition>,
+    /// The symbols that linker scripts say are referenced.
+    required: Vec<String>,
 }
 
 impl<'a> Inputs<'a> {
@@ -139,8 +152,8 @@ impl<'a> Inputs<'a> {
     /// over.
     ///
     /// Libraries that Windows objects ask for by name (`-defaultlib:NAME` in `.drectve`) are searched for, too, and come
-    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members that an archive gives
-    /// only because something needs them come too late for that.
+    /// last: `NAME` or `NAME.lib`, or `libNAME.a`. What is not found may not be needed. Members of archives ask for theirs
+    /// whether or not something will need them: a library more is searched then, in vain if nothing does.
     ///
     /// Bytes in memory never cause a file to be opened: linker scripts and thin archives have to be given by path.
     ///
@@ -182,6 +195,16 @@ impl<'a> Inputs<'a> {
     /// Things that are allowed and probably not wanted.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The symbols that linker scripts among them define.
+    pub(crate) fn definitions(&self) -> &[ScriptDefinition] {
+        &self.definitions
+    }
+
+    /// The symbols that linker scripts among them say are referenced.
+    pub(crate) fn required(&self) -> &[String] {
+        &self.required
     }
 
     /// What linker scripts among them say of versions.

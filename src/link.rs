@@ -19,7 +19,7 @@ use crate::link_map::link_map;
 use crate::macho;
 use crate::malfunction;
 use crate::model::{Object, ObjectId, Section, SectionIndex, Symbol, SymbolKind, SymbolSection};
-use crate::options::{Format, Options, Target, Undefined};
+use crate::options::{Format, Options, SymbolValue, Target, Undefined};
 use crate::pe;
 use crate::reloc::Kinds;
 use crate::report::Report;
@@ -45,6 +45,8 @@ pub(crate) struct Link<'a> {
     pub(crate) symbols: Symbols<'a>,
     /// The shared libraries that take part, in command-line order.
     pub(crate) libraries: Vec<resolve::Library<'a>>,
+    /// The symbols that options and scripts define, and what they stand for.
+    pub(crate) definitions: Vec<(&'a str, &'a SymbolValue)>,
     /// The section that holds the heap image, which goes last.
     pub(crate) heap_image: Option<(ObjectId, SectionIndex)>,
     /// Slots of the GOT and the PLT.
@@ -100,8 +102,11 @@ fn passes<'a>(inputs: &'a Inputs<'a>, options: &'a Options, workers: Workers, mu
 
     // Names that only a linker can define, and blocks for common symbols.
     format::define_symbols(&mut link)?;
+    resolve::check_required(&link)?;
     let (unclear, cut) = link.symbols.duplicate_problems(&link.objects);
     match debug::explained(&link, unclear, cut) {
+        // GNU ld and LLD say nothing of what is asked for, but of DLLs LLD does.
+        Err(_) if options.allow_multiple_definition && link.target.format == Format::Elf => {}
         Err(unclear) if options.allow_multiple_definition => link.report.warnings.extend(unclear.into_warnings()),
         unclear => unclear?,
     }

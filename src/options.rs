@@ -3,6 +3,7 @@
 //! Every field says which flag of the program sets it. [`Options::julia`] gives what Julia's own command line asks for.
 
 mod macho;
+mod symbols;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use crate::elf::version::script::{SymbolList, VersionScript};
 use crate::error::{Error, Result};
 
 pub use macho::{CreatedSection, Exports, MachOOptions};
+pub use symbols::{SymbolValue, WrappedSymbol};
+pub(crate) use symbols::{is_symbol, number};
 
 /// The container of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,15 +136,6 @@ pub enum Strip {
     All,
 }
 
-/// The value of a `--defsym`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SymbolValue {
-    /// An absolute number.
-    Number(u64),
-    /// Another symbol, plus a number of bytes.
-    Symbol(String, i64),
-}
-
 /// Bounds on what one link may produce, for services that link foreign input.
 ///
 /// The defaults fit every real package image.
@@ -212,14 +206,24 @@ pub struct Options {
     pub sysroot: Option<PathBuf>,
     /// What to do about symbols that nothing defines (`-z defs`, `--no-undefined`, `--unresolved-symbols`).
     pub undefined: Undefined,
-    /// Let the first of several definitions win, with a warning (`--allow-multiple-definition`).
+    /// Let the first of several definitions win, on Windows and macOS with a warning (`--allow-multiple-definition`).
     pub allow_multiple_definition: bool,
+    /// Warn of common symbols of several objects, and of those that give way to definitions (`--warn-common`).
+    pub warn_common: bool,
     /// What to leave out (`--strip-debug`, `--strip-all`).
     pub strip: Strip,
     /// Leave out sections that nothing reachable refers to (`--gc-sections`).
     pub gc_sections: bool,
     /// Symbols that count as referenced from the start, so that archives are searched for them (`-u`).
     pub required_symbols: Vec<String>,
+    /// Symbols that the image must define, or the link fails; they count as referenced, too (`--require-defined`).
+    pub required_definitions: Vec<String>,
+    /// Members of archives that define what one of these patterns fits take part (`--undefined-glob`).
+    pub required_patterns: SymbolList,
+    /// Symbols of which references mean others (`--wrap`).
+    pub wrapped_symbols: Vec<WrappedSymbol>,
+    /// Symbols of which [`Report::traces`](crate::Report::traces) is to tell what each input says (`--trace-symbol`).
+    pub traced_symbols: Vec<String>,
     /// Symbols defined by the caller, in order (`--defsym`).
     pub defined_symbols: Vec<(String, SymbolValue)>,
     /// The symbol whose address becomes the image's entry point (`-e`).
@@ -363,6 +367,9 @@ pub struct ElfOptions {
     pub version_script: VersionScript,
     /// Let version scripts name symbols that nothing defines (`--undefined-version`; by default an error).
     pub undefined_version: bool,
+    /// Keep `STB_GNU_UNIQUE`, by which a process has one definition of a symbol whatever loads it (`--gnu-unique`, the default;
+    /// `--no-gnu-unique`).
+    pub gnu_unique: bool,
     /// `DT_AUXILIARY`: libraries whose definitions, if they are there, go before the image's (`-f`).
     pub auxiliary: Vec<String>,
     /// `DT_FILTER`: libraries whose definitions stand for the image's (`-F`).
@@ -410,6 +417,7 @@ impl Default for ElfOptions {
             export_dynamic_symbols: SymbolList::default(),
             version_script: VersionScript::default(),
             undefined_version: false,
+            gnu_unique: true,
             auxiliary: Vec::new(),
             filters: Vec::new(),
             relax: true,
@@ -492,6 +500,7 @@ impl Options {
         let names = [&self.elf.init, &self.elf.fini].into_iter();
         let names =
             names.chain(&self.elf.soname).chain(&self.elf.rpath).chain(&self.entry).chain(&self.required_symbols);
+        let names = names.chain(&self.required_definitions).chain(&self.traced_symbols);
         let names = names.chain(&self.elf.auxiliary).chain(&self.elf.filters);
         let names = names.chain(self.defined_symbols.iter().map(|(name, _)| name));
         let names = names.chain(&self.pe.dll_name).chain(&self.pe.exports).chain(&self.pe.excluded_symbols);

@@ -38,6 +38,9 @@ pub struct Report {
     pub debug_file: Option<DebugFile>,
     /// Things that are allowed and probably not wanted.
     pub warnings: Vec<String>,
+    /// What the inputs say of the symbols that [`Options::traced_symbols`](crate::Options::traced_symbols) names, a line for
+    /// each that says something.
+    pub traces: Vec<String>,
     /// The link map, if [`Options::map`](crate::Options::map) asked for it.
     pub map: Option<String>,
 }

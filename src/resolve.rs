@@ -5,9 +5,12 @@
 //! Whoever stands first on the command line and has a name, gives it; a name that comes up later, in a member
 //! that was pulled in, is looked for from the first archive or library on again.
 
+mod bracketed;
+mod named;
 mod parse;
 mod providers;
 
+pub(crate) use named::check_required;
 pub(crate) use parse::{Parsed, parse};
 pub(crate) use providers::look_up;
 
@@ -74,6 +77,8 @@ struct Resolver<'a> {
     aliases: Vec<GlobalId>,
     /// Undefined symbols that import libraries have as data, where these are not imported automatically.
     importable: HashMap<GlobalId, String>,
+    /// References that mean other names than their own.
+    redirections: named::Redirections<'a>,
 }
 
 /// Gives each global symbol its definition.
@@ -102,12 +107,18 @@ pub(crate) fn resolve<'a>(
         lookups: 0,
         aliases: Vec::new(),
         importable: HashMap::new(),
+        redirections: named::Redirections::new(options, likely_target),
         target: options.target.map(|target| (target, "-m".to_owned())),
     };
-    for name in options.required_symbols.iter().map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
+    let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
+    for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
         resolver.wanted.extend(require(&mut resolver.symbols, name));
     }
-    define(&mut resolver.symbols, options)?;
+    let own = options.defined_symbols.iter().map(|(name, value)| (name.as_str(), value));
+    let scripts = inputs.definitions().iter().filter(|definition| !definition.provided);
+    let mut definitions_by_name: Vec<(&'a str, &'a SymbolValue)> =
+        own.chain(scripts.map(|definition| (definition.name.as_str(), &definition.value))).collect();
+    define(&mut resolver.symbols, &definitions_by_name)?;
     let mut definitions = pe::definitions::Definitions::default();
     for item in &parsed {
         let Parsed::Definitions(file, said) = item else { continue };
@@ -144,6 +155,7 @@ pub(crate) fn resolve<'a>(
                 }
             }
             Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
+            Parsed::Bracketed(objects) => resolver.provider(Provider::Bracketed(objects))?,
             Parsed::Library(library) if !library.asked => resolver.libraries.push(*library),
             Parsed::Library(library) => {
                 let number = resolver.libraries.len() as u32;
@@ -157,11 +169,19 @@ pub(crate) fn resolve<'a>(
             }
         }
     }
+    resolver.provide(inputs, &mut definitions_by_name)?;
+    resolver.take_matching(options)?;
+    resolver.supply_exports()?;
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;
     resolver.mark_needed();
     let versions = resolver.versions(inputs, options)?;
+    let traces = resolver.traces(options);
+    let mut warnings = inputs.warnings().to_vec();
+    if options.warn_common {
+        warnings.extend(named::common_warnings(&resolver));
+    }
     let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
         return Err(Error::NoInput.into());
     };
@@ -172,7 +192,8 @@ pub(crate) fn resolve<'a>(
     let report = Report {
         inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
         libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
-        warnings: inputs.warnings().to_vec(),
+        warnings,
+        traces,
         ..Report::default()
     };
     Ok(Link {
@@ -182,6 +203,7 @@ pub(crate) fn resolve<'a>(
         objects: resolver.objects,
         symbols: resolver.symbols,
         libraries: resolver.libraries,
+        definitions: definitions_by_name,
         heap_image: None,
         slots: Default::default(),
         thunks: crate::thunks::Thunks::default(),
@@ -202,6 +224,7 @@ fn target(options: &Options, parsed: &[Parsed<'_>]) -> Option<Target> {
     let objects = || {
         parsed.iter().find_map(|item| match item {
             Parsed::Objects(objects) => format::target_of(&objects.first()?.0).ok(),
+            Parsed::Bracketed(objects) => format::target_of(objects.all_waiting().next()?).ok(),
             _ => None,
         })
     };
@@ -234,9 +257,9 @@ fn require<'a>(symbols: &mut Symbols<'a>, name: &'a [u8]) -> Option<GlobalId> {
     symbols.is_wanted(id).then_some(id)
 }
 
-/// Enters the symbols that the caller defines.
-fn define<'a>(symbols: &mut Symbols<'a>, options: &'a Options) -> Result<(), Error> {
-    for (name, value) in &options.defined_symbols {
+/// Enters the symbols that the caller, or a script, defines.
+fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValue)]) -> Result<(), Error> {
+    for (name, value) in definitions {
         let id = symbols.intern(name.as_bytes());
         let definition = match value {
             SymbolValue::Number(number) => Definition::Absolute(*number),
@@ -250,7 +273,7 @@ fn define<'a>(symbols: &mut Symbols<'a>, options: &'a Options) -> Result<(), Err
         global.definition = definition;
         global.flags.set(GlobalFlags::IN_OBJECT);
     }
-    for (name, _) in &options.defined_symbols {
+    for (name, _) in definitions {
         if let Some((id, _)) = symbols.find(name.as_bytes())
             && !shorten(symbols, id)
         {
@@ -327,7 +350,14 @@ impl<'a> Resolver<'a> {
         let relocations = object.sections.iter().map(|section| section.relocs.len() as u64);
         self.relocations = self.relocations.saturating_add(relocations.sum());
         over("relocations", "the number of relocations", self.relocations, self.limits.relocations)?;
-        self.symbols.add_object(id, &mut object, keys, &mut wanted);
+        let redirected = self.redirections.take(&mut object);
+        if redirected.is_empty() {
+            self.symbols.add_object(id, &mut object, keys, &mut wanted);
+        } else {
+            let keys = Key::all(&object, &self.hasher)?;
+            self.symbols.add_object(id, &mut object, &keys, &mut wanted);
+            self.enter_redirected(&mut object, redirected, &mut wanted);
+        }
         for (index, target) in format::aliases(&object) {
             wanted.extend(require(&mut self.symbols, target));
             self.aliases.extend(self.symbols.add_alias(&object, (id, index), target));
@@ -378,9 +408,8 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             for provider in &self.providers {
-                let Provider::Archive(lazy) = provider else { continue };
                 count_lookup(&mut self.lookups, &self.limits)?;
-                if lazy.index.definer(name).is_some() {
+                if provider.could_define(name) {
                     plan.in_archives.insert(name.to_vec());
                     break;
                 }

@@ -194,6 +194,11 @@ impl<'a> Global<'a> {
         !matches!(self.definition, Definition::Undefined | Definition::Library(..))
     }
 
+    /// Whether it is a common symbol.
+    pub(crate) fn is_common(&self) -> bool {
+        matches!(self.definition, Definition::Common { .. })
+    }
+
     /// Whether every mention that lacks a definition is weak.
     pub(crate) fn is_weak_reference(&self) -> bool {
         !self.is_defined_here() && !self.flags.has(GlobalFlags::STRONG_REFERENCE)
@@ -409,6 +414,11 @@ impl<'a> Symbols<'a> {
         }
     }
 
+    /// Has symbols of which a process has one definition be ordinary ones.
+    pub(crate) fn forget_unique(&mut self) {
+        self.globals.iter_mut().for_each(|global| global.flags = global.flags.without(GlobalFlags::UNIQUE));
+    }
+
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
         let index = self.names.find(Key::new(name, &self.hasher).hash, |index| self.is_called(index, name))?;
@@ -498,6 +508,20 @@ impl<'a> Symbols<'a> {
                 }
             }
         }
+    }
+
+    /// Enters an undefined symbol of an object as a reference to what is called `name`. Returns the id of that if nothing
+    /// defines it yet. It does not count as a mention, from which that one's name could be told.
+    pub(crate) fn refer(&mut self, symbol: &mut Symbol, name: &'a [u8]) -> Option<GlobalId> {
+        let id = self.intern(name);
+        symbol.global = id;
+        let global = self.get_mut(id);
+        global.visibility = global.visibility.max(visibility(symbol.other));
+        let strong = symbol.binding != Binding::Weak;
+        let flags = global.flags.when(strong, GlobalFlags::STRONG_REFERENCE);
+        global.flags = flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
+        global.flags.set(GlobalFlags::IN_OBJECT);
+        self.is_wanted(id).then_some(id)
     }
 
     /// Enters an object's definition of a symbol as another name for the one called `target`. Returns the symbol's id if the

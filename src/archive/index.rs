@@ -37,8 +37,12 @@ impl<'a> Index<'a> {
         self.definers.get(symbol).copied()
     }
 
+    /// A symbol that some member defines, as the index has it.
+    pub(crate) fn symbol(&self, symbol: &[u8]) -> Option<&'a [u8]> {
+        self.definers.get_key_value(symbol).map(|(symbol, _)| *symbol)
+    }
+
     /// All symbols with their definers, in no particular order.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], MemberId)> {
         self.definers.iter().map(|(&symbol, &member)| (symbol, member))
     }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use super::problem::Problem;
 use super::reading::Reading;
+pub(super) use crate::options::number;
 
 /// One option.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Given {
         parse(&name.to_string(), &text).map_err(|error| Problem::Options(format!("{}: {error}", self.option)))
     }
 
-    /// The value as a number, see [`number`].
+    /// The value as a number, as C spells it.
     pub(super) fn number(&self) -> Result<u64, Problem> {
         self.value().to_str().and_then(number).ok_or_else(|| self.bad("a number, as 4096 or 0x1000"))
     }
@@ -171,37 +172,9 @@ impl Given {
     }
 }
 
-/// The number that `text` spells as C does: decimal, `0x` hexadecimal, `0b` binary, `0o` or a leading `0` octal.
-pub(super) fn number(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let (digits, radix) = if let Some(digits) = lower.strip_prefix("0x") {
-        (digits, 16)
-    } else if let Some(digits) = lower.strip_prefix("0b") {
-        (digits, 2)
-    } else if let Some(digits) = lower.strip_prefix("0o") {
-        (digits, 8)
-    } else if let Some(digits) = lower.strip_prefix('0').filter(|digits| !digits.is_empty()) {
-        (digits, 8)
-    } else {
-        (lower.as_str(), 10)
-    };
-    // `from_str_radix` takes a sign, which has no place here.
-    if digits.starts_with(['+', '-']) { None } else { u64::from_str_radix(digits, radix).ok() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_read_as_c_reads_them() {
-        let read = ["0", "10", "0x10", "0XfF", "010", "0o17", "0b101", "18446744073709551615"]
-            .map(|text| number(text).unwrap());
-        assert_eq!(read, [0, 10, 16, 255, 8, 15, 5, u64::MAX]);
-        for text in ["", "-1", "+1", "0x", "0x+1", "1k", " 1", "08", "18446744073709551616", "é"] {
-            assert_eq!(number(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_choice_names_what_may_be_chosen() {

@@ -165,7 +165,23 @@ impl Reading {
 
     pub(super) fn pop_state(&mut self, given: &Given) -> Result<(), Problem> {
         let opening = "--push-state";
-        self.mode = self.saved.pop().ok_or_else(|| Problem::Unbalanced { option: given.option.clone(), opening })?;
+        let saved = self.saved.pop().ok_or_else(|| Problem::Unbalanced { option: given.option.clone(), opening })?;
+        // The brackets of objects as of groups are not among what is remembered.
+        self.mode = Mode { lazy: self.mode.lazy, ..saved };
+        Ok(())
+    }
+
+    pub(super) fn start_lib(&mut self, given: &Given) -> Result<(), Problem> {
+        if std::mem::replace(&mut self.mode.lazy, true) {
+            return Err(Problem::Options(format!("{}: these do not nest", given.option)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn end_lib(&mut self, given: &Given) -> Result<(), Problem> {
+        if !std::mem::replace(&mut self.mode.lazy, false) {
+            return Err(Problem::Unbalanced { option: given.option.clone(), opening: "--start-lib" });
+        }
         Ok(())
     }
 

@@ -44,6 +44,7 @@ fn inputs(mode: Mode, names: &[&str]) -> Vec<Input<'static>> {
 
 const PLAIN: Mode = Mode {
     whole_archive: false,
+    lazy: false,
     as_needed: false,
     static_only: false,
     role: crate::LibraryRole::Plain,

@@ -58,7 +58,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Ppc64 {
         ppc64::define_symbols(link);
     }
-    for (name, _) in &link.options.defined_symbols {
+    for (name, _) in &link.definitions {
         let Some((id, _)) = link.symbols.find(name.as_bytes()) else { continue };
         let (root, _) = link.symbols.root(id, 0);
         let target = link.symbols.get(root);
@@ -66,6 +66,14 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
             let target = String::from_utf8_lossy(target.name);
             return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")).into());
         }
+    }
+    if let Some(entry) = &link.options.entry
+        && !link.symbols.find(entry.as_bytes()).is_some_and(|(_, global)| global.is_defined_here())
+    {
+        link.report.warnings.push(format!("-e {entry}: nothing in the image defines it; there is no entry point"));
+    }
+    if !link.options.elf.gnu_unique {
+        link.symbols.forget_unique();
     }
     version::assign(link)
 }

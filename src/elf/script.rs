@@ -5,7 +5,9 @@
 //! GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )
 //! ```
 //!
-//! A script may also define versions of symbols: `VERSION { … }`, with a version script in the braces.
+//! A script may also define versions of symbols: `VERSION { … }`, with a version script in the braces; define symbols as
+//! `--defsym` does: `a = b + 8;`, or only if something needs them and nothing defines them: `PROVIDE(a = b);` and have symbols
+//! count as referenced: `EXTERN(a b)`.
 //!
 //! Scripts that lay out sections are another matter: they are refused. The language is that of the GNU linker's manual,
 //! *Linker Scripts*, *Commands Dealing with Files*.
@@ -21,13 +23,13 @@
 
 use super::version::script::VersionScript;
 use crate::error::Error;
+use crate::options::{SymbolValue, is_symbol};
 
 /// Commands that a linker script may well start with, and that are not for this linker.
 const REFUSED: &[&str] = &[
     "ASSERT",
     "CONSTANT",
     "ENTRY",
-    "EXTERN",
     "FORCE_COMMON_ALLOCATION",
     "FORCE_GROUP_ALLOCATION",
     "HIDDEN",
@@ -41,7 +43,6 @@ const REFUSED: &[&str] = &[
     "OUTPUT",
     "OUTPUT_ARCH",
     "PHDRS",
-    "PROVIDE",
     "PROVIDE_HIDDEN",
     "REGION_ALIAS",
     "SECTIONS",
@@ -61,6 +62,21 @@ pub(crate) struct Script<'a> {
     pub(crate) inputs: Vec<ScriptInput<'a>>,
     /// The versions that it defines (`VERSION`).
     pub(crate) versions: VersionScript,
+    /// The symbols that it defines.
+    pub(crate) definitions: Vec<ScriptDefinition>,
+    /// The symbols that count as referenced (`EXTERN`).
+    pub(crate) required: Vec<&'a str>,
+}
+
+/// A symbol that a linker script defines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScriptDefinition {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it stands for.
+    pub(crate) value: SymbolValue,
+    /// It is defined only if something needs it and nothing else defines it (`PROVIDE`).
+    pub(crate) provided: bool,
 }
 
 /// A file that a linker script names.
@@ -94,8 +110,8 @@ impl<'a> Script<'a> {
             Problem::Refused(command, line) => Error::unsupported(
                 name,
                 format!(
-                    "linker script, line {line}: {command}: only scripts that name files (INPUT, GROUP) or versions \
-                     (VERSION) are supported"
+                    "linker script, line {line}: {command}: only scripts that name files (INPUT, GROUP), versions \
+                     (VERSION) or symbols (NAME = OTHER + NUMBER;) are supported"
                 ),
             ),
             Problem::Syntax(what, line) => Error::malformed(name, format!("linker script, line {line}: {what}")),
@@ -131,13 +147,23 @@ impl<'a> Parser<'a> {
             search_paths: Vec::new(),
             inputs: Vec::new(),
             versions: VersionScript::default(),
+            definitions: Vec::new(),
+            required: Vec::new(),
         };
         let mut is_script = false;
-        while let Some(token) = self.token()? {
+        loop {
+            if let Some(definition) = self.definition() {
+                script.definitions.push(definition);
+                is_script = true;
+                continue;
+            }
+            let Some(token) = self.token()? else { break };
             match token {
                 Token::Mark(';') => continue,
                 Token::Word("INPUT" | "GROUP") => self.inputs(&mut script.inputs)?,
                 Token::Word("OUTPUT_FORMAT") => script.formats = self.words()?,
+                Token::Word("EXTERN") => script.required.extend(self.words()?),
+                Token::Word("PROVIDE") => script.definitions.push(self.provided()?),
                 Token::Word("SEARCH_DIR") => script.search_paths.extend(self.words()?),
                 Token::Word("VERSION") => {
                     let (versions, rest) = VersionScript::block(self.text, self.rest)
@@ -155,6 +181,43 @@ impl<'a> Parser<'a> {
             is_script = true;
         }
         if is_script { Ok(script) } else { Err(Problem::NoScript) }
+    }
+
+    /// `NAME = VALUE;`, if that is what comes next and the value is one that is understood.
+    fn definition(&mut self) -> Option<ScriptDefinition> {
+        let before = self.rest;
+        let definition = self.assignment(';').map(|(name, value)| ScriptDefinition { name, value, provided: false });
+        if definition.is_none() {
+            self.rest = before;
+        }
+        definition
+    }
+
+    /// What follows `PROVIDE`: `(NAME = VALUE);`.
+    fn provided(&mut self) -> Result<ScriptDefinition, Problem<'a>> {
+        self.open()?;
+        match self.assignment(')') {
+            Some((name, value)) => Ok(ScriptDefinition { name, value, provided: true }),
+            None => Err(Problem::Refused("PROVIDE", self.line())),
+        }
+    }
+
+    /// `NAME = VALUE` and the mark `end`.
+    fn assignment(&mut self, end: char) -> Option<(String, SymbolValue)> {
+        // A token first, so that comments in front are passed over.
+        let before = self.rest;
+        let Ok(Some(Token::Word(_))) = self.token() else { return None };
+        let read = before.strip_suffix(self.rest)?.trim_ascii_start();
+        let start = if read.starts_with("/*") { read.rsplit_once("*/")?.1.trim_ascii_start() } else { read };
+        let text = before.get(before.len().checked_sub(start.len().checked_add(self.rest.len())?)?..)?;
+        let (text, rest) = text.split_once(end)?;
+        let (name, value) = text.split_once('=')?;
+        let name = name.trim();
+        let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).filter(|name| !name.contains('"'));
+        let name = quoted.or_else(|| Some(name).filter(|name| is_symbol(name)))?;
+        let value = SymbolValue::parse(value.trim())?;
+        self.rest = rest;
+        (!name.is_empty() && !name.contains('\0')).then(|| (name.to_owned(), value))
     }
 
     /// A list of files in parentheses, where `AS_NEEDED` may start an inner list.
@@ -312,13 +375,36 @@ mod tests {
     }
 
     #[test]
+    fn symbols_are_defined_and_asked_for() {
+        let script =
+            parse("/* = ; */ a=b;\n\"c@V 1\" = d + 0x8 ;PROVIDE ( e = 16 ); EXTERN(f, g)INPUT(h) /* */ i = j;");
+        let defined: Vec<(&str, &SymbolValue, bool)> =
+            script.definitions.iter().map(|it| (&*it.name, &it.value, it.provided)).collect();
+        let symbol = |name: &str, offset| SymbolValue::Symbol(name.to_owned(), offset);
+        let expected = [
+            ("a", &symbol("b", 0), false),
+            ("c@V 1", &symbol("d", 8), false),
+            ("e", &SymbolValue::Number(16), true),
+            ("i", &symbol("j", 0), false),
+        ];
+        assert_eq!(defined, expected);
+        assert_eq!((script.required, script.inputs.len()), (vec!["f", "g"], 1));
+        let no_script = "lib.so: text file, not a linker script that names libraries";
+        for text in ["a = b", "= b;", "a = ;", "a == b;", "1 = b;", "\"\" = b;", "a = b = c;"] {
+            assert_eq!(refused(text), no_script, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_named_with_its_line() {
-        let refusal = "only scripts that name files (INPUT, GROUP) or versions (VERSION) are supported";
+        let refusal = "only scripts that name files (INPUT, GROUP), versions (VERSION) or symbols (NAME = OTHER + NUMBER;) \
+                       are supported";
         assert_eq!(
             refused("/* layout */\nSECTIONS { .text : { *(.text) } }"),
             format!("lib.so: linker script, line 2: SECTIONS: {refusal}")
         );
-        assert_eq!(refused("INPUT(a)\n\nfoo = 1;"), format!("lib.so: linker script, line 3: foo: {refusal}"));
+        assert_eq!(refused("INPUT(a)\n\nfoo = . + 1;"), format!("lib.so: linker script, line 3: foo: {refusal}"));
+        assert_eq!(refused("PROVIDE(a = b * 2);"), format!("lib.so: linker script, line 1: PROVIDE: {refusal}"));
         let no_script = "lib.so: text file, not a linker script that names libraries";
         assert_eq!(refused("Hello, world\n"), no_script);
         assert_eq!(refused("{ global: *; };"), no_script);

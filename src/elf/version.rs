@@ -22,12 +22,14 @@
 
 pub(crate) mod pattern;
 pub(crate) mod script;
+mod source_names;
 pub(crate) mod tables;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use pattern::{Glob, Pattern};
+use pattern::{Pattern, SOURCE_STEPS};
 use script::{Node, SymbolList, VersionScript};
+use source_names::source_form;
 
 use crate::error::{Error, Errors, Result};
 use crate::link::{Link, over};
@@ -155,7 +157,7 @@ fn own_versions<'a>(link: &Link<'a>) -> BTreeMap<GlobalId, (&'a [u8], bool)> {
     let mut own = BTreeMap::new();
     // Of several with one name the first counts.
     let mut given: HashMap<&[u8], &[u8]> = HashMap::new();
-    for (name, _) in &link.options.defined_symbols {
+    for (name, _) in &link.definitions {
         if let Some((name, version)) = name.split_once("@@") {
             given.entry(name.as_bytes()).or_insert(version.as_bytes());
         }
@@ -197,10 +199,16 @@ fn assign_names(
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut versioned = Vec::new();
+    let mut source: indexmap::IndexMap<&[u8], (u16, &Node, bool)> = indexmap::IndexMap::new();
     for node in &plan.script.nodes {
         let number = numbers.get(&*node.name).copied().unwrap_or(GLOBAL);
         let lists = [(&node.globals, number), (&node.locals, LOCAL)];
         for (pattern, number) in lists.into_iter().flat_map(|(list, number)| list.iter().map(move |it| (it, number))) {
+            if let Pattern::Source(pattern) = pattern
+                && let Pattern::Exact(name) = &**pattern
+            {
+                source.entry(name).or_insert((number, node, false));
+            }
             let Pattern::Exact(name) = pattern else { continue };
             let defined = |name: &[u8]| link.symbols.find(name).filter(|(_, global)| global.is_defined_here());
             let plain = defined(name).map(|(id, _)| id);
@@ -213,11 +221,7 @@ fn assign_names(
             let text = || String::from_utf8_lossy(name);
             let found = plain.is_some() || with_version.is_some();
             if !found && !link.options.elf.undefined_version && !plan.in_archives.contains(&**name) {
-                let home = if node.name.is_empty() { String::new() } else { format!(" of {}", node.name) };
-                problems.push(Error::Options(format!(
-                    "version script: {}{home}: nothing defines such a symbol (--undefined-version allows it)",
-                    text()
-                )));
+                problems.push(undefined(node, name));
             }
             // A version in the name stands, unless the symbol is not for others at all.
             let plain = plain.filter(|id| number == LOCAL || !own.contains_key(id));
@@ -229,8 +233,34 @@ fn assign_names(
             }
         }
     }
+    if !source.is_empty() {
+        let mut left = budget(link);
+        for ((id, global), place) in link.symbols.iter().zip(table) {
+            if !global.is_defined_here() {
+                continue;
+            }
+            left = left.saturating_sub(SOURCE_STEPS);
+            check_budget(link, left)?;
+            let Some((number, _, found)) = source.get_mut(&*source_form(global.name)) else { continue };
+            *found = true;
+            if *number == LOCAL || !own.contains_key(&id) {
+                place.get_or_insert(*number);
+            }
+        }
+        let missing = source.iter().filter(|(_, (.., found))| !found && !link.options.elf.undefined_version);
+        problems.extend(missing.map(|(name, (_, node, _))| undefined(node, name)));
+    }
     link.report.warnings.extend(warnings);
     Errors::check(problems)
+}
+
+/// The problem that nothing defines what a node names.
+fn undefined(node: &Node, name: &[u8]) -> Error {
+    let home = if node.name.is_empty() { String::new() } else { format!(" of {}", node.name) };
+    Error::Options(format!(
+        "version script: {}{home}: nothing defines such a symbol (--undefined-version allows it)",
+        String::from_utf8_lossy(name)
+    ))
 }
 
 /// What patterns with wildcards say, the ones that count most first.
@@ -241,15 +271,18 @@ fn assign_patterns(
     own: &Own<'_>,
     table: &mut [Option<u16>],
 ) -> Result<(), Error> {
-    let mut rules: Vec<(Option<&Glob>, &Node, u16)> = Vec::new();
+    let mut rules: Vec<(&Pattern, bool, &Node, u16)> = Vec::new();
     for all in [false, true] {
         for node in plan.script.nodes.iter().rev() {
             let number = numbers.get(&*node.name).copied().unwrap_or(GLOBAL);
             for (list, number) in [(&node.globals, number), (&node.locals, LOCAL)] {
-                rules.extend(list.iter().filter_map(|pattern| match pattern {
-                    Pattern::Glob(glob) if !all => Some((Some(glob), node, number)),
-                    Pattern::All if all => Some((None, node, number)),
-                    _ => None,
+                rules.extend(list.iter().filter_map(|pattern| {
+                    let (pattern, source) = match pattern {
+                        Pattern::Source(pattern) => (&**pattern, true),
+                        pattern => (pattern, false),
+                    };
+                    let wanted = if all { *pattern == Pattern::All } else { matches!(pattern, Pattern::Glob(_)) };
+                    wanted.then_some((pattern, source, node, number))
                 }));
             }
         }
@@ -268,12 +301,22 @@ fn assign_patterns(
             Some((version, false)) => Some(*version),
             None => None,
         };
-        let rule = rules.iter().find(|(glob, node, _)| {
+        let mut form = None;
+        let rule = rules.iter().find(|(pattern, source, node, _)| {
             budget = budget.saturating_sub(1);
-            of_node.is_none_or(|version| version == node.name.as_bytes() && !version.is_empty())
-                && glob.is_none_or(|glob| glob.fits(global.name, &mut budget))
+            if of_node.is_some_and(|version| version != node.name.as_bytes() || version.is_empty()) {
+                return false;
+            }
+            if !source {
+                return pattern.fits(global.name, &mut budget);
+            }
+            let form = form.get_or_insert_with(|| {
+                budget = budget.saturating_sub(SOURCE_STEPS);
+                source_form(global.name)
+            });
+            pattern.fits(form, &mut budget)
         });
-        *place = rule.map(|(_, _, number)| *number);
+        *place = rule.map(|(.., number)| *number);
         check_budget(link, budget)?;
     }
     Ok(())
@@ -337,7 +380,7 @@ fn combine(link: &mut Link<'_>, plan: &Plan, own: &Own<'_>) {
             symbol.global = *other;
         }
     }
-    for (name, _) in &link.options.defined_symbols {
+    for (name, _) in &link.definitions {
         let Some((id, global)) = link.symbols.find(name.as_bytes()) else { continue };
         if let Definition::Alias(target, offset) = global.definition
             && let Some(other) = joined.get(&target)
@@ -367,21 +410,21 @@ fn mark_listed(link: &mut Link<'_>) -> Result<()> {
     if patterns().next().is_none() {
         return Ok(());
     }
-    let (mut names, mut globs, mut all) = (HashSet::new(), Vec::new(), false);
+    let (mut names, mut others, mut all) = (HashSet::new(), Vec::new(), false);
     for pattern in patterns() {
         match pattern {
             Pattern::Exact(name) => {
                 names.insert(&**name);
             }
-            Pattern::Glob(glob) => globs.push(glob),
+            Pattern::Glob(_) | Pattern::Source(_) => others.push(pattern),
             Pattern::All => all = true,
         }
     }
     let mut budget = budget(link);
     for id in (0..link.symbols.len() as u32).map(GlobalId) {
         let global = link.symbols.get_mut(id);
-        budget = budget.saturating_sub(globs.len() as u64);
-        if all || names.contains(global.name) || globs.iter().any(|glob| glob.fits(global.name, &mut budget)) {
+        budget = budget.saturating_sub(others.len() as u64);
+        if all || names.contains(global.name) || others.iter().any(|pattern| pattern.fits(global.name, &mut budget)) {
             global.flags.set(GlobalFlags::LISTED);
         }
         check_budget(link, budget)?;

@@ -58,6 +58,8 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
             warnings: Vec::new(),
             default_libraries: HashSet::new(),
             versions: VersionScript::default(),
+            definitions: Vec::new(),
+            required: Vec::new(),
         },
         paths: HashMap::new(),
         identities: HashMap::new(),
@@ -224,41 +226,52 @@ impl<'a> Opener<'_, 'a> {
         first.unwrap_or(false)
     }
 
-    /// Adds the libraries that objects ask for by name, once each, as LLD finds them for MinGW: `NAME`, with `.lib` if it has
+    /// Adds the libraries that objects and members of archives ask for by name, once each, as LLD finds them for MinGW: `NAME`, with `.lib` if it has
     /// no extension, then `libNAME.a`.
     fn default_libraries(&mut self) {
         if !self.is_for_windows() {
             return;
         }
         let mut wanted: IndexSet<Vec<u8>> = IndexSet::new();
-        for item in self.inputs.items() {
-            // Bytes in memory never cause a file to be opened.
-            let owned = self.paths.contains_key(Path::new(item.name));
-            match item.kind {
-                Kind::Object if owned => wanted.extend(pe::directives::default_libraries(item.bytes)),
-                Kind::Archive if owned && item.mode.whole_archive => {
-                    let members = item.archive().into_iter().flat_map(|archive| archive.members());
-                    for member in members.map_while(std::result::Result::ok) {
-                        wanted.extend(pe::directives::default_libraries(member.bytes));
+        let (mut read, mut looked) = (0, 0);
+        // What is found asks in its turn.
+        while read < self.inputs.items.len() {
+            for item in self.inputs.items().skip(read) {
+                // Bytes in memory never cause a file to be opened.
+                let owned = self.paths.contains_key(Path::new(item.name));
+                match item.kind {
+                    Kind::Object if owned => wanted.extend(pe::directives::default_libraries(item.bytes)),
+                    Kind::Archive if owned && may_ask(&item) => {
+                        let members = item.archive().into_iter().flat_map(|archive| archive.members());
+                        for member in members.map_while(std::result::Result::ok) {
+                            wanted.extend(pe::directives::default_libraries(member.bytes));
+                        }
                     }
+                    _ => {}
                 }
-                _ => {}
+            }
+            read = self.inputs.items.len();
+            while let Some(library) = wanted.get_index(looked).cloned() {
+                looked = looked.saturating_add(1);
+                self.default_library(library);
             }
         }
-        for library in wanted {
-            // A name leads into the directories that are searched, and nowhere else.
-            let name = std::str::from_utf8(&library).ok().filter(|name| !name.contains(['/', '\\', ':', '\0']));
-            let Some(name) = name.filter(|name| !name.is_empty()) else { continue };
-            let file = if name.contains('.') { name.to_owned() } else { format!("{name}.lib") };
-            let stem = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
-            let candidates = [file.clone(), format!("lib{stem}.a")];
-            let mut unreadable = Vec::new();
-            if let Some((path, file)) = self.search(&candidates, &mut unreadable) {
-                self.add(file, &path, Mode::default(), SonameRule::FileName);
-                self.inputs.default_libraries.insert(library);
-            }
-            self.problems.extend(unreadable);
+    }
+
+    /// Adds a library that objects ask for by name, if it is found.
+    fn default_library(&mut self, library: Vec<u8>) {
+        // A name leads into the directories that are searched, and nowhere else.
+        let name = std::str::from_utf8(&library).ok().filter(|name| !name.contains(['/', '\\', ':', '\0']));
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return };
+        let file = if name.contains('.') { name.to_owned() } else { format!("{name}.lib") };
+        let stem = file.rsplit_once('.').map_or(&*file, |(stem, _)| stem);
+        let candidates = [file.clone(), format!("lib{stem}.a")];
+        let mut unreadable = Vec::new();
+        if let Some((path, file)) = self.search(&candidates, &mut unreadable) {
+            self.add(file, &path, Mode::default(), SonameRule::FileName);
+            self.inputs.default_libraries.insert(library);
         }
+        self.problems.extend(unreadable);
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
@@ -417,6 +430,8 @@ impl Opener<'_, '_> {
             self.search_paths.push(in_sysroot(Path::new(directory), self.options));
         }
         self.inputs.versions.extend(script.versions);
+        self.inputs.definitions.extend(script.definitions);
+        self.inputs.required.extend(script.required.into_iter().map(str::to_owned));
         self.scripts.push(ScriptPlace { file, path: path.to_owned() });
         for input in script.inputs {
             self.script_inputs = self.script_inputs.saturating_add(1);
@@ -507,6 +522,12 @@ impl Opener<'_, '_> {
 fn decorated(name: &str, text: &[u8]) -> Vec<Vec<u8>> {
     let definitions = Definitions::parse(name, text).unwrap_or_default();
     definitions.exports.iter().filter_map(|export| export.wanted()).map(|name| [&b"_"[..], name].concat()).collect()
+}
+
+/// Whether members of an archive may ask for libraries. That few do is found out faster than by reading all.
+fn may_ask(item: &super::Opened<'_>) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(item.bytes, text).is_some();
+    item.mode.whole_archive || !item.members.is_empty() || has(b"DEFAULTLIB") || has(b"defaultlib")
 }
 
 /// Whether an error says that nothing that could be linked is there.

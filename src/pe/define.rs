@@ -70,6 +70,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     }
     let asked_base = link.options.pe.image_base.or(link.pe.definitions.base);
     link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
+    check_sizes(link)?;
     comdat::settle(link)?;
     let mut asked = Asked::new(link);
     asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
@@ -102,6 +103,25 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     link.report.warnings.extend(asked.warnings);
     for export in link.pe.exports.globals() {
         link.symbols.get_mut(export).flags.set(GlobalFlags::EXPORTED);
+    }
+    Ok(())
+}
+
+/// Checks that the sizes of a program's stack and heap fit in the header, which has 32 bits for each on i386.
+///
+/// # Errors
+/// One that does not.
+fn check_sizes(link: &Link<'_>) -> Result<(), Error> {
+    let definitions = &link.pe.definitions;
+    let stack = ("--stack (STACKSIZE)", link.options.pe.stack.or(definitions.stack));
+    let heap = ("--heap (HEAPSIZE)", link.options.pe.heap.or(definitions.heap));
+    for (option, size) in [stack, heap] {
+        // The memory is no more than the address space.
+        let Some((reserved, _)) = size.filter(|(reserved, _)| *reserved > u64::from(u32::MAX)) else { continue };
+        if link.target.arch == Arch::X86 {
+            let what = format!("{option}: {reserved} bytes are more than the address space of i386, of 4 GiB");
+            return Err(Error::Options(what));
+        }
     }
     Ok(())
 }

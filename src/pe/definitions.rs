@@ -8,6 +8,8 @@
 //!     stop = stop_now @7 NONAME       ; one of another name, known by its number alone
 //!     table DATA                      ; a variable
 //!     sleep = KERNEL32.Sleep          ; what another DLL has
+//!     old == new                      ; importers of `old` are led to `new`, which the DLL they will find has
+//!     inner EXPORTAS outer            ; the DLL calls it `outer`, and importers `inner`
 //! ```
 //!
 //! A file is a list of words; lines do not matter, and a semicolon begins a comment. Double quotes enclose a name that
@@ -15,7 +17,8 @@
 //! capitals; those for what comes after a name may be in small letters, too.
 //!
 //! Source: Microsoft's linker reference, *Module-Definition (.Def) Files*; the GNU linker's manual, *ld and WIN32*, for what
-//! MinGW's linkers do with `NAME`, `DESCRIPTION` and names that begin with `@`.
+//! MinGW's linkers do with `NAME`, `DESCRIPTION` and names that begin with `@`; LLVM's reader of such files for `==` and
+//! `EXPORTAS`.
 
 #![deny(
     clippy::indexing_slicing,
@@ -28,7 +31,7 @@
 
 use std::borrow::Cow;
 
-use super::directives::Export;
+use super::directives::{Export, Imported};
 use super::exports::{Entry, Target};
 use crate::error::Error;
 
@@ -294,12 +297,10 @@ impl<'a> Parser<'_, 'a> {
         Ok(())
     }
 
-    /// What follows an export's name: `[= SYMBOL] [@ORDINAL] [NONAME] [DATA] [CONSTANT] [PRIVATE]`, with or without commas.
+    /// What follows an export's name: `[= SYMBOL] [@ORDINAL] [NONAME] [DATA] [CONSTANT] [PRIVATE] [== NAME]
+    /// [EXPORTAS NAME]`, with or without commas.
     fn export(&mut self, name: &'a [u8]) -> Result<Export<'a>, Error> {
         let mut export = Export { name: Cow::Borrowed(name), ..Export::default() };
-        if self.takes(Word::EqualsEquals)? {
-            return Err(self.unsupported("'==' is for import libraries of DLLs that are there: use dlltool"));
-        }
         if self.takes(Word::Equals)? {
             let symbol = self.take(Word::name)?;
             export.symbol = Some(symbol.ok_or_else(|| self.malformed("'=' without a symbol"))?.into());
@@ -308,6 +309,10 @@ impl<'a> Parser<'_, 'a> {
             let Some(word) = self.next()? else { return Ok(export) };
             match word {
                 Word::Comma => {}
+                Word::EqualsEquals => {
+                    let name = self.take(Word::name)?.ok_or_else(|| self.malformed("'==' without a name"))?;
+                    export.imported = Some(Imported { symbol: export.name.clone(), name: name.into() });
+                }
                 // A name may begin so as well: that of a function with __fastcall.
                 Word::Plain(text) if is_ordinal(text) => {
                     let digits = match text.get(1..).filter(|digits| !digits.is_empty()) {
@@ -323,8 +328,9 @@ impl<'a> Parser<'_, 'a> {
                 _ if word.is_attribute(b"DATA") => export.data = true,
                 _ if word.is_attribute(b"CONSTANT") => export.constant = true,
                 _ if word.is_attribute(b"PRIVATE") => export.private = true,
-                _ if word.is(b"EXPORTAS") => {
-                    return Err(self.unsupported("EXPORTAS is not supported: write NAME = SYMBOL"));
+                _ if word.is_attribute(b"EXPORTAS") => {
+                    let name = self.take(Word::name)?.ok_or_else(|| self.malformed("EXPORTAS without a name"))?;
+                    export.export_as(name.into());
                 }
                 _ => {
                     self.next = Some((word, self.line));

@@ -49,6 +49,26 @@ pub(crate) struct Export<'a> {
     pub(crate) constant: bool,
     /// No import library has it.
     pub(crate) private: bool,
+    /// What the import library has, where that is not the export's name.
+    pub(crate) imported: Option<Imported<'a>>,
+}
+
+/// What an import library has of an export: those who link against it call it otherwise than the loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Imported<'a> {
+    /// The symbol that importers refer to, as in C.
+    pub(crate) symbol: Cow<'a, [u8]>,
+    /// The name that the loader is asked for.
+    pub(crate) name: Cow<'a, [u8]>,
+}
+
+impl<'a> Export<'a> {
+    /// Has the export, and what import libraries say of it, called `name`; importers call it as before (`EXPORTAS`).
+    pub(crate) fn export_as(&mut self, name: Cow<'a, [u8]>) {
+        let former = std::mem::replace(&mut self.name, name.clone());
+        self.symbol.get_or_insert_with(|| former.clone());
+        self.imported = Some(Imported { symbol: former, name });
+    }
 }
 
 /// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
@@ -108,6 +128,25 @@ pub(crate) fn default_libraries(object: &[u8]) -> Vec<Vec<u8>> {
     all.filter_map(name).collect()
 }
 
+/// The names of symbols that options of a section export, as in C. That all of them are called as those for which `is_there`
+/// says so is found out faster than by reading all options, of which there may be hundreds of thousands.
+pub(crate) fn missing_exports<'a>(text: &'a [u8], is_there: impl Fn(&[u8]) -> bool) -> Vec<Cow<'a, [u8]>> {
+    let mut exports = memchr::memchr_iter(b':', text).filter(|at| ends_with_name(text, *at, b"export"));
+    let is_plain = |at: usize| {
+        let value = text.get(at.saturating_add(1)..).unwrap_or_default();
+        let end = value.iter().position(|byte| is_blank(*byte) || b",=\"".contains(byte)).unwrap_or(value.len());
+        value.get(end) != Some(&b'=') && value.get(end) != Some(&b'"') && value.get(..end).is_some_and(&is_there)
+    };
+    if exports.all(is_plain) {
+        return Vec::new();
+    }
+    let names = directives(text).filter_map(|directive| match directive {
+        Directive::Export(export) => export.wanted().cloned(),
+        _ => None,
+    });
+    names.filter(|name| !is_there(name)).collect()
+}
+
 /// Whether the bytes before `end` are a name, in whatever case.
 fn ends_with_name(text: &[u8], end: usize, name: &[u8]) -> bool {
     let start = end.checked_sub(name.len());
@@ -137,7 +176,7 @@ fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a
     }
 }
 
-/// `NAME[=SYMBOL][,@ORDINAL[,NONAME]][,DATA][,CONSTANT][,PRIVATE]`.
+/// `NAME[=SYMBOL][,@ORDINAL[,NONAME]][,DATA][,CONSTANT][,PRIVATE][,EXPORTAS,NAME]`.
 fn export(value: &[u8]) -> Option<Export<'_>> {
     let mut parts = split(value, b',');
     let names = parts.next()?;
@@ -150,7 +189,7 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
         return None;
     }
     let mut export = Export { name, symbol, ..Export::default() };
-    for part in parts {
+    while let Some(part) = parts.next() {
         match part.strip_prefix(b"@") {
             Some(number) => export.ordinal = Some(std::str::from_utf8(number).ok()?.parse().ok()?),
             None if part.eq_ignore_ascii_case(b"noname") => export.no_name = true,
@@ -158,6 +197,10 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
             None if part.eq_ignore_ascii_case(b"data") => export.data = true,
             None if part.eq_ignore_ascii_case(b"constant") => export.constant = true,
             None if part.eq_ignore_ascii_case(b"private") => export.private = true,
+            None if part.eq_ignore_ascii_case(b"exportas") => {
+                let name = parts.next().map(unquote).filter(|name| !name.is_empty() && !name.contains(&0))?;
+                export.export_as(name);
+            }
             None => return None,
         }
     }
@@ -287,6 +330,8 @@ mod tests {
         for text in [
             "-export:",
             "-export:a,@x",
+            "-export:a,exportas",
+            "-export:a,exportas,",
             "-export:\"a\0b\"",
             "-export:a,@70000",
             "-merge:a",
@@ -301,6 +346,18 @@ mod tests {
         // A quote that nothing ends reaches to the end.
         assert_eq!(all("-include:\"a b"), [Directive::Include(Cow::Owned(b"a b".to_vec()))]);
         assert_eq!(all("-exclude-symbols:a,,b"), [Directive::Exclude(cow("a")), Directive::Exclude(cow("b"))]);
+    }
+
+    #[test]
+    fn exports_of_what_is_not_there_are_found() {
+        let there = |name: &[u8]| matches!(name, b"f" | b"g" | b"a b");
+        let found = |text: &'static str| missing_exports(text.as_bytes(), there);
+        assert_eq!(found("-export:f -EXPORT:g,data /exclude-symbols:x"), [] as [Cow<'_, [u8]>; 0]);
+        assert_eq!(found("-export:f -export:h,data"), [cow("h")]);
+        assert_eq!(found("-export:f=h -export:\"a b\" -export:k=other.name"), [cow("h")]);
+        assert_eq!(found("-export:f,EXPORTAS,h -export:x,exportas,f"), [cow("x")]);
+        // It stands in a name.
+        assert_eq!(found("-exclude-symbols:\"a -export:h\""), [] as [Cow<'_, [u8]>; 0]);
     }
 
     #[test]

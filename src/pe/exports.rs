@@ -20,7 +20,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::directives::Export;
+use super::directives::{Export, Imported};
 use super::library::SLOT_PREFIX;
 use super::{Table, table_output};
 use crate::error::{Error, Errors, Result, SHOWN};
@@ -61,6 +61,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) constant: bool,
     /// It is left out of the import library.
     pub(crate) private: bool,
+    /// What the import library has, where that is not the name.
+    pub(crate) imported: Option<Imported<'a>>,
 }
 
 /// What an export stands for.
@@ -266,8 +268,8 @@ fn number<'a>(found: Vec<(Export<'a>, Target<'a>)>) -> Result<Exports<'a>, Error
                 next
             }
         };
-        let Export { name, no_name, data, constant, private, .. } = export;
-        entries.push(Entry { name, target, ordinal, no_name, data, constant, private });
+        let Export { name, no_name, data, constant, private, imported, .. } = export;
+        entries.push(Entry { name, target, ordinal, no_name, data, constant, private, imported });
     }
     if malfunction::on(Malfunction::ExportLost) {
         entries.pop();

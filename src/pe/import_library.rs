@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 
 use object::pe;
 
+use super::directives::Imported;
 use super::exports::Entry;
 use super::library::SLOT_PREFIX;
 use super::{arch_of, word};
@@ -51,6 +52,8 @@ pub(crate) struct Record<'a> {
     symbol: Cow<'a, [u8]>,
     kind: u16,
     name_type: u16,
+    /// The name that the loader is asked for, where it does not come from the symbol.
+    exported_as: Option<Cow<'a, [u8]>>,
     /// The number, or a guess at the place among the names.
     hint: u16,
 }
@@ -59,7 +62,11 @@ impl<'a> Record<'a> {
     /// The record of an export; `own` is the symbol that it stands for in the image, and `place` where it is among the
     /// names.
     pub(crate) fn new(entry: &'a Entry<'_>, own: Option<&[u8]>, arch: Arch, place: u16) -> Self {
-        let symbol = importers_symbol(&entry.name, own.unwrap_or_default(), arch);
+        let (called, name) = match &entry.imported {
+            Some(Imported { symbol, name }) => (symbol, name),
+            None => (&entry.name, &entry.name),
+        };
+        let symbol = importers_symbol(called, own.unwrap_or_default(), arch);
         let kind = match (entry.data, entry.constant) {
             (_, true) => pe::IMPORT_OBJECT_CONST,
             (true, false) => pe::IMPORT_OBJECT_DATA,
@@ -67,15 +74,18 @@ impl<'a> Record<'a> {
         };
         let name_type = if entry.no_name {
             pe::IMPORT_OBJECT_ORDINAL
-        } else if *symbol == *entry.name {
+        } else if *symbol == **name {
             pe::IMPORT_OBJECT_NAME
-        } else if symbol.strip_prefix(b"_") == Some(&*entry.name) {
+        } else if symbol.strip_prefix(b"_") == Some(&**name) {
             pe::IMPORT_OBJECT_NAME_NO_PREFIX
+        } else if entry.imported.is_some() {
+            pe::IMPORT_OBJECT_NAME_EXPORTAS
         } else {
             pe::IMPORT_OBJECT_NAME_UNDECORATE
         };
+        let exported_as = (name_type == pe::IMPORT_OBJECT_NAME_EXPORTAS).then(|| Cow::Borrowed(&**name));
         let hint = if entry.no_name { entry.ordinal } else { place };
-        Self { symbol, kind: kind.0, name_type: name_type.0, hint }
+        Self { symbol, kind: kind.0, name_type: name_type.0, exported_as, hint }
     }
 
     /// The symbols that an importer may refer to.
@@ -88,12 +98,13 @@ impl<'a> Record<'a> {
         let mut out = Vec::new();
         [0, 0xffff, 0, machine.0].iter().for_each(|field| u16(&mut out, *field));
         u32(&mut out, 0);
-        // The symbol and the DLL's name, with a NUL byte each.
-        let size = self.symbol.len().saturating_add(dll.len()).saturating_add(2);
+        // The symbol, the DLL's name and perhaps another one, with a NUL byte each.
+        let names = [Some(&*self.symbol), Some(dll), self.exported_as.as_deref()];
+        let size: usize = names.iter().flatten().map(|name| name.len().saturating_add(1)).sum();
         u32(&mut out, u32::try_from(size).unwrap_or(u32::MAX));
         u16(&mut out, self.hint);
         u16(&mut out, self.kind | self.name_type.wrapping_shl(2));
-        for name in [&*self.symbol, dll] {
+        for name in names.into_iter().flatten() {
             out.extend_from_slice(name);
             out.push(0);
         }
@@ -363,6 +374,7 @@ mod tests {
             data: false,
             constant: false,
             private: false,
+            imported: None,
         }
     }
 
@@ -388,6 +400,24 @@ mod tests {
             let bytes = record.bytes(super::super::machine_of(arch), b"a.dll");
             let read = ShortImport::parse(&bytes).unwrap();
             assert_eq!((read.dll, read.by()), (&b"a.dll"[..], ImportBy::Name(export.as_bytes(), 3)));
+        }
+        // What importers call `f` is `g` to the loader, or on i386 what C calls `f`.
+        let imported = |name: &'static str| {
+            let [symbol, name] = ["f", name].map(|name| Cow::Borrowed(name.as_bytes()));
+            Entry { imported: Some(Imported { symbol, name }), ..entry("k") }
+        };
+        for (arch, name, symbol, name_type) in [
+            (Arch::X86_64, "g", "f", pe::IMPORT_OBJECT_NAME_EXPORTAS),
+            (Arch::X86_64, "f", "f", pe::IMPORT_OBJECT_NAME),
+            (Arch::X86, "g", "_f", pe::IMPORT_OBJECT_NAME_EXPORTAS),
+            (Arch::X86, "f", "_f", pe::IMPORT_OBJECT_NAME_NO_PREFIX),
+        ] {
+            let entry = imported(name);
+            let record = Record::new(&entry, Some(b"own"), arch, 3);
+            assert_eq!((&*record.symbol, record.name_type), (symbol.as_bytes(), name_type.0), "{name}");
+            let bytes = record.bytes(super::super::machine_of(arch), b"a.dll");
+            let read = ShortImport::parse(&bytes).unwrap();
+            assert_eq!((read.dll, read.by()), (&b"a.dll"[..], ImportBy::Name(name.as_bytes(), 3)));
         }
         let numbered = Entry { no_name: true, data: true, ..entry("f") };
         let record = Record::new(&numbered, Some(b"_f"), Arch::X86, 3);

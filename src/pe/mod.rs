@@ -83,6 +83,25 @@ pub(crate) fn info<'l, 'a>(object: &'l Object<'a>) -> Option<&'l ObjectInfo<'a>>
     }
 }
 
+/// What an object says is exported and, as `is_there` has it, nothing defines: each as symbols may be called that are meant.
+pub(crate) fn undefined_exports(
+    object: &Object<'_>,
+    target: Target,
+    is_there: impl Fn(&[u8]) -> bool,
+) -> Vec<Vec<Vec<u8>>> {
+    let spellings = |name: &[u8]| match target.arch {
+        Arch::X86 => vec![[b"_", name].concat(), name.to_vec()],
+        _ => vec![name.to_vec()],
+    };
+    let is_there = |name: &[u8]| match target.arch {
+        Arch::X86 => spellings(name).iter().any(|name| is_there(name)),
+        _ => is_there(name),
+    };
+    let texts = info(object).into_iter().flat_map(|info| &info.directives);
+    let names = texts.flat_map(|text| directives::missing_exports(text, is_there));
+    names.map(|name| spellings(&name)).collect()
+}
+
 /// Symbols that an object has count as referenced: `-include:` in its directives.
 pub(crate) fn included<'a>(info: &ObjectInfo<'a>) -> Vec<&'a [u8]> {
     let texts = info.directives.iter().filter(|text| directives::may_include(text));

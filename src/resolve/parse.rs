@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::Library;
+use super::bracketed::Bracketed;
 use super::providers::Lazy;
 use crate::archive::Member;
 use crate::error::{Error, Errors, Result};
@@ -22,6 +23,8 @@ pub(crate) enum Parsed<'a> {
     Objects(Vec<(Object<'a>, Vec<Key>)>),
     /// An archive whose members take part when they are needed.
     Archive(Box<Lazy<'a>>),
+    /// Objects that take part when they are needed.
+    Bracketed(Box<Bracketed<'a>>),
     /// A shared library.
     Library(Box<Library<'a>>),
     /// Plain bytes, which become an object once it is known what for.
@@ -92,6 +95,19 @@ pub(crate) fn parse<'a>(
             }
             (Ok(Parsed::Objects(more)), Some(Parsed::Objects(objects))) if last == Some(*number) => {
                 objects.extend(more);
+            }
+            (Ok(Parsed::Objects(objects)), before)
+                if items[*number].kind == Kind::Object && items[*number].mode.lazy =>
+            {
+                let objects = objects.into_iter().map(|(object, _)| object);
+                match before {
+                    Some(Parsed::Bracketed(others)) => objects.for_each(|object| others.add(object)),
+                    _ => {
+                        let mut new = Bracketed::new();
+                        objects.for_each(|object| new.add(object));
+                        parsed.push(Parsed::Bracketed(Box::new(new)));
+                    }
+                }
             }
             (Ok(mut item), _) => {
                 if let Parsed::Objects(objects) = &mut item {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::bracketed::Bracketed;
 use super::{Library, Resolver, require};
 use crate::archive::{Archive, Index, Member, MemberId};
 use crate::error::{Error, Result};
@@ -33,7 +34,33 @@ pub(crate) struct Lazy<'a> {
 /// Who may define a name that nothing defines yet, in command-line order.
 pub(super) enum Provider<'a> {
     Archive(Box<Lazy<'a>>),
+    Bracketed(Box<Bracketed<'a>>),
     Library(u32),
+}
+
+impl<'a> Provider<'a> {
+    /// Whether it has an object that defines a name.
+    pub(super) fn could_define(&self, name: &[u8]) -> bool {
+        match self {
+            Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
+            Provider::Bracketed(objects) => objects.definer(name).is_some(),
+            Provider::Library(_) => false,
+        }
+    }
+
+    /// A name that one of its objects defines.
+    pub(super) fn name(&self, name: &[u8]) -> Option<&'a [u8]> {
+        match self {
+            Provider::Archive(lazy) => lazy.index.symbol(name),
+            Provider::Bracketed(objects) => objects.name(name),
+            Provider::Library(_) => None,
+        }
+    }
+
+    /// Whether it has objects that take part when they are needed.
+    pub(super) fn has_objects(&self) -> bool {
+        !matches!(self, Provider::Library(_))
+    }
 }
 
 /// What a provider answers.
@@ -99,6 +126,12 @@ impl<'a> Resolver<'a> {
                 }
                 self.take(number, id, member)
             }
+            Provider::Bracketed(objects) => {
+                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
+                let Some(number) = objects.definer(global.name).filter(|_| strong) else { return Ok(Answer::No) };
+                // One that has been taken is on its way.
+                Ok(objects.take(number).map_or(Answer::Given, |object| Answer::Member(Box::new(object))))
+            }
             Provider::Library(library) => {
                 // What must not be seen from outside cannot come from there.
                 let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
@@ -123,17 +156,15 @@ impl<'a> Resolver<'a> {
 
     /// Takes the members of archives that shared libraries need, where no input defines what they miss.
     pub(super) fn supply_libraries(&mut self) -> Result<()> {
-        let has = |provider: &Provider<'_>, name| match provider {
-            Provider::Archive(lazy) => lazy.index.definer(name).is_some(),
-            Provider::Library(_) => false,
-        };
         // Without archives nobody need look at all names of all libraries.
-        if !self.providers.iter().any(|provider| matches!(provider, Provider::Archive(_))) {
+        if !self.providers.iter().any(Provider::has_objects) {
             return Ok(());
         }
         let mut missed = Vec::new();
         for library in &self.libraries {
-            missed.extend(library.shared.undefined().filter(|name| self.providers.iter().any(|it| has(it, name))));
+            missed.extend(
+                library.shared.undefined().filter(|name| self.providers.iter().any(|it| it.could_define(name))),
+            );
         }
         let target = self.target.as_ref().map(|(target, _)| *target);
         for name in missed {
@@ -143,10 +174,10 @@ impl<'a> Resolver<'a> {
             let libraries = &self.libraries;
             let first = self.providers.iter().position(|provider| match provider {
                 Provider::Library(number) => look_up(libraries, *number, name, None, target).is_some(),
-                archive => has(archive, name),
+                objects => objects.could_define(name),
             });
             // What another library has is not for the image to import.
-            let Some(number) = first.filter(|number| matches!(self.providers[*number], Provider::Archive(_))) else {
+            let Some(number) = first.filter(|number| self.providers[*number].has_objects()) else {
                 continue;
             };
             let Some(id) = require(&mut self.symbols, name) else { continue };
@@ -176,7 +207,7 @@ impl<'a> Resolver<'a> {
             if !options.pe.auto_import {
                 let archives = self.providers.iter().filter_map(|provider| match provider {
                     Provider::Archive(lazy) => Some(lazy),
-                    Provider::Library(_) => None,
+                    Provider::Bracketed(_) | Provider::Library(_) => None,
                 });
                 let mut having = archives.filter(|lazy| lazy.index.definer(&slot).is_some());
                 self.importable.extend(having.next().map(|lazy| (id, lazy.name.to_owned())));

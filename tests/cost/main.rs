@@ -13,6 +13,10 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../pe/objects.rs"]
+#[allow(dead_code)]
+mod objects;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -177,23 +181,55 @@ fn allocations() {
     Baseline { kind: "allocations", tools: compiler() }.check(&counts);
 }
 
+/// The number of instructions that the program takes for a command line, as valgrind counts them.
+fn instructions_of(name: &str, arguments: &[OsString]) -> u64 {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
+    let run = command.arg(env!("CARGO_BIN_EXE_pkgld")).args(arguments).output();
+    let run = run.expect("`valgrind` does not start: install the package valgrind");
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{name}: {told}");
+    let refs = told.lines().find_map(|line| line.split_once("I   refs:")).expect("the number of instructions").1;
+    let digits: String = refs.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
 #[test]
 #[ignore = "needs the package valgrind"]
 fn instructions() {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("image");
-    let mut counts = BTreeMap::new();
-    for (name, arguments) in command_lines(&output) {
-        let mut command = Command::new("valgrind");
-        command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-        let run = command.arg(env!("CARGO_BIN_EXE_pkgld")).args(arguments).output();
-        let run = run.expect("`valgrind` does not start: install the package valgrind");
-        let told = String::from_utf8_lossy(&run.stderr);
-        assert!(run.status.success(), "{name}: {told}");
-        let refs = told.lines().find_map(|line| line.split_once("I   refs:")).expect("the number of instructions").1;
-        let digits: String = refs.chars().filter(char::is_ascii_digit).collect();
-        counts.insert(name, digits.parse().expect("a number"));
-    }
+    let counted = command_lines(&output).into_iter().map(|(name, arguments)| {
+        let count = instructions_of(&name, &arguments);
+        (name, count)
+    });
+    let counts: BTreeMap<String, u64> = counted.collect();
     let tools = format!("{}, {}", compiler(), version("valgrind"));
     Baseline { kind: "instructions", tools }.check(&counts);
+}
+
+/// LLVM lists every hidden symbol in `.drectve`. Four times the names take four times the work, also where an export is
+/// looked for among objects that wait.
+#[test]
+#[ignore = "needs the package valgrind"]
+fn directives_take_work_in_proportion() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let mut waiting = objects::Object::new("");
+    waiting.symbol("late", 1, objects::EXTERNAL);
+    fs::write(path("waiting.o"), waiting.build()).unwrap();
+    let taken = |count: u32| {
+        let names: String = (0..count).map(|number| format!(" -exclude-symbols:julia_function_{number}")).collect();
+        let mut object = objects::Object::new(&format!("{names} -export:f,data -export:late"));
+        object.symbol("f", 1, objects::EXTERNAL);
+        fs::write(path("names.o"), object.build()).unwrap();
+        let line = ["-m", "i386pep", "--threads=1", "-shared", "-o", "out.dll", "names.o", "--start-lib", "waiting.o"];
+        let files = ["out.dll", "names.o", "waiting.o"];
+        let word = |word: &str| if files.contains(&word) { path(word).into_os_string() } else { word.into() };
+        instructions_of("names", &line.map(word))
+    };
+    let (few, more, most) = (taken(1000), taken(50_000), taken(200_000));
+    let ratio = (most - few) as f64 / (more - few) as f64;
+    println!("{few}, {more}, {most} instructions: {ratio:.2} times the work for four times the names");
+    assert!(ratio < 5.0, "{few}, {more}, {most}: more than in proportion");
 }

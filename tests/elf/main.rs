@@ -13,6 +13,7 @@ mod errors;
 mod groups;
 mod ifunc;
 mod inputs;
+mod named;
 mod power;
 mod relocations;
 mod riscv64;

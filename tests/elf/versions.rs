@@ -224,9 +224,9 @@ fn versions_that_do_not_fit_are_refused() {
         ("V1 { }; V2 { };", &format!("{object} {twice}"), "duplicate symbol: f"),
         ("V1 { }; V2 { };", &format!("{object} {same}"), "duplicate symbol: f"),
         (
-            "V1 {\n extern \"C++\" { f::*; }; };",
+            "V1 {\n extern \"Java\" { f.*; }; };",
             &object,
-            "--version-script: map: line 2: extern \"C++\" is not supported",
+            "--version-script: map: line 2: extern \"Java\" is not supported",
         ),
         ("V1 { j }", &object, "--version-script: map: line 1: ';' is expected, not '}'"),
     ] {

@@ -10,6 +10,7 @@
 mod common;
 
 mod arm64;
+mod asked;
 mod damage;
 // The tests of other readers use the rest of it.
 #[allow(dead_code)]

@@ -75,7 +75,6 @@ pub(super) const GROUP: Group = Group {
             Takes::Nothing,
             "code and read-only data have a segment each",
         ),
-        Flag::ignored(&["gnu-unique"], Takes::Nothing, "the binding of symbols is kept as it is"),
         Flag::ignored(
             &["icf"],
             Takes::Value("HOW"),
@@ -137,8 +136,6 @@ pub(super) const GROUP: Group = Group {
         Flag::ignored(&["orphan-handling"], Takes::Value("HOW"), "it matters to linker scripts only"),
         Flag::ignored(
             &[
-                "warn-common",
-                "no-warn-common",
                 "warn-once",
                 "warn-backrefs",
                 "no-warn-backrefs",

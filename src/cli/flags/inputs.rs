@@ -90,6 +90,13 @@ pub(super) const GROUP: Group = Group {
             reading.end_group(given)
         }),
         Flag::does(
+            &["start-lib"],
+            Takes::Nothing,
+            "link the objects that follow only where they define what is referenced, as the members of an archive",
+            |reading, given| reading.start_lib(given),
+        ),
+        Flag::does(&["end-lib"], Takes::Nothing, "undo --start-lib", |reading, given| reading.end_lib(given)),
+        Flag::does(
             &["b", "format"],
             Takes::Value("FORMAT"),
             "read the inputs that follow as FORMAT, which is elf or default",

@@ -91,6 +91,16 @@ pub(super) const HONOURED: Group = Group {
             Ok(())
         }),
         Flag::does(
+            &["start-stop-visibility"],
+            Takes::Value("HOW"),
+            "who sees the symbols __start_SECTION and __stop_SECTION: accepted for hidden and internal, nobody else",
+            |_, given| match given.text()? {
+                "hidden" | "internal" => Ok(()),
+                "default" | "protected" => Err(given.refused("such symbols are bound at link time; export others")),
+                _ => Err(given.bad("one of hidden, internal")),
+            },
+        ),
+        Flag::does(
             &["max-page-size"],
             Takes::Value("SIZE"),
             "the largest page size that the library can be loaded with, in bytes",
@@ -215,11 +225,6 @@ pub(super) const REFUSED: Group = Group {
             &["indirect-extern-access", "report-relative-reloc"],
             Takes::Nothing,
             "leave it out; 'readelf -r' lists the relocations",
-        ),
-        Flag::refused(
-            &["start-stop-visibility"],
-            Takes::Value("HOW"),
-            "such symbols are bound at link time and not exported; leave it out",
         ),
         Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
         Flag::refused(&["memory-tag", "memtag-mode"], Takes::Optional("HOW"), "memory tags exist on AArch64 only"),

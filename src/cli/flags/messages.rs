@@ -28,6 +28,15 @@ pub(super) const GROUP: Group = Group {
             Ok(())
         }),
         Flag::does(
+            &["y", "trace-symbol"],
+            Takes::Value("SYMBOL"),
+            "print which inputs define SYMBOL, or could, and which refer to it",
+            |reading, given| {
+                reading.options.traced_symbols.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["Map"],
             Takes::Value("FILE"),
             "write the link map to FILE, or to standard output for '-'",

@@ -1,8 +1,9 @@
 //! How symbols are resolved.
 
-use super::super::flag::{Flag, Given, Group, Takes, number};
+use super::super::flag::{Flag, Given, Group, Takes};
 use super::super::problem::Problem;
-use crate::{SymbolList, SymbolValue, VersionScript};
+use crate::options::is_symbol;
+use crate::{SymbolList, SymbolValue, VersionScript, WrappedSymbol};
 
 pub(super) const GROUP: Group = Group {
     title: "Symbols",
@@ -52,7 +53,7 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["allow-multiple-definition"],
             Takes::Nothing,
-            "take the first of several definitions, with a warning (default: fail)",
+            "take the first of several definitions (default: fail)",
             |reading, _| {
                 reading.options.allow_multiple_definition = true;
                 Ok(())
@@ -68,11 +69,73 @@ pub(super) const GROUP: Group = Group {
             },
         ),
         Flag::does(
+            &["warn-common"],
+            Takes::Nothing,
+            "warn of common symbols of several objects, and of those that give way to definitions",
+            |reading, _| {
+                reading.options.warn_common = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-warn-common"], Takes::Nothing, "undo --warn-common", |reading, _| {
+            reading.options.warn_common = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["noinhibit-exec"],
+            Takes::Nothing,
+            "as --warn-unresolved-symbols; other errors stay what they are",
+            |reading, _| {
+                reading.undefined_warns = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["no-gnu-unique"],
+            Takes::Nothing,
+            "let symbols of which a process has one definition (STB_GNU_UNIQUE) be ordinary ones",
+            |reading, _| {
+                reading.options.elf.gnu_unique = false;
+                Ok(())
+            },
+        ),
+        Flag::does(&["gnu-unique"], Takes::Nothing, "keep them (default)", |reading, _| {
+            reading.options.elf.gnu_unique = true;
+            Ok(())
+        }),
+        Flag::does(
             &["u", "undefined"],
             Takes::Value("SYMBOL"),
             "take SYMBOL as referenced, so that archives are searched for it",
             |reading, given| {
                 reading.options.required_symbols.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["require-defined"],
+            Takes::Value("SYMBOL"),
+            "as -u, and fail if nothing in the image defines SYMBOL",
+            |reading, given| {
+                reading.options.required_definitions.push(given.name()?);
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["undefined-glob"],
+            Takes::Value("PATTERN"),
+            "link the members of archives that define what PATTERN fits",
+            |reading, given| {
+                let added = reading.options.required_patterns.add(&given.name()?);
+                added.map_err(|_| given.bad("a name or a pattern"))
+            },
+        ),
+        Flag::does(
+            &["wrap"],
+            Takes::Value("SYMBOL"),
+            "have undefined references to SYMBOL mean __wrap_SYMBOL, and those to __real_SYMBOL mean SYMBOL",
+            |reading, given| {
+                reading.options.wrapped_symbols.push(WrappedSymbol::new(&given.name()?));
                 Ok(())
             },
         ),
@@ -140,6 +203,16 @@ pub(super) const GROUP: Group = Group {
             },
         ),
         Flag::does(
+            &["retain-symbols-file"],
+            Takes::Value("FILE"),
+            "export the symbols that FILE names, one in each line, and no others",
+            |reading, given| {
+                reading.options.elf.version_script.extend(given.contents(VersionScript::retaining)?);
+                reading.version_script.get_or_insert_with(|| given.clone());
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["undefined-version"],
             Takes::Nothing,
             "let a version script name symbols that nothing defines",
@@ -165,28 +238,8 @@ fn defsym(given: &Given) -> Result<(String, SymbolValue), Problem> {
     let expected = "SYMBOL=NUMBER, SYMBOL=OTHER, SYMBOL=OTHER+NUMBER or SYMBOL=OTHER-NUMBER";
     let parts = given.text()?.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
     let (name, value) = parts.ok_or_else(|| given.bad(expected))?;
-    let value = expression(value).filter(|_| is_symbol(name)).ok_or_else(|| given.bad(expected))?;
+    let value = SymbolValue::parse(value).filter(|_| is_symbol(name)).ok_or_else(|| given.bad(expected))?;
     Ok((name.to_owned(), value))
-}
-
-fn expression(text: &str) -> Option<SymbolValue> {
-    if let Some(number) = number(text) {
-        return Some(SymbolValue::Number(number));
-    }
-    let Some(sign) = text.find(['+', '-']) else {
-        return is_symbol(text).then(|| SymbolValue::Symbol(text.to_owned(), 0));
-    };
-    let (symbol, addend) = text.split_at_checked(sign)?;
-    let symbol = symbol.trim_end();
-    let negative = addend.starts_with('-');
-    let addend = i64::try_from(number(addend.get(1..)?.trim_start())?).ok()?;
-    is_symbol(symbol).then(|| SymbolValue::Symbol(symbol.to_owned(), if negative { -addend } else { addend }))
-}
-
-/// Whether `name` can only be meant as a symbol: no number, not the location counter, no other expression.
-fn is_symbol(name: &str) -> bool {
-    let operator = |char: char| char.is_whitespace() || char.is_control() || "+-*/%&|^~!?:<>=(),;\"".contains(char);
-    !name.is_empty() && name != "." && !name.starts_with(|char: char| char.is_ascii_digit()) && !name.contains(operator)
 }
 
 #[cfg(test)]

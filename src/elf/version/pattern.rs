@@ -9,6 +9,11 @@
     clippy::cast_possible_truncation
 )]
 
+use super::source_names::source_form;
+
+/// How many steps of comparing it costs to bring a name into its source form.
+pub(super) const SOURCE_STEPS: u64 = 256;
+
 /// A name, or which names are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pattern {
@@ -18,6 +23,8 @@ pub(crate) enum Pattern {
     Glob(Glob),
     /// Every name: `*`, which counts less than other patterns.
     All,
+    /// Names whose [source form](super::source_names) is meant (`extern "C++"`).
+    Source(Box<Pattern>),
 }
 
 impl Pattern {
@@ -51,6 +58,19 @@ impl Pattern {
             }
         }
         Ok(if glob.rest.is_empty() { Self::Exact(glob.prefix.into()) } else { Self::Glob(glob) })
+    }
+
+    /// Whether `name` is meant. Takes the steps that are needed from `budget`; without steps left, no name of a form is.
+    pub(crate) fn fits(&self, name: &[u8], budget: &mut u64) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *name,
+            Self::Glob(glob) => glob.fits(name, budget),
+            Self::All => true,
+            Self::Source(pattern) => {
+                *budget = budget.saturating_sub(SOURCE_STEPS);
+                pattern.fits(&source_form(name), budget)
+            }
+        }
     }
 
     /// What a word in quotes means: itself.
@@ -176,11 +196,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, name: &[u8]) -> bool {
-        match Pattern::parse(pattern).unwrap() {
-            Pattern::Exact(exact) => *exact == *name,
-            Pattern::All => true,
-            Pattern::Glob(glob) => glob.fits(name, &mut 1000),
-        }
+        Pattern::parse(pattern).unwrap().fits(name, &mut 1000)
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! The language is that of the GNU linker's manual, *VERSION Command*: nodes with or without a name, each with names that
 //! it exports and names that it makes local, and the nodes that it comes after. A list of symbols
-//! (`--dynamic-list`) is a node without a name. Patterns for names of C++ as people write them are refused.
+//! (`--dynamic-list`) is a node without a name. Names in a block `extern "C++" { … };` are those of the source
+//! ([`source_names`](super::source_names)).
 
 #![deny(
     clippy::indexing_slicing,
@@ -51,12 +52,22 @@ impl VersionScript {
     /// Reads the script `text`, which messages call `name`.
     ///
     /// # Errors
-    /// What is no version script, with the line; patterns for demangled names (`extern "C++"`), which are not supported.
+    /// What is no version script, with the line; names of other languages than C and C++.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
         let text = utf8(name, text)?;
         let mut parser = Parser { text, rest: text };
         let nodes = parser.nodes(None).map_err(|(what, line)| problem(name, &what, line))?;
         Ok(Self { nodes })
+    }
+
+    /// Reads the list of symbols `text`, which messages call `name`: one in each line. All others are local.
+    ///
+    /// # Errors
+    /// What is no text.
+    pub fn retaining(name: &str, text: &[u8]) -> Result<Self> {
+        let lines = utf8(name, text)?.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let globals = lines.map(Pattern::quoted).collect();
+        Ok(Self { nodes: vec![Node { globals, locals: vec![Pattern::All], ..Node::default() }] })
     }
 
     /// Adds what another script says, behind what this one does.
@@ -130,6 +141,11 @@ impl SymbolList {
     /// Whether it names nothing.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
+    }
+
+    /// Whether one of its patterns fits `name`. Takes the steps that are needed from `budget`; without steps left, none does.
+    pub(crate) fn fits(&self, name: &[u8], budget: &mut u64) -> bool {
+        self.patterns.iter().any(|pattern| pattern.fits(name, budget))
     }
 }
 
@@ -210,7 +226,8 @@ impl<'t> Parser<'t> {
     /// What stands in a node, with the brace behind it.
     fn names(&mut self, node: &mut Node) -> Result<(), Problem> {
         let mut local = false;
-        let mut in_block = false;
+        // Whether names stand in a block of a language, and whether that is C++.
+        let (mut in_block, mut source) = (false, false);
         loop {
             let token = self.token()?;
             let label = matches!(token, Some(Token::Word("global" | "local"))) && !in_block;
@@ -221,7 +238,7 @@ impl<'t> Parser<'t> {
             }
             let pattern = match token {
                 Some(Token::Mark('}')) if in_block => {
-                    in_block = false;
+                    (in_block, source) = (false, false);
                     self.expect(';')?;
                     continue;
                 }
@@ -229,10 +246,11 @@ impl<'t> Parser<'t> {
                 Some(Token::Word("extern")) if !in_block && matches!(self.peek()?, Some(Token::Quoted(_))) => {
                     match self.token()? {
                         Some(Token::Quoted("C")) => {}
+                        Some(Token::Quoted("C++")) => source = true,
                         Some(Token::Quoted(language)) => {
                             return Err(self.problem(format!(
-                                "extern \"{language}\" is not supported: names are not demangled; \
-                                 write them as they are stored, as in _ZN3foo*"
+                                "extern \"{language}\" is not supported: the languages are C and C++; write names as \
+                                 they are stored, as in _ZN3foo*"
                             )));
                         }
                         token => return Err(self.unexpected("a language", token)),
@@ -247,6 +265,7 @@ impl<'t> Parser<'t> {
                 Some(Token::Quoted(word)) => Pattern::quoted(word),
                 token => return Err(self.unexpected("a name or '}'", token)),
             };
+            let pattern = if source { Pattern::Source(Box::new(pattern)) } else { pattern };
             if local {
                 node.locals.push(pattern)
             } else {
@@ -293,7 +312,7 @@ impl<'t> Parser<'t> {
         let Some(first) = self.rest.chars().next() else { return Ok(None) };
         let is_mark = |c: char| "{};:(),\"".contains(c);
         let ends = |c: char| c.is_ascii_whitespace() || is_mark(c);
-        let size = if is_mark(first) { 1 } else { self.rest.find(ends).unwrap_or(self.rest.len()) };
+        let size = if is_mark(first) { 1 } else { word_size(self.rest, ends) };
         let (word, rest) = self.rest.split_at_checked(size).unwrap_or((self.rest, ""));
         self.rest = rest;
         Ok(Some(if is_mark(first) { Token::Mark(first) } else { Token::Word(word) }))
@@ -310,6 +329,20 @@ impl<'t> Parser<'t> {
     fn problem(&self, what: impl Into<String>) -> Problem {
         let read = self.text.strip_suffix(self.rest).unwrap_or(self.text);
         (what.into(), memchr::memchr_iter(b'\n', read.as_bytes()).count().saturating_add(1))
+    }
+}
+
+/// The size of the word at the start of `text`. Two colons are part of a name of C++, one is not.
+fn word_size(text: &str, ends: impl Fn(char) -> bool) -> usize {
+    let mut from = 0_usize;
+    loop {
+        let rest = text.get(from..).unwrap_or_default();
+        let Some(end) = rest.find(&ends) else { return text.len() };
+        let at = from.saturating_add(end);
+        if !rest.get(end..).is_some_and(|rest| rest.starts_with("::")) {
+            return at;
+        }
+        from = at.saturating_add(2);
     }
 }
 
@@ -343,6 +376,11 @@ mod tests {
         let anonymous = VersionScript::parse("map", b"{ global; local; };").unwrap();
         assert_eq!(anonymous.nodes.first().unwrap().globals, exact(&["global", "local"]));
 
+        let source = VersionScript::parse("map", b"{ extern \"C++\" { ns::*; \"f(int)\" }; g; };").unwrap();
+        let source: Vec<bool> =
+            source.nodes.iter().flat_map(|node| &node.globals).map(|it| matches!(it, Pattern::Source(_))).collect();
+        assert_eq!(source, [true, true, false]);
+
         let list = SymbolList::parse("list", b"{ foo; \"bar*\"; }; { baz; };").unwrap();
         assert_eq!(list.patterns, exact(&["foo", "bar*", "baz"]));
         let (block, rest) = VersionScript::block("VERSION{ V { *; }; } rest", "{ V { *; }; } rest").unwrap();
@@ -362,9 +400,9 @@ mod tests {
             ("V1 { /* ", "map: line 1: a comment has no end"),
             ("V1 {\n\"a", "map: line 2: a quoted name has no end"),
             (
-                "V1 { extern \"C++\" { foo::*; }; };",
-                "map: line 1: extern \"C++\" is not supported: names are not demangled; write them as they are stored, \
-                 as in _ZN3foo*",
+                "V1 { extern \"Java\" { foo.*; }; };",
+                "map: line 1: extern \"Java\" is not supported: the languages are C and C++; write names as they are \
+                 stored, as in _ZN3foo*",
             ),
             ("V1 { extern \"C\" { { a; }; }; };", "map: line 1: a name or '}' is expected, not '{'"),
         ] {

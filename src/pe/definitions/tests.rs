@@ -18,7 +18,11 @@ fn symbol(name: &str) -> Option<Cow<'_, [u8]>> {
 fn all_that_a_file_may_say() {
     let text = "\u{feff}; a comment\r\nLIBRARY \"my dll\" BASE=0x6c000000 ; another\nVERSION 2.1\nSTACKSIZE 0x100000,0x2000\n\
                 HEAPSIZE 65536\nDESCRIPTION \"what; it, is\"\nEXPORTS\n  start\n  stop = stop_now @7 NONAME\n table DATA\n\
-                sleep=KERNEL32.Sleep\n\"a b\" = \"c,d\" @ 9, private\n@fast@8\n@quick@4 @3\nEXPORTS one CONSTANT two\x1a";
+                sleep=KERNEL32.Sleep\n\"a b\" = \"c,d\" @ 9, private\n@fast@8\n@quick@4 @3\nEXPORTS one CONSTANT two\n\
+                old == new DATA\ninner @4 EXPORTAS outer\nmine = my_own == yours three\x1a";
+    let imported = |symbol: &'static str, name: &'static str| {
+        Some(Imported { symbol: Cow::Borrowed(symbol.as_bytes()), name: Cow::Borrowed(name.as_bytes()) })
+    };
     let exports = vec![
         export("start"),
         Export { symbol: symbol("stop_now"), ordinal: Some(7), no_name: true, ..export("stop") },
@@ -29,6 +33,10 @@ fn all_that_a_file_may_say() {
         Export { ordinal: Some(3), ..export("@quick@4") },
         Export { constant: true, ..export("one") },
         export("two"),
+        Export { imported: imported("old", "new"), data: true, ..export("old") },
+        Export { symbol: symbol("inner"), ordinal: Some(4), imported: imported("inner", "outer"), ..export("outer") },
+        Export { symbol: symbol("my_own"), imported: imported("mine", "yours"), ..export("mine") },
+        export("three"),
     ];
     let wanted = Definitions {
         name: Some("my dll.dll".into()),
@@ -51,7 +59,7 @@ fn problems_name_the_line() {
         ("\n\nFROB x", "x.def: line 3: 'FROB' is no statement"),
         ("EXPORTS\nf =", "x.def: line 2: '=' without a symbol"),
         ("EXPORTS\nf = EXPORTS", "x.def: line 2: '=' without a symbol"),
-        ("EXPORTS\nf == g", "x.def: line 2: '==' is for import libraries"),
+        ("EXPORTS\nf ==", "x.def: line 2: '==' without a name"),
         ("EXPORTS\n\nf @70000", "x.def: line 3: '@' without a number from 1 to 65535"),
         ("EXPORTS f @0", "x.def: line 1: '@' without a number from 1 to 65535"),
         ("EXPORTS f @", "'@' without a number"),
@@ -59,7 +67,7 @@ fn problems_name_the_line() {
         ("EXPORTS \"f\ng\"", "x.def: line 1: a quote that nothing ends"),
         ("EXPORTS \"f\0g\"", "a quote that nothing ends"),
         ("EXPORTS f\n\u{1}", "x.def: line 2: a byte that no text has"),
-        ("EXPORTS f EXPORTAS g", "EXPORTAS is not supported: write NAME = SYMBOL"),
+        ("EXPORTS f EXPORTAS", "x.def: line 1: EXPORTAS without a name"),
         ("\"EXPORTS\" f", "'EXPORTS' where a statement begins"),
         ("LIBRARY a BASE 3", "BASE without ="),
         ("LIBRARY a BASE=", "an address is missing"),
@@ -88,6 +96,7 @@ fn what_is_written_is_what_is_read() {
         data: false,
         constant: false,
         private: false,
+        imported: None,
     };
     let entries = [
         entry("DATA", 1),

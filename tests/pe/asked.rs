@@ -1,0 +1,139 @@
+//! What options, definition files and directives ask for: symbols that must be there, other names for exports, libraries of
+//! members, sizes that a header has no room for.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pkgld::{Input, Inputs, Target};
+
+use crate::common::scratch;
+use crate::dll::Dll;
+use crate::support::{assemble, link_inputs, options};
+
+const X64: Target = Target::WINDOWS_X86_64;
+const X86: Target = Target::WINDOWS_X86;
+
+/// Runs the program as MinGW's driver does; its status, and what it said.
+fn program(folder: &Path, line: &str) -> (bool, String) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_pkgld")).args(line.split_whitespace()).current_dir(folder).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn exports_and_their_importers_may_have_different_names() {
+    for (target, underscore) in [(X64, ""), (X86, "_")] {
+        let functions = ["inner", "old", "own", "plain"]
+            .map(|name| format!(".globl {underscore}{name}\n{underscore}{name}: ret\n"));
+        let directive = ".section .drectve,\"yni\"\n.ascii \" -export:plain,EXPORTAS,fancy\"";
+        let object = assemble(target, &[functions.concat(), directive.to_owned()].concat());
+        let definitions = b"LIBRARY named.dll\nEXPORTS\ninner EXPORTAS outer\nold @9 == new\nmine = own\n";
+        let options = options(target);
+        let inputs = vec![Input::bytes("a.o", &object), Input::bytes("a.def", definitions)];
+        let inputs = Inputs::open(inputs, &options).unwrap();
+        let image = pkgld::link(&inputs, &options).unwrap();
+        let library = image.import_library().unwrap().unwrap();
+        let dll = Dll::new(&image.to_vec().unwrap().0);
+        let names: Vec<String> = dll.exports().1.into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(names.len(), 4);
+        for name in ["fancy", "mine", "old", "outer"] {
+            assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+        }
+        // Who refers to what the library has is led to what the loader will find.
+        let calls = ["inner", "old", "mine", "plain"].map(|name| format!("call {underscore}{name}\n"));
+        let user = assemble(target, &format!(".globl {underscore}u\n{underscore}u: {}ret", calls.concat()));
+        let inputs = vec![Input::bytes("u.o", &user), Input::bytes("named.lib", &library)];
+        let imports = Dll::new(&link_inputs(&options, inputs).unwrap()).imports();
+        let mut imported: Vec<String> = imports.into_values().map(|(_, name)| name).collect();
+        imported.sort();
+        assert_eq!(imported, ["fancy", "mine", "new", "outer"]);
+    }
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn exports_take_members_that_define_them() {
+    for (target, underscore) in [(X64, ""), (X86, "_")] {
+        let directive = |text: &str| format!(".section .drectve,\"yni\"\n.ascii \" {text}\"\n");
+        let function = |name: &str| format!(".text\n.globl {underscore}{name}\n{underscore}{name}: ret\n");
+        let own = assemble(target, &[function("here"), directive("-export:here -export:there")].concat());
+        let there = assemble(target, &[function("there"), directive("-export:name=yonder,data")].concat());
+        let yonder = assemble(target, &function("yonder"));
+        let idle = assemble(target, &function("idle"));
+        let waiting = |name: &str, bytes| Input::bytes(name, bytes).lazy();
+        let inputs = vec![
+            waiting("yonder.o", &yonder),
+            Input::bytes("own.o", &own),
+            waiting("idle.o", &idle),
+            waiting("there.o", &there),
+        ];
+        let dll = Dll::new(&link_inputs(&options(target), inputs).unwrap());
+        let names: Vec<String> = dll.exports().1.into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(names, ["here", "name", "there"]);
+        assert!(!dll.has_symbol("idle"));
+        let said = link_inputs(&options(target), vec![Input::bytes("own.o", &own)]).unwrap_err().to_string();
+        assert!(said.contains("undefined symbol: there"), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn members_of_archives_have_default_libraries() {
+    let folder = scratch("pe-member-defaultlib");
+    let member = ".globl f\nf: call g\nret\n.section .drectve,\"yni\"\n.ascii \" -defaultlib:second\"";
+    let second = ".globl g\ng: call h\nret\n.section .drectve,\"yni\"\n.ascii \" /DEFAULTLIB:third\"";
+    let objects = [("u", ".globl u\nu: call f\nret"), ("f", member), ("g", second), ("h", ".globl h\nh: ret")];
+    for (name, text) in objects {
+        fs::write(folder.join(format!("{name}.o")), assemble(X64, text)).unwrap();
+    }
+    for (archive, member) in [("libfirst.a", "f.o"), ("libsecond.a", "g.o"), ("third.lib", "h.o")] {
+        let made = Command::new("x86_64-w64-mingw32-ar").args(["rcs", archive, member]).current_dir(&folder).status();
+        assert!(made.unwrap().success());
+    }
+    let line = "-flavor gnu -m i386pep -shared -o a.dll u.o -L. -lfirst";
+    assert_eq!(program(&folder, line), (true, String::new()));
+    let dll = Dll::new(&fs::read(folder.join("a.dll")).unwrap());
+    assert!(["u", "f", "g", "h"].iter().all(|name| dll.has_symbol(name)));
+    fs::remove_file(folder.join("third.lib")).unwrap();
+    let (linked, said) = program(&folder, line);
+    assert!(!linked && said.contains("undefined symbol: h"), "{said}");
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn what_must_be_defined_and_what_has_no_room() {
+    let folder = scratch("pe-asked");
+    for (name, target, underscore) in [("i386pep", X64, ""), ("i386pe", X86, "_")] {
+        let text = format!(".globl {underscore}f\n{underscore}f: call {underscore}g\nret");
+        let wrapper = format!(
+            ".globl {underscore}__wrap_g, {underscore}g\n{underscore}__wrap_g: call {underscore}__real_g\nret\n{underscore}g: ret"
+        );
+        fs::write(folder.join("a.o"), assemble(target, &text)).unwrap();
+        fs::write(folder.join("b.o"), assemble(target, &wrapper)).unwrap();
+        let line = |more: &str| format!("-flavor gnu -m {name} -shared -o a.dll a.o b.o {more}");
+        assert_eq!(
+            program(&folder, &line(&format!("--require-defined={underscore}f --wrap=g"))),
+            (true, String::new())
+        );
+        let dll = Dll::new(&fs::read(folder.join("a.dll")).unwrap());
+        let target_of_call = |function: &str| {
+            let at = dll.symbol(&format!("{underscore}{function}"));
+            assert_eq!(dll.at(at, 1), [0xe8]);
+            (at + 5).wrapping_add(u32::from_le_bytes(dll.at(at + 1, 4).try_into().unwrap()))
+        };
+        assert_eq!(target_of_call("f"), dll.symbol(&format!("{underscore}__wrap_g")));
+        assert_eq!(target_of_call("__wrap_g"), dll.symbol(&format!("{underscore}g")));
+        let (linked, said) = program(&folder, &line("--require-defined=nowhere"));
+        assert!(!linked && said.contains("undefined symbol: nowhere"), "{said}");
+
+        fs::write(folder.join("large.def"), "STACKSIZE 0x100000000\nEXPORTS f").unwrap();
+        for more in ["--stack=0x100000000", "--heap=0x200000000,4096", "large.def"] {
+            let (linked, said) = program(&folder, &line(more));
+            assert_eq!(linked, target == X64, "{name} {more}: {said}");
+            assert!(linked || said.contains("more than the address space of i386"), "{said}");
+        }
+        assert!(program(&folder, &line("--stack=0xffffffff")).0);
+    }
+}
