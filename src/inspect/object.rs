@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::format;
 use crate::model::{Binding, InputName, Object, SectionFlags, SymbolSection};
 use crate::options::{Arch, Format, Os, Target};
+use crate::symbols::{Hasher, Key};
 
 /// Tells of every member of an archive.
 pub(super) fn archive(name: &str, file: &[u8], told: &mut Inspection) -> Result<(), Error> {
@@ -48,7 +49,9 @@ pub(super) fn object(name: &str, file: &[u8], told: &mut Inspection) {
 
 fn one(input: InputName<'_>, name: String, file: &[u8], told: &mut Inspection) -> Member {
     let mut facts = Member { name, size: file.len() as u64, ..Member::default() };
-    let object = match format::parse(input, file) {
+    // Names are walked as in a link first, which refuses a table that is made to cost time.
+    let checked = format::parse(input, file).and_then(|object| Key::all(&object, &Hasher::default()).map(|_| object));
+    let object = match checked {
         Ok(object) => object,
         Err(error) => {
             told.note(error.to_string());

@@ -100,10 +100,8 @@ mod tests {
     #[test]
     fn wrapped_names_are_spelled_as_the_target_has_them() {
         let wrapped = WrappedSymbol::new("f");
-        let names = |target| wrapped.redirections(target).map(|pair| <(&[u8], &[u8])>::into(pair));
-        let both: fn((&[u8], &[u8])) -> (String, String) =
-            |(from, to)| (String::from_utf8_lossy(from).into(), String::from_utf8_lossy(to).into());
-        let spelled = |target| names(target).map(both);
+        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        let spelled = |target| wrapped.redirections(target).map(|(from, to)| (text(from), text(to)));
         let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         let plain = [pair("f", "__wrap_f"), pair("__real_f", "f")];
         assert_eq!(spelled(Some(Target::LINUX_X86_64)), plain);
