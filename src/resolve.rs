@@ -108,7 +108,10 @@ pub(crate) fn resolve<'a>(
         aliases: Vec::new(),
         importable: HashMap::new(),
         redirections: named::Redirections::new(options, likely_target),
-        target: options.target.map(|target| (target, "-m".to_owned())),
+        target: options.target.map(|target| {
+            let option = if target.format == Format::MachO { "-arch" } else { "-m" };
+            (target, option.to_owned())
+        }),
     };
     let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
     for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {

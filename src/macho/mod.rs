@@ -35,7 +35,7 @@ use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
 use crate::model::{GlobalId, InputName, Object, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection};
-use crate::options::{Arch, Format, Os, Target};
+use crate::options::{Arch, Format, Os, Target, Undefined};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 use crate::unwind::compact::UnwindInfo;
@@ -216,11 +216,37 @@ pub(crate) struct Plan<'a> {
     pub(crate) signature: Option<signature::Signature>,
 }
 
+/// Checks that what is asked for by name alone is defined.
+///
+/// # Errors
+/// Every symbol that is not, unless it is left to the loader.
+fn check_required(link: &mut Link<'_>) -> Result<(), Errors> {
+    let missing = |name: &&String| {
+        let global = link.symbols.find(name.as_bytes()).map(|(_, global)| global.definition);
+        global.is_none_or(|definition| definition == Definition::Undefined)
+            && !link.options.macho.dynamic_lookup.contains(name)
+    };
+    let missing = link.options.required_symbols.iter().filter(missing).map(|name| Error::Undefined {
+        symbol: name.clone(),
+        references: Vec::new(),
+        more: 0,
+        hint: Some("it is asked for by -u or by its name among the exported symbols".to_owned()),
+    });
+    let missing = Errors::check(missing.collect());
+    match (missing, link.options.undefined) {
+        (Err(missing), Undefined::Error) => return Err(missing),
+        (Err(missing), Undefined::Warn) => link.report.warnings.extend(missing.into_warnings()),
+        _ => {}
+    }
+    Ok(())
+}
+
 /// Looks for what the image needs beside what relocations ask for: slots of personality routines.
 ///
 /// # Errors
 /// Unwind tables that are malformed.
 pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors> {
+    check_required(link)?;
     link.macho.unwind = unwind::Unwind::gather(link, found)?;
     initialisers::gather(link)?;
     lazy::gather(link);

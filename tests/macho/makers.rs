@@ -212,3 +212,34 @@ fn objects_ask_for_libraries() {
         }
     }
 }
+
+/// Symbols that are asked for by name have to be there, and archives are searched for them.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn what_is_asked_for_has_to_be_there() {
+    for target in TARGETS {
+        let object = pointers(target, &["_pointers"]);
+        let object = object.to_str().unwrap();
+        let member = assemble(target, "asked", ".globl _member, _other\n.data\n_member: .long 1\n_other: .long 2\n");
+        let archive = member.with_extension("a");
+        let out = Command::new("llvm-ar-19").args(["--format=darwin", "rcs"]).arg(&archive).arg(&member).output();
+        assert!(out.unwrap().status.success());
+        let archive = archive.to_str().unwrap();
+        for options in [["-u", "_nowhere"], ["-exported_symbol", "_nowhere"]] {
+            let images = both(target, &[&[object, archive], &options[..]].concat());
+            for text in images.map(Result::unwrap_err) {
+                assert!(text.contains("undefined symbol: _nowhere"), "{options:?}: {text}");
+            }
+            let [ours, _] = both(target, &[&[object, "-undefined", "dynamic_lookup"], &options[..]].concat());
+            ours.unwrap();
+        }
+        for (options, names) in [
+            (["-u", "_member"], &[&b"_member"[..], b"_other", b"_pointers"][..]),
+            (["-exported_symbol", "_member"], &[b"_member"]),
+            (["-exported_symbol", "_nowhere*"], &[]),
+        ] {
+            let image = as_lld(target, &[&[object, archive], &options[..]].concat());
+            assert!(Image::new(&image).exports().keys().eq(names), "{options:?}");
+        }
+    }
+}

@@ -160,7 +160,12 @@ fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec
             let what = "-exported_symbol and -unexported_symbol cannot be used together: leave one out";
             problems.push(Problem::Options(what.to_owned()));
         }
-        (Some(only), None) => macho.exports = Exports::Only(only),
+        (Some(only), None) => {
+            // What is named without a pattern has to be there, and archives are searched for it.
+            let names = only.iter().filter(|name| !name.contains(['*', '?', '[']));
+            darwin.reading.options.required_symbols.extend(names.cloned());
+            macho.exports = Exports::Only(only);
+        }
         (None, Some(but)) => macho.exports = Exports::AllBut(but),
         (None, None) => {}
     }
