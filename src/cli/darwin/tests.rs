@@ -1,5 +1,6 @@
 use super::*;
 use crate::cli::Link;
+use crate::cli::reading::Color;
 use crate::{Input, Target, Undefined};
 
 fn read(line: &str) -> Result<Link, Vec<String>> {
@@ -57,6 +58,22 @@ fn julias_own_lines() {
     assert_eq!(link.inputs.last(), Some(&Input::path("/j/libSystem.tbd")));
 }
 
+/// What follows an equals sign is a value where there can be one; what names exported symbols asks for them.
+#[test]
+fn values_may_follow_an_equals_sign() {
+    let link = read("-dylib a.o --threads=3 --icf=all --color-diagnostics=never --error-limit=0 -lx=y").unwrap();
+    assert_eq!(link.options.threads.map(|threads| threads.get()), Some(3));
+    assert_eq!((link.show.color, link.show.error_limit), (Color::Never, None));
+    assert_eq!(link.inputs.last().map(|input| input.source.clone()), Some(Source::Library("x=y".to_owned())));
+    let link = read("-dylib a.o -exported_symbol _a -exported_symbol _b* --color-diagnostics").unwrap();
+    assert_eq!((link.options.required_symbols, link.show.color), (vec!["_a".to_owned()], Color::Always));
+    // Each directory once, and the last kind of image counts.
+    let link = read("-bundle a.o -rpath /a -rpath /a -o x.bundle").unwrap();
+    assert!(link.options.macho.bundle && link.show.remarks.len() == 1);
+    assert_eq!(link.options.macho.install_name.as_deref(), Some("x.bundle"));
+    assert!(!read("-bundle -dylib a.o").unwrap().options.macho.bundle);
+}
+
 use crate::Source;
 
 #[test]
@@ -72,6 +89,18 @@ fn values_are_checked() {
         ("-dylib", "no input"),
         ("-dylib a.o -framework Cocoa,_debug", "-framework: 'Cocoa,_debug' is not the name of a framework"),
         ("-dylib a.o -lazy-lfoo", "-lazy-l: not supported"),
+        ("-dylib a.o -ObjC", "-ObjC: not supported"),
+        ("-dylib a.o --threads=0", "--threads: '0' is not a number from 1 to 4096"),
+        ("-dylib a.o --threads", "--threads: '' is not a name"),
+        ("-dylib a.o --color-diagnostics=maybe", "--color-diagnostics: 'maybe' is not one of"),
+        ("-dylib a.o -sectalign __DATA __data 3", "-sectalign 0x3: a power of two"),
+        ("-dylib a.o -sectalign __DATA __data x", "-sectalign: 'x' is not a hexadecimal number"),
+        ("-dylib a.o -segprot __DATA rw r", "-segprot: 'r' is not the same as the one before"),
+        ("-dylib a.o -segprot __DATA q q", "-segprot: 'q' is not letters of rwx"),
+        ("-dylib a.o -segprot __LINKEDIT rw rw", "-segprot __LINKEDIT: the loader's tables are read"),
+        ("-dylib a.o -add_empty_section __A_SEGMENT_TOO_LONG __x", "names of segments and sections have 1 to 16 bytes"),
+        ("-dylib a.o -rename_segment __DATA ''", "-rename_segment: '' is not a name"),
+        ("-dylib a.o -sub_library libx", "-sub_library libx: no library of this name is linked with"),
         ("-dylib a.o -exported_symbol _a -unexported_symbol _b", "cannot be used together"),
         ("-dylib a.o -instal_name x", "unknown option '-instal_name', did you mean '-install_name'?"),
         ("-dylib a.o -exported_symbols_list /no/such/file", "cannot read /no/such/file"),
