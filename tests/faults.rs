@@ -235,6 +235,39 @@ fn full_disk() {
     place.assert_untouched();
 }
 
+/// A quota of the file system: on btrfs, which keeps its own, so that no support of the kernel's for others is needed.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs the package btrfs-progs"]
+fn disk_quota() {
+    let disk = tempfile::tempdir().expect("a temporary directory");
+    let (image, mounted) = (disk.path().join("image"), disk.path().join("mounted"));
+    fs::create_dir(&mounted).expect("a directory");
+    File::create(&image).and_then(|file| file.set_len(128 << 20)).expect("an empty disk");
+    let made = Command::new("mkfs.btrfs").args(["-q", "-M"]).arg(&image).status();
+    assert!(made.expect("mkfs.btrfs is not installed; it is in the package btrfs-progs").success());
+    let script = "mount -o loop \"$0\" \"$1\" || exit 77
+        set -e
+        cd \"$1\" && shift
+        btrfs subvolume create part >/dev/null
+        btrfs quota enable . >/dev/null
+        printf former >part/out && sync
+        btrfs qgroup limit 64K part
+        set +e
+        \"$@\"
+        echo \"status $?, $(ls -A part), $(cat part/out)\"";
+    let inner = link(&archive(), Path::new("part/out"));
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(&image).arg(&mounted);
+    let result = command.arg(inner.get_program()).args(inner.get_args()).output().expect("unshare, of util-linux");
+    let message = String::from_utf8_lossy(&result.stderr);
+    if result.status.code() != Some(0) && !message.contains("btrfs:") {
+        return skip("disk_quota", &format!("this system lets nobody mount a file: {}", message.trim()));
+    }
+    assert_eq!(String::from_utf8_lossy(&result.stdout).trim(), "status 1, out, former", "{message}");
+    assert!(message.contains("part/out: ") && message.contains("quota"), "{message}");
+}
+
 /// A container need not have /proc, and without it a file without a name could never get one.
 #[test]
 #[cfg(target_os = "linux")]
@@ -458,6 +491,34 @@ fn output_is_running() {
     let mut running = Command::new(place.output()).arg0("sleep").arg("60").spawn().expect("a program");
     assert_links(&mut link(&archive(), &place.output()));
     assert!(running.try_wait().expect("its state").is_none(), "the program that was replaced has died");
+    running.kill().and_then(|()| running.wait()).expect("it ends");
+    place.assert_alone();
+    assert!(fs::read(place.output()).expect("the image") == image(), "another image");
+}
+
+/// A library that a program has loaded is replaced, not written to: the program goes on with the one it has.
+#[test]
+#[cfg(target_os = "linux")]
+fn output_is_a_library_in_use() {
+    let place = Place::new();
+    let maps = fs::read_to_string("/proc/self/maps").expect("the maps");
+    let library = maps.split_ascii_whitespace().find(|word| word.starts_with('/') && word.contains("libc.so"));
+    assert!(
+        Command::new("cp").arg(library.expect("the C library")).arg(place.output()).status().expect("cp").success()
+    );
+    let mut running = Command::new("sleep").arg("60").env("LD_PRELOAD", place.output()).spawn().expect("a program");
+    let maps = format!("/proc/{}/maps", running.id());
+    let loaded = |what: &str| {
+        let wanted = format!("{}{what}\n", place.output().display());
+        fs::read_to_string(&maps).expect("its maps").contains(&wanted)
+    };
+    while !loaded("") {
+        assert!(running.try_wait().expect("its state").is_none(), "it has ended");
+        thread::yield_now();
+    }
+    assert_links(&mut link(&archive(), &place.output()));
+    assert!(running.try_wait().expect("its state").is_none(), "the program whose library was replaced has died");
+    assert!(loaded(" (deleted)"), "the program's library is not the former one");
     running.kill().and_then(|()| running.wait()).expect("it ends");
     place.assert_alone();
     assert!(fs::read(place.output()).expect("the image") == image(), "another image");

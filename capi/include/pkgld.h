@@ -484,6 +484,17 @@ pkgld_status pkgld_link_set(struct pkgld_link_t *link,
                             uint64_t value,
                             struct pkgld_errors_t **errors);
 
+// Sets a limit by its name: `output_size`, `symbols`, `sections`, `decompressed_size`, `lookups` or `relocations`. A link that
+// would exceed it fails with `PKGLD_STATUS_LIMIT` and a message that has the name.
+//
+// The caller keeps to this:
+// `link` is null, or a handle that nobody else uses now; `name` has `name_size` bytes; `errors` is null or can be written.
+pkgld_status pkgld_link_set_limit(struct pkgld_link_t *link,
+                                  const char *name,
+                                  size_t name_size,
+                                  uint64_t value,
+                                  struct pkgld_errors_t **errors);
+
 // Links, into `image`, which is null if that fails. The link stays as it is, and may be changed and run again.
 //
 // The caller keeps to this:

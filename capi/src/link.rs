@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::num::NonZeroUsize;
 
-use linker::{Blob, BuildId, Input, Options, Strip, Target, Undefined};
+use linker::{Blob, BuildId, Input, Limits, Options, Strip, Target, Undefined};
 
 use crate::border::{self, Failure, Opaque, bytes, exclusive, guarded, path, prepare, put, refused, shared, string};
 use crate::error::{Errors, Status};
@@ -359,6 +359,31 @@ pub unsafe extern "C" fn pkgld_link_set(link: *mut Link, option: u32, value: u64
             return Ok(());
         }
         set(&mut link.options, option, value)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(errors, work) }
+}
+
+/// Sets a limit by its name: `output_size`, `symbols`, `sections`, `decompressed_size`, `lookups` or `relocations`. A link that
+/// would exceed it fails with `PKGLD_STATUS_LIMIT` and a message that has the name.
+///
+/// # Safety
+/// `link` is null, or a handle that nobody else uses now; `name` has `name_size` bytes; `errors` is null or can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pkgld_link_set_limit(
+    link: *mut Link,
+    name: *const c_char,
+    name_size: usize,
+    value: u64,
+    errors: *mut *mut Errors,
+) -> Status {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let (link, name) = unsafe { (exclusive(link)?, string("name", name, name_size)?) };
+        match link.options.limits.set(&name, value) {
+            true => Ok(()),
+            false => Err(refused(format!("limit {name:?} is none of {}", Limits::NAMES.join(", ")))),
+        }
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(errors, work) }

@@ -282,6 +282,10 @@ static void bad_input(void) {
     FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_MALFORMED, "archive");
     CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
     link = link_of(data, size);
+    FAILS(pkgld_link_set_limit(link, "symbol", 6, 3, &errors), PKGLD_STATUS_ARGUMENT, "none of output_size, symbols");
+    CHECK(pkgld_link_set_limit(link, "relocations", 11, 2, NULL) == PKGLD_STATUS_OK);
+    FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_LIMIT, "--limit=relocations=N");
+    CHECK(pkgld_link_set_limit(link, "relocations", 11, UINT64_MAX, NULL) == PKGLD_STATUS_OK);
     CHECK(pkgld_link_set(link, PKGLD_OPTION_SYMBOL_LIMIT, 3, NULL) == PKGLD_STATUS_OK);
     FAILS(pkgld_link_run(link, &image, &errors), PKGLD_STATUS_LIMIT, "more than the limit of 3");
     CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);

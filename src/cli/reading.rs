@@ -6,9 +6,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::flag::Given;
+use super::flag::{Given, number};
 use super::problem::Problem;
-use crate::{Format, Input, LibraryRole, Mode, Options, Source, Undefined};
+use crate::{Format, Input, LibraryRole, Limits, Mode, Options, Source, Undefined};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -157,6 +157,19 @@ impl Reading {
     /// Whether an input was given.
     pub(super) fn has_inputs(&self) -> bool {
         !self.inputs.is_empty()
+    }
+
+    /// Sets a limit, which `text` has as `NAME=N`.
+    ///
+    /// # Errors
+    /// What is expected in its place.
+    pub(super) fn limit(&mut self, text: Option<&str>) -> Result<(), String> {
+        let limit = text.and_then(|text| text.split_once('='));
+        let known = limit.and_then(|(name, value)| Some((name, number(value)?)));
+        match known.is_some_and(|(name, value)| self.options.limits.set(name, value)) {
+            true => Ok(()),
+            false => Err(format!("NAME=N, where NAME is one of {}", Limits::NAMES.join(", "))),
+        }
     }
 
     pub(super) fn push_state(&mut self) {

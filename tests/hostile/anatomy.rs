@@ -116,12 +116,15 @@ impl Anatomy {
             0xfeed_facf => self.macho(whole, data),
             // Machines with objects of COFF's common form: i386, x86-64, Arm64.
             first if matches!(first & 0xffff, 0x14c | 0x8664 | 0xaa64) => self.coff(whole, data),
+            first if first & 0xffff == 0x5a4d => self.pe(whole, data),
+            0xffff_0000 => self.short_import(whole, data),
             _ => self.opaque(data),
         }
     }
 
     fn archive(&mut self, file: &[u8]) {
         let mut at = 8;
+        let mut indexed = false;
         self.used.push(0..8);
         while at + 60 <= file.len() {
             let header = &file[at..at + 60];
@@ -140,7 +143,11 @@ impl Anatomy {
             self.members.push(at..end);
             self.contents.push(data.clone());
             self.bounds.extend([at, data.start, data.end, end]);
-            if header.starts_with(b"/ ") || header.starts_with(b"/SYM64/") {
+            let index = header.starts_with(b"/ ") || header.starts_with(b"/SYM64/");
+            if index && std::mem::replace(&mut indexed, true) {
+                // Microsoft's own index follows the one that all have.
+                self.records(Role::ArchiveIndex, data, &[4]);
+            } else if index {
                 let width = if header[1] == b' ' { 4 } else { 8 };
                 let count = file[data.start..data.start + width].iter().fold(0, |n, b| n << 8 | usize::from(*b));
                 self.records(Role::ArchiveIndex, data.start..data.start + width * (count + 1), &[width]);
@@ -266,6 +273,18 @@ impl Anatomy {
                 }
                 _ => self.records(Role::LoadCommand, range(at, size), &[4]),
             }
+            match command {
+                // LC_DYLD_INFO, LC_DYLD_INFO_ONLY: opcodes, and a trie.
+                0x22 | 0x8000_0022 => {
+                    for field in [8, 16, 24, 32, 40] {
+                        self.records(Role::Lookup, range(word(field), word(field + 4)), &[1]);
+                    }
+                }
+                // LC_DYLD_EXPORTS_TRIE, LC_DYLD_CHAINED_FIXUPS
+                0x8000_0033 => self.records(Role::Lookup, range(word(8), word(12)), &[1]),
+                0x8000_0034 => self.records(Role::Dynamic, range(word(8), word(12) / 4 * 4), &[4]),
+                _ => {}
+            }
             at += size;
         }
     }
@@ -309,6 +328,46 @@ impl Anatomy {
                 _ => self.contents(range(offset, size)),
             }
         }
+    }
+
+    /// An image: PE specification, *Overview*, and *The .edata Section*.
+    fn pe(&mut self, whole: &[u8], data: Range<usize>) {
+        let (file, base) = (&whole[data.clone()], data.start);
+        let range = |start: usize, size: usize| base + start..base + start + size;
+        let header = number(file, 0x3c, 4);
+        self.records(Role::FileHeader, range(0, 64), &[2, 2, 2, 2, 2, 2, 2, 2, 8, 8, 8, 8, 8, 4, 4, 4]);
+        self.records(Role::FileHeader, range(header, 24), &[4, 2, 2, 4, 4, 4, 2, 2]);
+        let (count, optional) = (number(file, header + 6, 2), number(file, header + 20, 2));
+        let (optional, sections) = (header + 24..header + 24 + optional, header + 24 + optional);
+        let directories = optional.start + if number(file, optional.start, 2) == 0x20b { 112 } else { 96 };
+        self.records(Role::ProgramHeader, range(optional.start, directories - optional.start), &[4]);
+        self.records(Role::Dynamic, range(directories, optional.end - directories), &[4, 4]);
+        self.records(Role::SectionHeader, range(sections, 40 * count), &[4, 4, 4, 4, 4, 4, 4, 4, 2, 2, 4]);
+        let headers = (0..count).map(|number| sections + 40 * number);
+        let places: Vec<[usize; 3]> = headers.map(|at| [12, 16, 20].map(|field| number(file, at + field, 4))).collect();
+        for [_, size, offset] in &places {
+            self.contents(range(*offset, *size));
+        }
+        let offset_of = |address: usize| {
+            let inside = |[start, size, _]: &&[usize; 3]| (*start..start + size).contains(&address);
+            places.iter().find(inside).map(|[start, _, offset]| address - start + offset)
+        };
+        if let Some(table) = offset_of(number(file, directories, 4)) {
+            self.records(Role::Lookup, range(table, 40), &[4, 4, 2, 2, 4, 4, 4, 4, 4, 4, 4]);
+            let field = |at: usize| number(file, table + at, 4);
+            for (list, count, width) in [(28, 20, 4), (32, 24, 4), (36, 24, 2)] {
+                if let Some(list) = offset_of(field(list)) {
+                    self.records(Role::Lookup, range(list, width * field(count)), &[width]);
+                }
+            }
+        }
+    }
+
+    /// A member of an import library: PE specification, *Import Library Format*.
+    fn short_import(&mut self, whole: &[u8], data: Range<usize>) {
+        self.records(Role::FileHeader, data.start..data.start + 20, &[2, 2, 2, 2, 4, 4, 2, 2]);
+        let strings = data.start + 20..data.end.min(data.start + 20 + number(whole, data.start + 12, 4));
+        self.records(Role::Strings, strings, &[1]);
     }
 
     fn unwind(&mut self, file: &[u8], data: Range<usize>) {

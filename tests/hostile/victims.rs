@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pkgld::Mode;
 
 use pkgld_corpus::stubs::Stubs;
+use pkgld_corpus::stubs::macos::MacosStubs;
 use pkgld_corpus::stubs::windows::WindowsStubs;
 use pkgld_corpus::target::Format;
 use pkgld_corpus::{Entry, Julia, Target, committed, committed_for, target};
@@ -209,7 +210,31 @@ pub(crate) fn one_of_each() -> Vec<Entry> {
     entries().chain(foreign()).filter(|entry| new(entry)).collect()
 }
 
-/// An archive, and an object by itself, that end where a structure begins or ends, or a byte beside that.
+/// One library of each kind that a platform has.
+fn libraries_of(entry: &Entry) -> Vec<Vec<u8>> {
+    let first = |directory: &Path, end: &str| {
+        let mut paths: Vec<_> = std::fs::read_dir(directory).ok()?.map(|file| file.unwrap().path()).collect();
+        paths.retain(|path| path.to_string_lossy().ends_with(end));
+        paths.sort();
+        paths.first().map(|path| read(path))
+    };
+    let found = match entry.target.format {
+        Format::Elf => vec![first(&Stubs::committed_for(entry.target, entry.julia).dir, ".so")],
+        Format::MachO => {
+            let stubs = MacosStubs::committed(entry.target, Julia::V1_12);
+            vec![first(&stubs.dir, ".tbd"), first(&stubs.dylibs, ".dylib")]
+        }
+        Format::Coff => {
+            let stubs = WindowsStubs::committed(entry.target);
+            [(stubs.bin, ".dll"), (stubs.lib, ".a"), (stubs.lib_short, ".a")]
+                .map(|(path, end)| first(&path, end))
+                .into()
+        }
+    };
+    found.into_iter().flatten().collect()
+}
+
+/// An archive, an object and a library by itself, that end where a structure begins or ends, or a byte beside that.
 #[test]
 fn truncated_at_every_bound() {
     quiet_panics();
@@ -218,7 +243,9 @@ fn truncated_at_every_bound() {
         let archive = read(&entry.path);
         let object = archive[Anatomy::of(&archive).contents.last().unwrap().clone()].to_vec();
         assert!(is_object(&object), "{}", name(&entry));
-        for (what, file) in [("archive", archive), ("object", object)] {
+        let mut files = vec![("archive", archive), ("object", object)];
+        files.extend(libraries_of(&entry).into_iter().map(|library| ("library", library)));
+        for (what, file) in files {
             let mut bounds: Vec<usize> = Anatomy::of(&file).bounds;
             bounds = bounds.into_iter().flat_map(|bound| [bound.saturating_sub(1), bound, bound + 1]).collect();
             bounds.retain(|bound| *bound < file.len());
@@ -304,6 +331,41 @@ fn libraries() {
         let victims = stubs(entry.target, entry.julia).into_iter();
         victims.map(move |(name, bytes)| Victim { name: format!("{of}-{name}"), bytes, beside: beside.clone() })
     }));
+}
+
+/// Dylibs, text stubs, DLLs and import libraries of both forms, each beside an archive that refers to it.
+#[test]
+fn foreign_libraries() {
+    let newest = |entries: Vec<Entry>| entries.into_iter().next_back().unwrap();
+    let of = |entry: &Entry, directory: &Path| {
+        let (of, beside) = (entry.target.name, vec![("image.a".to_owned(), read(&entry.path))]);
+        let mut paths: Vec<_> = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();
+        paths.sort();
+        let victim = move |path: std::path::PathBuf| {
+            let name = format!("{of}-{}-{}", path.parent().map(file_name).unwrap_or_default(), file_name(&path));
+            Victim { name, bytes: read(&path), beside: beside.clone() }
+        };
+        paths.into_iter().filter(|path| path.is_file()).map(victim).collect::<Vec<_>>()
+    };
+    let mut victims = Vec::new();
+    for target in [target::MACOS_ARM64, target::MACOS_X86_64] {
+        let entry = newest(committed_for(target).into_iter().filter(|entry| entry.julia == Julia::V1_12).collect());
+        let stubs = MacosStubs::committed(target, entry.julia);
+        for directory in [&stubs.dir, &stubs.dylibs, &stubs.system].into_iter().filter(|path| path.is_dir()) {
+            victims.extend(of(&entry, directory));
+        }
+    }
+    for target in [target::WINDOWS_X86_64, target::WINDOWS_I686, target::WINDOWS_AARCH64] {
+        let (entry, stubs) = (newest(committed_for(target)), WindowsStubs::committed(target));
+        for directory in [&stubs.bin, &stubs.lib, &stubs.lib_short].into_iter().filter(|path| path.is_dir()) {
+            victims.extend(of(&entry, directory));
+        }
+    }
+    let kinds = |end: &str| victims.iter().filter(|victim| victim.name.ends_with(end)).count();
+    for end in [".tbd", ".dylib", ".dll", ".dll.a"] {
+        assert!(kinds(end) > 0, "no {end} to damage");
+    }
+    campaign(victims);
 }
 
 /// What Julia's archives do not have: COMDAT groups, thread-local storage, indirect functions, common symbols, notes.

@@ -632,6 +632,15 @@ const SYMBOLS: &[Flag] = &[
 ];
 
 const MESSAGES: &[Flag] = &[
+    joined(
+        &["limit="],
+        &["NAME=N"],
+        "fail beyond N of what may be output_size, symbols, sections, decompressed_size, lookups or relocations",
+        |darwin, given| {
+            let set = darwin.reading.limit(given.value(0).to_str());
+            set.map_err(|expected| given.bad(0, &expected))
+        },
+    ),
     does(&["v"], &[], "say the version, then link if there is something to link", |darwin, _| {
         darwin.reading.show.version = true;
         Ok(())

@@ -128,6 +128,17 @@ fn options_mean_what_they_say() {
     assert_eq!(link.options.undefined, Undefined::Error);
 }
 
+/// As messages spell it; with one dash it is no library, either.
+#[test]
+fn limits_are_set_by_name() {
+    let limits = read("-dylib a.o --limit=symbols=0x10 -limit=relocations=5").unwrap().options.limits;
+    assert_eq!((limits.symbols, limits.relocations), (16, 5));
+    for bad in ["symbols", "nothing=1", "symbols=many"] {
+        let said = read(&format!("-dylib a.o --limit={bad}")).unwrap_err();
+        assert!(said[0].contains("NAME=N, where NAME is one of output_size, symbols"), "{said:?}");
+    }
+}
+
 /// What a library or archive is to the image.
 #[test]
 fn libraries_in_their_roles() {

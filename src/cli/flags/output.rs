@@ -2,9 +2,9 @@
 
 use std::num::NonZeroUsize;
 
-use super::super::flag::{Flag, Given, Group, Takes, number};
+use super::super::flag::{Flag, Given, Group, Takes};
 use super::super::problem::Problem;
-use crate::{BuildId, Limits, Target};
+use crate::{BuildId, Target};
 
 pub(super) const GROUP: Group = Group {
     title: "Output",
@@ -113,16 +113,7 @@ pub(super) const GROUP: Group = Group {
             &["limit"],
             Takes::Value("NAME=N"),
             "fail beyond N of what may be output_size, symbols, sections, decompressed_size, lookups or relocations",
-            |reading, given| {
-                let limit = given.value().to_str().and_then(|text| text.split_once('='));
-                let known = limit.and_then(|(name, value)| Some((name, number(value)?)));
-                let set = known.is_some_and(|(name, value)| reading.options.limits.set(name, value));
-                if set {
-                    Ok(())
-                } else {
-                    Err(given.bad(format!("NAME=N, where NAME is one of {}", Limits::NAMES.join(", "))))
-                }
-            },
+            |reading, given| reading.limit(given.value().to_str()).map_err(|expected| given.bad(expected)),
         ),
         Flag::does(&["no-threads"], Takes::Nothing, "use one thread", |reading, _| {
             reading.options.threads = Some(NonZeroUsize::MIN);
