@@ -167,7 +167,7 @@ fn features_are_demanded_and_missed() {
         (bench.must("readelf -n ours/features.so"), said)
     };
     for (options, stated, named) in [
-        (format!("{with}"), "IBT, SHSTK", false),
+        (with.clone(), "IBT, SHSTK", false),
         (format!("{with} {without}"), "", false),
         (format!("{with} {without} -z shstk"), "x86 feature: SHSTK", false),
         (format!("{with} {without} -z ibt -z shstk"), "IBT, SHSTK", false),
