@@ -14,6 +14,16 @@ use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex,
 use crate::reloc;
 use crate::symbols::{Definition, GlobalFlags};
 
+/// The sections that were left out, each with the object it is in.
+pub(crate) fn collected(link: &Link<'_>) -> Vec<String> {
+    let gone = |object: &Object<'_>| {
+        let sections = object.sections.iter().filter(|section| section.fate == Fate::Unreferenced);
+        let say = |name: &[u8]| format!("{}:({})", object.name, String::from_utf8_lossy(name));
+        sections.map(|section| say(section.name)).collect::<Vec<_>>()
+    };
+    link.objects.iter().flat_map(gone).collect()
+}
+
 /// Marks every loaded section that no root reaches as [`Fate::Unreferenced`].
 pub(crate) fn collect(link: &mut Link<'_>) {
     let mut marks = Marks {

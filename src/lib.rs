@@ -98,7 +98,8 @@ pub use input::{Input, Inputs, LibraryRole, Mode, Source};
 pub use link::link;
 pub use options::{
     Arch, AutoExport, BuildId, CreatedSection, DebugCompression, DynamicFlags, ElfOptions, Exports, Format, HashStyle,
-    Limits, MachOOptions, Options, Os, PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined, WrappedSymbol,
+    Limits, MachOOptions, MissingFeature, Options, Os, PeOptions, Strip, SymbolValue, Symbolic, Target, Undefined,
+    WrappedSymbol,
 };
 pub use report::{Counts, DebugFile, Report};
 

@@ -118,6 +118,9 @@ fn passes<'a>(inputs: &'a Inputs<'a>, options: &'a Options, workers: Workers, mu
     format::fix_traits(&mut link);
     if options.gc_sections {
         crate::gc::collect(&mut link);
+        if options.print_collected {
+            link.report.collected = crate::gc::collected(&link);
+        }
     }
     scan::undefined(&link, options.undefined == Undefined::Error)?;
     if options.undefined == Undefined::Warn

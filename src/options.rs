@@ -214,6 +214,8 @@ pub struct Options {
     pub strip: Strip,
     /// Leave out sections that nothing reachable refers to (`--gc-sections`).
     pub gc_sections: bool,
+    /// Tell which sections are left out, in [`Report::collected`](crate::Report::collected) (`--print-gc-sections`).
+    pub print_collected: bool,
     /// Symbols that count as referenced from the start, so that archives are searched for them (`-u`).
     pub required_symbols: Vec<String>,
     /// Symbols that the image must define, or the link fails; they count as referenced, too (`--require-defined`).
@@ -301,6 +303,18 @@ pub enum Symbolic {
     All,
 }
 
+/// What to say of an object whose code is not made for control-flow protection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum MissingFeature {
+    /// Nothing.
+    #[default]
+    Allow,
+    /// A warning.
+    Warn,
+    /// The link fails.
+    Error,
+}
+
 /// How debug sections are compressed in the output (gABI, *Section Compression*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DebugCompression {
@@ -382,6 +396,21 @@ pub struct ElfOptions {
     pub init: String,
     /// The function of `DT_FINI`, if it is defined (`-fini`; `_fini`).
     pub fini: String,
+    /// State that the image goes with indirect-branch tracking, and make the PLT fit for it (`-z ibt`; `-z force-ibt`, which
+    /// also warns of objects that do not).
+    pub ibt: bool,
+    /// Warn of objects that do not go with indirect-branch tracking, and state that the image does (`-z force-ibt`).
+    pub force_ibt: bool,
+    /// State that the image goes with shadow stacks (`-z shstk`).
+    pub shstk: bool,
+    /// Warn of objects that are not made for branch target identification, and state that the image is (`-z force-bti`).
+    pub force_bti: bool,
+    /// What to say of objects that do not go with IBT or shadow stacks (`-z cet-report`).
+    pub report_cet: MissingFeature,
+    /// What to say of objects that do not go with BTI (`-z bti-report`).
+    pub report_bti: MissingFeature,
+    /// JSON that says which package the image belongs to, for a note (`--package-metadata`).
+    pub package_metadata: Option<String>,
     /// Permissions of the stack: executable or not; by default what the inputs ask for, never executable for want of a
     /// note (`-z execstack`, `-z noexecstack`).
     pub exec_stack: Option<bool>,
@@ -424,6 +453,13 @@ impl Default for ElfOptions {
             relr: false,
             init: "_init".to_owned(),
             fini: "_fini".to_owned(),
+            ibt: false,
+            force_ibt: false,
+            shstk: false,
+            force_bti: false,
+            report_cet: MissingFeature::default(),
+            report_bti: MissingFeature::default(),
+            package_metadata: None,
             exec_stack: None,
             max_page_size: None,
             compress_debug: None,
@@ -501,6 +537,7 @@ impl Options {
         let names =
             names.chain(&self.elf.soname).chain(&self.elf.rpath).chain(&self.entry).chain(&self.required_symbols);
         let names = names.chain(&self.required_definitions).chain(&self.traced_symbols);
+        let names = names.chain(&self.elf.package_metadata);
         let names = names.chain(&self.elf.auxiliary).chain(&self.elf.filters);
         let names = names.chain(self.defined_symbols.iter().map(|(name, _)| name));
         let names = names.chain(&self.pe.dll_name).chain(&self.pe.exports).chain(&self.pe.excluded_symbols);

@@ -41,6 +41,9 @@ pub struct Report {
     /// What the inputs say of the symbols that [`Options::traced_symbols`](crate::Options::traced_symbols) names, a line for
     /// each that says something.
     pub traces: Vec<String>,
+    /// The sections left out since nothing reachable refers to them, as `input:(section)`, if
+    /// [`Options::print_collected`](crate::Options::print_collected) asked for it.
+    pub collected: Vec<String>,
     /// The link map, if [`Options::map`](crate::Options::map) asked for it.
     pub map: Option<String>,
 }

@@ -199,11 +199,13 @@ pub(crate) fn resolve<'a>(
         traces,
         ..Report::default()
     };
+    let package = options.elf.package_metadata.as_deref().filter(|_| target.format == Format::Elf);
+    let package = package.map(|json| elf::package::note(json, target));
     Ok(Link {
         options,
         target,
         workers,
-        objects: resolver.objects,
+        objects: resolver.objects.into_iter().chain(package).collect(),
         symbols: resolver.symbols,
         libraries: resolver.libraries,
         definitions: definitions_by_name,

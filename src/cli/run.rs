@@ -143,6 +143,7 @@ fn run_link(link: &Link, console: &mut Console<'_>) -> Result<Report, Failure> {
     if show.trace {
         report.inputs.iter().chain(&report.libraries).for_each(|name| console.out(name));
     }
+    report.collected.iter().for_each(|section| console.out(format_args!("removing unused section {section}")));
     report.traces.iter().for_each(|line| console.out(line));
     if show.verbose {
         tell::verbose(&report, link, console);

@@ -16,10 +16,8 @@ use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got::{self, Class, DynamicRelocations};
 use super::parse::is_or_starts;
-use super::property::{AARCH64_FEATURE_1_BTI, Properties, X86_FEATURE_1_IBT};
 use super::symtab::SymbolTable;
 use super::{TABLES, Table, machine, ppc64};
-use crate::arch::Bits;
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
@@ -85,7 +83,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     }
     link.elf.frames = Frames::new(link)?;
     let commons = link.symbols.allot_commons()?;
-    merge_properties(link);
+    super::features::merge(link)?;
     super::riscv::merge(link)?;
     super::arm::merge(link)?;
     collect(link);
@@ -510,20 +508,6 @@ pub(crate) fn build_id_size(id: &BuildId) -> u64 {
         BuildId::Given(bytes) => bytes.len() as u64,
     };
     16 + bytes.next_multiple_of(4)
-}
-
-fn merge_properties(link: &mut Link<'_>) {
-    let mut stated = super::infos(link).filter_map(|info| info.properties.as_ref());
-    let Some(first) = stated.next() else { return };
-    let mut merged: Properties = first.clone();
-    for properties in stated {
-        merged.merge(properties);
-    }
-    link.elf.ibt = match link.target.arch {
-        Arch::Aarch64 => merged.aarch64_features() & AARCH64_FEATURE_1_BTI != 0,
-        _ => merged.x86_features() & X86_FEATURE_1_IBT != 0,
-    };
-    link.elf.properties = merged.write(machine(link).bits == Bits::B64);
 }
 
 fn count(link: &mut Link<'_>) {

@@ -57,6 +57,9 @@ const FEATURE_1_AND: u32 = 0xc000_0000;
 /// x86, in `FEATURE_1_AND`: indirect branches lead to `endbr` instructions only. The image's PLT must do its part.
 pub(crate) const X86_FEATURE_1_IBT: u32 = 1;
 
+/// x86, in `FEATURE_1_AND`: code goes with a shadow stack.
+pub(crate) const X86_FEATURE_1_SHSTK: u32 = 2;
+
 /// AArch64, in `FEATURE_1_AND`: indirect branches lead to landing pads only. The image's PLT must do its part.
 pub(crate) const AARCH64_FEATURE_1_BTI: u32 = 1;
 
@@ -152,6 +155,12 @@ impl Properties {
                 self.add(kind, rule, value);
             }
         }
+    }
+
+    /// Sets bits of `FEATURE_1_AND`, whatever objects state.
+    pub(crate) fn demand(&mut self, bits: u32, aarch64: bool) {
+        let kind = if aarch64 { FEATURE_1_AND } else { X86_FEATURE_1_AND };
+        self.add(kind, Rule::And, bits.into());
     }
 
     /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`] and others.

@@ -100,8 +100,12 @@ mod tests {
     #[test]
     fn wrapped_names_are_spelled_as_the_target_has_them() {
         let wrapped = WrappedSymbol::new("f");
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let spelled = |target| wrapped.redirections(target).map(|(from, to)| (text(from), text(to)));
+        let spelled = |target| {
+            wrapped.redirections(target).map(|pair| {
+                let (from, to) = (String::from_utf8_lossy(pair.0), String::from_utf8_lossy(pair.1));
+                (from.into_owned(), to.into_owned())
+            })
+        };
         let pair = |from: &str, to: &str| (from.to_owned(), to.to_owned());
         let plain = [pair("f", "__wrap_f"), pair("__real_f", "f")];
         assert_eq!(spelled(Some(Target::LINUX_X86_64)), plain);

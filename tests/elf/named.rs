@@ -153,3 +153,56 @@ fn scripts_define_symbols() {
     let said = bench.refuses(&format!("{object} symbols.ld"));
     assert!(said.contains("alias") && said.contains("defined by itself"), "{said}");
 }
+
+#[test]
+fn features_are_demanded_and_missed() {
+    let bench = Bench::new();
+    let source = "extern int ext(void); int probe(void) { return 0; } int use(void) { return ext(); }";
+    let with = bench.compile("gcc -O1 -fcf-protection=full", "with.c", source);
+    let without = bench.compile("gcc -O1 -fcf-protection=none", "without.c", "int other(void) { return 1; }");
+    let notes = |options: &str| {
+        let ours = bench.ours(&format!("-shared -o ours/features.so {options}"));
+        let said = text(&ours.stderr);
+        assert!(ours.status.success(), "{said}");
+        (bench.must("readelf -n ours/features.so"), said)
+    };
+    for (options, stated, named) in [
+        (with.clone(), "IBT, SHSTK", false),
+        (format!("{with} {without}"), "", false),
+        (format!("{with} {without} -z shstk"), "x86 feature: SHSTK", false),
+        (format!("{with} {without} -z ibt -z shstk"), "IBT, SHSTK", false),
+        (format!("{without} {with} -z force-ibt"), "x86 feature: IBT", true),
+        (format!("{with} {without} -z cet-report=warning"), "", true),
+    ] {
+        let (notes, said) = notes(&options);
+        assert_eq!(notes.contains("x86 feature"), !stated.is_empty(), "{options}: {notes}");
+        assert!(notes.contains(stated), "{options}: {notes}");
+        assert_eq!(said.contains("warning: without.o"), named, "{options}: {said}");
+        assert!(!said.contains("with.o"), "{options}: {said}");
+    }
+    let said = bench.refuses(&format!("{with} {without} -z cet-report=error"));
+    assert!(said.contains("without.o") && said.contains("SHSTK"), "{said}");
+    // Entries of the procedure linkage table do their part.
+    bench.link("forced.so", &format!("{with} {without} -z force-ibt")).prints("-l", "probe 0\nend\n");
+    let code = bench.must("objdump -d -j .plt ours/forced.so");
+    assert!(code.contains("endbr64"), "{code}");
+
+    let package = "%7B%22name%22:%22x%22%7D";
+    let pair = bench.link("packaged.so", &format!("{with} --package-metadata={package}"));
+    pair.reads_clean();
+    let (notes, _) = notes(&format!("{with} --package-metadata={package}"));
+    assert!(notes.contains("FDO") && notes.contains("7b 22 6e 61"), "{notes}");
+}
+
+#[test]
+fn sections_that_are_left_out_are_told() {
+    let bench = Bench::new();
+    let source = "__attribute__((visibility(\"hidden\"))) int unused(void) { return 1; } int probe(void) { return 0; }";
+    let object = bench.compile("gcc -O1 -ffunction-sections", "gone.c", source);
+    let line = |options: &str| text(&bench.ours(&format!("-shared -o ours/gone.so {object} {options}")).stdout);
+    let wanted = "removing unused section gone.o:(.text.unused)";
+    assert!(line("--gc-sections --print-gc-sections").lines().any(|line| line == wanted));
+    assert!(!line("--gc-sections --print-gc-sections").contains(".text.probe"));
+    assert_eq!(line("--print-gc-sections"), "");
+    assert_eq!(line("--gc-sections --print-gc-sections --no-print-gc-sections"), "");
+}

@@ -112,11 +112,8 @@ fn what_must_be_defined_and_what_has_no_room() {
         );
         fs::write(folder.join("a.o"), assemble(target, &text)).unwrap();
         fs::write(folder.join("b.o"), assemble(target, &wrapper)).unwrap();
-        let line = |more: &str| format!("-flavor gnu -m {name} -shared -o a.dll a.o b.o {more}");
-        assert_eq!(
-            program(&folder, &line(&format!("--require-defined={underscore}f --wrap=g"))),
-            (true, String::new())
-        );
+        let line = |more: &str| format!("-flavor gnu -m {name} -shared -o a.dll a.o b.o --wrap=g {more}");
+        assert_eq!(program(&folder, &line(&format!("--require-defined={underscore}f"))), (true, String::new()));
         let dll = Dll::new(&fs::read(folder.join("a.dll")).unwrap());
         let target_of_call = |function: &str| {
             let at = dll.symbol(&format!("{underscore}{function}"));

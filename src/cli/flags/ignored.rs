@@ -88,12 +88,6 @@ pub(super) const GROUP: Group = Group {
         Flag::ignored(&["no-print-icf-sections"], Takes::Nothing, "nothing is folded"),
         Flag::ignored(&["keep-unique"], Takes::Value("SYMBOL"), "nothing is folded"),
         Flag::ignored(
-            &["print-gc-sections"],
-            Takes::Optional("FILE"),
-            "the link map (-Map) shows what is in the image",
-        ),
-        Flag::ignored(&["no-print-gc-sections"], Takes::Nothing, "this is what is done anyway"),
-        Flag::ignored(
             &["call-graph-profile-sort"],
             Takes::Optional("HOW"),
             "the order of functions is that of the inputs; another one is an optimisation",

@@ -1,6 +1,11 @@
 //! The keywords of `-z`.
 
 use super::super::flag::{Flag, Group, Takes};
+use crate::MissingFeature;
+
+/// What to say of objects that lack something.
+const REPORTS: [(&str, MissingFeature); 3] =
+    [("none", MissingFeature::Allow), ("warning", MissingFeature::Warn), ("error", MissingFeature::Error)];
 
 pub(super) const HONOURED: Group = Group {
     title: "Keywords of -z",
@@ -101,6 +106,60 @@ pub(super) const HONOURED: Group = Group {
             },
         ),
         Flag::does(
+            &["ibt"],
+            Takes::Nothing,
+            "state that the library goes with indirect-branch tracking, whatever its objects state",
+            |reading, _| {
+                reading.options.elf.ibt = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["force-ibt"],
+            Takes::Nothing,
+            "the same, with a warning for each object that does not",
+            |reading, _| {
+                reading.options.elf.force_ibt = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["shstk"],
+            Takes::Nothing,
+            "state that the library goes with shadow stacks, whatever its objects state",
+            |reading, _| {
+                reading.options.elf.shstk = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["force-bti"],
+            Takes::Nothing,
+            "state that the library goes with branch target identification, with a warning for each object that does not",
+            |reading, _| {
+                reading.options.elf.force_bti = true;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["cet-report"],
+            Takes::Value("HOW"),
+            "what to say of objects that do not go with both of x86's: none (default), warning or error",
+            |reading, given| {
+                reading.options.elf.report_cet = given.choice(&REPORTS)?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["bti-report"],
+            Takes::Value("HOW"),
+            "what to say of objects without branch target identification: none (default), warning or error",
+            |reading, given| {
+                reading.options.elf.report_bti = given.choice(&REPORTS)?;
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["max-page-size"],
             Takes::Value("SIZE"),
             "the largest page size that the library can be loaded with, in bytes",
@@ -111,8 +170,6 @@ pub(super) const HONOURED: Group = Group {
         ),
         Flag::does(
             &[
-                "cet-report",
-                "bti-report",
                 "pauth-report",
                 "gcs-report",
                 "gcs-report-dynamic",
@@ -207,7 +264,7 @@ pub(super) const REFUSED: Group = Group {
         Flag::refused(&["noreloc-overflow"], Takes::Nothing, "a relocation that does not fit is an error"),
         Flag::refused(&["rodynamic", "wxneeded", "unique", "globalaudit"], Takes::Nothing, "leave it out"),
         Flag::refused(
-            &["ibt", "ibtplt", "force-ibt", "shstk", "force-bti", "pac-plt", "gcs", "zicfilp", "zicfiss"],
+            &["ibtplt", "pac-plt", "gcs", "zicfilp", "zicfiss"],
             Takes::Optional("HOW"),
             "control-flow protection is stated where all inputs state it; compile them with -fcf-protection or -mbranch-protection",
         ),

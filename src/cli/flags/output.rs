@@ -48,6 +48,16 @@ pub(super) const GROUP: Group = Group {
             Ok(())
         }),
         Flag::does(
+            &["package-metadata"],
+            Takes::Value("JSON"),
+            "say in a note which package the image belongs to; %XX stands for the byte with that number",
+            |reading, given| {
+                let json = if given.value().is_empty() { None } else { Some(percent_decoded(given)?) };
+                reading.options.elf.package_metadata = json;
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["gc-sections"],
             Takes::Nothing,
             "leave out sections that nothing reachable refers to",
@@ -58,6 +68,19 @@ pub(super) const GROUP: Group = Group {
         ),
         Flag::does(&["no-gc-sections"], Takes::Nothing, "undo --gc-sections", |reading, _| {
             reading.options.gc_sections = false;
+            Ok(())
+        }),
+        Flag::does(
+            &["print-gc-sections"],
+            Takes::Nothing,
+            "tell which sections --gc-sections leaves out",
+            |reading, _| {
+                reading.options.print_collected = true;
+                Ok(())
+            },
+        ),
+        Flag::does(&["no-print-gc-sections"], Takes::Nothing, "do not tell it (default)", |reading, _| {
+            reading.options.print_collected = false;
             Ok(())
         }),
         Flag::does(
@@ -218,6 +241,20 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
+/// The value with the bytes that `%` and two hexadecimal digits stand for.
+fn percent_decoded(given: &Given) -> Result<String, Problem> {
+    let bad = || given.bad("text, in which two hexadecimal digits follow each '%'");
+    let mut parts = given.text()?.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).ok_or_else(bad)?;
+        let byte = hexadecimal(digits).filter(|bytes| bytes.len() == 1).ok_or_else(bad)?;
+        bytes.extend(byte);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).map_err(|_| bad())
+}
+
 fn threads(given: &Given) -> Result<NonZeroUsize, Problem> {
     let number = given.value().to_str().and_then(|text| text.parse::<NonZeroUsize>().ok());
     number.filter(|number| number.get() <= 4096).ok_or_else(|| given.bad("a number from 1 to 4096"))
@@ -226,6 +263,17 @@ fn threads(given: &Given) -> Result<NonZeroUsize, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percent_signs() {
+        let read =
+            |value: &str| percent_decoded(&Given { option: "--package-metadata".into(), value: Some(value.into()) });
+        assert_eq!(read("%7B%22a%22:1%7d%C3%A4").unwrap(), "{\"a\":1}ä");
+        assert_eq!(read("{}").unwrap(), "{}");
+        for value in ["%", "%7", "%x0", "%-1", "%ff", "%é"] {
+            assert!(read(value).is_err(), "{value}");
+        }
+    }
 
     #[test]
     fn build_ids() {

@@ -76,7 +76,6 @@ pub(super) const REST: Group = Group {
         ),
         Flag::refused(&["Y"], Takes::Value("DIRS"), "give directories with -L"),
         Flag::refused(&["A", "architecture"], Takes::Value("ARCHITECTURE"), "use -m"),
-        Flag::refused(&["package-metadata"], Takes::Value("JSON"), "link an object with a .note.package section"),
         Flag::refused(
             &["symbol-ordering-file", "call-graph-ordering-file", "print-symbol-order", "section-ordering-file"],
             Takes::Value("FILE"),

@@ -410,7 +410,7 @@ mod tests {
         }
         let long = format!("{} {{ a; }};", "V".repeat(256));
         assert_eq!(said(&long), "map: line 1: the name of a version has 256 bytes, of 255 at most");
-        assert!(VersionScript::parse("map", long.strip_prefix('V').unwrap_or_default().as_bytes()).is_ok());
+        assert!(VersionScript::parse("map", long.as_bytes().get(1..).unwrap()).is_ok());
         let list = |text: &str| SymbolList::parse("list", text.as_bytes()).unwrap_err().to_string();
         assert_eq!(list("{ local: a; };"), "list: line 1: a list of symbols has no 'local:' part");
         assert_eq!(list("foo;"), "list: line 1: '{' is expected, not 'foo'");
