@@ -243,3 +243,21 @@ fn what_is_asked_for_has_to_be_there() {
         }
     }
 }
+
+/// Objects between `--start-lib` and `--end-lib` are as an archive's members.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn objects_may_be_taken_as_members() {
+    for target in TARGETS {
+        let [one, other] = ["_one", "_other"].map(|name| {
+            let text = format!(".section __DATA,__data\n.globl {name}\n.p2align 3\n{name}: .quad {name}\n");
+            assemble(target, "member", &text)
+        });
+        let user = pointers(target, &["_one"]);
+        let [user, one, other] = [&user, &one, &other].map(|path| path.to_str().unwrap());
+        let image = as_lld(target, &[user, "--start-lib", one, other, "--end-lib"]);
+        assert!(Image::new(&image).exports().keys().eq([&b"_one"[..], b"_pointers"]), "{}", target.name);
+        let image = as_lld(target, &[user, "--start-lib", one, "--end-lib", other]);
+        assert_eq!(Image::new(&image).exports().len(), 3, "{}", target.name);
+    }
+}

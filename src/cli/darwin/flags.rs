@@ -239,6 +239,21 @@ const INPUTS: &[Flag] = &[
             Ok(())
         },
     ),
+    does(
+        &["start-lib"],
+        &[],
+        "link the objects that follow only where they define what is referenced, as the members of an archive",
+        |darwin, given| match std::mem::replace(&mut darwin.reading.mode.lazy, true) {
+            true => Err(Problem::Options(format!("{}: these do not nest", given.option))),
+            false => Ok(()),
+        },
+    ),
+    does(&["end-lib"], &[], "undo --start-lib", |darwin, given| {
+        match std::mem::replace(&mut darwin.reading.mode.lazy, false) {
+            true => Ok(()),
+            false => Err(Problem::Unbalanced { option: given.option.clone(), opening: "--start-lib" }),
+        }
+    }),
     does(&["ignore_auto_link"], &[], "do not link with libraries that only objects ask for", |darwin, _| {
         darwin.reading.options.macho.auto_link = false;
         Ok(())
@@ -815,7 +830,6 @@ const REFUSED: &[Flag] = &[
         "leave the program's symbols to the loader: -undefined dynamic_lookup or -U",
     ),
     refused(&["dyld_env"], &["VARIABLE"], "that is about programs"),
-    refused(&["start-lib", "end-lib"], &[], "put the objects in an archive"),
     refused(&["encryptable"], &[], "images for macOS are not encrypted"),
     refused(&["Z", "search_dylibs_first"], &[], "name the directories in order by -L, or the libraries' files"),
     refused(
