@@ -176,6 +176,11 @@ impl<'a> Global<'a> {
         self.versioned.as_ref().map(|both| both.1)
     }
 
+    /// The name, with the version of a mention as `name@version`.
+    pub(crate) fn full_name(&self) -> &'a [u8] {
+        self.versioned.as_ref().map_or(self.name, |both| both.0)
+    }
+
     /// What relocations ask for.
     pub(crate) fn needs(&self) -> Needs {
         Needs(self.needs.load(Ordering::Relaxed))

@@ -115,7 +115,7 @@ impl SymbolTable {
         for (id, global) in link.symbols.iter() {
             if in_table(global) && global.mention.is_none() {
                 table.extra.2.push((id, table.extra.0.saturating_add(table.extra.1.len() as u32)));
-                table.extra.1.extend_from_slice(global.name);
+                table.extra.1.extend_from_slice(global.full_name());
                 table.extra.1.push(0);
             }
         }
