@@ -33,8 +33,7 @@ impl<'a> Redirections<'a> {
         Self { names: wrapped.flat_map(|symbol| symbol.redirections(target)).collect() }
     }
 
-    /// Takes those references out of an object's global symbols that mean others, for
-    /// [`Resolver::enter_redirected`] to put back.
+    /// Takes those references out of an object's global symbols that mean others, for [`Resolver::enter_redirected`] to put back.
     pub(super) fn take(&self, object: &mut Object<'a>) -> Vec<Redirected<'a>> {
         let mut taken = Vec::new();
         if self.names.is_empty() {
