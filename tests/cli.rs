@@ -246,15 +246,29 @@ fn a_full_disk_is_told() {
 fn fatal_warnings_leave_nothing_behind() {
     let bench = Bench::new();
     let archive = bench.archive.to_str().unwrap();
-    // The archive twice: every definition of it is duplicate.
-    let twice = ["-shared", "-o", "out.so", "--allow-multiple-definition", "--whole-archive", archive, archive];
-    let said = fails(&bench.run([&twice[..], &["--fatal-warnings"]].concat())).to_owned();
-    assert!(said.contains("duplicate symbol"), "{said}");
+    // An entry point that nothing defines: the image would be complete without.
+    let doubtful = ["-shared", "-o", "out.so", "-e", "nowhere", "--whole-archive", archive];
+    let said = fails(&bench.run([&doubtful[..], &["--fatal-warnings"]].concat())).to_owned();
+    assert!(said.contains("nowhere"), "{said}");
     assert_eq!(bench.files(), [""; 0]);
-    let output = bench.run(twice);
+    let output = bench.run(doubtful);
     succeeds(&output);
-    assert!(text(&output.stderr).starts_with("pkgld: warning: duplicate symbol"), "{}", text(&output.stderr));
-    let output = bench.run([&twice[..], &["-w"]].concat());
+    let said = text(&output.stderr);
+    assert!(said.starts_with("pkgld: warning: ") && said.contains("nowhere"), "{said}");
+    let output = bench.run([&doubtful[..], &["-w"]].concat());
+    succeeds(&output);
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn definitions_may_be_duplicate_without_a_word() {
+    let bench = Bench::new();
+    let archive = bench.archive.to_str().unwrap();
+    // The archive twice: every definition of it is duplicate.
+    let twice = ["-shared", "-o", "out.so", "--whole-archive", archive, archive];
+    assert!(fails(&bench.run(twice)).contains("duplicate symbol"));
+    assert_eq!(bench.files(), [""; 0]);
+    let output = bench.run([&twice[..], &["--allow-multiple-definition"]].concat());
     succeeds(&output);
     assert_eq!(text(&output.stderr), "");
 }
