@@ -227,12 +227,10 @@ impl<'l, 'a> Context<'l, 'a> {
     /// Notes the number, addend included, of a relocation that stands for that of others: if it means the address of a slot or PLT
     /// entry of its symbol, wherever it stands.
     fn note(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, number: u64) {
-        // What has two instruction sets or several forms of an instruction goes the long way each time; so does what may
-        // have its instruction rewritten.
-        let plain = self.state == 0 && !matches!(reloc.field, Field::Ppc64(_) | Field::Riscv64(_));
+        // What may have its instruction rewritten is looked at each time.
         let always = reloc.value.what != What::GotRelaxable || symbol.traits.has(Traits::PREEMPTIBLE);
         let origin = matches!(reloc.value.from, Origin::Place | Origin::Page | Origin::PageOffset | Origin::GotBase);
-        if plain && always && origin && matches!(action, Action::Plt | Action::Got(_)) {
+        if self.is_plain(reloc.field) && always && origin && matches!(action, Action::Plt | Action::Got(_)) {
             self.slots.note(raw, number.wrapping_sub(raw.addend.cast_unsigned()));
         }
     }
@@ -293,13 +291,17 @@ impl<'l, 'a> Context<'l, 'a> {
         self.store(&reloc, at, out, value)
     }
 
+    /// Whether a field has one meaning: what has two instruction sets or several forms of an instruction goes the long way.
+    #[inline]
+    fn is_plain(&self, field: Field) -> bool {
+        self.state == 0 && !matches!(field, Field::Ppc64(_) | Field::Riscv64(_))
+    }
+
     /// Carries out a relocation that stores a distance to a symbol about which nothing is special. Returns `None`, with `out`
     /// unchanged, for others and for those that are out of reach.
     #[inline]
     fn apply_distance(&self, raw: &RawReloc, reloc: &Reloc, at: usize, out: &mut [u8]) -> Option<()> {
-        // What has two instruction sets or several forms of an instruction goes the long way.
-        let plain = self.state == 0 && !matches!(reloc.field, Field::Ppc64(_) | Field::Riscv64(_));
-        if !plain || !reloc.is_distance() || *self.special.get(raw.symbol as usize)? {
+        if !self.is_plain(reloc.field) || !reloc.is_distance() || *self.special.get(raw.symbol as usize)? {
             return None;
         }
         let number = self.addresses.get(raw.symbol as usize)?.wrapping_add_signed(raw.addend);

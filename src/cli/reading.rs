@@ -184,16 +184,16 @@ impl Reading {
         Ok(())
     }
 
-    pub(super) fn start_lib(&mut self, given: &Given) -> Result<(), Problem> {
+    pub(super) fn start_lib(&mut self, option: &str) -> Result<(), Problem> {
         if std::mem::replace(&mut self.mode.lazy, true) {
-            return Err(Problem::Options(format!("{}: these do not nest", given.option)));
+            return Err(Problem::Options(format!("{option}: these do not nest")));
         }
         Ok(())
     }
 
-    pub(super) fn end_lib(&mut self, given: &Given) -> Result<(), Problem> {
+    pub(super) fn end_lib(&mut self, option: &str) -> Result<(), Problem> {
         if !std::mem::replace(&mut self.mode.lazy, false) {
-            return Err(Problem::Unbalanced { option: given.option.clone(), opening: "--start-lib" });
+            return Err(Problem::Unbalanced { option: option.to_owned(), opening: "--start-lib" });
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, Pointer, UnwindConte
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use pkgld_corpus::target::{MACOS_ARM64, Target};
 use pkgld_corpus::{Entry, command_line};
+use pkgld_differ::pages;
 
 use super::common::{rust_lld, scratch};
 use super::image::Image;
@@ -98,7 +99,7 @@ impl<'a> Contents<'a> {
         if !self.arm {
             return address.wrapping_add(6).wrapping_add_signed((word(2) as i32).into());
         }
-        let pages = signed((word(0) >> 5 & 0x7_ffff) << 2 | word(0) >> 29 & 3, 21);
+        let pages = pages::signed((word(0) >> 5 & 0x7_ffff) << 2 | word(0) >> 29 & 3, 21);
         (address & !0xfff).wrapping_add_signed(pages * 0x1000) + u64::from(word(4) >> 10 & 0xfff) * 8
     }
 
@@ -237,37 +238,9 @@ impl<'a> Contents<'a> {
 
     /// Branches, and offsets in pages whose addresses instructions before them made, are addresses.
     fn code_of_arm64(&self, start: u64, bytes: &[u8]) -> Vec<Part> {
-        let mut words: Vec<u32> =
-            bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
-        // Filling: zeros and instructions without effect.
-        while words.last().is_some_and(|word| matches!(word, 0 | 0xd503_201f)) {
-            words.pop();
-        }
         let mut parts = Vec::new();
-        // The page that each register has.
-        let mut pages: BTreeMap<u32, i64> = BTreeMap::new();
-        for (word, at) in words.into_iter().zip((start..).step_by(4)) {
-            let (to, from) = (word & 31, word >> 5 & 31);
-            let place = at.cast_signed();
-            let (plain, target) = if word & 0x7c00_0000 == 0x1400_0000 {
-                (word & 0xfc00_0000, Some(place + signed(word, 26) * 4))
-            } else if word & 0x9f00_0000 == 0x9000_0000 {
-                let page = signed((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3, 21) * 0x1000;
-                pages.insert(to, (place & !0xfff) + page);
-                (word & 0x9f00_001f, None)
-            } else if let (Some(page), true) = (pages.get(&from), word & 0xffc0_0000 == 0x9100_0000) {
-                (word & 0xffc0_03ff, Some(page + i64::from(word >> 10 & 0xfff)))
-            } else if let (Some(page), true) = (pages.get(&from), word & 0x3b00_0000 == 0x3900_0000) {
-                let scale = if word & 0x0480_0000 == 0x0480_0000 { 4 } else { word >> 30 };
-                (word & 0xffc0_03ff, Some(page + i64::from((word >> 10 & 0xfff) << scale)))
-            } else {
-                (word, None)
-            };
-            // What is no load or store to memory may set its first register.
-            let sets = word & 0x9f00_0000 != 0x9000_0000 && word & 0x7c00_0000 != 0x1400_0000;
-            if sets && (word & 0x3b40_0000 == 0x3940_0000 || word & 0x3b00_0000 != 0x3900_0000) {
-                pages.remove(&to);
-            }
+        // Filling: zeros and instructions without effect.
+        for (plain, target) in pages::code(start, bytes, &[0, 0xd503_201f]) {
             parts.push(Part::Bytes(plain.to_le_bytes().to_vec()));
             parts.extend(target.map(|target| Part::Address(self.place(target.cast_unsigned()))));
         }
@@ -280,11 +253,6 @@ fn insert<T>(all: &mut BTreeMap<String, T>, name: String, value: T) {
     let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}, number {number}")));
     let free = names.into_iter().find(|name| !all.contains_key(name)).unwrap();
     all.insert(free, value);
-}
-
-/// The number in the low bits of a word.
-fn signed(value: u32, bits: u32) -> i64 {
-    i64::from(((value << (32 - bits)) as i32) >> (32 - bits))
 }
 
 const LITERAL: &str = "literal ";

@@ -10,6 +10,7 @@ use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
 use pkgld_corpus::target::Target;
 use pkgld_corpus::target::{WINDOWS_AARCH64, WINDOWS_I686, WINDOWS_X86_64};
 use pkgld_corpus::{command_line, committed_for};
+use pkgld_differ::pages;
 
 use crate::common::rust_lld;
 use crate::dll::{Dll, Place};
@@ -135,39 +136,11 @@ impl<'d> Contents<'d> {
 
     /// Code of Arm64: branches, and offsets in pages whose addresses instructions before them made.
     fn code_of_arm64(&self) -> BTreeMap<String, Vec<Part>> {
-        let signed = |value: u32, bits: u32| i64::from(((value << (32 - bits)) as i32) >> (32 - bits));
         let mut all = BTreeMap::new();
         for (name, start, bytes) in self.symbols(".text") {
-            let mut words: Vec<u32> =
-                bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
-            // Filling: zeros, traps and instructions without effect.
-            while words.last().is_some_and(|word| matches!(word, 0 | 0xd503_201f | 0xd420_0000 | 0xd43e_0000)) {
-                words.pop();
-            }
             let mut parts = Vec::new();
-            // The page that each register has.
-            let mut pages: BTreeMap<u32, i64> = BTreeMap::new();
-            for (word, at) in words.into_iter().zip((start..).step_by(4)) {
-                let (to, from) = (word & 31, word >> 5 & 31);
-                let (plain, target) = if word & 0x7c00_0000 == 0x1400_0000 {
-                    (word & 0xfc00_0000, Some(i64::from(at) + signed(word, 26) * 4))
-                } else if word & 0x9f00_0000 == 0x9000_0000 {
-                    let page = signed((word >> 5 & 0x7_ffff) << 2 | word >> 29 & 3, 21) * 0x1000;
-                    pages.insert(to, i64::from(at & !0xfff) + page);
-                    (word & 0x9f00_001f, None)
-                } else if let (Some(page), true) = (pages.get(&from), word & 0xffc0_0000 == 0x9100_0000) {
-                    (word & 0xffc0_03ff, Some(page + i64::from(word >> 10 & 0xfff)))
-                } else if let (Some(page), true) = (pages.get(&from), word & 0x3b00_0000 == 0x3900_0000) {
-                    let scale = if word & 0x0480_0000 == 0x0480_0000 { 4 } else { word >> 30 };
-                    (word & 0xffc0_03ff, Some(page + i64::from((word >> 10 & 0xfff) << scale)))
-                } else {
-                    (word, None)
-                };
-                // What is no load or store to memory may set its first register.
-                let sets = word & 0x9f00_0000 != 0x9000_0000 && word & 0x7c00_0000 != 0x1400_0000;
-                if sets && (word & 0x3b40_0000 == 0x3940_0000 || word & 0x3b00_0000 != 0x3900_0000) {
-                    pages.remove(&to);
-                }
+            // Filling: zeros, traps and instructions without effect.
+            for (plain, target) in pages::code(start.into(), &bytes, &[0, 0xd503_201f, 0xd420_0000, 0xd43e_0000]) {
                 parts.push(Part::Bytes(plain.to_le_bytes().to_vec()));
                 // An address beyond the image is of nothing.
                 parts.extend(target.map(|target| match u32::try_from(target) {

@@ -243,17 +243,9 @@ const INPUTS: &[Flag] = &[
         &["start-lib"],
         &[],
         "link the objects that follow only where they define what is referenced, as the members of an archive",
-        |darwin, given| match std::mem::replace(&mut darwin.reading.mode.lazy, true) {
-            true => Err(Problem::Options(format!("{}: these do not nest", given.option))),
-            false => Ok(()),
-        },
+        |darwin, given| darwin.reading.start_lib(&given.option),
     ),
-    does(&["end-lib"], &[], "undo --start-lib", |darwin, given| {
-        match std::mem::replace(&mut darwin.reading.mode.lazy, false) {
-            true => Ok(()),
-            false => Err(Problem::Unbalanced { option: given.option.clone(), opening: "--start-lib" }),
-        }
-    }),
+    does(&["end-lib"], &[], "undo --start-lib", |darwin, given| darwin.reading.end_lib(&given.option)),
     does(&["ignore_auto_link"], &[], "do not link with libraries that only objects ask for", |darwin, _| {
         darwin.reading.options.macho.auto_link = false;
         Ok(())

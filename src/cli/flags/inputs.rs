@@ -93,9 +93,9 @@ pub(super) const GROUP: Group = Group {
             &["start-lib"],
             Takes::Nothing,
             "link the objects that follow only where they define what is referenced, as the members of an archive",
-            |reading, given| reading.start_lib(given),
+            |reading, given| reading.start_lib(&given.option),
         ),
-        Flag::does(&["end-lib"], Takes::Nothing, "undo --start-lib", |reading, given| reading.end_lib(given)),
+        Flag::does(&["end-lib"], Takes::Nothing, "undo --start-lib", |reading, given| reading.end_lib(&given.option)),
         Flag::does(
             &["b", "format"],
             Takes::Value("FORMAT"),

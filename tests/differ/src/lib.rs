@@ -26,6 +26,7 @@ pub mod image;
 pub mod inputs;
 pub mod lines;
 pub mod lint;
+pub mod pages;
 pub mod place;
 mod records;
 pub mod rules;
