@@ -115,8 +115,8 @@ pub(crate) struct Context<'l, 'a> {
     special: &'l [bool],
     /// The bit of a function's address that is its state, on a CPU with two instruction sets.
     state: u64,
-    /// The addresses of slots and PLT entries that relocations mean, without their addends.
-    slots: Memo<u64>,
+    /// The numbers that relocations mean, without their addends: addresses of slots and PLT entries, offsets in sections.
+    known: Memo<u64>,
 }
 
 impl<'l, 'a> Context<'l, 'a> {
@@ -138,7 +138,7 @@ impl<'l, 'a> Context<'l, 'a> {
             image_base: format::image_base(link),
             special: link.special.get(stretch.object.index()).map(Vec::as_slice).unwrap_or_default(),
             state: u64::from(link.target.arch == Arch::Arm),
-            slots: Memo::new(),
+            known: Memo::new(),
         }
     }
 
@@ -212,11 +212,11 @@ impl<'l, 'a> Context<'l, 'a> {
         simple.store(value.wrapping_add_signed(off_by_one(raw.offset)), at, out)
     }
 
-    /// Carries out a relocation that means a slot or a PLT entry whose address is known from one before. Returns `None`,
+    /// Carries out a relocation that means a number which is known from one before. Returns `None`,
     /// with `out` unchanged, for others and for those that are out of reach.
     #[inline]
     fn apply_known(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
-        let number = self.slots.get(raw)?.wrapping_add_signed(raw.addend);
+        let number = self.known.get(raw)?.wrapping_add_signed(raw.addend);
         let reloc = self.link.kinds.understand(self.link.target, *raw)?;
         let place = self.base.wrapping_add(raw.offset);
         let value = reloc.value.from.count(number, place, || self.got_base).cast_signed();
@@ -231,7 +231,7 @@ impl<'l, 'a> Context<'l, 'a> {
         let always = reloc.value.what != What::GotRelaxable || symbol.traits.has(Traits::PREEMPTIBLE);
         let origin = matches!(reloc.value.from, Origin::Place | Origin::Page | Origin::PageOffset | Origin::GotBase);
         if self.is_plain(reloc.field) && always && origin && matches!(action, Action::Plt | Action::Got(_)) {
-            self.slots.note(raw, number.wrapping_sub(raw.addend.cast_unsigned()));
+            self.known.note(raw, number.wrapping_sub(raw.addend.cast_unsigned()));
         }
     }
 
@@ -422,6 +422,10 @@ impl<'l, 'a> Context<'l, 'a> {
             return self.store_leb(&reloc, at, out, difference?);
         }
         self.check(&reloc, value)?;
+        // Debug information in COFF refers to itself thus, again and again.
+        if reloc.value.from == Origin::Section && self.is_plain(reloc.field) {
+            self.known.note(raw, value.wrapping_sub(raw.addend).cast_unsigned());
+        }
         self.store(&reloc, at, out, value)
     }
 

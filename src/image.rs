@@ -3,8 +3,8 @@
 //! After layout an image is a plan ([`FilePlan`]): extents in file order. The bytes are made when they are asked for, in
 //! chunks, each on its own, so the image is never held as a whole.
 //!
-//! The identity (build id) is a hash over the hashes of all chunks, made with the identity's bytes zero: the chunks are
-//! produced once, and then the one that holds the identity is produced again.
+//! The identity (build id) is a hash over the hashes of all chunks, made with the identity's bytes zero: the chunk that holds it
+//! is kept until all are produced.
 //!
 //! With [`ElfOptions::separate_debug_file`](crate::ElfOptions) there are two files, planned alike: the image and its
 //! [`Companion`]. Each has something of the other: both have the build id, which is computed from the chunks of both;
@@ -33,7 +33,7 @@ use crate::pe;
 use crate::report::{DebugFile, Report};
 
 pub(crate) use production::{Checksum, Extent, FilePlan, Source, copy};
-use production::{Patch, Production, Sum, identity, image_checksum};
+use production::{Patch, Production, Sum, identity, image_checksum, put};
 
 /// A linked image, ready to be written.
 ///
@@ -52,26 +52,29 @@ pub struct Image<'a> {
 struct Seal {
     identity: Option<Vec<u8>>,
     /// The checksum that a PE image has of itself.
-    image_checksum: Option<u32>,
+    image_checksum: Option<[u8; 4]>,
     /// Over the file with its identity.
     signature: Option<Vec<u8>>,
     /// The companion's checksum.
-    checksum: Option<u32>,
+    checksum: Option<[u8; 4]>,
 }
 
 impl Seal {
     /// The bytes it puts into a file.
-    fn patches(&self, plan: &FilePlan) -> Vec<Patch> {
+    fn patches(&self, plan: &FilePlan) -> Vec<Patch<'_>> {
         let identity = self.identity.as_deref().unwrap_or_default();
-        let part = |size: u64| identity.get(..size as usize).unwrap_or(identity).to_vec();
+        let part = |size: u64| identity.get(..size as usize).unwrap_or(identity);
         let identities = plan.identity.iter().map(|(offset, size)| (*offset, part(*size)));
-        let own = plan.image_checksum.zip(self.image_checksum);
-        let own = own.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
-        let checksum = plan.companion_checksum.zip(self.checksum);
-        let checksum = checksum.map(|(offset, checksum)| (offset, checksum.to_le_bytes().to_vec()));
-        let signature = plan.signature.as_ref().zip(self.signature.clone());
-        let signature = signature.map(|(signature, bytes)| (u64::from(signature.code_limit), bytes));
+        let own = plan.image_checksum.zip(self.image_checksum.as_ref().map(<[u8; 4]>::as_slice));
+        let checksum = plan.companion_checksum.zip(self.checksum.as_ref().map(<[u8; 4]>::as_slice));
+        let signature = plan.signature.as_ref().map(|signature| u64::from(signature.code_limit));
+        let signature = signature.zip(self.signature.as_deref());
         identities.chain(own).chain(checksum).chain(signature).collect()
+    }
+
+    /// The companion's checksum, if it has one.
+    fn companion_checksum(&self) -> Option<u32> {
+        self.checksum.map(u32::from_le_bytes)
     }
 }
 
@@ -175,19 +178,22 @@ impl<'a> Image<'a> {
         }
 
         let seal = self.seal.get();
-        let patches = |plan: &FilePlan| seal.map(|seal| seal.patches(plan)).unwrap_or_default();
+        let patches = |plan: &FilePlan| seal.map(|seal| seal.patches(plan));
         let mut problems = Vec::new();
         let mut companion_sums = Vec::new();
         if let Some((companion, sink)) = &mut companion {
-            companion_sums = sink.write(*companion, &patches(companion.plan), &mut problems)?;
+            companion_sums = sink.write(*companion, patches(companion.plan).as_deref(), &mut problems)?;
         }
-        let mut sums = sink.write(main, &patches(&self.plan), &mut problems)?;
+        let mut sums = sink.write(main, patches(&self.plan).as_deref(), &mut problems)?;
         debug::check(&self.link, problems)?;
+        let drafts = sums.iter().chain(&companion_sums).map(Sum::kept).sum();
         if seal.is_none() {
-            let write =
-                |offset: u64, bytes: &[u8]| companion.iter().try_for_each(|(_, sink)| sink.write_at(offset, bytes));
-            let seal = self.seal_with(&sums, &mut companion_sums, &write)?;
-            main.repair(&seal.patches(&self.plan), &mut sums, &|offset, bytes| sink.write_at(offset, bytes))?;
+            let seal = self.seal_with(&mut sums, &mut companion_sums);
+            if let Some((companion, sink)) = &companion {
+                let patches = seal.patches(companion.plan);
+                companion.deliver(&patches, &companion_sums, &|offset, bytes| sink.write_at(offset, bytes))?;
+            }
+            main.deliver(&seal.patches(&self.plan), &sums, &|offset, bytes| sink.write_at(offset, bytes))?;
         }
         for (sink, contents) in &beside {
             sink.write_all(contents)?;
@@ -200,7 +206,7 @@ impl<'a> Image<'a> {
         }
         directories.keep();
         sink.commit()?;
-        Ok(self.report_with(&sums, self.link.workers.count()))
+        Ok(self.report_with(&sums, self.link.workers.count(), drafts))
     }
 
     /// Writes the image to `writer`, from its first byte to its last.
@@ -210,7 +216,7 @@ impl<'a> Image<'a> {
     pub fn write_to(&self, writer: &mut impl Write) -> Result<Report> {
         let patches = self.seal()?.patches(&self.plan);
         let sums = self.production(&self.plan).stream(&patches, writer, failed_writer)?;
-        Ok(self.report_with(&sums, 1))
+        Ok(self.report_with(&sums, 1, 0))
     }
 
     /// The image as a vector.
@@ -232,18 +238,19 @@ impl<'a> Image<'a> {
         let main = self.production(&self.plan);
         let mut problems = Vec::new();
         let seal = self.seal.get();
-        let patches = seal.map(|seal| seal.patches(&self.plan)).unwrap_or_default();
-        let mut sums = main.produce_into(&patches, buffer, &mut problems);
+        let patches = seal.map(|seal| seal.patches(&self.plan));
+        let mut sums = main.produce_into(patches.as_deref(), buffer, &mut problems);
+        let mut drafts = 0;
         if seal.is_none() {
             let mut companion_sums = self.sums_of(self.companion.as_ref(), &mut problems);
             debug::check(&self.link, problems)?;
-            let seal = self.seal_with(&sums, &mut companion_sums, &|_, _| Ok(()))?;
-            main.repair_in(&seal.patches(&self.plan), buffer, &mut sums);
+            drafts = sums.iter().chain(&companion_sums).map(Sum::kept).sum();
+            put(&self.seal_with(&mut sums, &mut companion_sums).patches(&self.plan), 0, buffer);
         } else {
             debug::check(&self.link, problems)?;
         }
         let buffers = if self.companion.is_some() { self.link.workers.count() } else { 0 };
-        Ok(self.report_with(&sums, buffers))
+        Ok(self.report_with(&sums, buffers, drafts))
     }
 
     fn production<'i>(&'i self, plan: &'i FilePlan) -> Production<'i, 'a> {
@@ -255,15 +262,15 @@ impl<'a> Image<'a> {
         memory::held(&self.link) + self.plan.memory() + self.companion.as_ref().map_or(0, FilePlan::memory)
     }
 
-    /// The report on an image that was produced in so many buffers.
-    fn report_with(&self, sums: &[Sum], buffers: usize) -> Report {
+    /// The report on an image that was produced in so many buffers, with drafts of so many bytes.
+    fn report_with(&self, sums: &[Sum], buffers: usize, drafts: u64) -> Report {
         let mut report = self.link.report.clone();
         let buffer = self.plan.buffer().max(self.companion.as_ref().map_or(0, FilePlan::buffer));
-        report.memory_peak = report.memory_peak.max(self.memory() + buffer * buffers as u64);
+        report.memory_peak = report.memory_peak.max(self.memory() + buffer * buffers as u64 + drafts);
         let sums = if malfunction::on(Malfunction::ReportChecksumStale) { &sums[1..] } else { sums };
         report.crc32c = Some(self.plan.checksum(sums));
         if let Some(file) = &mut report.debug_file {
-            file.crc32 = self.seal.get().and_then(|seal| seal.checksum);
+            file.crc32 = self.seal.get().and_then(Seal::companion_checksum);
         }
         report
     }
@@ -274,52 +281,47 @@ impl<'a> Image<'a> {
             return Ok(seal);
         }
         let mut problems = Vec::new();
-        let sums = self.sums_of(Some(&self.plan), &mut problems);
+        let mut sums = self.sums_of(Some(&self.plan), &mut problems);
         let mut companion_sums = self.sums_of(self.companion.as_ref(), &mut problems);
         debug::check(&self.link, problems)?;
-        Ok(self.seal_with(&sums, &mut companion_sums, &|_, _| Ok(()))?)
+        Ok(self.seal_with(&mut sums, &mut companion_sums))
     }
 
     /// The sums of a file's chunks without the seal.
     fn sums_of(&self, plan: Option<&FilePlan>, problems: &mut Vec<Trouble>) -> Vec<Sum> {
-        plan.map(|plan| self.production(plan).produce(&[], &|_, _| Ok(()), problems)).unwrap_or_default()
+        plan.map(|plan| self.production(plan).produce(None, &|_, _| Ok(()), problems)).unwrap_or_default()
     }
 
-    /// The seal of files with these chunks. Chunks of the companion that it changes are handed to `write`.
-    fn seal_with(
-        &self,
-        sums: &[Sum],
-        companion_sums: &mut [Sum],
-        write: &impl Fn(u64, &[u8]) -> Result<(), Error>,
-    ) -> Result<&Seal, Error> {
-        let all = sums.iter().chain(&*companion_sums);
+    /// The seal of files with these chunks, which goes into their drafts.
+    fn seal_with(&self, sums: &mut [Sum], companion_sums: &mut [Sum]) -> &Seal {
+        let main = self.production(&self.plan);
         let size = self.plan.identity.iter().map(|(_, size)| *size).max();
         let kind = format::identity_kind(&self.link);
+        let all = sums.iter().chain(&*companion_sums);
         let mut seal = Seal {
             identity: size.map(|size| format::dressed_identity(&self.link, identity(kind, all, size))),
             ..Seal::default()
         };
-        if self.plan.image_checksum.is_some() {
-            // It covers the identity.
-            let mut sums = sums.to_vec();
-            let stale = malfunction::on(Malfunction::ImageChecksumStale);
-            let patches = if stale { Vec::new() } else { seal.patches(&self.plan) };
-            self.production(&self.plan).repair(&patches, &mut sums, &|_, _| Ok(()))?;
-            seal.image_checksum = Some(image_checksum(sums.iter(), self.size()));
-        }
         if let Some(plan) = &self.companion {
             let before = plan.checksum(companion_sums);
-            self.production(plan).repair(&seal.patches(plan), companion_sums, write)?;
+            self.production(plan).amend(&seal.patches(plan), companion_sums);
             let stale = malfunction::on(Malfunction::CompanionChecksumStale);
-            seal.checksum = Some(if stale { before } else { plan.checksum(companion_sums) });
+            let checksum = if stale { before } else { plan.checksum(companion_sums) };
+            seal.checksum = Some(checksum.to_le_bytes());
+        }
+        // Checksum and signature cover the identity.
+        if !malfunction::on(Malfunction::ImageChecksumStale) {
+            main.amend(&seal.patches(&self.plan), sums);
+        }
+        if self.plan.image_checksum.is_some() {
+            seal.image_checksum = Some(image_checksum(sums.iter(), self.size()).to_le_bytes());
+            main.amend(&seal.patches(&self.plan), sums);
         }
         if let Some(signature) = &self.plan.signature {
-            // The chunk with the identity is not yet what it will be.
-            let mut sealed = sums.to_vec();
-            self.production(&self.plan).repair(&seal.patches(&self.plan), &mut sealed, &|_, _| Ok(()))?;
-            seal.signature = Some(signature.bytes(sealed.iter().flat_map(|sum| &sum.pages)));
+            seal.signature = Some(signature.bytes(sums.iter().flat_map(|sum| &sum.pages)));
+            main.amend(&seal.patches(&self.plan), sums);
         }
-        Ok(self.seal.get_or_init(|| seal))
+        self.seal.get_or_init(|| seal)
     }
 }
 
@@ -346,7 +348,7 @@ impl Companion<'_, '_> {
     /// # Errors
     /// Relocations whose values do not fit, in the image or here.
     pub fn describe(&self) -> Result<DebugFile> {
-        let crc32 = self.image.seal()?.checksum;
+        let crc32 = self.image.seal()?.companion_checksum();
         let planned = self.image.link.report.debug_file.clone().unwrap_or_default();
         Ok(DebugFile { crc32, ..planned })
     }
@@ -360,7 +362,7 @@ impl Companion<'_, '_> {
         let patches = self.image.seal()?.patches(self.plan);
         let mut sink = Sink::open(path.as_ref(), self.size())?;
         let mut problems = Vec::new();
-        sink.write(self.production(), &patches, &mut problems)?;
+        sink.write(self.production(), Some(&patches), &mut problems)?;
         debug::check(&self.image.link, problems)?;
         Ok(sink.commit()?)
     }
@@ -392,7 +394,7 @@ impl Companion<'_, '_> {
         let buffer = first(buffer, self.size())?;
         let patches = self.image.seal()?.patches(self.plan);
         let mut problems = Vec::new();
-        self.production().produce_into(&patches, buffer, &mut problems);
+        self.production().produce_into(Some(&patches), buffer, &mut problems);
         debug::check(&self.image.link, problems)
     }
 
@@ -423,12 +425,17 @@ impl<'p> Sink<'p> {
     }
 
     /// Writes a file; relocations that do not fit are added to `problems` or returned.
-    fn write(&mut self, file: Production<'_, '_>, patches: &[Patch], problems: &mut Vec<Trouble>) -> Result<Vec<Sum>> {
+    fn write(
+        &mut self,
+        file: Production<'_, '_>,
+        patches: Option<&[Patch<'_>]>,
+        problems: &mut Vec<Trouble>,
+    ) -> Result<Vec<Sum>> {
         match self {
             Self::File(..) => Ok(file.produce(patches, &|offset, bytes| self.write_at(offset, bytes), problems)),
             Self::InOrder(path, stream) => {
                 let failed = |error| Errors::from(Error::write(path, error));
-                file.stream(patches, stream, failed)
+                file.stream(patches.unwrap_or_default(), stream, failed)
             }
         }
     }

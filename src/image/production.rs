@@ -4,8 +4,9 @@
 //! makes one in a buffer that stays in its cache, takes its checksum there, and hands it on. A chunk that lies inside
 //! borrowed bytes is handed on straight from the input.
 //!
-//! Some bytes depend on all others: the build id, and the checksum of the companion. They are [`Patch`]es. Where they are
-//! not known yet, a production leaves zeros, and [`Production::repair`] makes the few chunks again that hold them.
+//! Some bytes depend on all others: the build id, the signature, and checksums that the files state. They are [`Patch`]es.
+//! Where they are not known yet, a production has zeros there and keeps the few chunks that hold them, as *drafts*;
+//! [`Production::amend`] puts the patches in, and [`Production::deliver`] hands these chunks on.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -85,10 +86,10 @@ pub(crate) enum Checksum {
 }
 
 /// Bytes that replace those at a file offset.
-pub(super) type Patch = (u64, Vec<u8>);
+pub(super) type Patch<'s> = (u64, &'s [u8]);
 
 /// What is known of a chunk once it has been produced.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Sum {
     checksum: u32,
     hash: Hash,
@@ -96,12 +97,23 @@ pub(super) struct Sum {
     words: u64,
     /// The hashes of its pages that are signed.
     pub(super) pages: Vec<[u8; 32]>,
+    /// Its bytes, while some of them are not known; empty if none is.
+    draft: Option<Vec<u8>>,
+}
+
+impl Sum {
+    /// Bytes of memory that are kept until the chunk is known.
+    pub(super) fn kept(&self) -> u64 {
+        self.draft.as_ref().map_or(0, of_vec)
+    }
 }
 
 /// The hash of a chunk, as the kind of identity wants it.
 #[derive(Debug, Clone, Copy)]
 enum Hash {
     None,
+    /// The checksum, which is there anyway, where the identity is a time stamp and has no more bytes than that.
+    Brief(u32),
     Fast(u128),
     Strong([u8; 32]),
 }
@@ -172,6 +184,19 @@ impl FilePlan {
         self.size.div_ceil(CHUNK)
     }
 
+    /// File offsets and sizes of what depends on all other bytes.
+    fn late(&self) -> impl Iterator<Item = (u64, u64)> {
+        let checksums = self.image_checksum.into_iter().chain(self.companion_checksum).map(|offset| (offset, 4));
+        let signature = self.signature.iter().map(|signature| (u64::from(signature.code_limit), signature.size()));
+        self.identity.iter().copied().chain(checksums).chain(signature)
+    }
+
+    /// Whether bytes between two file offsets depend on all others, and whether all of them do.
+    fn lateness(&self, start: u64, end: u64) -> (bool, bool) {
+        let some = self.late().any(|(offset, size)| offset < end && offset + size > start);
+        (some, some && self.late().any(|(offset, size)| offset <= start && offset + size >= end))
+    }
+
     fn chunk_range(&self, number: u64) -> (u64, u64) {
         let start = number.saturating_mul(CHUNK);
         (start, start.saturating_add(CHUNK).min(self.size))
@@ -208,7 +233,7 @@ pub(super) struct Production<'i, 'a> {
 impl<'i> Production<'i, '_> {
     /// The order in which chunks are produced: those that are made and those that are borrowed mixed, since one file is written
     /// by one thread at a time: while one writes what costs nothing else, others make what does.
-    fn order(&self, patches: &[Patch]) -> Vec<u64> {
+    fn order(&self, patches: &[Patch<'_>]) -> Vec<u64> {
         let numbers = 0..self.plan.chunks();
         // NTFS fills what is left out with zeros first, so that there a file is best written from start to end.
         if cfg!(windows) || self.link.workers.count() == 1 {
@@ -229,15 +254,15 @@ impl<'i> Production<'i, '_> {
         order.into_iter().map(|(_, number)| number).collect()
     }
 
-    /// Produces all chunks, on all threads, and hands each to `write`. Problems are added to `problems`; once there is
-    /// one, nothing more is written.
+    /// Produces all chunks, on all threads, and hands each to `write`; without `patches`, those that would have some stay drafts.
+    /// Problems are added to `problems`; once there is one, nothing more is written.
     pub(super) fn produce(
         &self,
-        patches: &[Patch],
+        patches: Option<&[Patch<'_>]>,
         write: &(impl Fn(u64, &[u8]) -> Result<(), Error> + Sync),
         problems: &mut Vec<Trouble>,
     ) -> Vec<Sum> {
-        let order = self.order(patches);
+        let order = self.order(patches.unwrap_or_default());
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let results = self.link.workers.each(|| {
@@ -248,11 +273,14 @@ impl<'i> Production<'i, '_> {
                 let number = order.get(next.fetch_add(1, Ordering::Relaxed)).copied();
                 let Some(number) = number.filter(|_| !failed.load(Ordering::Relaxed)) else { break };
                 let (start, end) = self.plan.chunk_range(number);
-                let bytes = self.chunk(start, end, patches, &mut buffer, &mut problems);
-                sums.push((number, self.sum(start, bytes)));
+                let bytes = self.chunk(start, end, patches.unwrap_or_default(), &mut buffer, &mut problems);
+                let sum = self.sum_or_draft(start, bytes, patches.is_none());
+                let is_draft = sum.draft.is_some();
+                sums.push((number, sum));
                 // Nothing more is written once something has failed: the file will not stay. Problems of relocations are
                 // looked for to the end, so that all are told at once.
                 if problems.is_empty()
+                    && !is_draft
                     && let Err(error) = write(start, bytes)
                 {
                     problems.push(Trouble::output(error));
@@ -270,25 +298,29 @@ impl<'i> Production<'i, '_> {
         sums.into_iter().map(|(_, sum)| sum).collect()
     }
 
-    /// Produces the chunks that `patches` change once more, with them, and hands them to `write`.
-    pub(super) fn repair(
+    /// Puts `patches` into the drafts, and has their sums right.
+    pub(super) fn amend(&self, patches: &[Patch<'_>], sums: &mut [Sum]) {
+        for (number, sum) in (0..).zip(sums) {
+            let (start, end) = self.plan.chunk_range(number);
+            let Some(mut draft) = sum.draft.take_if(|_| touches(patches, start, end)) else { continue };
+            put(patches, start, &mut draft);
+            self.sum_again(start, covering(patches, start, end).unwrap_or(&draft), patches, sum);
+            sum.draft = Some(draft);
+        }
+    }
+
+    /// Hands the drafts, into which `patches` have been put, to `write`.
+    pub(super) fn deliver(
         &self,
-        patches: &[Patch],
-        sums: &mut [Sum],
+        patches: &[Patch<'_>],
+        sums: &[Sum],
         write: &impl Fn(u64, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut buffer = Vec::new();
-        for number in 0..self.plan.chunks() {
+        for (number, sum) in (0..).zip(sums) {
             let (start, end) = self.plan.chunk_range(number);
-            if !touches(patches, start, end) {
-                continue;
+            if let Some(draft) = &sum.draft {
+                write(start, covering(patches, start, end).unwrap_or(draft))?;
             }
-            // Whatever is wrong with it has been found before.
-            let bytes = self.chunk(start, end, patches, &mut buffer, &mut Vec::new());
-            if let Some(sum) = sums.get_mut(number as usize) {
-                *sum = self.sum(start, bytes);
-            }
-            write(start, bytes)?;
         }
         Ok(())
     }
@@ -296,7 +328,7 @@ impl<'i> Production<'i, '_> {
     /// Produces the chunks in order, on this thread.
     pub(super) fn stream(
         &self,
-        patches: &[Patch],
+        patches: &[Patch<'_>],
         writer: &mut impl Write,
         failed: impl Fn(io::Error) -> Errors,
     ) -> Result<Vec<Sum>> {
@@ -314,8 +346,13 @@ impl<'i> Production<'i, '_> {
         Ok(sums)
     }
 
-    /// Produces the file in `buffer`, which has its size.
-    pub(super) fn produce_into(&self, patches: &[Patch], buffer: &mut [u8], problems: &mut Vec<Trouble>) -> Vec<Sum> {
+    /// Produces the file in `buffer`, which has its size; without `patches`, chunks that would have some are drafts, too.
+    pub(super) fn produce_into(
+        &self,
+        patches: Option<&[Patch<'_>]>,
+        buffer: &mut [u8],
+        problems: &mut Vec<Trouble>,
+    ) -> Vec<Sum> {
         type Produced = Option<(Sum, Vec<Trouble>)>;
         let mut chunks: Vec<(&mut [u8], Produced)> =
             buffer.chunks_mut(CHUNK as usize).map(|chunk| (chunk, None)).collect();
@@ -323,8 +360,8 @@ impl<'i> Production<'i, '_> {
             let mut problems = Vec::new();
             let start = number as u64 * CHUNK;
             self.fill(start, chunk, &mut problems);
-            put(patches, start, chunk);
-            *produced = Some((self.sum(start, chunk), problems));
+            put(patches.unwrap_or_default(), start, chunk);
+            *produced = Some((self.sum_or_draft(start, chunk, patches.is_none()), problems));
         });
         let mut sums = Vec::with_capacity(chunks.len());
         for (sum, found) in chunks.into_iter().filter_map(|(_, produced)| produced) {
@@ -334,23 +371,12 @@ impl<'i> Production<'i, '_> {
         sums
     }
 
-    /// Puts `patches` into `buffer`, which holds the file otherwise.
-    pub(super) fn repair_in(&self, patches: &[Patch], buffer: &mut [u8], sums: &mut [Sum]) {
-        for ((number, chunk), sum) in buffer.chunks_mut(CHUNK as usize).enumerate().zip(sums) {
-            let start = number as u64 * CHUNK;
-            if touches(patches, start, start + chunk.len() as u64) {
-                put(patches, start, chunk);
-                *sum = self.sum(start, chunk);
-            }
-        }
-    }
-
     /// The bytes of a chunk: borrowed if one extent gives them all, else made in `buffer`.
     fn chunk<'b>(
         &self,
         start: u64,
         end: u64,
-        patches: &[Patch],
+        patches: &[Patch<'_>],
         buffer: &'b mut Vec<u8>,
         problems: &mut Vec<Trouble>,
     ) -> &'b [u8]
@@ -367,7 +393,7 @@ impl<'i> Production<'i, '_> {
     }
 
     /// The bytes of a chunk, if one extent gives them all as they are.
-    fn borrowed_chunk(&self, start: u64, end: u64, patches: &[Patch]) -> Option<&'i [u8]> {
+    fn borrowed_chunk(&self, start: u64, end: u64, patches: &[Patch<'_>]) -> Option<&'i [u8]> {
         let extent = self.plan.extents.get(self.first_extent(start))?;
         if extent.offset > start || extent.offset + extent.size < end || touches(patches, start, end) {
             return None;
@@ -435,27 +461,56 @@ impl<'i> Production<'i, '_> {
         }
     }
 
+    /// What is known of a chunk that starts at file offset `start`, which may be a draft.
+    fn sum_or_draft(&self, start: u64, bytes: &[u8], may_be_draft: bool) -> Sum {
+        let draft = match self.plan.lateness(start, start + bytes.len() as u64) {
+            (true, all) if may_be_draft => Some(if all { Vec::new() } else { bytes.to_vec() }),
+            _ => None,
+        };
+        Sum { draft, ..self.sum(start, bytes) }
+    }
+
     /// What is known of a chunk that starts at file offset `start`.
     fn sum(&self, start: u64, bytes: &[u8]) -> Sum {
-        let pages = match &self.plan.signature {
-            Some(signature) => {
-                let signed = u64::from(signature.code_limit).saturating_sub(start).min(bytes.len() as u64);
-                signature::hashes(bytes.get(..signed as usize).unwrap_or(bytes))
-            }
-            None => Vec::new(),
-        };
+        let pages = self.signed(start, bytes).chunks(signature::PAGE as usize).map(signature::hash).collect::<Vec<_>>();
+        let checksum = self.checksum(bytes);
         let hash = match (self.link.target.format, format::identity_kind(self.link)) {
             _ if self.plan.identity.is_empty() => Hash::None,
+            (Format::Pe, _) if self.plan.identity.iter().all(|(_, size)| *size <= 4) => Hash::Brief(checksum),
             (Format::MachO, _) => self.mach_o_hash(start, bytes, &pages),
             (_, BuildId::Fast) => Hash::Fast(xxh3::xxh3_128(bytes)),
             _ => Hash::Strong(Sha256::digest(bytes).into()),
         };
-        let checksum = match self.plan.checksum {
+        Sum { checksum, hash, words: self.words(bytes), pages, draft: None }
+    }
+
+    /// Corrects what is known of a chunk, now of these bytes, into which `patches` have been put.
+    fn sum_again(&self, start: u64, bytes: &[u8], patches: &[Patch<'_>], sum: &mut Sum) {
+        (sum.checksum, sum.words) = (self.checksum(bytes), self.words(bytes));
+        let pages =
+            (start..).step_by(signature::PAGE as usize).zip(self.signed(start, bytes).chunks(signature::PAGE as usize));
+        for ((at, page), hash) in pages.zip(&mut sum.pages) {
+            if touches(patches, at, at + page.len() as u64) {
+                *hash = signature::hash(page);
+            }
+        }
+    }
+
+    /// What is signed of a chunk.
+    fn signed<'b>(&self, start: u64, bytes: &'b [u8]) -> &'b [u8] {
+        let limit = self.plan.signature.as_ref().map_or(0, |signature| u64::from(signature.code_limit));
+        bytes.get(..limit.saturating_sub(start) as usize).unwrap_or(bytes)
+    }
+
+    fn checksum(&self, bytes: &[u8]) -> u32 {
+        match self.plan.checksum {
             Checksum::Castagnoli => crc32c::crc32c(bytes),
             Checksum::Ieee => crc32fast::hash(bytes),
-        };
-        let words = if self.plan.image_checksum.is_some() { sum_words(bytes) } else { 0 };
-        Sum { checksum, hash, words, pages }
+        }
+    }
+
+    fn words(&self, bytes: &[u8]) -> u64 {
+        if self.plan.image_checksum.is_some() { sum_words(bytes) } else { 0 }
     }
 
     /// What a chunk of a Mach-O image adds to the identity: made of the hashes of its pages where these are there anyway.
@@ -484,6 +539,7 @@ pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, 
     for sum in sums {
         match sum.hash {
             Hash::None => {}
+            Hash::Brief(hash) => all.extend(hash.to_le_bytes()),
             Hash::Fast(hash) => all.extend(hash.to_le_bytes()),
             Hash::Strong(hash) => all.extend(hash),
         }
@@ -520,19 +576,25 @@ pub(super) fn image_checksum<'s>(sums: impl Iterator<Item = &'s Sum>, size: u64)
 }
 
 /// Whether any of `patches` has bytes between two file offsets.
-fn touches(patches: &[Patch], start: u64, end: u64) -> bool {
+fn touches(patches: &[Patch<'_>], start: u64, end: u64) -> bool {
     patches.iter().any(|(offset, bytes)| *offset < end && offset + bytes.len() as u64 > start)
 }
 
+/// The bytes between two file offsets, if one of `patches` gives all of them.
+fn covering<'s>(patches: &[Patch<'s>], start: u64, end: u64) -> Option<&'s [u8]> {
+    patches.iter().find_map(|(offset, bytes)| {
+        bytes.get(usize::try_from(start.checked_sub(*offset)?).ok()?..usize::try_from(end.checked_sub(*offset)?).ok()?)
+    })
+}
+
 /// Puts `patches` into a chunk that starts at `start`.
-fn put(patches: &[Patch], start: u64, chunk: &mut [u8]) {
+pub(super) fn put(patches: &[Patch<'_>], start: u64, chunk: &mut [u8]) {
     for (offset, bytes) in patches {
-        for (place, byte) in (*offset..).zip(bytes) {
-            let at = place.checked_sub(start).and_then(|at| usize::try_from(at).ok());
-            if let Some(place) = at.and_then(|at| chunk.get_mut(at)) {
-                *place = *byte;
-            }
-        }
+        // From where either starts.
+        let later = |one: u64, other: u64| usize::try_from(one.saturating_sub(other)).unwrap_or(usize::MAX);
+        let from = bytes.get(later(start, *offset)..).unwrap_or_default();
+        let to = chunk.get_mut(later(*offset, start)..).unwrap_or_default();
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 }
 

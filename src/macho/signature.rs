@@ -103,10 +103,9 @@ impl Signature {
     }
 }
 
-/// The hashes of the pages of `bytes`, which start at a page's start.
-pub(crate) fn hashes(bytes: &[u8]) -> Vec<[u8; 32]> {
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    bytes.chunks(page).map(|page| Sha256::digest(page).into()).collect()
+/// The hash of a page.
+pub(crate) fn hash(page: &[u8]) -> [u8; 32] {
+    Sha256::digest(page).into()
 }
 
 #[cfg(test)]
@@ -120,7 +119,7 @@ mod tests {
     fn a_signature_is_laid_out_as_the_kernel_reads_it() {
         let signature = Signature { identifier: b"x.dylib".to_vec(), code_limit: 0x1800, code_segment: (0, 0x1000) };
         let code: Vec<u8> = (0..0x1800_u32).map(|n| n as u8).collect();
-        let hashes = hashes(&code);
+        let hashes: Vec<_> = code.chunks(PAGE as usize).map(hash).collect();
         assert_eq!(signature.pages(), 2);
         let blob = signature.bytes(hashes.iter());
         assert_eq!(blob.len() as u64, signature.size());

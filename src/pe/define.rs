@@ -149,45 +149,58 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(link: &Link<'a>) -> Self {
+        // A compiler may have written hundreds of thousands of them.
+        let ids: Vec<ObjectId> = link.objects().map(|(id, _)| id).collect();
+        let mut all = Self::default();
+        for asked in link.workers.map(&ids, |id| Self::of_object(link, *id)) {
+            all.exports.extend(asked.exports);
+            all.excluded.extend(asked.excluded);
+            all.alternates.extend(asked.alternates);
+            for (from, to) in asked.merges {
+                all.merges.entry(from).or_insert(to);
+            }
+            all.aligned.extend(asked.aligned);
+            all.included.extend(asked.included);
+            all.warnings.extend(asked.warnings);
+        }
+        all
+    }
+
+    fn of_object(link: &Link<'a>, id: ObjectId) -> Self {
         let mut asked = Self::default();
-        for (id, object) in link.objects() {
-            let mut warn = |what: String| {
-                // A file full of nonsense is told of once.
-                let place = object.name.to_string();
-                if !asked.warnings.last().is_some_and(|last| last.starts_with(&place)) {
-                    asked.warnings.push(format!("{place}: {what}"));
+        let object = link.object(id);
+        let mut warn = |what: String| {
+            // A file full of nonsense is told of once.
+            if asked.warnings.is_empty() {
+                asked.warnings.push(format!("{}: {what}", object.name));
+            }
+        };
+        let texts = super::info(object).into_iter().flat_map(|info| &info.directives);
+        for directive in texts.flat_map(|text| directives(text)) {
+            match directive {
+                Directive::Export(export) => asked.exports.push(*export),
+                Directive::Exclude(name) => asked.excluded.push(name),
+                Directive::AlternateName(from, to) => asked.alternates.push((from, to)),
+                Directive::Merge(from, to) => {
+                    asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
                 }
-            };
-            for directive in
-                super::info(object).into_iter().flat_map(|info| &info.directives).flat_map(|text| directives(text))
-            {
-                match directive {
-                    Directive::Export(export) => asked.exports.push(export),
-                    Directive::Exclude(name) => asked.excluded.push(name),
-                    Directive::AlternateName(from, to) => asked.alternates.push((from, to)),
-                    Directive::Merge(from, to) => {
-                        asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
-                    }
-                    Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
-                    Directive::DefaultLibrary(name) if link.pe.default_libraries.contains(&*name) => {}
-                    Directive::DefaultLibrary(name) => {
-                        let name = String::from_utf8_lossy(&name).into_owned();
-                        warn(format!(
-                            "asks for the library {name}, which is not found; add it with -l if it is needed"
-                        ));
-                    }
-                    Directive::Entry(name) => {
-                        let name = String::from_utf8_lossy(&name).into_owned();
-                        warn(format!("asks for the entry point {name}; give it with -e if it is wanted"));
-                    }
-                    Directive::Unknown(text) => {
-                        let text = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
-                        warn(format!(".drectve: unknown directive {text}"));
-                    }
-                    // They count as referenced since the object was entered.
-                    Directive::Include(name) => asked.included.push((name, id)),
-                    Directive::Nothing => {}
+                Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
+                Directive::DefaultLibrary(name) if link.pe.default_libraries.contains(&*name) => {}
+                Directive::DefaultLibrary(name) => {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    warn(format!("asks for the library {name}, which is not found; add it with -l if it is needed"));
                 }
+                Directive::Entry(name) => {
+                    let name = String::from_utf8_lossy(&name).into_owned();
+                    warn(format!("asks for the entry point {name}; give it with -e if it is wanted"));
+                }
+                Directive::Unknown(text) => {
+                    let text = String::from_utf8_lossy(text.get(..80).unwrap_or(text)).into_owned();
+                    warn(format!(".drectve: unknown directive {text}"));
+                }
+                // They count as referenced since the object was entered.
+                Directive::Include(name) => asked.included.push((name, id)),
+                Directive::Nothing => {}
             }
         }
         asked

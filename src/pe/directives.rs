@@ -11,7 +11,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Directive<'a> {
     /// `-export:`: a symbol that other images may import.
-    Export(Export<'a>),
+    Export(Box<Export<'a>>),
     /// `-exclude-symbols:`: a symbol that is not exported unless `-export:` says so.
     Exclude(Cow<'a, [u8]>),
     /// `-include:`: a symbol that counts as referenced.
@@ -71,6 +71,8 @@ impl<'a> Export<'a> {
     }
 }
 
+/// The one option with a list of values, of which there may be very many.
+const EXCLUDE: &[u8] = b"exclude-symbols:";
 /// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
 const NOTHING: [&[u8]; 12] = [
     b"failifmismatch",
@@ -90,20 +92,44 @@ const NOTHING: [&[u8]; 12] = [
 /// The options of a section, in order.
 pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
     // Compilers put a byte order mark before text in UTF-8.
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    options(text).flat_map(|option| {
-        let words = option.get(1..).unwrap_or_default();
-        let (name, value) = split_once(words, b':').unwrap_or((words, &[]));
-        let plain = matches!(option.first(), Some(b'-' | b'/'));
-        let name = if plain { name } else { &[] };
-        // The one kind of option with a list of values.
-        let (list, single) = match name.eq_ignore_ascii_case(b"exclude-symbols") {
-            true => (value, None),
-            false => (&[][..], Some(directive(option, name, value))),
-        };
-        let excluded = split(list, b',').map(unquote).filter(|name| !name.is_empty()).map(Directive::Exclude);
-        excluded.chain(single)
+    let mut options = options(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text));
+    // What is left of the value of the one kind of option that has a list.
+    let mut excluded: &[u8] = &[];
+    std::iter::from_fn(move || {
+        loop {
+            if !excluded.is_empty() {
+                let (name, rest) = first_of(excluded);
+                excluded = rest;
+                if !name.is_empty() {
+                    return Some(Directive::Exclude(name));
+                }
+                continue;
+            }
+            let option = options.next()?;
+            let words = option.strip_prefix(b"-").or_else(|| option.strip_prefix(b"/")).unwrap_or_default();
+            match words.split_at_checked(EXCLUDE.len()) {
+                Some((start, list)) if start.eq_ignore_ascii_case(EXCLUDE) => excluded = list,
+                _ => {
+                    let (name, value) = split_once(words, b':').unwrap_or((words, &[]));
+                    return Some(directive(option, name, value));
+                }
+            }
+        }
     })
+}
+
+/// The first name of a list, and what follows it.
+fn first_of(list: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
+    // Nearly all lists are of one name, in quotes or not.
+    let one = match list.strip_prefix(b"\"") {
+        Some(quoted) => quoted.strip_suffix(b"\"").filter(|name| memchr::memchr(b'"', name).is_none()),
+        None => Some(list).filter(|list| memchr::memchr2(b',', b'"', list).is_none()),
+    };
+    if let Some(name) = one {
+        return (Cow::Borrowed(name), &[]);
+    }
+    let (name, rest) = split_once(list, b',').unwrap_or((list, &[]));
+    (unquote(name), rest)
 }
 
 /// The libraries that an object asks for. What is wrong with it is told when it is read.
@@ -162,7 +188,9 @@ fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a
     let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
     let is = |word: &&[u8]| name.eq_ignore_ascii_case(word);
     match () {
-        () if is(&&b"export"[..]) => export(value).map_or(Directive::Unknown(option), Directive::Export),
+        () if is(&&b"export"[..]) => {
+            export(value).map_or(Directive::Unknown(option), |export| Directive::Export(Box::new(export)))
+        }
         () if is(&&b"include"[..]) => Directive::Include(unquote(value)),
         () if is(&&b"defaultlib"[..]) => Directive::DefaultLibrary(unquote(value)),
         () if is(&&b"entry"[..]) => Directive::Entry(unquote(value)),
@@ -222,23 +250,36 @@ fn options(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let start = rest.iter().position(|byte| !is_blank(*byte))?;
         let (_, from) = rest.split_at(start);
-        let mut quoted = false;
-        let end = from.iter().position(|byte| match byte {
-            // Names are of these.
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':' => false,
-            b'"' => {
-                quoted = !quoted;
-                false
-            }
-            _ => !quoted && is_blank(*byte),
-        });
-        let (option, after) = from.split_at(end.unwrap_or(from.len()));
+        let (option, after) = from.split_at(option_end(from));
         rest = after;
         Some(option)
     })
 }
 
-fn is_blank(byte: u8) -> bool {
+/// Where the first blank outside of quotes is.
+fn option_end(text: &[u8]) -> usize {
+    /// What ends an option, or a stretch in which nothing does.
+    const ENDS: [bool; 256] = {
+        let mut ends = [false; 256];
+        let mut byte = 0_u8;
+        // White space is below.
+        while byte <= b' ' {
+            ends[byte as usize] = is_blank(byte);
+            byte += 1;
+        }
+        ends[b'"' as usize] = true;
+        ends
+    };
+    let mut quoted = false;
+    let end = text.iter().position(|byte| {
+        let ends = ENDS.get(usize::from(*byte)).copied().unwrap_or(false);
+        quoted ^= ends && *byte == b'"';
+        ends && !quoted && *byte != b'"'
+    });
+    end.unwrap_or(text.len())
+}
+
+const fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0
 }
 
@@ -284,8 +325,8 @@ mod tests {
         Cow::Borrowed(text.as_bytes())
     }
 
-    fn exported(name: &str) -> Export<'_> {
-        Export { name: cow(name), ..Export::default() }
+    fn exported(name: &str) -> Box<Export<'_>> {
+        Box::new(Export { name: cow(name), ..Export::default() })
     }
 
     #[test]
@@ -295,7 +336,7 @@ mod tests {
         assert_eq!(
             all(text),
             [
-                Directive::Export(Export { data: true, ..exported("jl_image_pointers") }),
+                Directive::Export(Box::new(Export { data: true, ..*exported("jl_image_pointers") })),
                 Directive::Exclude(cow("jl_RTLD")),
                 Directive::Exclude(cow("a b,c=d")),
             ]
@@ -309,13 +350,13 @@ mod tests {
     #[test]
     fn what_microsoft_writes() {
         let text = "\u{feff}/DEFAULTLIB:\"LIBCMT\" /FAILIFMISMATCH:\"a=b\"   /EXPORT:f=g,@12,NONAME /include:_x";
-        let export = Export { symbol: Some(cow("g")), ordinal: Some(12), no_name: true, ..exported("f") };
+        let export = Export { symbol: Some(cow("g")), ordinal: Some(12), no_name: true, ..*exported("f") };
         assert_eq!(
             all(text),
             [
                 Directive::DefaultLibrary(cow("LIBCMT")),
                 Directive::Nothing,
-                Directive::Export(export),
+                Directive::Export(Box::new(export)),
                 Directive::Include(cow("_x")),
             ]
         );
@@ -343,6 +384,11 @@ mod tests {
             assert_eq!(all(text), [Directive::Unknown(text.as_bytes())], "{text}");
         }
         assert_eq!(all("  \0 "), []);
+        // Any blank separates.
+        assert_eq!(
+            all("-include:a\t-include:b\n\0-include:\"c\td\" -include:e"),
+            ["a", "b", "c\td", "e"].map(|name| Directive::Include(cow(name)))
+        );
         // A quote that nothing ends reaches to the end.
         assert_eq!(all("-include:\"a b"), [Directive::Include(Cow::Owned(b"a b".to_vec()))]);
         assert_eq!(all("-exclude-symbols:a,,b"), [Directive::Exclude(cow("a")), Directive::Exclude(cow("b"))]);

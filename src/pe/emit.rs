@@ -94,8 +94,8 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
     })
 }
 
-/// The rows of functions in the order of their addresses, in which unwinders look for them, if they are not so already.
-/// Those of functions that are not part of the image stand last, and are counted in bytes.
+/// The rows of functions in the order of their addresses, in which unwinders look for them. Those of functions that are not
+/// part of the image stand last, and are counted in bytes.
 fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
     let mut rows = vec![0; output.size as usize];
@@ -110,9 +110,9 @@ fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64)
     }
     debug::check(link, problems)?;
     let size = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    let moved = pdata::sort(&mut rows, size);
+    pdata::sort(&mut rows, size);
     *dead_rows = (pdata::dead(&rows, size) * size) as u64;
-    Ok(moved.then_some(rows))
+    Ok(Some(rows))
 }
 
 fn emit_output(link: &Link<'_>, number: u32, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {
