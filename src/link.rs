@@ -82,7 +82,10 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     options.validate()?;
     malfunction::check()?;
     let clock = Clock::start();
-    Workers::new(options.threads, inputs.size()).enter(|workers| passes(inputs, options, workers, clock))
+    // What is signed is hashed, which takes ten times as long as all the rest of a byte.
+    let signed = options.target.is_some_and(|target| target.format == Format::MachO);
+    let work = inputs.size().saturating_mul(if signed { 8 } else { 1 });
+    Workers::new(options.threads, work).enter(|workers| passes(inputs, options, workers, clock))
 }
 
 /// The passes.

@@ -27,10 +27,11 @@ enum Pool {
 }
 
 impl Workers {
-    /// Workers for a link over `bytes` bytes of input, on `threads` threads or, by default, all processors.
+    /// Workers for a link that does as much as one over `bytes` bytes of input, on `threads` threads or, by default, all
+    /// processors.
     #[cfg(feature = "parallel")]
     pub(crate) fn new(threads: Option<NonZeroUsize>, bytes: u64) -> Self {
-        /// Below this many bytes of input, starting threads costs more than they save.
+        /// Below this many bytes, starting threads costs more than they save.
         const WORTH_A_THREAD: u64 = 8 << 20;
         let pool = match threads {
             Some(NonZeroUsize::MIN) => Pool::None,

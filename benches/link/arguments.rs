@@ -12,7 +12,7 @@ Measures pkgld against other linkers and cp.
 
   cargo bench --bench link -- [OPTION]...
 
-  --summary            the README's figures: small, medium, large, 16m, 71m, 156m and 217m for ELF, PE and Mach-O, and 1g for
+  --summary            the README's figures: small, medium, large, 16m, 71m, 156m and 217m for ELF, PE and Mach-O, 1g and 2500m for
                        ELF, 11 runs of each
   --leave-out NAME,... archives not to link all the same
   --archives NAME,...  what to link (default 3m,16m,71m,156m,1g); `cargo run -p pkgld-corpus -- list` tells the names

@@ -68,7 +68,7 @@ const fn size(name: &'static str, preset: &'static str, kind: Kind) -> Size {
     Size { name, preset, kind }
 }
 
-pub(crate) const SIZES: [Size; 9] = [
+pub(crate) const SIZES: [Size; 10] = [
     size("small", "heavy-small", Kind::Small),
     size("medium", "heavy-medium", Kind::Medium),
     size("large", "heavy-large", Kind::Large),
@@ -79,6 +79,7 @@ pub(crate) const SIZES: [Size; 9] = [
     size("217 MB", "217m", Kind::Julia),
     // Of ELF alone.
     size("1 GB", "1g", Kind::Julia),
+    size("2.5 GB", "2500m", Kind::Julia),
 ];
 
 /// An archive and what it is linked to.

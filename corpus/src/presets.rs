@@ -263,9 +263,11 @@ pub fn presets() -> Vec<Preset> {
     add(sharded, false, "the same, JULIA_IMAGE_THREADS=4");
     let larger = "as the system image, two fifths more of everything";
     add(larger_system_image(Julia::V1_11), false, larger);
-    let mut large = COUNTED[3].spec(Julia::V1_11);
-    (large.name, large.heap) = ("1g".to_owned(), 1_000_000_000);
-    add(large, false, "the code of the system image with a heap image of 1 GB");
+    for (name, heap) in [("1g", 1_000_000_000), ("2500m", 2_500_000_000)] {
+        let mut large = COUNTED[3].spec(Julia::V1_11);
+        (large.name, large.heap) = (name.to_owned(), heap);
+        add(large, false, "the code of the system image with a larger heap image");
+    }
     for (name, shards, thousandths, heap) in HEAVY {
         add(heavy(name, shards, thousandths, heap), false, "many relocations; heavy-large takes minutes to make");
     }
