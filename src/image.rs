@@ -14,6 +14,7 @@
 
 mod crc;
 mod production;
+mod sum;
 
 use std::borrow::Cow;
 use std::fs;
@@ -33,7 +34,8 @@ use crate::pe;
 use crate::report::{DebugFile, Report};
 
 pub(crate) use production::{Checksum, Extent, FilePlan, Source, copy};
-use production::{Patch, Production, Sum, identity, image_checksum, put};
+use production::{Patch, Production, put};
+use sum::{Sum, identity, image_checksum};
 
 /// A linked image, ready to be written.
 ///

@@ -11,19 +11,15 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use sha2::{Digest, Sha256};
-use xxhash_rust::xxh3;
-
-use super::crc;
+use super::sum::Sum;
 use crate::apply::{self, Stretch};
 use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors, Result};
 use crate::format;
 use crate::link::Link;
-use crate::macho::signature::{self, Signature};
+use crate::macho::signature::Signature;
 use crate::memory::of_vec;
 use crate::model::ObjectId;
-use crate::options::{BuildId, Format};
 
 /// Bytes of a chunk: few enough to stay in a core's own cache, and to cost a small image few page faults, and enough that a
 /// call of the system for each does not count. The identity depends on it, so it is the same on every host.
@@ -63,7 +59,7 @@ pub(crate) struct FilePlan {
     /// In ascending order, without overlap.
     extents: Vec<Extent>,
     /// The checksum that its readers want.
-    checksum: Checksum,
+    pub(super) checksum: Checksum,
     /// File offsets and sizes of the bytes that identify the contents, where they are to be computed.
     pub(super) identity: Vec<(u64, u64)>,
     /// File offset of the checksum of the image itself, as PE has it: four bytes.
@@ -71,7 +67,7 @@ pub(crate) struct FilePlan {
     /// File offset of the checksum of the companion, four bytes.
     pub(super) companion_checksum: Option<u64>,
     /// Stretches (file offset and size, in bytes) that the identity does not depend on.
-    hidden: Vec<(u64, u64)>,
+    pub(super) hidden: Vec<(u64, u64)>,
     /// The signature that the file ends with.
     pub(super) signature: Option<Signature>,
 }
@@ -87,36 +83,6 @@ pub(crate) enum Checksum {
 
 /// Bytes that replace those at a file offset.
 pub(super) type Patch<'s> = (u64, &'s [u8]);
-
-/// What is known of a chunk once it has been produced.
-#[derive(Debug)]
-pub(super) struct Sum {
-    checksum: u32,
-    hash: Hash,
-    /// The sum of the chunk's words, if the file has a checksum of its own.
-    words: u64,
-    /// The hashes of its pages that are signed.
-    pub(super) pages: Vec<[u8; 32]>,
-    /// Its bytes, while some of them are not known; empty if none is.
-    draft: Option<Vec<u8>>,
-}
-
-impl Sum {
-    /// Bytes of memory that are kept until the chunk is known.
-    pub(super) fn kept(&self) -> u64 {
-        self.draft.as_ref().map_or(0, of_vec)
-    }
-}
-
-/// The hash of a chunk, as the kind of identity wants it.
-#[derive(Debug, Clone, Copy)]
-enum Hash {
-    None,
-    /// The checksum, which is there anyway, where the identity is a time stamp and has no more bytes than that.
-    Brief(u32),
-    Fast(u128),
-    Strong([u8; 32]),
-}
 
 impl FilePlan {
     /// A plan of `size` bytes.
@@ -192,34 +158,14 @@ impl FilePlan {
     }
 
     /// Whether bytes between two file offsets depend on all others, and whether all of them do.
-    fn lateness(&self, start: u64, end: u64) -> (bool, bool) {
+    pub(super) fn lateness(&self, start: u64, end: u64) -> (bool, bool) {
         let some = self.late().any(|(offset, size)| offset < end && offset + size > start);
         (some, some && self.late().any(|(offset, size)| offset <= start && offset + size >= end))
     }
 
-    fn chunk_range(&self, number: u64) -> (u64, u64) {
+    pub(super) fn chunk_range(&self, number: u64) -> (u64, u64) {
         let start = number.saturating_mul(CHUNK);
         (start, start.saturating_add(CHUNK).min(self.size))
-    }
-
-    /// The checksum of the whole, from those of its chunks.
-    pub(super) fn checksum(&self, sums: &[Sum]) -> u32 {
-        let sizes = (0..sums.len() as u64).map(|number| self.chunk_range(number)).map(|(start, end)| end - start);
-        let parts = sums.iter().map(|sum| sum.checksum).zip(sizes);
-        match self.checksum {
-            Checksum::Castagnoli => {
-                let mut whole = crc::Joiner::new(CHUNK);
-                parts.for_each(|(part, size)| whole.add(part, size));
-                whole.whole()
-            }
-            Checksum::Ieee => {
-                let mut whole = crc32fast::Hasher::new();
-                parts.for_each(|(part, size)| {
-                    whole.combine(&crc32fast::Hasher::new_with_initial_len(part, size));
-                });
-                whole.finalize()
-            }
-        }
     }
 }
 
@@ -460,123 +406,10 @@ impl<'i> Production<'i, '_> {
             Source::Table(table, part) => format::fill_table(self.link, *table, *part, at, out),
         }
     }
-
-    /// What is known of a chunk that starts at file offset `start`, which may be a draft.
-    fn sum_or_draft(&self, start: u64, bytes: &[u8], may_be_draft: bool) -> Sum {
-        let draft = match self.plan.lateness(start, start + bytes.len() as u64) {
-            (true, all) if may_be_draft => Some(if all { Vec::new() } else { bytes.to_vec() }),
-            _ => None,
-        };
-        Sum { draft, ..self.sum(start, bytes) }
-    }
-
-    /// What is known of a chunk that starts at file offset `start`.
-    fn sum(&self, start: u64, bytes: &[u8]) -> Sum {
-        let pages = self.signed(start, bytes).chunks(signature::PAGE as usize).map(signature::hash).collect::<Vec<_>>();
-        let checksum = self.checksum(bytes);
-        let hash = match (self.link.target.format, format::identity_kind(self.link)) {
-            _ if self.plan.identity.is_empty() => Hash::None,
-            (Format::Pe, _) if self.plan.identity.iter().all(|(_, size)| *size <= 4) => Hash::Brief(checksum),
-            (Format::MachO, _) => self.mach_o_hash(start, bytes, &pages),
-            (_, BuildId::Fast) => Hash::Fast(xxh3::xxh3_128(bytes)),
-            _ => Hash::Strong(Sha256::digest(bytes).into()),
-        };
-        Sum { checksum, hash, words: self.words(bytes), pages, draft: None }
-    }
-
-    /// Corrects what is known of a chunk, now of these bytes, into which `patches` have been put.
-    fn sum_again(&self, start: u64, bytes: &[u8], patches: &[Patch<'_>], sum: &mut Sum) {
-        (sum.checksum, sum.words) = (self.checksum(bytes), self.words(bytes));
-        let pages =
-            (start..).step_by(signature::PAGE as usize).zip(self.signed(start, bytes).chunks(signature::PAGE as usize));
-        for ((at, page), hash) in pages.zip(&mut sum.pages) {
-            if touches(patches, at, at + page.len() as u64) {
-                *hash = signature::hash(page);
-            }
-        }
-    }
-
-    /// What is signed of a chunk.
-    fn signed<'b>(&self, start: u64, bytes: &'b [u8]) -> &'b [u8] {
-        let limit = self.plan.signature.as_ref().map_or(0, |signature| u64::from(signature.code_limit));
-        bytes.get(..limit.saturating_sub(start) as usize).unwrap_or(bytes)
-    }
-
-    fn checksum(&self, bytes: &[u8]) -> u32 {
-        match self.plan.checksum {
-            Checksum::Castagnoli => crc32c::crc32c(bytes),
-            Checksum::Ieee => crc32fast::hash(bytes),
-        }
-    }
-
-    fn words(&self, bytes: &[u8]) -> u64 {
-        if self.plan.image_checksum.is_some() { sum_words(bytes) } else { 0 }
-    }
-
-    /// What a chunk of a Mach-O image adds to the identity: made of the hashes of its pages where these are there anyway.
-    fn mach_o_hash(&self, start: u64, bytes: &[u8], pages: &[[u8; 32]]) -> Hash {
-        let end = start + bytes.len() as u64;
-        let hides = |(offset, size): &&(u64, u64)| *offset < end && offset + size > start;
-        if self.plan.hidden.iter().any(|stretch| hides(&stretch)) {
-            let mut copy = bytes.to_vec();
-            for (offset, size) in self.plan.hidden.iter().filter(hides) {
-                let from = offset.max(&start) - start;
-                let to = (offset + size).min(end) - start;
-                copy[from as usize..to as usize].fill(0);
-            }
-            return Hash::Fast(xxh3::xxh3_128(&copy));
-        }
-        match pages {
-            [] => Hash::Fast(xxh3::xxh3_128(bytes)),
-            pages => Hash::Fast(xxh3::xxh3_128(pages.as_flattened())),
-        }
-    }
-}
-
-/// The identity of what has these chunks, in `size` bytes.
-pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, size: u64) -> Vec<u8> {
-    let mut all = Vec::new();
-    for sum in sums {
-        match sum.hash {
-            Hash::None => {}
-            Hash::Brief(hash) => all.extend(hash.to_le_bytes()),
-            Hash::Fast(hash) => all.extend(hash.to_le_bytes()),
-            Hash::Strong(hash) => all.extend(hash),
-        }
-    }
-    let mut identity = match kind {
-        BuildId::Fast => xxh3::xxh3_64(&all).to_le_bytes().to_vec(),
-        _ => Sha256::digest(&all).to_vec(),
-    };
-    identity.truncate(size as usize);
-    identity
-}
-
-/// The sum of the 32-bit words of a chunk; the last one may lack bytes.
-fn sum_words(bytes: &[u8]) -> u64 {
-    let (pairs, rest) = bytes.as_chunks::<8>();
-    // Halves of words of 64 bits, which compilers turn into sums of several at once.
-    let halves = |pair: &[u8; 8]| {
-        let pair = u64::from_le_bytes(*pair);
-        (pair & u64::from(u32::MAX)) + (pair >> 32)
-    };
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    pairs.iter().map(halves).sum::<u64>() + halves(&last)
-}
-
-/// The checksum of a PE image of `size` bytes, whose own bytes are zero: the sum of its 16-bit words, in which carries are
-/// added again, and its size. Since 2^16 leaves 1 when divided by 2^16 - 1, wider words give the same.
-pub(super) fn image_checksum<'s>(sums: impl Iterator<Item = &'s Sum>, size: u64) -> u32 {
-    let mut sum = sums.fold(0_u64, |total, sum| total.wrapping_add(sum.words));
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (sum as u32).wrapping_add(size as u32)
 }
 
 /// Whether any of `patches` has bytes between two file offsets.
-fn touches(patches: &[Patch<'_>], start: u64, end: u64) -> bool {
+pub(super) fn touches(patches: &[Patch<'_>], start: u64, end: u64) -> bool {
     patches.iter().any(|(offset, bytes)| *offset < end && offset + bytes.len() as u64 > start)
 }
 
