@@ -184,7 +184,8 @@ impl<'l, 'a> Context<'l, 'a> {
     #[inline]
     fn apply(&self, raw: &RawReloc, start: u64, out: &mut [u8], problems: &mut Vec<Trouble>) {
         let at = raw.offset.wrapping_sub(start) as usize;
-        if self.apply_simple(raw, at, out).is_none() && self.apply_known(raw, at, out).is_none() {
+        let done = self.apply_simple(raw, at, out).or_else(|| self.apply_distance(raw, at, out));
+        if done.or_else(|| self.apply_known(raw, at, out)).is_none() {
             self.apply_any(raw, at, out, problems);
         }
     }
@@ -210,6 +211,19 @@ impl<'l, 'a> Context<'l, 'a> {
         };
         let value = address.wrapping_add_signed(raw.addend).wrapping_sub(start);
         simple.store(value.wrapping_add_signed(off_by_one(raw.offset)), at, out)
+    }
+
+    /// Carries out a relocation that stores a distance to a symbol about which nothing is special. Returns `None`, with `out`
+    /// unchanged, for others and for those that are out of reach.
+    #[inline]
+    fn apply_distance(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Option<()> {
+        let distance = self.link.kinds.distance(raw.kind)?;
+        let address = *self.addresses.get(raw.symbol as usize)?;
+        if *self.special.get(raw.symbol as usize)? {
+            return None;
+        }
+        let number = address.wrapping_add_signed(raw.addend).wrapping_add_signed(off_by_one(raw.offset));
+        distance.store(number, self.base.wrapping_add(raw.offset), at, out)
     }
 
     /// Carries out a relocation that means a number which is known from one before. Returns `None`,
@@ -246,9 +260,6 @@ impl<'l, 'a> Context<'l, 'a> {
     fn apply_loaded(&self, raw: &RawReloc, at: usize, out: &mut [u8]) -> Result<(), Fault> {
         // Scanning has looked at each relocation of a loaded section; what it refused does not come here.
         let Some(reloc) = self.link.kinds.understand(self.link.target, *raw) else { return Ok(()) };
-        if self.apply_distance(raw, &reloc, at, out).is_some() {
-            return Ok(());
-        }
         let Some(symbol) = self.object.symbols.get(raw.symbol as usize) else { return Ok(()) };
         let Ok(action) = reloc::classify(self.link.target, self.section, &reloc, symbol.traits) else { return Ok(()) };
         if let (Format::MachO, Action::Relative | Action::Symbolic) = (self.link.target.format, action) {
@@ -295,20 +306,6 @@ impl<'l, 'a> Context<'l, 'a> {
     #[inline]
     fn is_plain(&self, field: Field) -> bool {
         self.state == 0 && !matches!(field, Field::Ppc64(_) | Field::Riscv64(_))
-    }
-
-    /// Carries out a relocation that stores a distance to a symbol about which nothing is special. Returns `None`, with `out`
-    /// unchanged, for others and for those that are out of reach.
-    #[inline]
-    fn apply_distance(&self, raw: &RawReloc, reloc: &Reloc, at: usize, out: &mut [u8]) -> Option<()> {
-        if !self.is_plain(reloc.field) || !reloc.is_distance() || *self.special.get(raw.symbol as usize)? {
-            return None;
-        }
-        let number = self.addresses.get(raw.symbol as usize)?.wrapping_add_signed(raw.addend);
-        let place = self.base.wrapping_add(raw.offset);
-        let value = reloc.value.from.count(number, place, || self.got_base).cast_signed();
-        self.check(reloc, value).ok()?;
-        self.store(reloc, at, out, value).ok()
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.

@@ -10,8 +10,10 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod kinds;
 mod memo;
 
+pub(crate) use kinds::{Kinds, Simple, Start};
 pub(crate) use memo::Memo;
 
 use std::ops::Range;
@@ -495,134 +497,6 @@ pub(crate) enum Action {
     /// The value is computed now, from the address of the slot that has the symbol's; the image's start code puts the address
     /// itself in its place (PE, see [`pe::pseudo`]).
     Startup,
-}
-
-/// What a target's table says of the kinds of relocations, looked up once for each.
-///
-/// Nearly all relocations of data and of debug sections store an address or a distance in whole bytes: what is to be done
-/// for these *simple* kinds fits in a few instructions.
-#[derive(Debug, Default)]
-pub(crate) struct Kinds {
-    simple: Vec<Option<Simple>>,
-    known: Vec<Known>,
-}
-
-/// What [`understand`] says of all relocations of a kind.
-#[derive(Debug, Clone, Copy)]
-enum Known {
-    /// The same.
-    Same(Value, Field),
-    /// That it does not know them.
-    None,
-    /// It looks at each.
-    Various,
-}
-
-/// A kind that stores S + A, S + A − P, S + A − GOT or S + A − B in four or eight bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Simple {
-    /// Where the number counts from.
-    pub(crate) from: Start,
-    /// Whether the field has eight bytes.
-    wide: bool,
-    /// Whether the field holds any address ([`Field::is_word`]).
-    pub(crate) word: bool,
-    /// The smallest number that fits.
-    least: i64,
-    /// How much more the largest is.
-    span: u64,
-}
-
-/// Where the number of a [`Simple`] kind counts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// Zero.
-    Zero,
-    /// P.
-    Place,
-    /// GOT.
-    GotBase,
-    /// B.
-    Image,
-}
-
-impl Simple {
-    fn new(target: Target, value: Value, field: Field) -> Option<Self> {
-        let from = match (value.what, value.from) {
-            // What the loader fills in Mach-O images is more than the address.
-            (What::Symbol, Origin::Zero) if target.format != Format::MachO => Start::Zero,
-            (What::Symbol | What::Plt, Origin::Place) => Start::Place,
-            (What::Symbol | What::Plt, Origin::GotBase) => Start::GotBase,
-            (What::Symbol, Origin::Image) => Start::Image,
-            _ => return None,
-        };
-        let whole = matches!(field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64);
-        let (least, most) = field.range();
-        let (wide, word) = (field == Field::U64, field.is_word());
-        whole.then_some(Self { from, wide, word, least, span: most.wrapping_sub(least).cast_unsigned() })
-    }
-
-    /// Width of the field, in bytes.
-    #[inline]
-    pub(crate) fn size(self) -> u64 {
-        if self.wide { 8 } else { 4 }
-    }
-
-    /// Stores a number at offset `at` of `out`. Returns `None`, with `out` unchanged, if it does not fit there.
-    #[inline]
-    pub(crate) fn store(self, number: u64, at: usize, out: &mut [u8]) -> Option<()> {
-        if number.wrapping_sub(self.least.cast_unsigned()) > self.span {
-            return None;
-        }
-        match self.wide {
-            true => *out.get_mut(at..)?.first_chunk_mut()? = number.to_le_bytes(),
-            false => *out.get_mut(at..)?.first_chunk_mut()? = (number as u32).to_le_bytes(),
-        }
-        Some(())
-    }
-}
-
-impl Kinds {
-    /// Of a target.
-    pub(crate) fn of(target: Target) -> Self {
-        // One more than the highest number of a kind that is looked at. ELF and PE number kinds of data low.
-        let count = if target.format == Format::MachO { macho::relocs::PLAIN_KINDS } else { 512 };
-        let known = |kind| {
-            if target.format == Format::MachO && !macho::relocs::is_plain(kind) {
-                return Known::Various;
-            }
-            let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 });
-            reloc.map_or(Known::None, |reloc| Known::Same(reloc.value, reloc.field))
-        };
-        let known: Vec<_> = (0..count).map(known).collect();
-        let simple = |known: &Known| match known {
-            Known::Same(value, field) => Simple::new(target, *value, *field),
-            Known::None | Known::Various => None,
-        };
-        Self { simple: known.iter().map(simple).collect(), known }
-    }
-
-    /// The traits of symbols for which a relocation means more than their address.
-    pub(crate) const SPECIAL: Traits = Traits(u8::MAX).without(Traits::FAR);
-
-    /// What is simple about a kind, if it is.
-    #[inline]
-    pub(crate) fn simple(&self, kind: u32) -> Option<Simple> {
-        *self.simple.get(kind as usize)?
-    }
-
-    /// As [`understand`].
-    #[inline]
-    pub(crate) fn understand(&self, target: Target, raw: RawReloc) -> Option<Reloc> {
-        match self.known.get(raw.kind as usize) {
-            Some(Known::Same(value, field)) => {
-                let RawReloc { offset, symbol, kind, addend } = raw;
-                Some(Reloc { offset, symbol, kind, value: *value, field: *field, addend })
-            }
-            Some(Known::None) => None,
-            Some(Known::Various) | None => understand(target, raw),
-        }
-    }
 }
 
 /// Why a relocation cannot stand in a shared library.

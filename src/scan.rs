@@ -285,14 +285,17 @@ fn scan_simple(
     raw: &RawReloc,
     found: &mut Found,
 ) -> Option<()> {
-    let simple = link.kinds.simple(raw.kind)?;
-    if *special.get(raw.symbol as usize)? || raw.offset.checked_add(simple.size())? > section.data.len() as u64 {
+    let (size, from, word) = match link.kinds.simple(raw.kind) {
+        Some(simple) => (simple.size(), simple.from, simple.word),
+        None => (link.kinds.distance(raw.kind)?.size(), Start::Place, false),
+    };
+    if *special.get(raw.symbol as usize)? || raw.offset.checked_add(size)? > section.data.len() as u64 {
         return None;
     }
-    match simple.from {
+    match from {
         Start::Place | Start::Image => {}
         Start::GotBase => found.got_base = true,
-        Start::Zero if simple.word && section.flags.has(SectionFlags::WRITE) => found.counts[0] += 1,
+        Start::Zero if word && section.flags.has(SectionFlags::WRITE) => found.counts[0] += 1,
         Start::Zero => return None,
     }
     Some(())
