@@ -149,7 +149,10 @@ impl Kinds {
             let reloc = understand(target, RawReloc { offset: 0, symbol: 0, kind, addend: 0 });
             reloc.map_or(Known::None, |reloc| Known::Same(reloc.value, reloc.field))
         };
-        let known: Vec<_> = (0..count).map(known).collect();
+        let mut known: Vec<_> = (0..count).map(known).collect();
+        // Most CPUs have few kinds; of what is in no table each is asked for.
+        let last = known.iter().rposition(|known| !matches!(known, Known::None));
+        known.truncate(last.map_or(0, |last| last.saturating_add(1)));
         let simple = |known: &Known| match known {
             Known::Same(value, field) => Simple::new(target, *value, *field),
             Known::None | Known::Various => None,
