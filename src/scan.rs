@@ -199,6 +199,18 @@ fn scan_any(
         found.problems.push(trouble(Fault::Because("the symbol that is subtracted is not defined in the image")));
         return;
     }
+    // Code that counts from the start of the image's own thread-local storage means the image's own definition, even where
+    // others may have another; but the image must have one.
+    let imported = |id| !link.symbols.get(id).is_defined_here();
+    if reloc.value.what == What::TlsBlock
+        && symbol.traits.has(Traits::PREEMPTIBLE)
+        && symbol.global.get().is_none_or(imported)
+    {
+        found.problems.push(trouble(Fault::Because(
+            "the symbol lies in another library's thread-local storage; recompile with -fPIC",
+        )));
+        return;
+    }
     let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
         Ok(action) => action,
         Err(reason) => {
@@ -322,8 +334,10 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     const PLACES: usize = 3;
     let missing = |id: GlobalId| {
         let global = link.symbols.get(id);
-        let left = global.traits.has(Traits::PREEMPTIBLE) && !all;
-        global.traits.has(Traits::UNDEFINED) && !global.is_weak_reference() && !left
+        // No loader's table can say "the version, of whatever library".
+        let versioned = global.version().is_some_and(|version| !version.is_empty());
+        let left = global.traits.has(Traits::PREEMPTIBLE) && !all && !versioned;
+        global.traits.has(Traits::UNDEFINED) && (versioned || !global.is_weak_reference()) && !left
     };
     if !link.symbols.iter().any(|(id, _)| missing(id)) {
         return Ok(());

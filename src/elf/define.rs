@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::{dynamic, ppc64, version};
-use crate::error::{Error, Result};
+use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
@@ -48,6 +48,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     // Debuggers look for this one by name, whether or not an object mentions it.
     let dynamic = link.symbols.intern(b"_DYNAMIC");
     link.symbols.get_mut(dynamic).flags.set(GlobalFlags::IN_OBJECT);
+    own_tables_are_free(link)?;
     for (name, anchor) in ANCHORS {
         if let Some((id, _)) = link.symbols.find(name)
             && link.symbols.get(id).definition == Definition::Undefined
@@ -76,6 +77,25 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         link.symbols.forget_unique();
     }
     version::assign(link)
+}
+
+/// Checks that no object defines the symbols from which relocations count, by whatever name: their fields would then mean
+/// another place than code that names the symbol does.
+///
+/// # Errors
+/// Each such definition.
+fn own_tables_are_free(link: &Link<'_>) -> Result<()> {
+    let names: &[&[u8]] = match link.target.arch {
+        Arch::Ppc64 => &[b"_GLOBAL_OFFSET_TABLE_", b".TOC."],
+        _ => &[b"_GLOBAL_OFFSET_TABLE_"],
+    };
+    let problem = |name: &&[u8]| {
+        let (_, global) = link.symbols.find(name).filter(|(_, global)| global.is_defined_here())?;
+        let (object, _) = global.mention?;
+        let what = format!("defines {}, which only the linker can define", String::from_utf8_lossy(name));
+        Some(Error::unsupported(&link.object(object).name, what))
+    };
+    Errors::check(names.iter().filter_map(problem).collect())
 }
 
 /// Makes a symbol stand for a place.

@@ -159,9 +159,6 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         What::TlsDescriptor => Action::Got(Needs::TLS_DESC),
         What::TlsBlockSlot => Action::Got(Needs::TLS_BLOCK),
         What::TlsModule => Action::GotTlsModule,
-        What::TlsBlock if preemptible => {
-            return Err("the symbol may lie in another library's thread-local storage; recompile with -fPIC");
-        }
         What::TlsBlock => Action::Link,
         What::SectionNumber => return Err("ELF images have no such numbers"),
         What::TlsStatic => {

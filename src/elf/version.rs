@@ -106,6 +106,12 @@ fn assign_versions(link: &mut Link<'_>, plan: &Plan) -> Result<()> {
             continue;
         }
         let global = link.symbols.get(*id);
+        // What is not for others has no version for them.
+        if global.visibility != Visibility::Default && global.visibility != Visibility::Protected
+            || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION)
+        {
+            continue;
+        }
         let what = format!(
             "defines {} in version {name}, which no version script has (--version-script)",
             String::from_utf8_lossy(global.name)

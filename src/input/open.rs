@@ -345,6 +345,8 @@ impl Opener<'_, '_> {
             Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated, implied: false }
         };
         match Content::of(self.contents(file)) {
+            // As a linker script that says nothing, which is what GNU ld and LLD take it for.
+            _ if self.contents(file).is_empty() => {}
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),
             Content::ThinArchive => {

@@ -103,7 +103,9 @@ impl SymbolList {
         let mut parser = Parser { text, rest: text };
         let mut list = || {
             let mut patterns = Vec::new();
+            let mut blocks = 0_u32;
             while parser.peek()?.is_some() {
+                blocks = blocks.saturating_add(1);
                 parser.expect('{')?;
                 let mut node = Node::default();
                 parser.names(&mut node)?;
@@ -113,11 +115,7 @@ impl SymbolList {
                 }
                 patterns.append(&mut node.globals);
             }
-            if patterns.is_empty() {
-                Err(parser.problem("a list of symbols in braces is expected"))
-            } else {
-                Ok(patterns)
-            }
+            if blocks == 0 { Err(parser.problem("a list of symbols in braces is expected")) } else { Ok(patterns) }
         };
         let patterns = list().map_err(|(what, line)| problem(name, &what, line))?;
         Ok(Self { patterns })
