@@ -150,6 +150,8 @@ fn define_section_bounds(link: &mut Link<'_>) {
     if !link.symbols.iter().any(|(_, global)| undefined(global) && section_bound(global.name).is_some()) {
         return;
     }
+    // Others may look them up, and never take the place of ours.
+    let bounds = if link.options.elf.hide_section_bounds { Visibility::Hidden } else { Visibility::Protected };
     let sections = link.objects.iter().flat_map(|object| &object.sections).filter(|section| section.is_live());
     let names: HashSet<&[u8]> = sections.map(|section| section.name).collect();
     for index in 0..link.symbols.len() {
@@ -165,8 +167,7 @@ fn define_section_bounds(link: &mut Link<'_>) {
         let anchor = if start { Anchor::SectionStart(u32::MAX) } else { Anchor::SectionEnd(u32::MAX) };
         let global = link.symbols.get_mut(id);
         global.definition = Definition::Anchor(anchor);
-        // Others may look them up, and never take the place of ours.
-        global.visibility = global.visibility.max(Visibility::Protected);
+        global.visibility = global.visibility.max(bounds);
     }
 }
 

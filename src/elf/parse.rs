@@ -475,6 +475,8 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
         name,
         b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes" | b".riscv.attributes"
     );
+    // Texts for GNU ld to show to who uses a symbol.
+    let consumed = consumed || name.starts_with(b".gnu.warning.");
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
 }
 

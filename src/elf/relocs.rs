@@ -87,6 +87,11 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     let absolute = traits.has(Traits::ABSOLUTE);
     let Value { what, from } = reloc.value;
     if traits.has(Traits::DISCARDED) && !section.flags.has(SectionFlags::EH_FRAME) {
+        // An object's table of contents is no part of the groups whose functions use it: entries of functions of which another
+        // copy was taken stay, and nobody reads them.
+        if arch == Arch::Ppc64 && section.name == b".toc" {
+            return Ok(Action::Link);
+        }
         return Err(
             "the symbol's section is not part of the image: another copy of its group was taken, and only that may be referred to",
         );

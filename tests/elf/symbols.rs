@@ -364,3 +364,35 @@ fn undefined_symbols_are_left_or_refused_as_asked() {
     let said = bench.refuses(&hidden);
     assert!(said.contains("undefined symbol: missing") && said.contains("hidden visibility"), "{said}");
 }
+
+#[test]
+fn who_sees_the_bounds_of_sections_is_asked_for() {
+    let bench = Bench::new();
+    let source = "__attribute__((section(\"words\"))) int word = 3; extern int __start_words[], __stop_words[];
+        int probe(void) { CHECK(__stop_words - __start_words == 1 && *__start_words == 3); return 0; }";
+    let object = bench.compile("gcc -O1", "bounds.c", source);
+    for (value, seen) in [("protected", true), ("hidden", false), ("internal", false)] {
+        bench.link("bounds.so", &format!("-z start-stop-visibility={value} {object}")).prints("", "probe 0\nend\n");
+        let symbols = bench.must("readelf -W --dyn-syms ours/bounds.so");
+        assert_eq!(symbols.contains("PROTECTED") && symbols.contains("__start_words"), seen, "{value}: {symbols}");
+    }
+}
+
+#[test]
+fn the_table_that_relocations_count_from_is_the_linkers() {
+    let bench = Bench::new();
+    let source = ".data\n.globl _GLOBAL_OFFSET_TABLE_\n_GLOBAL_OFFSET_TABLE_: .quad 0\n";
+    let object = bench.compile("gcc", "table.s", source);
+    let said = bench.refuses(&object);
+    assert!(said.contains("table.o: defines _GLOBAL_OFFSET_TABLE_, which only the linker can define"), "{said}");
+}
+
+#[test]
+fn symbols_are_traced_in_links_that_fail() {
+    let bench = Bench::new();
+    let object = bench.compile("gcc -O1", "user.c", "extern int missing(void); int probe(void) { return missing(); }");
+    let ours = bench.ours(&format!("-shared -o ours/traced.so {object} -z defs --trace-symbol=missing"));
+    assert_eq!(ours.status.code(), Some(1));
+    assert_eq!(text(&ours.stdout), "user.o: reference to missing\n");
+    assert!(text(&ours.stderr).contains("undefined symbol: missing"));
+}

@@ -285,3 +285,72 @@ fn filters_relaxation_and_bounds_are_those_of_other_linkers() {
         }
     }
 }
+
+#[test]
+fn a_default_version_and_the_name_alone_are_one_definition() {
+    let bench = Bench::new();
+    // GNU's assembler and LLVM's keep the name without the version beside it: strong or weak, before or behind.
+    let source =
+        ".globl one, probe\n.weak soft\n.symver one, one@@V2\n.symver soft, soft@@V1\n.symver three, three@V1\n
+        .globl three\none: mov $1, %eax\nret\nsoft: mov $2, %eax\nret\nthree: ret\n
+        probe: push %rbx\ncall one@PLT\nmov %eax, %ebx\ncall soft@PLT\nlea -3(%rax,%rbx), %eax\npop %rbx\nret\n
+        .section .note.GNU-stack,\"\",@progbits\n";
+    for compiler in ["clang-19", "gcc"] {
+        let object = bench.compile(compiler, "both.s", source);
+        for script in ["V1 { local: *; }; V2 { probe; };", "V1 { probe; }; V2 { local: none; };", "V1 { *; }; V2 { };"]
+        {
+            bench.file("map", script);
+            let pair = bench.link("both.so", &format!("--undefined-version --version-script=map {object}"));
+            let names = pair.exports_the_same(&bench);
+            assert!(names.contains(&"one@@V2".to_owned()) && names.contains(&"soft@@V1".to_owned()), "{names:?}");
+            assert!(!names.contains(&"one".to_owned()), "{names:?}");
+            pair.prints("", "probe 0\nend\n");
+        }
+    }
+    // Two definitions are two all the same.
+    let twice = bench.compile(
+        "clang-19",
+        "twice.s",
+        ".globl one, other\n.symver other, one@@V2\none: ret\nother: ret\n.section .note.GNU-stack,\"\",@progbits\n",
+    );
+    bench.file("map", "V2 { };");
+    let said = bench.refuses(&format!("--version-script=map {twice}"));
+    assert!(said.contains("duplicate symbol: one"), "{said}");
+}
+
+#[test]
+fn members_of_archives_are_found_without_their_default_versions() {
+    let bench = Bench::new();
+    let member = bench.compile(
+        "gcc",
+        "member.s",
+        ".globl two, old\n.symver two, answer@@V2\n.symver old, answer@V1\ntwo: mov $2, %eax\nret\nold: ret\n
+         .section .note.GNU-stack,\"\",@progbits\n",
+    );
+    bench.must(&format!("ar rcs libmember.a {member}"));
+    let user = "extern int answer(void); int probe(void) { CHECK(answer() == 2); return 0; }";
+    let user = bench.compile("gcc -O1", "user.c", user);
+    bench.file("map", "V1 { };\nV2 { };");
+    let pair = bench.link("found.so", &format!("{user} libmember.a --version-script=map"));
+    pair.exports_the_same(&bench);
+    pair.prints("", "probe 0\nend\n");
+    // What is not for others needs no script that has its version.
+    let pair = bench.link("hidden.so", &format!("{user} libmember.a --exclude-libs=ALL"));
+    assert_eq!(pair.exports_the_same(&bench), ["probe"]);
+    let said = bench.refuses(&format!("{user} libmember.a"));
+    assert!(said.contains("libmember.a(member.o)") && said.contains("in version V2"), "{said}");
+}
+
+#[test]
+fn a_version_that_no_library_has_is_missing() {
+    let bench = Bench::new();
+    for weak in ["", ".weak plain\n"] {
+        let source = format!(
+            ".symver plain, gone@V7\n{weak}.globl probe\nprobe: call plain@PLT\nret\n.section .note.GNU-stack,\"\",@progbits\n"
+        );
+        let object = bench.compile("gcc", "gone.s", &source);
+        // Left to the loader it would bind to what has another version.
+        let said = bench.refuses(&object);
+        assert!(said.contains("undefined symbol: gone@V7") && said.contains("gone.o:(.text+0x1)"), "{said}");
+    }
+}

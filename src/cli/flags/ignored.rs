@@ -119,7 +119,11 @@ pub(super) const GROUP: Group = Group {
             Takes::Nothing,
             "on RISC-V the global pointer is the executable's, and no library's code may count from it",
         ),
-        Flag::ignored(&["dependent-libraries", "no-dependent-libraries"], Takes::Nothing, "no input names libraries"),
+        Flag::ignored(
+            &["dependent-libraries", "no-dependent-libraries"],
+            Takes::Nothing,
+            "libraries that objects name (.deplibs) are not looked for; give them with -l",
+        ),
         Flag::ignored(&["demangle", "no-demangle"], Takes::Nothing, "messages show symbols as they are stored"),
         Flag::ignored(&["check-sections", "no-check-sections"], Takes::Nothing, "sections never overlap"),
         Flag::ignored(

@@ -3,7 +3,8 @@
 use super::super::flag::{Flag, Given, Group, Takes};
 use super::super::problem::Problem;
 use super::super::reading::Reading;
-use crate::MissingFeature;
+use crate::options::number;
+use crate::{MissingFeature, SymbolList};
 
 /// What to say of objects that lack something.
 const REPORTS: [(&str, MissingFeature); 3] =
@@ -100,11 +101,20 @@ pub(super) const HONOURED: Group = Group {
         Flag::does(
             &["start-stop-visibility"],
             Takes::Value("HOW"),
-            "who sees the symbols __start_SECTION and __stop_SECTION: accepted for hidden and internal, nobody else",
-            |_, given| match given.text()? {
-                "hidden" | "internal" => Ok(()),
-                "default" | "protected" => Err(given.refused("such symbols are bound at link time; export others")),
-                _ => Err(given.bad("one of hidden, internal")),
+            "who sees the symbols __start_SECTION and __stop_SECTION: others too, if it is protected (default), or only the \
+             library, if it is hidden or internal",
+            |reading, given| {
+                reading.options.elf.hide_section_bounds = match given.text()? {
+                    "hidden" | "internal" => true,
+                    "protected" => false,
+                    "default" => {
+                        return Err(
+                            given.refused("no other library's bounds take the place of the own ones; use protected")
+                        );
+                    }
+                    _ => return Err(given.bad("one of protected, hidden, internal")),
+                };
+                Ok(())
             },
         ),
         Flag::does(
@@ -158,6 +168,21 @@ pub(super) const HONOURED: Group = Group {
             "what to say of objects without branch target identification: none (default), warning or error",
             |reading, given| {
                 reading.options.elf.report_bti = given.choice(&REPORTS)?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["dead-reloc-in-nonalloc"],
+            Takes::Value("PATTERN=VALUE"),
+            "what references from sections that PATTERN fits, which are not loaded, become where --gc-sections or a group left \
+             out what they refer to (default: 0, and 1 in .debug_loc and .debug_ranges)",
+            |reading, given| {
+                let wrong = || given.bad("a pattern, an equals sign and a number");
+                let (pattern, value) = given.text()?.rsplit_once('=').ok_or_else(wrong)?;
+                let value = number(value).ok_or_else(wrong)?;
+                let mut sections = SymbolList::default();
+                sections.add(pattern).map_err(|_| wrong())?;
+                reading.options.elf.dead_references.push((sections, value));
                 Ok(())
             },
         ),
@@ -330,6 +355,5 @@ pub(super) const REFUSED: Group = Group {
             Takes::Nothing,
             "the procedure linkage table has one form; use -z now and compile with -fno-plt to avoid it",
         ),
-        Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
     ],
 };

@@ -413,6 +413,7 @@ mod tests {
         assert_eq!(list("{ local: a; };"), "list: line 1: a list of symbols has no 'local:' part");
         assert_eq!(list("foo;"), "list: line 1: '{' is expected, not 'foo'");
         assert_eq!(list(" "), "list: line 1: a list of symbols in braces is expected");
+        assert_eq!(SymbolList::parse("list", b"{ };").unwrap(), SymbolList::default());
         assert_eq!(SymbolList::parse("list", b"\xff").unwrap_err().to_string(), "list: not UTF-8");
         assert!(SymbolList::default().add("a[").unwrap_err().to_string().contains("a["));
     }
