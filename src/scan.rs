@@ -8,7 +8,9 @@ use crate::debug::{self, Fault, Trouble};
 use crate::error::{Error, Errors, SHOWN};
 use crate::format;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, Traits};
+use crate::model::{
+    GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits,
+};
 use crate::options::Arch;
 use crate::reloc::{self, Action, Memo, Origin, RawReloc, Start, What};
 use crate::symbols::Needs;
@@ -184,6 +186,12 @@ fn scan_any(
         found.problems.push(trouble(Fault::NoSymbol));
         return;
     };
+    // An object's first symbol stands for none. Others that are local are its own, and nobody else can define them.
+    let nowhere = symbol.section() == SymbolSection::Undefined && symbol.global.get().is_none();
+    if nowhere && raw.symbol != 0 && reloc.value.what != What::Nothing {
+        found.problems.push(trouble(Fault::Because("the symbol is local, and its object does not define it")));
+        return;
+    }
     let end = raw.offset.checked_add(reloc.field.size());
     if end.is_none_or(|end| end > section.data.len() as u64) {
         found.problems.push(trouble(Fault::Outside));

@@ -61,11 +61,17 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     }
     for (name, _) in &link.definitions {
         let Some((id, _)) = link.symbols.find(name.as_bytes()) else { continue };
-        let (root, _) = link.symbols.root(id, 0);
+        let (root, offset) = link.symbols.root(id, 0);
         let target = link.symbols.get(root);
+        let kind = target.kind;
         if root != id && !target.is_defined_here() {
             let target = String::from_utf8_lossy(target.name);
             return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")).into());
+        }
+        // Another name for a function is one for a function, and for an indirect one not for its resolver. What lies beside
+        // something thread-local is so, too.
+        if root != id && (offset == 0 || kind == SymbolKind::Tls) {
+            link.symbols.get_mut(id).kind = kind;
         }
     }
     if let Some(entry) = &link.options.entry
@@ -216,6 +222,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
             // The alias is as near and as absolute as its target, and preemptible by itself.
             let of_target = global_traits(link, link.symbols.get(target), false);
             kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
+                .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
         }
         Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => kind,
     }

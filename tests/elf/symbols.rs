@@ -2,7 +2,7 @@
 
 use pkgld_differ::rules;
 
-use crate::support::{Bench, Cpu, LIBC, text};
+use crate::support::{Bench, Cpu, LIBC, reads_clean, succeeds, text};
 
 #[test]
 fn common_symbols_share_the_largest_block_at_the_strictest_alignment() {
@@ -312,6 +312,30 @@ fn symbols_of_the_command_line() {
     let pair = bench.link("user.so", &format!("{options} {object}"));
     pair.reads_clean();
     pair.prints("", "probe 0\nend\n");
+    // Other names for functions that choose themselves, and for thread-local words.
+    let source = "static int chosen(void) { return 42; } static int (*choose(void))(void) { return chosen; }
+        int indirect(void) __attribute__((ifunc(\"choose\"))); __thread int word = 5; __thread int next = 6;
+        extern int other(void); extern __thread int second;
+        __attribute__((visibility(\"hidden\"))) extern int own(void);
+        static int (*const volatile table[])(void) = { other, own };
+        int probe(void) {
+            CHECK(other() == 42 && own() == 42 && table[0]() == 42 && table[1]() == 42);
+            CHECK(second == 5 && &second == &word && next == 6);
+            return 0;
+        }";
+    let chooser = bench.compile("gcc -O1", "chooser.c", source);
+    let options = "--defsym other=indirect --defsym own=indirect --defsym second=word";
+    for how in ["", "-Bsymbolic", "-z now"] {
+        // LLD's image does not survive this.
+        let ours = bench.ours(&format!("-shared -o ours/chooser.so {options} {how} {chooser} {LIBC}"));
+        succeeds(&ours);
+        reads_clean(&bench, "ours/chooser.so");
+        assert_eq!(bench.load("ours/chooser.so"), "probe 0\nend\n", "{how}");
+        let symbols = bench.must("readelf -W --dyn-syms ours/chooser.so");
+        let kind =
+            |name: &str| symbols.lines().find(|line| line.ends_with(name)).and_then(|it| it.split_whitespace().nth(3));
+        assert_eq!((kind(" other"), kind(" second")), (Some("IFUNC"), Some("TLS")), "{symbols}");
+    }
     let said = bench.refuses(&format!("--defsym alias=nowhere {object}"));
     assert!(said.contains("nowhere"), "{said}");
 

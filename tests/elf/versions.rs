@@ -218,7 +218,7 @@ fn versions_that_do_not_fit_are_refused() {
     for (script, objects, wanted) in [
         ("V1 { j; };", &object, "a.o: defines f in version V2, which no version script has"),
         ("V1 { }; V1 { };", &object, "version script: version V1 is defined twice"),
-        ("V1 { }; { j; };", &object, "version script: a node without a name cannot stand beside others"),
+        ("V1 { }; { j; };", &object, "--version-script: map: line 1: a node without a name cannot stand beside others"),
         ("V1 { } V0; V2 { };", &object, "version script: version V1 comes after V0, which is not defined"),
         ("V1 { }; V2 { none; };", &object, "version script: none of V2: nothing defines such a symbol"),
         ("V1 { }; V2 { };", &format!("{object} {twice}"), "duplicate symbol: f"),
@@ -237,6 +237,18 @@ fn versions_that_do_not_fit_are_refused() {
     bench.file("list", "{ local: f; };");
     let said = bench.refuses(&format!("--dynamic-list=list {object}"));
     assert!(said.contains("--dynamic-list: list: line 1: a list of symbols has no 'local:' part"), "{said}");
+    // In several scripts it can.
+    for (first, second) in [
+        ("{ j; };", "V1 { j; f; }; V2 { };"),
+        ("{ local: j; };", "V1 { j; }; V2 { f; };"),
+        ("{ j; local: *; };", "V1 { j; }; V2 { f; };"),
+        ("V1 { f; }; V2 { };", "{ local: *; };"),
+    ] {
+        bench.file("map", first);
+        bench.file("map2", second);
+        let options = "--undefined-version --version-script=map --version-script=map2";
+        bench.link("two.so", &format!("{options} {object}")).exports_the_same(&bench);
+    }
     // Named twice: the first counts, and it is told.
     bench.file("map", "V1 { j; }; V2 { j; };");
     let output = bench.ours(&format!("-shared -o ours/warned.so --version-script=map {object}"));

@@ -172,6 +172,20 @@ pub(super) const HONOURED: Group = Group {
             },
         ),
         Flag::does(
+            &["gcs"],
+            Takes::Value("HOW"),
+            "whether the library goes with guarded control stacks (AArch64): accepted for implicit, if all objects state it \
+             (default)",
+            |_, given| match given.text()? {
+                "implicit" => Ok(()),
+                "always" | "never" => {
+                    Err(given
+                        .refused("it is stated where all inputs state it; compile them with -mbranch-protection=gcs"))
+                }
+                _ => Err(given.bad("implicit")),
+            },
+        ),
+        Flag::does(
             &["dead-reloc-in-nonalloc"],
             Takes::Value("PATTERN=VALUE"),
             "what references from sections that PATTERN fits, which are not loaded, become where --gc-sections or a group left \
@@ -346,7 +360,7 @@ pub(super) const REFUSED: Group = Group {
         Flag::refused(&["nodynamic-undefined-weak"], Takes::Nothing, "define the symbols, by --defsym NAME=0"),
         Flag::refused(&["wxneeded"], Takes::Nothing, "leave it out"),
         Flag::refused(
-            &["pac-plt", "gcs", "zicfilp", "zicfiss"],
+            &["pac-plt", "zicfilp", "zicfiss"],
             Takes::Optional("HOW"),
             "control-flow protection is stated where all inputs state it; compile them with -fcf-protection or -mbranch-protection",
         ),

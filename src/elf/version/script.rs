@@ -209,6 +209,10 @@ impl<'t> Parser<'t> {
                 }
                 token => return Err(self.unexpected("the name of a version or '{'", token)),
             }
+            // Of several scripts some may have names and some not, as in LLD.
+            if nodes.first().is_some_and(|first: &Node| first.name.is_empty() || node.name.is_empty()) {
+                return Err(self.problem("a node without a name cannot stand beside others"));
+            }
             self.names(&mut node)?;
             loop {
                 match self.token()? {
