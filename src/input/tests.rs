@@ -175,6 +175,11 @@ fn an_empty_file_says_nothing_and_empty_bytes_are_a_mistake() {
     let inputs = vec![path(root.join("empty")), path(root.join("a.o")), path(root.join("empty"))];
     assert_eq!(opened(root, inputs, &options), ["Object a.o"]);
     assert_eq!(problems(vec![Input::bytes("nothing", b"")], &options), ["nothing: empty file"]);
+    // There, an empty file is no script.
+    for target in [Target::MACOS_AARCH64, Target::WINDOWS_X86_64] {
+        let options = Options { target: Some(target), ..Options::default() };
+        assert!(problems(vec![path(root.join("empty"))], &options)[0].ends_with("empty: empty file"));
+    }
 }
 
 #[test]
