@@ -429,10 +429,16 @@ impl<'l, 'a> Context<'l, 'a> {
     /// What stands for the address of something that is not in the image. Readers of `.debug_ranges` and `.debug_loc` take
     /// two zeros for the end of a list (DWARF 4, 2.17.3), so there it is 1. Mach-O images begin at 0, where 0 would be an
     /// address like any other, so it is the last one there is; in these lists that introduces a base (2.6.2), so there it is
-    /// the last but one.
+    /// the last but one. In `.debug_names` 0 is the first unit, so there, as in LLD, it is the last number there is.
     fn tombstone(&self) -> i64 {
+        let mut steps = 1 << 12;
+        let asked = self.link.options.elf.dead_references.iter().rev();
+        if let Some((_, value)) = asked.clone().find(|(sections, _)| sections.fits(self.section.name, &mut steps)) {
+            return value.cast_signed();
+        }
         match self.section.name {
             b".debug_ranges" | b".debug_loc" => 1,
+            b".debug_names" => -1,
             b"__debug_ranges" | b"__debug_loc" => -2,
             _ if self.link.target.format == Format::MachO => -1,
             _ => 0,

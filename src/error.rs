@@ -141,7 +141,10 @@ pub enum Error {
     #[error("{0}")]
     Options(String),
     /// There is nothing to link.
-    #[error("no input: at least one object file or archive is needed")]
+    #[error(
+        "no object takes part: at least one is needed, or an archive with a member that something needs, or that is linked \
+         whole (--whole-archive)"
+    )]
     NoInput,
 }
 
@@ -243,6 +246,7 @@ impl fmt::Display for Place {
 pub struct Errors {
     problems: Vec<Error>,
     cut: usize,
+    traces: Vec<String>,
 }
 
 impl Errors {
@@ -256,6 +260,17 @@ impl Errors {
         self.cut
     }
 
+    /// What the inputs say of the symbols of [`Options::traced_symbols`](crate::Options::traced_symbols), a line each, if the
+    /// link came so far: who looks for a symbol wants to know all the more if the link fails.
+    pub fn traces(&self) -> &[String] {
+        &self.traces
+    }
+
+    /// The same problems, with what the inputs say of traced symbols.
+    pub(crate) fn with_traces(self, traces: Vec<String>) -> Self {
+        Self { traces, ..self }
+    }
+
     /// `Ok` if there is no problem, else all of them, capped.
     pub(crate) fn check(mut problems: Vec<Error>) -> Result<(), Self> {
         if problems.is_empty() {
@@ -263,12 +278,12 @@ impl Errors {
         }
         let cut = problems.len().saturating_sub(SHOWN);
         problems.truncate(SHOWN);
-        Err(Self { problems, cut })
+        Err(Self::capped(problems, cut))
     }
 
     /// These problems, and the number of those that are not spelled out.
     pub(crate) fn capped(problems: Vec<Error>, cut: usize) -> Self {
-        Self { problems, cut }
+        Self { problems, cut, traces: Vec::new() }
     }
 
     /// The problems as warnings, one string each.
@@ -280,7 +295,7 @@ impl Errors {
 
 impl From<Error> for Errors {
     fn from(error: Error) -> Self {
-        Self { problems: vec![error], cut: 0 }
+        Self::capped(vec![error], 0)
     }
 }
 

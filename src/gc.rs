@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::options::Format;
 use crate::reloc;
 use crate::symbols::{Definition, GlobalFlags};
 
@@ -29,6 +30,7 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     let mut marks = Marks {
         seen: link.objects.iter().map(|object| vec![false; object.sections.len()]).collect(),
         queue: Vec::new(),
+        referred: vec![false; link.symbols.len()],
     };
     for (_, global) in link.symbols.iter() {
         if global.flags.has(GlobalFlags::EXPORTED) {
@@ -39,8 +41,8 @@ pub(crate) fn collect(link: &mut Link<'_>) {
     let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
     let names = names.chain(&link.options.required_definitions);
     for name in names {
-        if let Some((_, global)) = link.symbols.find(name.as_bytes()) {
-            marks.definition(link, global.definition);
+        if let Some((id, _)) = link.symbols.find(name.as_bytes()) {
+            marks.global(link, id);
         }
     }
     for root in crate::format::roots(link) {
@@ -76,6 +78,15 @@ pub(crate) fn collect(link: &mut Link<'_>) {
             let collected = section.flags.has(SectionFlags::ALLOC) && !section.flags.has(SectionFlags::EH_FRAME);
             if section.fate == Fate::Live && collected && !seen {
                 section.fate = Fate::Unreferenced;
+            }
+        }
+    }
+    if link.target.format == Format::Elf {
+        // The loader need not look for what nothing refers to any more.
+        for (index, referred) in marks.referred.iter().enumerate() {
+            let global = link.symbols.get_mut(GlobalId(index as u32));
+            if !referred && !global.is_defined_here() {
+                global.flags = global.flags.without(GlobalFlags::IN_OBJECT);
             }
         }
     }
@@ -167,6 +178,8 @@ fn followers(link: &Link<'_>) -> Followers {
 struct Marks {
     seen: Vec<Vec<bool>>,
     queue: Vec<(ObjectId, SectionIndex)>,
+    /// The global symbols that a root, or a section that is kept, refers to.
+    referred: Vec<bool>,
 }
 
 impl Marks {
@@ -187,6 +200,9 @@ impl Marks {
     }
 
     fn global(&mut self, link: &Link<'_>, id: GlobalId) {
+        if let Some(referred) = self.referred.get_mut(id.index()) {
+            *referred = true;
+        }
         self.definition(link, link.symbols.get(id).definition);
     }
 

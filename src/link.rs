@@ -85,11 +85,20 @@ pub fn link<'a>(inputs: &'a Inputs<'a>, options: &'a Options) -> Result<Image<'a
     // What is signed is hashed, which takes ten times as long as all the rest of a byte.
     let signed = options.target.is_some_and(|target| target.format == Format::MachO);
     let work = inputs.size().saturating_mul(if signed { 8 } else { 1 });
-    Workers::new(options.threads, work).enter(|workers| passes(inputs, options, workers, clock))
+    let mut traces = Vec::new();
+    let image =
+        Workers::new(options.threads, work).enter(|workers| passes(inputs, options, workers, clock, &mut traces));
+    image.map_err(|problems| problems.with_traces(traces))
 }
 
-/// The passes.
-fn passes<'a>(inputs: &'a Inputs<'a>, options: &'a Options, workers: Workers, mut clock: Clock) -> Result<Image<'a>> {
+/// The passes. What is known of traced symbols goes to `traces`, too, for links that fail.
+fn passes<'a>(
+    inputs: &'a Inputs<'a>,
+    options: &'a Options,
+    workers: Workers,
+    mut clock: Clock,
+    traces: &mut Vec<String>,
+) -> Result<Image<'a>> {
     // Every object that is sure to take part is read at once; members of archives follow when something asks for them.
     let hasher = symbols::Hasher::default();
     let parsed = resolve::parse(inputs, options, &workers, &hasher)?;
@@ -97,6 +106,7 @@ fn passes<'a>(inputs: &'a Inputs<'a>, options: &'a Options, workers: Workers, mu
 
     // Each global name gets its definition, in command-line order; archives give the members that are asked for.
     let mut link = resolve::resolve(inputs, parsed, options, workers, hasher)?;
+    traces.clone_from(&link.report.traces);
     clock.lap("resolve");
     // Beyond this point no object and no library is added.
 

@@ -409,6 +409,11 @@ pub struct ElfOptions {
     pub report_cet: MissingFeature,
     /// What to say of objects that do not go with BTI (`-z bti-report`).
     pub report_bti: MissingFeature,
+    /// Hide the symbols `__start_SECTION` and `__stop_SECTION` from other libraries (`-z start-stop-visibility=hidden`).
+    pub hide_section_bounds: bool,
+    /// What references become in sections that are not loaded, by their names, where they refer to what was left out
+    /// (`-z dead-reloc-in-nonalloc`). Of several that fit the last counts.
+    pub dead_references: Vec<(SymbolList, u64)>,
     /// JSON that says which package the image belongs to, for a note (`--package-metadata`).
     pub package_metadata: Option<String>,
     /// Permissions of the stack: executable or not; by default what the inputs ask for, never executable for want of a
@@ -459,6 +464,8 @@ impl Default for ElfOptions {
             force_bti: false,
             report_cet: MissingFeature::default(),
             report_bti: MissingFeature::default(),
+            hide_section_bounds: false,
+            dead_references: Vec::new(),
             package_metadata: None,
             exec_stack: None,
             max_page_size: None,

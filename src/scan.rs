@@ -8,7 +8,9 @@ use crate::debug::{self, Fault, Trouble};
 use crate::error::{Error, Errors, SHOWN};
 use crate::format;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, Traits};
+use crate::model::{
+    GlobalId, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits,
+};
 use crate::options::Arch;
 use crate::reloc::{self, Action, Memo, Origin, RawReloc, Start, What};
 use crate::symbols::Needs;
@@ -184,6 +186,12 @@ fn scan_any(
         found.problems.push(trouble(Fault::NoSymbol));
         return;
     };
+    // An object's first symbol stands for none. Others that are local are its own, and nobody else can define them.
+    let nowhere = symbol.section() == SymbolSection::Undefined && symbol.global.get().is_none();
+    if nowhere && raw.symbol != 0 && reloc.value.what != What::Nothing {
+        found.problems.push(trouble(Fault::Because("the symbol is local, and its object does not define it")));
+        return;
+    }
     let end = raw.offset.checked_add(reloc.field.size());
     if end.is_none_or(|end| end > section.data.len() as u64) {
         found.problems.push(trouble(Fault::Outside));
@@ -197,6 +205,18 @@ fn scan_any(
         && object.symbols.get(other as usize).is_none_or(|symbol| symbol.traits.has(Traits::PREEMPTIBLE))
     {
         found.problems.push(trouble(Fault::Because("the symbol that is subtracted is not defined in the image")));
+        return;
+    }
+    // Code that counts from the start of the image's own thread-local storage means the image's own definition, even where
+    // others may have another; but the image must have one.
+    let imported = |id| !link.symbols.get(id).is_defined_here();
+    if reloc.value.what == What::TlsBlock
+        && symbol.traits.has(Traits::PREEMPTIBLE)
+        && symbol.global.get().is_none_or(imported)
+    {
+        found.problems.push(trouble(Fault::Because(
+            "the symbol lies in another library's thread-local storage; recompile with -fPIC",
+        )));
         return;
     }
     let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
@@ -322,8 +342,10 @@ pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     const PLACES: usize = 3;
     let missing = |id: GlobalId| {
         let global = link.symbols.get(id);
-        let left = global.traits.has(Traits::PREEMPTIBLE) && !all;
-        global.traits.has(Traits::UNDEFINED) && !global.is_weak_reference() && !left
+        // No loader's table can say "the version, of whatever library".
+        let versioned = global.version().is_some_and(|version| !version.is_empty());
+        let left = global.traits.has(Traits::PREEMPTIBLE) && !all && !versioned;
+        global.traits.has(Traits::UNDEFINED) && (versioned || !global.is_weak_reference()) && !left
     };
     if !link.symbols.iter().any(|(id, _)| missing(id)) {
         return Ok(());

@@ -508,9 +508,26 @@ impl<'a> Symbols<'a> {
                 object.symbols[index].global = global;
                 let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());
                 self.mention(global, (id, index as u32), &symbol, discarded, object.hide_symbols);
+                if key.length & Key::AT != 0 {
+                    self.prefer_versioned(global, (id, index as u32), object);
+                }
                 if self.get(global).definition == Definition::Undefined {
                     wanted.push(global);
                 }
+            }
+        }
+    }
+
+    /// Has the definition with a default version in its name stand for a symbol that the assembler has defined without one,
+    /// too, at the same place.
+    #[cold]
+    fn prefer_versioned(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), object: &Object<'a>) {
+        let global = self.get_mut(id);
+        let Some(first) = global.mention.filter(|first| *first != place && first.0 == place.0) else { return };
+        if is_one_place(object, first.1, place.1) {
+            global.mention = Some(place);
+            if global.definition == Definition::Object(first.0, first.1) {
+                global.definition = Definition::Object(place.0, place.1);
             }
         }
     }
@@ -659,6 +676,12 @@ impl<'a> Symbols<'a> {
             if second.is_some() && absolute(duplicate.first) == second {
                 continue;
             }
+            // Assemblers make `name@@version` beside `name`: two entries for one place, and with versions for one symbol.
+            let (home, second) = duplicate.second;
+            let beside = duplicate.first.filter(|(object, _)| *object == home);
+            if beside.is_some_and(|(_, first)| is_one_place(&objects[home.index()], first, second)) {
+                continue;
+            }
             if problems.len() == SHOWN {
                 cut = cut.saturating_add(1);
                 continue;
@@ -706,6 +729,14 @@ impl<'a> Symbols<'a> {
         }
         Ok(Some((end, largest)))
     }
+}
+
+/// Whether two symbols of an object, of different names, stand for one place of a section.
+fn is_one_place(object: &Object<'_>, one: SymbolIndex, other: SymbolIndex) -> bool {
+    let (one, other) = (&object.symbols[one as usize], &object.symbols[other as usize]);
+    matches!(one.section(), SymbolSection::In(_))
+        && (one.section(), one.value) == (other.section(), other.value)
+        && object.symbol_name(one) != object.symbol_name(other)
 }
 
 /// Where a definition stands, for a message.

@@ -193,7 +193,6 @@ fn failures_say_why_and_leave_nothing_behind() {
     let archive = bench.archive.to_str().unwrap();
     let directory = bench.directory.path().to_str().unwrap().to_owned();
     bench.file("garbage.o", [0xde; 100]);
-    bench.file("empty.o", "");
     bench.file("truncated.a", &fs::read(&bench.archive).unwrap()[..50_000]);
     let files = bench.files();
     let whole = ["--whole-archive", archive, "--no-whole-archive"];
@@ -204,7 +203,6 @@ fn failures_say_why_and_leave_nothing_behind() {
         (&["-lmissing"], "library not found: -lmissing: no directory to search"),
         (&[&here, "-lmissing"], &search),
         (&["garbage.o"], "garbage.o"),
-        (&["empty.o"], "empty.o"),
         (&["--whole-archive", "truncated.a"], "truncated.a"),
         (&["."], "cannot read ."),
         (&["-z", "defs"], "undefined symbol: "),

@@ -129,6 +129,11 @@ impl<'a, 'b> Builder<'a, 'b> {
         let cost = (symbol.len() as u64).saturating_add(1);
         self.budget = self.budget.checked_sub(cost).ok_or_else(|| self.malformed("its names overlap"))?;
         self.definers.entry(symbol).or_insert(member);
+        // A default version is what the name alone means; in other formats an `@@` never ends a name like that.
+        let plain = memchr::memmem::find(symbol, b"@@").filter(|at| *at > 0).and_then(|at| symbol.get(..at));
+        if let Some(plain) = plain {
+            self.definers.entry(plain).or_insert(member);
+        }
         Ok(())
     }
 

@@ -114,6 +114,7 @@ impl<E: Into<Errors>> From<E> for Failure {
 impl Failure {
     fn tell(&self, link: &Link, console: &mut Console<'_>) {
         let Self::Link(errors) = self else { return };
+        errors.traces().iter().for_each(|line| console.out(line));
         let shown = link.show.error_limit.unwrap_or(usize::MAX);
         errors.problems().iter().take(shown).for_each(|problem| console.error(problem));
         let more = errors.problems().len().saturating_sub(shown).saturating_add(errors.cut());

@@ -275,6 +275,29 @@ fn unknown_keywords_are_warned_of() {
 }
 
 #[test]
+fn keywords_that_lld_does_not_know_are_no_errors() {
+    let show = link("-shared x.o -z x86-64-v3 -z noreloc-overflow -z ibtplt -z memory-tag=x").show;
+    assert_eq!(show.remarks.len(), 4);
+    assert!(show.remarks.iter().all(|remark| remark.contains("has no effect: ")), "{:?}", show.remarks);
+    let show = link("-shared x.o -z rel -z rodynamic --apply-dynamic-relocs --no-toc-optimize --relax-gp").show;
+    assert_eq!((show.remarks.len(), show.ignored.len()), (0, 5));
+}
+
+#[test]
+fn what_references_become_to_what_was_left_out() {
+    let elf = options("-z dead-reloc-in-nonalloc=.debug_*=0x7f -z start-stop-visibility=internal").elf;
+    assert_eq!(elf.dead_references.len(), 1);
+    assert_eq!(elf.dead_references[0].1, 0x7f);
+    assert!(elf.hide_section_bounds);
+    let elf = options("-z start-stop-visibility=hidden -z start-stop-visibility=protected").elf;
+    assert!(!elf.hide_section_bounds);
+    for value in ["=1", "=x=", "=x=y", "=[=1"] {
+        let said = problems(&format!("-z dead-reloc-in-nonalloc{value}"));
+        assert!(said[0].contains("a pattern, an equals sign and a number"), "{value}: {said:?}");
+    }
+}
+
+#[test]
 fn help_and_version_need_no_link() {
     let parsed = |line: &str| parse(line.split(' ').map(OsString::from));
     assert!(matches!(parsed("--help --nope"), Ok(Command::Help)));

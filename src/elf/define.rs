@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::{dynamic, ppc64, version};
-use crate::error::{Error, Result};
+use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
@@ -48,6 +48,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     // Debuggers look for this one by name, whether or not an object mentions it.
     let dynamic = link.symbols.intern(b"_DYNAMIC");
     link.symbols.get_mut(dynamic).flags.set(GlobalFlags::IN_OBJECT);
+    own_tables_are_free(link)?;
     for (name, anchor) in ANCHORS {
         if let Some((id, _)) = link.symbols.find(name)
             && link.symbols.get(id).definition == Definition::Undefined
@@ -60,11 +61,17 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     }
     for (name, _) in &link.definitions {
         let Some((id, _)) = link.symbols.find(name.as_bytes()) else { continue };
-        let (root, _) = link.symbols.root(id, 0);
+        let (root, offset) = link.symbols.root(id, 0);
         let target = link.symbols.get(root);
+        let kind = target.kind;
         if root != id && !target.is_defined_here() {
             let target = String::from_utf8_lossy(target.name);
             return Err(Error::Options(format!("--defsym {name}: the image does not define {target}")).into());
+        }
+        // Another name for a function is one for a function, and for an indirect one not for its resolver. What lies beside
+        // something thread-local is so, too.
+        if root != id && (offset == 0 || kind == SymbolKind::Tls) {
+            link.symbols.get_mut(id).kind = kind;
         }
     }
     if let Some(entry) = &link.options.entry
@@ -76,6 +83,25 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         link.symbols.forget_unique();
     }
     version::assign(link)
+}
+
+/// Checks that no object defines the symbols from which relocations count, by whatever name: their fields would then mean
+/// another place than code that names the symbol does.
+///
+/// # Errors
+/// Each such definition.
+fn own_tables_are_free(link: &Link<'_>) -> Result<()> {
+    let names: &[&[u8]] = match link.target.arch {
+        Arch::Ppc64 => &[b"_GLOBAL_OFFSET_TABLE_", b".TOC."],
+        _ => &[b"_GLOBAL_OFFSET_TABLE_"],
+    };
+    let problem = |name: &&[u8]| {
+        let (_, global) = link.symbols.find(name).filter(|(_, global)| global.is_defined_here())?;
+        let (object, _) = global.mention?;
+        let what = format!("defines {}, which only the linker can define", String::from_utf8_lossy(name));
+        Some(Error::unsupported(&link.object(object).name, what))
+    };
+    Errors::check(names.iter().filter_map(problem).collect())
 }
 
 /// Makes a symbol stand for a place.
@@ -130,6 +156,8 @@ fn define_section_bounds(link: &mut Link<'_>) {
     if !link.symbols.iter().any(|(_, global)| undefined(global) && section_bound(global.name).is_some()) {
         return;
     }
+    // Others may look them up, and never take the place of ours.
+    let bounds = if link.options.elf.hide_section_bounds { Visibility::Hidden } else { Visibility::Protected };
     let sections = link.objects.iter().flat_map(|object| &object.sections).filter(|section| section.is_live());
     let names: HashSet<&[u8]> = sections.map(|section| section.name).collect();
     for index in 0..link.symbols.len() {
@@ -145,8 +173,7 @@ fn define_section_bounds(link: &mut Link<'_>) {
         let anchor = if start { Anchor::SectionStart(u32::MAX) } else { Anchor::SectionEnd(u32::MAX) };
         let global = link.symbols.get_mut(id);
         global.definition = Definition::Anchor(anchor);
-        // Others may look them up, and never take the place of ours.
-        global.visibility = global.visibility.max(Visibility::Protected);
+        global.visibility = global.visibility.max(bounds);
     }
 }
 
@@ -195,6 +222,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
             // The alias is as near and as absolute as its target, and preemptible by itself.
             let of_target = global_traits(link, link.symbols.get(target), false);
             kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
+                .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
         }
         Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => kind,
     }

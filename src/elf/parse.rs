@@ -14,6 +14,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use indexmap::IndexMap;
 use object::LittleEndian as LE;
 use object::elf;
 use object::read::elf::{CrelIterator, FileHeader, Rel, Rela, SectionHeader, SectionTable, Sym};
@@ -26,8 +27,8 @@ use super::riscv;
 use crate::arch::{Bits, ElfMachine};
 use crate::error::{Error, Label};
 use crate::model::{
-    self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
-    SymbolSection,
+    self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol,
+    SymbolKind, SymbolSection,
 };
 use crate::names::{self, Names};
 use crate::options::Arch;
@@ -332,6 +333,25 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
             groups.push(Group { signature, members: list });
         }
+        // The form of old assemblers, which start files of old C libraries have: sections `.gnu.linkonce.KIND.SIGNATURE` of
+        // one signature are one group.
+        let mut old: IndexMap<&[u8], Vec<SectionIndex>> = IndexMap::new();
+        for (index, section) in (0..).zip(&*sections).filter(|(_, section)| !section.flags.has(SectionFlags::GROUP)) {
+            let Some(rest) = section.name.strip_prefix(b".gnu.linkonce.").filter(|_| section.fate == Fate::Live) else {
+                continue;
+            };
+            let signature = memchr::memchr(b'.', rest).and_then(|at| rest.get(at.saturating_add(1)..));
+            old.entry(signature.unwrap_or(rest)).or_default().push(index);
+        }
+        for (signature, members) in old {
+            lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
+            members.iter().for_each(|member| {
+                if let Some(section) = sections.get_mut(*member as usize) {
+                    section.flags.set(SectionFlags::GROUP);
+                }
+            });
+            groups.push(Group { signature, members });
+        }
         Ok(groups)
     }
 
@@ -343,6 +363,11 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         let Some(section) = sections.get_mut(header.sh_info(LE) as usize).filter(|_| header.sh_info(LE) != 0) else {
             return Err(self.malformed(format!("relocations for section {}, which does not exist", header.sh_info(LE))));
         };
+        // What nobody copies needs no relocating: LLVM's profile of calls has relocations of the form without addends on every
+        // machine.
+        if section.fate == Fate::Metadata {
+            return Ok(());
+        }
         let what = Label::Relocations(section.name);
         let rela = match self.bits {
             Bits::B32 => RelocEncoding::Rela32,
@@ -450,6 +475,8 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
         name,
         b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes" | b".riscv.attributes"
     );
+    // Texts for GNU ld to show to who uses a symbol.
+    let consumed = consumed || name.starts_with(b".gnu.warning.");
     if metadata || consumed || flags & SHF_EXCLUDE != 0 { Fate::Metadata } else { Fate::Live }
 }
 

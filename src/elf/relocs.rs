@@ -87,6 +87,11 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
     let absolute = traits.has(Traits::ABSOLUTE);
     let Value { what, from } = reloc.value;
     if traits.has(Traits::DISCARDED) && !section.flags.has(SectionFlags::EH_FRAME) {
+        // An object's table of contents is no part of the groups whose functions use it: entries of functions of which another
+        // copy was taken stay, and nobody reads them.
+        if arch == Arch::Ppc64 && section.name == b".toc" {
+            return Ok(Action::Link);
+        }
         return Err(
             "the symbol's section is not part of the image: another copy of its group was taken, and only that may be referred to",
         );
@@ -159,9 +164,6 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         What::TlsDescriptor => Action::Got(Needs::TLS_DESC),
         What::TlsBlockSlot => Action::Got(Needs::TLS_BLOCK),
         What::TlsModule => Action::GotTlsModule,
-        What::TlsBlock if preemptible => {
-            return Err("the symbol may lie in another library's thread-local storage; recompile with -fPIC");
-        }
         What::TlsBlock => Action::Link,
         What::SectionNumber => return Err("ELF images have no such numbers"),
         What::TlsStatic => {

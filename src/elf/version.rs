@@ -106,6 +106,12 @@ fn assign_versions(link: &mut Link<'_>, plan: &Plan) -> Result<()> {
             continue;
         }
         let global = link.symbols.get(*id);
+        // What is not for others has no version for them.
+        if global.visibility != Visibility::Default && global.visibility != Visibility::Protected
+            || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION)
+        {
+            continue;
+        }
         let what = format!(
             "defines {} in version {name}, which no version script has (--version-script)",
             String::from_utf8_lossy(global.name)
@@ -132,9 +138,6 @@ fn assign_versions(link: &mut Link<'_>, plan: &Plan) -> Result<()> {
 fn check_nodes(plan: &Plan) -> Result<HashMap<&str, u16>, Error> {
     let nodes = &plan.script.nodes;
     let wrong = |what: String| Error::Options(format!("version script: {what}"));
-    if nodes.len() > 1 && nodes.iter().any(|node| node.name.is_empty()) {
-        return Err(wrong("a node without a name cannot stand beside others".to_owned()));
-    }
     over("ELF symbol versions", "the number of versions", (nodes.len() as u64).saturating_add(2), LIMIT)?;
     let mut numbers = HashMap::new();
     for (number, node) in plan.named() {

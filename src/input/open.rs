@@ -344,7 +344,10 @@ impl Opener<'_, '_> {
             let (blob, decorated) = (None, Vec::new());
             Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated, implied: false }
         };
+        // GNU ld and LLD take it for a linker script that says nothing; other formats have none.
+        let scripts = self.options.target.is_none_or(|target| target.format == Format::Elf);
         match Content::of(self.contents(file)) {
+            _ if scripts && self.contents(file).is_empty() => {}
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),
             Content::ThinArchive => {

@@ -160,12 +160,26 @@ fn everything_that_is_missing_is_told_at_once() {
         path(root),
     ];
     let texts = problems(inputs, &options);
-    assert_eq!(texts.len(), 5, "{texts:?}");
+    assert_eq!(texts.len(), 4, "{texts:?}");
     assert!(texts[0].starts_with(&format!("cannot read {}: ", root.join("gone.o").display())));
     assert_eq!(texts[1], format!("library not found: -lgone: searched {}", root.join("lib").display()));
     assert!(texts[2].ends_with("notes: text file, not a linker script that names libraries"));
-    assert!(texts[3].ends_with("empty: empty file"));
-    assert!(texts[4].ends_with("is a directory"), "{texts:?}");
+    assert!(texts[3].ends_with("is a directory"), "{texts:?}");
+}
+
+#[test]
+fn an_empty_file_says_nothing_and_empty_bytes_are_a_mistake() {
+    let dir = directory(&[("a.o", &elf(1)), ("empty", b"")]);
+    let root = dir.path();
+    let options = options(root, &[]);
+    let inputs = vec![path(root.join("empty")), path(root.join("a.o")), path(root.join("empty"))];
+    assert_eq!(opened(root, inputs, &options), ["Object a.o"]);
+    assert_eq!(problems(vec![Input::bytes("nothing", b"")], &options), ["nothing: empty file"]);
+    // There, an empty file is no script.
+    for target in [Target::MACOS_AARCH64, Target::WINDOWS_X86_64] {
+        let options = Options { target: Some(target), ..Options::default() };
+        assert!(problems(vec![path(root.join("empty"))], &options)[0].ends_with("empty: empty file"));
+    }
 }
 
 #[test]

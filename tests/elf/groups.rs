@@ -1,6 +1,6 @@
 //! Section groups: C++ inline functions and templates that several objects bring, of which one copy stays.
 
-use crate::support::{Bench, Cpu};
+use crate::support::{Bench, Cpu, reads_clean, succeeds};
 
 const SHARED_CODE: &str = "
 #include <stdexcept>
@@ -68,5 +68,27 @@ pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn groups_of_the_old_form_are_groups() {
+    let bench = Bench::new();
+    let code = |section: &str, value: u32| {
+        format!(
+            ".section {section}\n.globl thunk\n.hidden thunk\nthunk: mov ${value}, %eax\nret\n.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let old = ".gnu.linkonce.t.thunk,\"ax\",@progbits";
+    let new = ".text.thunk,\"axG\",@progbits,thunk,comdat";
+    let probe = "extern int thunk(void) __attribute__((visibility(\"hidden\"))); int probe(void) { return thunk(); }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    for (first, second) in [(old, old), (old, new), (new, old)] {
+        let (one, two) =
+            (bench.compile("gcc", "one.s", &code(first, 1)), bench.compile("gcc", "two.s", &code(second, 2)));
+        let ours = bench.ours(&format!("-shared -o ours/old.so {probe} {one} {two}"));
+        succeeds(&ours);
+        reads_clean(&bench, "ours/old.so");
+        assert_eq!(bench.load("ours/old.so"), "probe 1\nend\n", "{first} {second}");
     }
 }

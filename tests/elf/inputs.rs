@@ -291,3 +291,52 @@ fn merged_strings_and_constants_keep_their_contents() {
         bench.link("merge.so", &format!("{objects} {LIBC}")).is_right("probe 0\nend\n");
     }
 }
+
+#[test]
+fn what_only_other_tools_read_does_no_harm() {
+    let bench = Bench::new();
+    // LLVM's profile of calls has relocations without addends; a warning is GNU ld's to give; an empty file says nothing.
+    let source = ".text\n.globl probe, other\nprobe: xor %eax, %eax\nret\nother: ret\n.cg_profile probe, other, 10\n
+        .section .gnu.warning.other,\"a\",@progbits\n.string \"other is old\"\n.section .note.GNU-stack,\"\",@progbits\n";
+    let object = bench.compile("clang-19", "profile.s", source);
+    let sections = bench.must(&format!("llvm-readelf-19 -S {object}"));
+    assert!(sections.contains("llvm.call-graph-profile") && sections.contains(".gnu.warning.other"), "{sections}");
+    bench.file("empty.o", "");
+    succeeds(&bench.ours(&format!("-shared -o ours/plain.so empty.o {object}")));
+    reads_clean(&bench, "ours/plain.so");
+    let sections = bench.must("llvm-readelf-19 -S ours/plain.so");
+    assert!(!sections.contains("profile") && !sections.contains("warning"), "{sections}");
+    assert_eq!(bench.load("ours/plain.so"), "probe 0\nend\n");
+    let said = bench.refuses("empty.o -m elf_x86_64");
+    assert!(said.contains("no object takes part"), "{said}");
+}
+
+#[test]
+fn references_to_what_was_left_out_become_what_is_asked_for() {
+    let bench = Bench::new();
+    let source = ".section .text.dead,\"ax\",@progbits\n.hidden dead\n.globl dead\ndead: call nowhere@PLT\n
+        .text\n.globl probe\nprobe: call somewhere@PLT\nret\n
+        .section .debug_info,\"\",@progbits\n.quad dead\n.section .debug_ranges,\"\",@progbits\n.quad dead\n
+        .section .debug_names,\"\",@progbits\n.quad dead\n.section .note.GNU-stack,\"\",@progbits\n";
+    let object = bench.compile("gcc", "dead.s", source);
+    let contents = |section: &str| {
+        bench.must(&format!(
+            "objcopy -O binary --only-section={section} --set-section-flags {section}=alloc ours/dead.so bytes"
+        ));
+        u64::from_le_bytes(bench.bytes("bytes").try_into().unwrap())
+    };
+    for (options, expected) in [
+        ("", [0, 1, u64::MAX]),
+        ("-z dead-reloc-in-nonalloc=.debug_*=0x7f", [0x7f; 3]),
+        ("-z dead-reloc-in-nonalloc=*=5 -z dead-reloc-in-nonalloc=.debug_ranges=6", [5, 6, 5]),
+    ] {
+        succeeds(&bench.ours(&format!("-shared -o ours/dead.so --gc-sections {object} {options}")));
+        assert_eq!([".debug_info", ".debug_ranges", ".debug_names"].map(contents), expected, "{options}");
+    }
+    // The loader is asked for what the rest refers to, and no more.
+    let symbols = bench.must("readelf -W --dyn-syms ours/dead.so");
+    assert!(symbols.contains(" somewhere") && !symbols.contains("nowhere"), "{symbols}");
+    succeeds(&bench.ours(&format!("-shared -o ours/dead.so {object}")));
+    let symbols = bench.must("readelf -W --dyn-syms ours/dead.so");
+    assert!(symbols.contains(" nowhere"), "{symbols}");
+}

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::support::{Bench, Cpu, succeeds};
+use crate::support::{Bench, Cpu, reads_clean, succeeds};
 
 /// Links a library and runs its probe, bound lazily and at once.
 #[track_caller]
@@ -335,4 +335,23 @@ fn what_cannot_be_linked_is_explained() {
     let fine = bench.compile("gcc", "fine.c", "int fine;");
     let said = bench.refuses(&format!("{fine} {object}"));
     assert!(said.contains("old.o: ") && said.contains("version 1") && said.contains("-mabi=elfv2"), "{said}");
+}
+
+#[test]
+fn a_table_of_contents_may_name_functions_of_which_another_copy_was_taken() {
+    let bench = Bench::of(Cpu::Ppc64);
+    let source = |name: &str| {
+        format!(
+            "\t.abiversion 2\n\t.section .text.thing,\"axG\",@progbits,thing,comdat\n\t.weak thing\n\t.type thing, @function\n
+             thing:\n.Lthing:\tli 3,0\n\tblr\n\t.section .toc,\"aw\"\n.Lentry:\t.quad .Lthing\n\t.text\n\t.globl {name}\n
+             \t.type {name}, @function\n{name}: addis 2,12,.TOC.-{name}@ha\n\taddi 2,2,.TOC.-{name}@l\n\t.localentry {name}, .-{name}\n
+             \taddis 9,2,.Lentry@toc@ha\n\tld 12,.Lentry@toc@l(9)\n\tcmpdi 12,0\n\tli 3,0\n\tbeqlr\n\tmtctr 12\n\tbctr\n
+             \t.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let one = bench.compile("gcc", "one.s", &source("probe"));
+    let two = bench.compile("gcc", "two.s", &source("other"));
+    let pair = bench.link("contents.so", &format!("{one} {two}"));
+    reads_clean(&bench, &pair.ours());
+    pair.prints("", "probe 0\nend\n");
 }

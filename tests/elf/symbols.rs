@@ -2,7 +2,7 @@
 
 use pkgld_differ::rules;
 
-use crate::support::{Bench, Cpu, LIBC, text};
+use crate::support::{Bench, Cpu, LIBC, reads_clean, succeeds, text};
 
 #[test]
 fn common_symbols_share_the_largest_block_at_the_strictest_alignment() {
@@ -312,6 +312,30 @@ fn symbols_of_the_command_line() {
     let pair = bench.link("user.so", &format!("{options} {object}"));
     pair.reads_clean();
     pair.prints("", "probe 0\nend\n");
+    // Other names for functions that choose themselves, and for thread-local words.
+    let source = "static int chosen(void) { return 42; } static int (*choose(void))(void) { return chosen; }
+        int indirect(void) __attribute__((ifunc(\"choose\"))); __thread int word = 5; __thread int next = 6;
+        extern int other(void); extern __thread int second;
+        __attribute__((visibility(\"hidden\"))) extern int own(void);
+        static int (*const volatile table[])(void) = { other, own };
+        int probe(void) {
+            CHECK(other() == 42 && own() == 42 && table[0]() == 42 && table[1]() == 42);
+            CHECK(second == 5 && &second == &word && next == 6);
+            return 0;
+        }";
+    let chooser = bench.compile("gcc -O1", "chooser.c", source);
+    let options = "--defsym other=indirect --defsym own=indirect --defsym second=word";
+    for how in ["", "-Bsymbolic", "-z now"] {
+        // LLD's image does not survive this.
+        let ours = bench.ours(&format!("-shared -o ours/chooser.so {options} {how} {chooser} {LIBC}"));
+        succeeds(&ours);
+        reads_clean(&bench, "ours/chooser.so");
+        assert_eq!(bench.load("ours/chooser.so"), "probe 0\nend\n", "{how}");
+        let symbols = bench.must("readelf -W --dyn-syms ours/chooser.so");
+        let kind =
+            |name: &str| symbols.lines().find(|line| line.ends_with(name)).and_then(|it| it.split_whitespace().nth(3));
+        assert_eq!((kind(" other"), kind(" second")), (Some("IFUNC"), Some("TLS")), "{symbols}");
+    }
     let said = bench.refuses(&format!("--defsym alias=nowhere {object}"));
     assert!(said.contains("nowhere"), "{said}");
 
@@ -363,4 +387,36 @@ fn undefined_symbols_are_left_or_refused_as_asked() {
     );
     let said = bench.refuses(&hidden);
     assert!(said.contains("undefined symbol: missing") && said.contains("hidden visibility"), "{said}");
+}
+
+#[test]
+fn who_sees_the_bounds_of_sections_is_asked_for() {
+    let bench = Bench::new();
+    let source = "__attribute__((section(\"words\"))) int word = 3; extern int __start_words[], __stop_words[];
+        int probe(void) { CHECK(__stop_words - __start_words == 1 && *__start_words == 3); return 0; }";
+    let object = bench.compile("gcc -O1", "bounds.c", source);
+    for (value, seen) in [("protected", true), ("hidden", false), ("internal", false)] {
+        bench.link("bounds.so", &format!("-z start-stop-visibility={value} {object}")).prints("", "probe 0\nend\n");
+        let symbols = bench.must("readelf -W --dyn-syms ours/bounds.so");
+        assert_eq!(symbols.contains("PROTECTED") && symbols.contains("__start_words"), seen, "{value}: {symbols}");
+    }
+}
+
+#[test]
+fn the_table_that_relocations_count_from_is_the_linkers() {
+    let bench = Bench::new();
+    let source = ".data\n.globl _GLOBAL_OFFSET_TABLE_\n_GLOBAL_OFFSET_TABLE_: .quad 0\n";
+    let object = bench.compile("gcc", "table.s", source);
+    let said = bench.refuses(&object);
+    assert!(said.contains("table.o: defines _GLOBAL_OFFSET_TABLE_, which only the linker can define"), "{said}");
+}
+
+#[test]
+fn symbols_are_traced_in_links_that_fail() {
+    let bench = Bench::new();
+    let object = bench.compile("gcc -O1", "user.c", "extern int missing(void); int probe(void) { return missing(); }");
+    let ours = bench.ours(&format!("-shared -o ours/traced.so {object} -z defs --trace-symbol=missing"));
+    assert_eq!(ours.status.code(), Some(1));
+    assert_eq!(text(&ours.stdout), "user.o: reference to missing\n");
+    assert!(text(&ours.stderr).contains("undefined symbol: missing"));
 }

@@ -158,3 +158,24 @@ fn a_thread_local_symbol_is_used_as_one() {
     let said = bench.refuses(&format!("{one} {two} --Bsymbolic"));
     assert!(said.contains("'x'") && said.contains("thread-local"), "{said}");
 }
+
+#[test]
+fn offsets_in_the_own_block_are_those_of_own_definitions() {
+    // Who counts from the own block means the own definition, though others may preempt the symbol.
+    let code = |name: &str| {
+        format!(
+            ".globl probe, {name}\nprobe: push %rbx\nleaq {name}@TLSLD(%rip), %rdi\ncall __tls_get_addr@PLT\n
+             movl {name}@DTPOFF(%rax), %eax\nsubl $42, %eax\npop %rbx\nret\n.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let bench = Bench::new();
+    let data =
+        ".section .tdata,\"awT\",@progbits\n.type counter, @object\n.quad 7\ncounter: .long 42\n.size counter, 4\n";
+    let object = bench.compile("gcc", "own.s", &format!("{}{data}", code("counter")));
+    let pair = bench.link("own.so", &object);
+    pair.reads_clean();
+    pair.prints("", "probe 0\nend\n");
+    let object = bench.compile("gcc", "other.s", &code("elsewhere").replace(", elsewhere\n", "\n"));
+    let said = bench.refuses(&object);
+    assert!(said.contains("against 'elsewhere': the symbol lies in another library's thread-local storage"), "{said}");
+}

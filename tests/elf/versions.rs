@@ -218,7 +218,7 @@ fn versions_that_do_not_fit_are_refused() {
     for (script, objects, wanted) in [
         ("V1 { j; };", &object, "a.o: defines f in version V2, which no version script has"),
         ("V1 { }; V1 { };", &object, "version script: version V1 is defined twice"),
-        ("V1 { }; { j; };", &object, "version script: a node without a name cannot stand beside others"),
+        ("V1 { }; { j; };", &object, "--version-script: map: line 1: a node without a name cannot stand beside others"),
         ("V1 { } V0; V2 { };", &object, "version script: version V1 comes after V0, which is not defined"),
         ("V1 { }; V2 { none; };", &object, "version script: none of V2: nothing defines such a symbol"),
         ("V1 { }; V2 { };", &format!("{object} {twice}"), "duplicate symbol: f"),
@@ -237,6 +237,18 @@ fn versions_that_do_not_fit_are_refused() {
     bench.file("list", "{ local: f; };");
     let said = bench.refuses(&format!("--dynamic-list=list {object}"));
     assert!(said.contains("--dynamic-list: list: line 1: a list of symbols has no 'local:' part"), "{said}");
+    // In several scripts it can.
+    for (first, second) in [
+        ("{ j; };", "V1 { j; f; }; V2 { };"),
+        ("{ local: j; };", "V1 { j; }; V2 { f; };"),
+        ("{ j; local: *; };", "V1 { j; }; V2 { f; };"),
+        ("V1 { f; }; V2 { };", "{ local: *; };"),
+    ] {
+        bench.file("map", first);
+        bench.file("map2", second);
+        let options = "--undefined-version --version-script=map --version-script=map2";
+        bench.link("two.so", &format!("{options} {object}")).exports_the_same(&bench);
+    }
     // Named twice: the first counts, and it is told.
     bench.file("map", "V1 { j; }; V2 { j; };");
     let output = bench.ours(&format!("-shared -o ours/warned.so --version-script=map {object}"));
@@ -283,5 +295,74 @@ fn filters_relaxation_and_bounds_are_those_of_other_linkers() {
         ] {
             assert!(section.contains(wanted), "{library}: {wanted}: {section}");
         }
+    }
+}
+
+#[test]
+fn a_default_version_and_the_name_alone_are_one_definition() {
+    let bench = Bench::new();
+    // GNU's assembler and LLVM's keep the name without the version beside it: strong or weak, before or behind.
+    let source =
+        ".globl one, probe\n.weak soft\n.symver one, one@@V2\n.symver soft, soft@@V1\n.symver three, three@V1\n
+        .globl three\none: mov $1, %eax\nret\nsoft: mov $2, %eax\nret\nthree: ret\n
+        probe: push %rbx\ncall one@PLT\nmov %eax, %ebx\ncall soft@PLT\nlea -3(%rax,%rbx), %eax\npop %rbx\nret\n
+        .section .note.GNU-stack,\"\",@progbits\n";
+    for compiler in ["clang-19", "gcc"] {
+        let object = bench.compile(compiler, "both.s", source);
+        for script in ["V1 { local: *; }; V2 { probe; };", "V1 { probe; }; V2 { local: none; };", "V1 { *; }; V2 { };"]
+        {
+            bench.file("map", script);
+            let pair = bench.link("both.so", &format!("--undefined-version --version-script=map {object}"));
+            let names = pair.exports_the_same(&bench);
+            assert!(names.contains(&"one@@V2".to_owned()) && names.contains(&"soft@@V1".to_owned()), "{names:?}");
+            assert!(!names.contains(&"one".to_owned()), "{names:?}");
+            pair.prints("", "probe 0\nend\n");
+        }
+    }
+    // Two definitions are two all the same.
+    let twice = bench.compile(
+        "clang-19",
+        "twice.s",
+        ".globl one, other\n.symver other, one@@V2\none: ret\nother: ret\n.section .note.GNU-stack,\"\",@progbits\n",
+    );
+    bench.file("map", "V2 { };");
+    let said = bench.refuses(&format!("--version-script=map {twice}"));
+    assert!(said.contains("duplicate symbol: one"), "{said}");
+}
+
+#[test]
+fn members_of_archives_are_found_without_their_default_versions() {
+    let bench = Bench::new();
+    let member = bench.compile(
+        "gcc",
+        "member.s",
+        ".globl two, old\n.symver two, answer@@V2\n.symver old, answer@V1\ntwo: mov $2, %eax\nret\nold: ret\n
+         .section .note.GNU-stack,\"\",@progbits\n",
+    );
+    bench.must(&format!("ar rcs libmember.a {member}"));
+    let user = "extern int answer(void); int probe(void) { CHECK(answer() == 2); return 0; }";
+    let user = bench.compile("gcc -O1", "user.c", user);
+    bench.file("map", "V1 { };\nV2 { };");
+    let pair = bench.link("found.so", &format!("{user} libmember.a --version-script=map"));
+    pair.exports_the_same(&bench);
+    pair.prints("", "probe 0\nend\n");
+    // What is not for others needs no script that has its version.
+    let pair = bench.link("hidden.so", &format!("{user} libmember.a --exclude-libs=ALL"));
+    assert_eq!(pair.exports_the_same(&bench), ["probe"]);
+    let said = bench.refuses(&format!("{user} libmember.a"));
+    assert!(said.contains("libmember.a(member.o)") && said.contains("in version V2"), "{said}");
+}
+
+#[test]
+fn a_version_that_no_library_has_is_missing() {
+    let bench = Bench::new();
+    for weak in ["", ".weak plain\n"] {
+        let source = format!(
+            ".symver plain, gone@V7\n{weak}.globl probe\nprobe: call plain@PLT\nret\n.section .note.GNU-stack,\"\",@progbits\n"
+        );
+        let object = bench.compile("gcc", "gone.s", &source);
+        // Left to the loader it would bind to what has another version.
+        let said = bench.refuses(&object);
+        assert!(said.contains("undefined symbol: gone@V7") && said.contains("gone.o:(.text+0x1)"), "{said}");
     }
 }

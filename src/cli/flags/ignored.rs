@@ -104,11 +104,26 @@ pub(super) const GROUP: Group = Group {
             "an index of debug information only spares the debugger the making of its own",
         ),
         Flag::ignored(
-            &["no-apply-dynamic-relocs", "no-use-android-relr-tags"],
+            &["apply-dynamic-relocs", "no-apply-dynamic-relocs"],
             Takes::Nothing,
-            "this is what is done anyway",
+            "where relocations have addends, the loader writes over what stands in their fields",
         ),
-        Flag::ignored(&["dependent-libraries", "no-dependent-libraries"], Takes::Nothing, "no input names libraries"),
+        Flag::ignored(&["no-use-android-relr-tags"], Takes::Nothing, "this is what is done anyway"),
+        Flag::ignored(
+            &["toc-optimize", "no-toc-optimize", "pcrel-optimize", "no-pcrel-optimize"],
+            Takes::Nothing,
+            "on POWER loads through the table of contents stay what they are",
+        ),
+        Flag::ignored(
+            &["relax-gp", "no-relax-gp"],
+            Takes::Nothing,
+            "on RISC-V the global pointer is the executable's, and no library's code may count from it",
+        ),
+        Flag::ignored(
+            &["dependent-libraries", "no-dependent-libraries"],
+            Takes::Nothing,
+            "libraries that objects name (.deplibs) are not looked for; give them with -l",
+        ),
         Flag::ignored(&["demangle", "no-demangle"], Takes::Nothing, "messages show symbols as they are stored"),
         Flag::ignored(&["check-sections", "no-check-sections"], Takes::Nothing, "sections never overlap"),
         Flag::ignored(

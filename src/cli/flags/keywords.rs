@@ -1,7 +1,10 @@
 //! The keywords of `-z`.
 
-use super::super::flag::{Flag, Group, Takes};
-use crate::MissingFeature;
+use super::super::flag::{Flag, Given, Group, Takes};
+use super::super::problem::Problem;
+use super::super::reading::Reading;
+use crate::options::number;
+use crate::{MissingFeature, SymbolList};
 
 /// What to say of objects that lack something.
 const REPORTS: [(&str, MissingFeature); 3] =
@@ -98,11 +101,20 @@ pub(super) const HONOURED: Group = Group {
         Flag::does(
             &["start-stop-visibility"],
             Takes::Value("HOW"),
-            "who sees the symbols __start_SECTION and __stop_SECTION: accepted for hidden and internal, nobody else",
-            |_, given| match given.text()? {
-                "hidden" | "internal" => Ok(()),
-                "default" | "protected" => Err(given.refused("such symbols are bound at link time; export others")),
-                _ => Err(given.bad("one of hidden, internal")),
+            "who sees the symbols __start_SECTION and __stop_SECTION: others too, if it is protected (default), or only the \
+             library, if it is hidden or internal",
+            |reading, given| {
+                reading.options.elf.hide_section_bounds = match given.text()? {
+                    "hidden" | "internal" => true,
+                    "protected" => false,
+                    "default" => {
+                        return Err(
+                            given.refused("no other library's bounds take the place of the own ones; use protected")
+                        );
+                    }
+                    _ => return Err(given.bad("one of protected, hidden, internal")),
+                };
+                Ok(())
             },
         ),
         Flag::does(
@@ -160,6 +172,35 @@ pub(super) const HONOURED: Group = Group {
             },
         ),
         Flag::does(
+            &["gcs"],
+            Takes::Value("HOW"),
+            "whether the library goes with guarded control stacks (AArch64): accepted for implicit, if all objects state it \
+             (default)",
+            |_, given| match given.text()? {
+                "implicit" => Ok(()),
+                "always" | "never" => {
+                    Err(given
+                        .refused("it is stated where all inputs state it; compile them with -mbranch-protection=gcs"))
+                }
+                _ => Err(given.bad("implicit")),
+            },
+        ),
+        Flag::does(
+            &["dead-reloc-in-nonalloc"],
+            Takes::Value("PATTERN=VALUE"),
+            "what references from sections that PATTERN fits, which are not loaded, become where --gc-sections or a group left \
+             out what they refer to (default: 0, and 1 in .debug_loc and .debug_ranges)",
+            |reading, given| {
+                let wrong = || given.bad("a pattern, an equals sign and a number");
+                let (pattern, value) = given.text()?.rsplit_once('=').ok_or_else(wrong)?;
+                let value = number(value).ok_or_else(wrong)?;
+                let mut sections = SymbolList::default();
+                sections.add(pattern).map_err(|_| wrong())?;
+                reading.options.elf.dead_references.push((sections, value));
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["max-page-size"],
             Takes::Value("SIZE"),
             "the largest page size that the library can be loaded with, in bytes",
@@ -212,7 +253,16 @@ pub(super) const IGNORED: Group = Group {
             "code has a segment and pages of its own in memory; what shares its pages of the file does not matter to the loader",
         ),
         Flag::ignored(&["stack-size"], Takes::Value("SIZE"), "the executable decides the size of the stack"),
-        Flag::ignored(&["rela"], Takes::Nothing, "relocations with addends are what this machine has"),
+        Flag::ignored(
+            &["rela", "rel"],
+            Takes::Nothing,
+            "relocations for the loader have the form that the machine's psABI gives them, with addends or without",
+        ),
+        Flag::ignored(
+            &["rodynamic"],
+            Takes::Nothing,
+            "the dynamic section is protected after loading (relro): before that the GNU C library writes to it",
+        ),
         Flag::ignored(&["common", "nocommon"], Takes::Nothing, "allocated common symbols are ordinary objects"),
         Flag::ignored(
             &["nounique", "nounique-symbol", "nomark-plt", "noextern-protected-data", "noindirect-extern-access"],
@@ -250,6 +300,54 @@ pub(super) const IGNORED: Group = Group {
     ],
 };
 
+pub(super) const WARNED: Group = Group {
+    title: "Keywords of -z that are known and not done, with a warning: LLD does not know them either",
+    flags: &[
+        Flag::does(
+            &["noreloc-overflow"],
+            Takes::Nothing,
+            "not done: a relocation that does not fit is an error",
+            |reading, given| not_done(reading, given, "a relocation that does not fit is an error"),
+        ),
+        Flag::does(
+            &["ibtplt"],
+            Takes::Nothing,
+            "not done: -z ibt, or objects that all state it, have the procedure linkage table do its part",
+            |reading, given| not_done(reading, given, "use -z ibt, or compile all inputs with -fcf-protection"),
+        ),
+        Flag::does(
+            &["mark-plt"],
+            Takes::Nothing,
+            "not done: the procedure linkage table has one form",
+            |reading, given| not_done(reading, given, "the procedure linkage table has one form"),
+        ),
+        Flag::does(
+            &["x86-64-baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4", "lam-u48", "lam-u57"],
+            Takes::Nothing,
+            "not done: what processor an image needs is what its objects state",
+            |reading, given| not_done(reading, given, "what processor an image needs is what its objects state"),
+        ),
+        Flag::does(
+            &["indirect-extern-access", "report-relative-reloc", "unique", "unique-symbol", "globalaudit"],
+            Takes::Nothing,
+            "not done: nothing that Linux's or FreeBSD's loaders need",
+            |reading, given| not_done(reading, given, "nothing that Linux's or FreeBSD's loaders need"),
+        ),
+        Flag::does(
+            &["memory-tag", "memtag-mode"],
+            Takes::Optional("HOW"),
+            "not done: memory is not tagged",
+            |reading, given| not_done(reading, given, "memory is not tagged"),
+        ),
+    ],
+};
+
+/// Says that a keyword changes nothing.
+fn not_done(reading: &mut Reading, given: &Given, why: &str) -> Result<(), Problem> {
+    reading.show.remarks.push(format!("'{}' has no effect: {why}", given.option));
+    Ok(())
+}
+
 pub(super) const REFUSED: Group = Group {
     title: "Keywords of -z that are known and refused",
     flags: &[
@@ -260,30 +358,16 @@ pub(super) const REFUSED: Group = Group {
         ),
         Flag::refused(&["nosectionheader"], Takes::Nothing, "debuggers need the section headers; leave it out"),
         Flag::refused(&["nodynamic-undefined-weak"], Takes::Nothing, "define the symbols, by --defsym NAME=0"),
-        Flag::refused(&["rel"], Takes::Nothing, "this machine's relocations have addends; leave it out"),
-        Flag::refused(&["noreloc-overflow"], Takes::Nothing, "a relocation that does not fit is an error"),
-        Flag::refused(&["rodynamic", "wxneeded", "unique", "globalaudit"], Takes::Nothing, "leave it out"),
+        Flag::refused(&["wxneeded"], Takes::Nothing, "leave it out"),
         Flag::refused(
-            &["ibtplt", "pac-plt", "gcs", "zicfilp", "zicfiss"],
+            &["pac-plt", "zicfilp", "zicfiss"],
             Takes::Optional("HOW"),
             "control-flow protection is stated where all inputs state it; compile them with -fcf-protection or -mbranch-protection",
         ),
         Flag::refused(
-            &["retpolineplt", "hazardplt", "ifunc-noplt", "mark-plt"],
+            &["retpolineplt", "hazardplt", "ifunc-noplt"],
             Takes::Nothing,
             "the procedure linkage table has one form; use -z now and compile with -fno-plt to avoid it",
         ),
-        Flag::refused(
-            &["x86-64-baseline", "x86-64-v2", "x86-64-v3", "x86-64-v4", "lam-u48", "lam-u57", "unique-symbol"],
-            Takes::Nothing,
-            "leave it out",
-        ),
-        Flag::refused(
-            &["indirect-extern-access", "report-relative-reloc"],
-            Takes::Nothing,
-            "leave it out; 'readelf -r' lists the relocations",
-        ),
-        Flag::refused(&["dead-reloc-in-nonalloc"], Takes::Value("WHAT"), "references to what was left out become 0"),
-        Flag::refused(&["memory-tag", "memtag-mode"], Takes::Optional("HOW"), "memory tags exist on AArch64 only"),
     ],
 };

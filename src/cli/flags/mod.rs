@@ -38,7 +38,8 @@ pub(super) const GROUPS: &[&Group] = &[
 ];
 
 /// The keywords of `-z`, by heading.
-pub(super) const KEYWORDS: &[&Group] = &[&keywords::HONOURED, &keywords::IGNORED, &keywords::REFUSED];
+pub(super) const KEYWORDS: &[&Group] =
+    &[&keywords::HONOURED, &keywords::IGNORED, &keywords::WARNED, &keywords::REFUSED];
 
 /// All options.
 pub(super) fn all() -> impl Iterator<Item = &'static Flag> {

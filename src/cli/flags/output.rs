@@ -168,7 +168,8 @@ const OTHER_ELF: &[&str] = &[
     "elf64briscv",
     "elf64loongarch",
     "elf64ppc",
-    "elf_amd64",
+    "elf32lppc",
+    "elf32lppclinux",
     "elf_i386_fbsd",
     "elf_iamcu",
     "elf_s390",
@@ -180,6 +181,8 @@ const PE: &[&str] = &["arm64ecpe", "arm64xpe", "thumb2pe"];
 const EMULATIONS: &[(&str, Target)] = &[
     ("elf_x86_64", Target::LINUX_X86_64),
     ("elf_x86_64_fbsd", Target::FREEBSD_X86_64),
+    ("elf_amd64", Target::LINUX_X86_64),
+    ("elf_amd64_fbsd", Target::FREEBSD_X86_64),
     ("elf_i386", Target::LINUX_X86),
     ("elf64lriscv", Target::LINUX_RISCV64),
     ("aarch64linux", Target::LINUX_AARCH64),

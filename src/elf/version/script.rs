@@ -103,7 +103,9 @@ impl SymbolList {
         let mut parser = Parser { text, rest: text };
         let mut list = || {
             let mut patterns = Vec::new();
+            let mut blocks = 0_u32;
             while parser.peek()?.is_some() {
+                blocks = blocks.saturating_add(1);
                 parser.expect('{')?;
                 let mut node = Node::default();
                 parser.names(&mut node)?;
@@ -113,11 +115,7 @@ impl SymbolList {
                 }
                 patterns.append(&mut node.globals);
             }
-            if patterns.is_empty() {
-                Err(parser.problem("a list of symbols in braces is expected"))
-            } else {
-                Ok(patterns)
-            }
+            if blocks == 0 { Err(parser.problem("a list of symbols in braces is expected")) } else { Ok(patterns) }
         };
         let patterns = list().map_err(|(what, line)| problem(name, &what, line))?;
         Ok(Self { patterns })
@@ -210,6 +208,10 @@ impl<'t> Parser<'t> {
                     self.expect('{')?;
                 }
                 token => return Err(self.unexpected("the name of a version or '{'", token)),
+            }
+            // Of several scripts some may have names and some not, as in LLD.
+            if nodes.first().is_some_and(|first: &Node| first.name.is_empty() || node.name.is_empty()) {
+                return Err(self.problem("a node without a name cannot stand beside others"));
             }
             self.names(&mut node)?;
             loop {
@@ -415,6 +417,7 @@ mod tests {
         assert_eq!(list("{ local: a; };"), "list: line 1: a list of symbols has no 'local:' part");
         assert_eq!(list("foo;"), "list: line 1: '{' is expected, not 'foo'");
         assert_eq!(list(" "), "list: line 1: a list of symbols in braces is expected");
+        assert_eq!(SymbolList::parse("list", b"{ };").unwrap(), SymbolList::default());
         assert_eq!(SymbolList::parse("list", b"\xff").unwrap_err().to_string(), "list: not UTF-8");
         assert!(SymbolList::default().add("a[").unwrap_err().to_string().contains("a["));
     }
