@@ -66,7 +66,11 @@ pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>>
     needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
         let library_role = library.role;
         let SharedLibrary::MachO(library) = &library.shared else { return None };
-        let from = |global: &&Global<'_>| matches!(global.definition, Definition::Library(of, _) if of == number);
+        // What pkgld itself looks up, as the binder of functions, is no use of the library unless something needs it.
+        let from = |global: &&Global<'_>| {
+            matches!(global.definition, Definition::Library(of, _) if of == number)
+                && global.flags.has(GlobalFlags::IN_OBJECT)
+        };
         let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
         // A library of which all that is wanted may be missing may be missing itself.
         let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
@@ -166,13 +170,15 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     let descriptors = u32::from(m::S_THREAD_LOCAL_VARIABLES.0);
     let thread_local = link.outputs.iter().any(|output| output.kind & m::SECTION_TYPE == descriptors);
     let reexports = needed(link).any(|library| library.role == LibraryRole::Reexport);
+    // Nothing links with a bundle, so these marks are for dylibs alone.
+    let is_dylib = !link.options.macho.bundle;
     let parts = [
         (defines_weak, WEAK_DEFINES),
         (binds_weak, BINDS_TO_WEAK),
         (thread_local, THREAD_LOCAL),
-        (!reexports && !link.options.macho.bundle, NO_REEXPORTS),
-        (link.options.macho.dead_strippable, DEAD_STRIPPABLE),
-        (link.options.macho.application_extension, APPLICATION_EXTENSION),
+        (is_dylib && !reexports, NO_REEXPORTS),
+        (is_dylib && link.options.macho.dead_strippable, DEAD_STRIPPABLE),
+        (is_dylib && link.options.macho.application_extension, APPLICATION_EXTENSION),
     ];
     let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
     let kind = if link.options.macho.bundle { m::MH_BUNDLE } else { m::MH_DYLIB };
