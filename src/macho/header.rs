@@ -59,16 +59,34 @@ pub(super) struct Needed<'l> {
     role: LibraryRole,
 }
 
+/// The first library that the loader is asked for by the name of the one with this number. As a rule it is that one, but
+/// several stubs may say that they are of one library.
+pub(super) fn first_of_name(link: &Link<'_>, number: u32) -> u32 {
+    let name = |number: u32| match &link.libraries.get(number as usize)?.shared {
+        SharedLibrary::MachO(library) => Some(library.install_name()),
+        _ => None,
+    };
+    let wanted = name(number);
+    let mut before = (0..number).zip(&link.libraries).filter(|(_, library)| library.needed);
+    before.find(|(other, _)| name(*other) == wanted).map_or(number, |(first, _)| first)
+}
+
+/// Whether the library with this number has a load command.
+pub(super) fn is_named(link: &Link<'_>, number: u32) -> bool {
+    let needed = link.libraries.get(number as usize).is_some_and(|library| library.needed);
+    needed && first_of_name(link, number) == number
+}
+
 /// The libraries that the loader is to load, in the order of their numbers.
 pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
     let dropped = malfunction::on(Malfunction::NeededLibraryDropped);
-    let needed = link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed);
+    let needed = link.libraries.iter().zip(0_u32..).filter(|(_, number)| is_named(link, *number));
     needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
         let library_role = library.role;
         let SharedLibrary::MachO(library) = &library.shared else { return None };
         // What pkgld itself looks up, as the binder of functions, is no use of the library unless something needs it.
         let from = |global: &&Global<'_>| {
-            matches!(global.definition, Definition::Library(of, _) if of == number)
+            matches!(global.definition, Definition::Library(of, _) if first_of_name(link, of) == number)
                 && global.flags.has(GlobalFlags::IN_OBJECT)
         };
         let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();

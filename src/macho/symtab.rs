@@ -309,7 +309,7 @@ pub(super) fn is_named_local(object: &Object<'_>, symbol: &Symbol) -> bool {
 pub(super) fn is_exported(link: &Link<'_>, global: &Global<'_>) -> bool {
     let seen = global.visibility == Visibility::Default && !global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
     let here = global.is_defined_here()
-        && global.flags.has(GlobalFlags::IN_OBJECT)
+        && global.flags.common(GlobalFlags::IN_OBJECT.and(GlobalFlags::LEFT_OUT)) == GlobalFlags::IN_OBJECT
         && !matches!(global.definition, Definition::Anchor(_));
     here && seen && link.macho.allowed.allow(global.name)
 }
