@@ -1,8 +1,8 @@
 //! Text stubs: what a dylib exports, as YAML (versions 1 to 4) or JSON (version 5).
 //!
-//! One file describes a library and, in further documents (versions 3 and 4) or under `libraries` (version 5), libraries that it
-//! re-exports. Each list of names says for which targets it holds, as `arm64-macos`; up to version 3 it names CPUs, all of the
-//! one platform that the document is for.
+//! One file describes a library and, in further documents (versions 3 and 4) or under `libraries` (version 5), libraries
+//! that it re-exports. Each list of names says for which targets it holds, as `arm64-macos`; up to version 3 it names CPUs,
+//! all of the one platform that the document is for.
 //!
 //! There is no standard; these rules are those of LLVM's `TextAPI` documentation (*TextAPI File Format*) and of the files
 //! that Apple's SDKs and Julia ship.
