@@ -350,6 +350,12 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     }
 }
 
+/// Whether a weak reference takes members of archives. It does not on ELF (gABI, *Symbol Table*) and Windows; for Apple's
+/// linker a reference is weak in that the loader may find nothing, so that it is one to archives as others are.
+pub(crate) fn weak_takes_member(target: Option<Target>) -> bool {
+    target.is_some_and(|target| target.format == Format::MachO)
+}
+
 /// Whether a weak reference is content with a shared library's definition.
 pub(crate) fn weak_takes_library(target: Option<Target>) -> bool {
     target.is_none_or(|target| target.format != Format::Pe)

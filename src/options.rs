@@ -12,6 +12,7 @@ use crate::elf::version::script::{SymbolList, VersionScript};
 use crate::error::{Error, Result};
 
 pub use macho::{CreatedSection, Exports, MachOOptions};
+pub(crate) use macho::{Filter, is_pattern};
 pub use symbols::{SymbolValue, WrappedSymbol};
 pub(crate) use symbols::{is_symbol, number};
 

@@ -24,8 +24,9 @@ use crate::format;
 use crate::input::{Inputs, LibraryRole, Opened};
 use crate::library::SharedLibrary;
 use crate::link::{Link, over};
+use crate::macho;
 use crate::model::{GlobalId, Object, ObjectId};
-use crate::options::{Arch, Format, Limits, Options, SymbolValue, Target};
+use crate::options::{Arch, Filter, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::Kinds;
 use crate::report::Report;
@@ -218,7 +219,7 @@ pub(crate) fn resolve<'a>(
         addresses: Vec::new(),
         elf: elf::Plan { versions, ..Default::default() },
         pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
-        macho: Default::default(),
+        macho: macho::Plan { allowed: Filter::new(&options.macho.exports), ..Default::default() },
         report,
     })
 }

@@ -621,6 +621,9 @@ impl<'a> Symbols<'a> {
                     }
                     *known = symbol.size;
                     global.mention = Some(place);
+                    if by_definition {
+                        global.visibility = visibility;
+                    }
                     return;
                 }
                 _ if strong_here => return,
@@ -657,9 +660,15 @@ impl<'a> Symbols<'a> {
             .when(symbol.binding == Binding::Unique, GlobalFlags::UNIQUE);
     }
 
-    /// Whether a symbol still looks for a definition in archives and libraries, and whether a weak one would do.
+    /// Whether a symbol still looks for a definition in archives and libraries: nothing defines it or, of macOS, only a weak
+    /// definition of a library does, which gives way to a member of an archive and to a library whose definition is not weak.
     pub(crate) fn is_wanted(&self, id: GlobalId) -> bool {
-        self.get(id).definition == Definition::Undefined
+        let global = self.get(id);
+        match global.definition {
+            Definition::Undefined => true,
+            Definition::Library(..) => self.customs == Customs::MachO && global.flags.has(GlobalFlags::WEAK_DEFINITION),
+            _ => false,
+        }
     }
 
     /// The first problems of symbols defined twice, and the number of the others. Two absolute definitions of one value are

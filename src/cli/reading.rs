@@ -4,6 +4,7 @@
 //! the whole link and the last one wins; some accumulate; some hold for the inputs that follow them ([`Mode`]).
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::flag::{Given, number};
@@ -170,6 +171,26 @@ impl Reading {
             true => Ok(()),
             false => Err(format!("NAME=N, where NAME is one of {}", Limits::NAMES.join(", "))),
         }
+    }
+
+    /// Takes the value of `--threads`.
+    ///
+    /// # Errors
+    /// What is expected in its place.
+    pub(super) fn threads(&mut self, text: Option<&str>) -> Result<(), &'static str> {
+        let threads = text.and_then(|text| text.parse().ok()).filter(|threads: &NonZeroUsize| threads.get() <= 4096);
+        self.options.threads = Some(threads.ok_or("a number from 1 to 4096")?);
+        Ok(())
+    }
+
+    /// Takes the value of `--error-limit`.
+    ///
+    /// # Errors
+    /// What is expected in its place.
+    pub(super) fn error_limit(&mut self, text: Option<&str>) -> Result<(), &'static str> {
+        let limit = text.and_then(number).ok_or("a number, as 4096 or 0x1000")?;
+        self.show.error_limit = Some(usize::try_from(limit).unwrap_or(usize::MAX)).filter(|limit| *limit > 0);
+        Ok(())
     }
 
     pub(super) fn push_state(&mut self) {

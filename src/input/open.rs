@@ -131,7 +131,9 @@ impl<'a> Opener<'_, 'a> {
             Some(file) => vec![file.to_owned()],
             None if self.is_for_windows() => pe_candidates(name, mode.static_only),
             None if mode.static_only => vec![format!("lib{name}.a")],
-            None if self.options.target.is_some_and(|target| target.format == Format::MachO) => {
+            // As Apple's linker has it: `-lcrt1.o` is the file of this name.
+            None if self.is_for_macos() && name.ends_with(".o") => vec![name.to_owned()],
+            None if self.is_for_macos() => {
                 vec![format!("lib{name}.tbd"), format!("lib{name}.dylib"), format!("lib{name}.a")]
             }
             None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
@@ -210,6 +212,10 @@ impl<'a> Opener<'_, 'a> {
     }
 
     /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
+    fn is_for_macos(&self) -> bool {
+        self.options.target.is_some_and(|target| target.format == Format::MachO)
+    }
+
     fn is_for_windows(&self) -> bool {
         if let Some(target) = self.options.target {
             return target.format == Format::Pe;

@@ -69,7 +69,9 @@ fn is_stub(file: &[u8]) -> bool {
     let start = file.get(..SAMPLE).unwrap_or(file);
     let json = start.trim_ascii_start().starts_with(b"{");
     let named = |key: &[u8]| memchr::memmem::find(start, key).is_some();
-    start.starts_with(b"--- !tapi") || (json && (named(b"tapi_tbd_version") || named(b"main_library")))
+    // Version 1 has no tag, but lists of CPUs as versions 2 and 3 have.
+    let first = start.starts_with(b"---") && named(b"archs:") && named(b"install-name:");
+    start.starts_with(b"--- !tapi") || first || (json && (named(b"tapi_tbd_version") || named(b"main_library")))
 }
 
 /// Where in a universal file the slice for `arch` is.
@@ -159,6 +161,8 @@ mod tests {
         // Java's class files.
         assert_eq!(of(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52]), None);
         assert_eq!(of(b"--- !tapi-tbd\n"), Some(Content::Stub));
+        assert_eq!(of(b"---\narchs: [ x86_64 ]\ninstall-name: /x\n"), Some(Content::Stub));
+        assert_eq!(of(b"--- a list of archs:\n"), None);
         assert_eq!(of(b"{\n \"main_library\": {"), Some(Content::Stub));
         assert_eq!(of(b"\x7fELF\x02\x01\x01"), None);
         assert_eq!(of(b""), None);

@@ -9,7 +9,7 @@
 )]
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::plan::{padded, segment_name};
 use super::symtab::is_exported;
@@ -177,7 +177,7 @@ fn export_by_name(link: &mut Link<'_>) {
         let Definition::Object(object, index) = global.definition else { continue };
         let symbol = link.objects.get(object.index()).and_then(|object| object.symbols.get(index as usize));
         let can_be_hidden = symbol.is_some_and(|symbol| symbol.other & other::CAN_BE_HIDDEN != 0);
-        if can_be_hidden && link.options.macho.exports.allow(global.name) {
+        if can_be_hidden && link.macho.allowed.allow(global.name) {
             global.visibility = Visibility::Default;
         }
     }
@@ -226,19 +226,19 @@ fn follow_aliases(link: &mut Link<'_>) -> Result<(), Error> {
 /// own without a slot, it reaches that.
 pub(crate) fn fix_traits(link: &mut Link<'_>) -> LocalTraits {
     let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
+    let left = link.options.macho.dynamic_lookup.iter().map(|name| name.as_bytes()).collect();
     for id in ids {
-        let traits = global_traits(link, link.symbols.get(id));
+        let traits = global_traits(link, link.symbols.get(id), &left);
         link.symbols.get_mut(id).traits = traits;
     }
     place_traits
 }
 
-fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
+/// The traits of a symbol, where the names in `left` are left to the loader.
+fn global_traits(link: &Link<'_>, global: &Global<'_>, left: &HashSet<&[u8]>) -> Traits {
     match global.definition {
         Definition::Undefined if global.visibility == Visibility::Default => {
-            let left = &link.options.macho.dynamic_lookup;
-            let left = left.iter().any(|name| name.as_bytes() == global.name);
-            Traits::PREEMPTIBLE.when(!left, Traits::UNDEFINED)
+            Traits::PREEMPTIBLE.when(!left.contains(global.name), Traits::UNDEFINED)
         }
         Definition::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         Definition::Library(..) => Traits::PREEMPTIBLE
@@ -254,7 +254,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>) -> Traits {
         Definition::Absolute(_) => Traits::ABSOLUTE,
         Definition::Alias(target, offset) => {
             let (target, _) = link.symbols.root(target, offset);
-            global_traits(link, link.symbols.get(target)).common(Traits::ABSOLUTE.and(Traits::FAR))
+            global_traits(link, link.symbols.get(target), left).common(Traits::ABSOLUTE.and(Traits::FAR))
         }
         Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => Traits::default(),
     }

@@ -59,14 +59,36 @@ pub(super) struct Needed<'l> {
     role: LibraryRole,
 }
 
+/// The first library that the loader is asked for by the name of the one with this number. As a rule it is that one, but
+/// several stubs may say that they are of one library.
+pub(super) fn first_of_name(link: &Link<'_>, number: u32) -> u32 {
+    let name = |number: u32| match &link.libraries.get(number as usize)?.shared {
+        SharedLibrary::MachO(library) => Some(library.install_name()),
+        _ => None,
+    };
+    let wanted = name(number);
+    let mut before = (0..number).zip(&link.libraries).filter(|(_, library)| library.needed);
+    before.find(|(other, _)| name(*other) == wanted).map_or(number, |(first, _)| first)
+}
+
+/// Whether the library with this number has a load command.
+pub(super) fn is_named(link: &Link<'_>, number: u32) -> bool {
+    let needed = link.libraries.get(number as usize).is_some_and(|library| library.needed);
+    needed && first_of_name(link, number) == number
+}
+
 /// The libraries that the loader is to load, in the order of their numbers.
 pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
     let dropped = malfunction::on(Malfunction::NeededLibraryDropped);
-    let needed = link.libraries.iter().zip(0_u32..).filter(|(library, _)| library.needed);
+    let needed = link.libraries.iter().zip(0_u32..).filter(|(_, number)| is_named(link, *number));
     needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
         let library_role = library.role;
         let SharedLibrary::MachO(library) = &library.shared else { return None };
-        let from = |global: &&Global<'_>| matches!(global.definition, Definition::Library(of, _) if of == number);
+        // What pkgld itself looks up, as the binder of functions, is no use of the library unless something needs it.
+        let from = |global: &&Global<'_>| {
+            matches!(global.definition, Definition::Library(of, _) if first_of_name(link, of) == number)
+                && global.flags.has(GlobalFlags::IN_OBJECT)
+        };
         let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
         // A library of which all that is wanted may be missing may be missing itself.
         let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
@@ -166,13 +188,15 @@ pub(super) fn write(link: &Link<'_>, linkedit: &Linkedit) -> (Vec<u8>, Option<u6
     let descriptors = u32::from(m::S_THREAD_LOCAL_VARIABLES.0);
     let thread_local = link.outputs.iter().any(|output| output.kind & m::SECTION_TYPE == descriptors);
     let reexports = needed(link).any(|library| library.role == LibraryRole::Reexport);
+    // Nothing links with a bundle, so these marks are for dylibs alone.
+    let is_dylib = !link.options.macho.bundle;
     let parts = [
         (defines_weak, WEAK_DEFINES),
         (binds_weak, BINDS_TO_WEAK),
         (thread_local, THREAD_LOCAL),
-        (!reexports && !link.options.macho.bundle, NO_REEXPORTS),
-        (link.options.macho.dead_strippable, DEAD_STRIPPABLE),
-        (link.options.macho.application_extension, APPLICATION_EXTENSION),
+        (is_dylib && !reexports, NO_REEXPORTS),
+        (is_dylib && link.options.macho.dead_strippable, DEAD_STRIPPABLE),
+        (is_dylib && link.options.macho.application_extension, APPLICATION_EXTENSION),
     ];
     let flags = parts.into_iter().filter(|(set, _)| *set).fold(FLAGS, |all, (_, flag)| all | flag);
     let kind = if link.options.macho.bundle { m::MH_BUNDLE } else { m::MH_DYLIB };

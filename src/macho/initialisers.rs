@@ -63,6 +63,10 @@ pub(super) fn take(link: &mut Link<'_>) -> Result<(), Error> {
         }
         object.sections = sections;
     }
+    if !all.is_empty() {
+        // Names of places in the lists stand for nothing any more.
+        link.symbols.mark_left_out(&link.objects);
+    }
     link.macho.initialisers = all;
     Ok(())
 }

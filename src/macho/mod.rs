@@ -35,7 +35,7 @@ use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
 use crate::model::{GlobalId, InputName, Object, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection};
-use crate::options::{Arch, Format, Os, Target, Undefined};
+use crate::options::{Arch, Filter, Format, Os, Target, Undefined};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 use crate::unwind::compact::UnwindInfo;
@@ -182,6 +182,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) found: Scan,
     /// The segments and sections whose boundaries have names.
     pub(crate) bounded: Vec<define::Bounded>,
+    /// Which names the options leave to others.
+    pub(crate) allowed: Filter<'a>,
     /// The names of strong definitions that take the place of weak ones of libraries, ascending.
     pub(crate) overriding: Vec<&'a [u8]>,
     /// The segments, in order, `__LINKEDIT` last.
@@ -221,10 +223,10 @@ pub(crate) struct Plan<'a> {
 /// # Errors
 /// Every symbol that is not, unless it is left to the loader.
 fn check_required(link: &mut Link<'_>) -> Result<(), Errors> {
+    let left: std::collections::HashSet<&String> = link.options.macho.dynamic_lookup.iter().collect();
     let missing = |name: &&String| {
         let global = link.symbols.find(name.as_bytes()).map(|(_, global)| global.definition);
-        global.is_none_or(|definition| definition == Definition::Undefined)
-            && !link.options.macho.dynamic_lookup.contains(name)
+        global.is_none_or(|definition| definition == Definition::Undefined) && !left.contains(name)
     };
     let missing = link.options.required_symbols.iter().filter(missing).map(|name| Error::Undefined {
         symbol: name.clone(),

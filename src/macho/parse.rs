@@ -447,7 +447,7 @@ fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: 
         _ if debug && name != b"__compact_unwind" => return (flags.and(SectionFlags::DEBUG), Fate::Metadata),
         // Written for the linker.
         b"__LD" | b"__LLVM" => return (flags, Fate::Metadata),
-        _ if name == b"__compact_unwind" => return (flags, Fate::Metadata),
+        _ if matches!(name, b"__compact_unwind" | b"__llvm_addrsig") => return (flags, Fate::Metadata),
         _ => {}
     }
     let text = segment == b"__TEXT";

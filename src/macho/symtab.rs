@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::{Link, over};
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
-use crate::options::{Exports, Strip};
+use crate::options::{Filter, Strip};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// What stands before all strings, as LLD has it: a space, which nobody refers to, so that the empty string is not at 0.
@@ -201,7 +201,7 @@ impl SymbolTable {
     /// Adds symbols that are known in their objects, or in the image, only.
     fn add_locals(&mut self, link: &Link<'_>) -> u32 {
         let mut count = 0_u32;
-        let named = &link.options.macho.locals;
+        let named = Filter::new(&link.options.macho.locals);
         for (id, object) in link.objects() {
             for (symbol, index) in object.symbols.iter().zip(0_u32..) {
                 let kind = match symbol.global.get() {
@@ -215,7 +215,7 @@ impl SymbolTable {
                         PRIVATE
                     }
                 };
-                if *named != Exports::All && !named.allow(object.symbol_name(symbol)) {
+                if !named.allow(object.symbol_name(symbol)) {
                     continue;
                 }
                 let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
@@ -309,9 +309,9 @@ pub(super) fn is_named_local(object: &Object<'_>, symbol: &Symbol) -> bool {
 pub(super) fn is_exported(link: &Link<'_>, global: &Global<'_>) -> bool {
     let seen = global.visibility == Visibility::Default && !global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
     let here = global.is_defined_here()
-        && global.flags.has(GlobalFlags::IN_OBJECT)
+        && global.flags.common(GlobalFlags::IN_OBJECT.and(GlobalFlags::LEFT_OUT)) == GlobalFlags::IN_OBJECT
         && !matches!(global.definition, Definition::Anchor(_));
-    here && seen && link.options.macho.exports.allow(global.name)
+    here && seen && link.macho.allowed.allow(global.name)
 }
 
 /// Whether the image wants a symbol from others.

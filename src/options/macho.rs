@@ -1,5 +1,6 @@
 //! What only Mach-O images are asked for.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Which names an image has for others, beyond what the objects say.
@@ -14,19 +15,41 @@ pub enum Exports {
     AllBut(Vec<String>),
 }
 
-impl Exports {
+/// What [`Exports`] allow, ready to be asked for each of many names: only patterns are compared with all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Filter<'a> {
+    /// What is so of a name that is listed; of others the contrary is.
+    listed: bool,
+    names: HashSet<&'a [u8]>,
+    patterns: Vec<&'a [u8]>,
+}
+
+impl<'a> Filter<'a> {
+    pub(crate) fn new(exports: &'a Exports) -> Self {
+        let (listed, all): (bool, &[String]) = match exports {
+            Exports::All => (false, &[]),
+            Exports::Only(all) => (true, all),
+            Exports::AllBut(all) => (false, all),
+        };
+        let (patterns, names): (Vec<&String>, _) = all.iter().partition(|name| is_pattern(name));
+        let patterns = patterns.into_iter().map(|pattern| pattern.as_bytes()).collect();
+        Self { listed, names: names.into_iter().map(|name| name.as_bytes()).collect(), patterns }
+    }
+
     /// Whether a name that the objects export stays so.
     pub(crate) fn allow(&self, name: &[u8]) -> bool {
-        let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern.as_bytes(), name));
-        match self {
-            Self::All => true,
-            Self::Only(patterns) => fits(patterns),
-            Self::AllBut(patterns) => !fits(patterns),
-        }
+        let fits = self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name));
+        fits == self.listed
     }
 }
 
-/// Whether `name` is as `pattern` says, in which `*` stands for any bytes, `?` for one and `[…]` for one of several.
+/// Whether a name stands for others than itself.
+pub(crate) fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '['])
+}
+
+/// Whether `name` is as `pattern` says, in which `*` stands for any bytes, `?` for one, `[…]` for one of several
+/// and `[^…]`, or `[!…]`, for one of the others.
 ///
 /// The time is at most the product of both lengths: a star that did not do takes one byte more, and only the last one can.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
@@ -62,8 +85,12 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
         [b'[', set @ ..] => {
             let end = set.iter().position(|byte| *byte == b']')?;
             let set = &set[..end];
+            let (set, wanted) = match set {
+                [b'^' | b'!', others @ ..] if !others.is_empty() => (others, false),
+                _ => (set, true),
+            };
             let in_range = set.windows(3).any(|part| part[1] == b'-' && (part[0]..=part[2]).contains(&byte));
-            (in_range || set.contains(&byte)).then_some(end + 2)
+            ((in_range || set.contains(&byte)) == wanted).then_some(end + 2)
         }
         [literal, ..] => (*literal == byte).then_some(1),
         [] => None,
@@ -258,11 +285,22 @@ mod tests {
             ("_[a-c]x", "_bx", true),
             ("_[ac]x", "_bx", false),
             ("_[", "_[", false),
+            ("_*[^xy]", "_ab", true),
+            ("_*[^xy]", "_ay", false),
+            ("_[!a-c]", "_d", true),
+            ("_[!a-c]", "_b", false),
+            ("_[^]", "_^", true),
             ("**a**", "bab", true),
         ];
         for (pattern, name, fits) in cases {
             assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), fits, "{pattern} {name}");
         }
+        let filter = |exports: &Exports, name: &str| Filter::new(exports).allow(name.as_bytes());
+        let only = Exports::Only(vec!["_a".to_owned(), "_b*".to_owned()]);
+        assert_eq!(["_a", "_b1", "_c"].map(|name| filter(&only, name)), [true, true, false]);
+        let but = Exports::AllBut(vec!["_a".to_owned(), "_b*".to_owned()]);
+        assert_eq!(["_a", "_b1", "_c"].map(|name| filter(&but, name)), [false, false, true]);
+        assert!(filter(&Exports::All, "_a") && !filter(&Exports::Only(Vec::new()), "_a"));
         // No pattern takes time without bounds.
         assert!(!matches("*a*a*a*a*a*a*a*b".as_bytes(), "a".repeat(10_000).as_bytes()));
     }

@@ -26,15 +26,16 @@ use crate::symbols::{Definition, definition_place};
 pub(super) struct Comdat {
     selection: u8,
     parent: SectionIndex,
+    length: u32,
     leader: Option<u32>,
     defined: bool,
 }
 
 impl Comdat {
-    /// Takes what the section's own symbol says.
-    pub(super) fn define(&mut self, selection: ComdatSelection, parent: SectionIndex) {
+    /// Takes what the section's own symbol says; its `length` is that of the contents, in bytes, without padding.
+    pub(super) fn define(&mut self, selection: ComdatSelection, parent: SectionIndex, length: u32) {
         if !self.defined {
-            (self.selection, self.parent, self.defined) = (selection.0, parent, true);
+            (self.selection, self.parent, self.length, self.defined) = (selection.0, parent, length, true);
         }
     }
 
@@ -59,6 +60,8 @@ pub(crate) struct Selected {
     pub(crate) leader: u32,
     /// What is asked for.
     selection: ComdatSelection,
+    /// Bytes of the section's contents, by what its symbol says.
+    length: u32,
     /// The object's group.
     group: u32,
 }
@@ -99,7 +102,8 @@ pub(super) fn groups<'a>(
             *of = Some(group);
         }
         if comdat.selection() != IMAGE_COMDAT_SELECT_ANY {
-            info.comdats.push(Selected { section: index as u32, leader, selection: comdat.selection(), group });
+            let (selection, length) = (comdat.selection(), comdat.length);
+            info.comdats.push(Selected { section: index as u32, leader, selection, length, group });
         }
         if let Some(function) = section.name.strip_prefix(b".text$") {
             functions.entry(function).or_insert(group);
@@ -178,7 +182,10 @@ pub(super) fn settle(link: &mut Link<'_>) -> Result<(), Errors> {
             let other = link.section(first_id, first.section);
             let alike = match selected.selection {
                 IMAGE_COMDAT_SELECT_NODUPLICATES => false,
-                IMAGE_COMDAT_SELECT_SAME_SIZE => section.size == other.size,
+                // GNU's assembler pads sections, LLVM's does not.
+                IMAGE_COMDAT_SELECT_SAME_SIZE => {
+                    section.size == other.size || (selected.length != 0 && selected.length == first.length)
+                }
                 IMAGE_COMDAT_SELECT_EXACT_MATCH => section.size == other.size && section.data == other.data,
                 _ => true,
             };

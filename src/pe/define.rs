@@ -284,12 +284,9 @@ fn shorten(link: &mut Link<'_>, first: GlobalId) -> Result<(), Error> {
         }
         next = target;
     }
-    let definition = match link.symbols.get(next).definition {
-        // What nothing defines is told under the name that was meant to stand in.
-        Definition::Undefined => Definition::Alias(next, 0),
-        Definition::Library(..) => link.symbols.get(next).definition,
-        _ => Definition::Alias(next, 0),
-    };
+    // What nothing defines is told under the name that was meant to stand in; what a DLL defines has a slot or thunk under
+    // the name that the DLL has it by.
+    let definition = Definition::Alias(next, 0);
     for id in chain {
         link.symbols.get_mut(id).definition = definition;
     }

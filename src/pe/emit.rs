@@ -5,7 +5,7 @@ use super::symtab::SymbolTable;
 use super::{TABLES, Table, entry, exports, headers, imports, pseudo, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
@@ -98,20 +98,24 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
 /// part of the image stand last, and are counted in bytes.
 fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
+    let row = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
     let mut rows = vec![0; output.size as usize];
     let mut problems = Vec::new();
     for (object, index) in inputs {
         let section = link.section(*object, *index);
         let (start, size) = (section.offset as usize, section.data.len());
+        if link.target.arch != Arch::X86 && !size.is_multiple_of(row) {
+            let what = format!(".pdata: {size} bytes, which is no whole number of rows of {row} bytes");
+            return Err(Error::malformed(&link.object(*object).name, what).into());
+        }
         let address = output.address.wrapping_add(section.offset);
         if let Some(place) = rows.get_mut(start..start + size) {
             apply::fill(link, Stretch { object: *object, section: *index, start: 0, address }, place, &mut problems);
         }
     }
     debug::check(link, problems)?;
-    let size = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    pdata::sort(&mut rows, size);
-    *dead_rows = (pdata::dead(&rows, size) * size) as u64;
+    pdata::sort(&mut rows, row);
+    *dead_rows = (pdata::dead(&rows, row) * row) as u64;
     Ok(Some(rows))
 }
 

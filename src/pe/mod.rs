@@ -323,7 +323,7 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
 pub(crate) fn import_library(link: &Link<'_>) -> Result<Vec<u8>, Error> {
     let entries = link.pe.exports.entries().iter().filter(|entry| !entry.private);
     // Exports are sorted by name, and number at most 65,535.
-    let records = (0..).zip(entries).map(|(place, entry)| {
+    let records = (0..=u16::MAX).zip(entries).map(|(place, entry)| {
         let own = entry.symbol().map(|id| link.symbols.get(id).name);
         import_library::Record::new(entry, own, link.target.arch, place)
     });

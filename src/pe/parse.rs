@@ -370,7 +370,7 @@ impl<'a> Parser<'_, 'a> {
                     // Only objects of the large form have the upper half.
                     let high = if Coff::is_type_bigobj() { u32::from(aux.high_number.get(LE)) } else { 0 };
                     let parent = u32::from(aux.number.get(LE)) | high.wrapping_shl(16);
-                    comdat.define(aux.selection, parent);
+                    comdat.define(aux.selection, parent, aux.length.get(LE));
                 } else {
                     comdat.lead(number);
                 }

@@ -109,15 +109,16 @@ pub(crate) fn look_up(
 impl<'a> Resolver<'a> {
     /// Asks one provider for a symbol.
     pub(super) fn ask(&mut self, number: usize, id: GlobalId) -> Result<Answer<'a>> {
-        let global = self.symbols.get(id);
-        if global.definition != Definition::Undefined {
+        if !self.symbols.is_wanted(id) {
             return Ok(Answer::Given);
         }
+        let global = self.symbols.get(id);
         count_lookup(&mut self.lookups, &self.limits)?;
+        let target = self.target.as_ref().map(|(target, _)| *target);
+        let takes_member = global.flags.has(GlobalFlags::STRONG_REFERENCE) || format::weak_takes_member(target);
         match &mut self.providers[number] {
             Provider::Archive(lazy) => {
-                // A weak reference does not pull in a member (gABI, Symbol Table).
-                if !global.flags.has(GlobalFlags::STRONG_REFERENCE) {
+                if !takes_member {
                     return Ok(Answer::No);
                 }
                 let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
@@ -127,15 +128,13 @@ impl<'a> Resolver<'a> {
                 self.take(number, id, member)
             }
             Provider::Bracketed(objects) => {
-                let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
-                let Some(number) = objects.definer(global.name).filter(|_| strong) else { return Ok(Answer::No) };
+                let Some(number) = objects.definer(global.name).filter(|_| takes_member) else { return Ok(Answer::No) };
                 // One that has been taken is on its way.
                 Ok(objects.take(number).map_or(Answer::Given, |object| Answer::Member(Box::new(object))))
             }
             Provider::Library(library) => {
                 // What must not be seen from outside cannot come from there.
                 let strong = global.flags.has(GlobalFlags::STRONG_REFERENCE);
-                let target = self.target.as_ref().map(|(target, _)| *target);
                 if global.visibility != Visibility::Default || !(strong || format::weak_takes_library(target)) {
                     return Ok(Answer::No);
                 }
@@ -143,13 +142,19 @@ impl<'a> Resolver<'a> {
                 let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
                     return Ok(Answer::No);
                 };
+                // Of weak definitions the first one stays.
+                if export.coalesced && global.definition != Definition::Undefined {
+                    return Ok(Answer::No);
+                }
                 let global = self.symbols.get_mut(id);
                 global.definition = Definition::Library(library, export.version);
                 if export.kind != SymbolKind::None {
                     global.kind = export.kind;
                 }
-                global.flags = global.flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
-                Ok(Answer::Given)
+                let flags = global.flags.without(GlobalFlags::WEAK_DEFINITION);
+                global.flags = flags.when(export.coalesced, GlobalFlags::WEAK_DEFINITION);
+                // Others may have something better.
+                Ok(if self.symbols.is_wanted(id) { Answer::No } else { Answer::Given })
             }
         }
     }

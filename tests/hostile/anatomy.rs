@@ -312,9 +312,12 @@ impl Anatomy {
         let (sections, symbols, count) = (number(file, 2, 2), number(file, 8, 4), number(file, 12, 4));
         self.records(Role::SectionHeader, range(20, 40 * sections), &[4, 4, 4, 4, 4, 4, 4, 4, 2, 2, 4]);
         self.records(Role::Symbol, range(symbols, 18 * count), &[4, 4, 4, 2, 2, 1, 1]);
-        let strings = symbols + 18 * count;
-        self.records(Role::Contents, range(strings, 4), &[4]);
-        self.records(Role::Strings, range(strings + 4, number(file, strings, 4) - 4), &[1]);
+        // Without symbols there are no strings, either.
+        if symbols != 0 {
+            let strings = symbols + 18 * count;
+            self.records(Role::Contents, range(strings, 4), &[4]);
+            self.records(Role::Strings, range(strings + 4, number(file, strings, 4).saturating_sub(4)), &[1]);
+        }
         for header in (0..sections).map(|number| 20 + 40 * number) {
             let (size, offset) = (number(file, header + 16, 4), number(file, header + 20, 4));
             let (relocations, count) = (number(file, header + 24, 4), number(file, header + 32, 2));

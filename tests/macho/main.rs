@@ -5,6 +5,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod big;
+mod choices;
 mod coalesced;
 #[path = "../../corpus/tests/common/mod.rs"]
 mod common;

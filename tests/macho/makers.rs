@@ -22,7 +22,10 @@ fn bundles_have_no_name() {
     for target in TARGETS {
         let object = pointers(target, &["_pointers"]);
         for form in ["-fixup_chains", "-no_fixup_chains"] {
-            let images = both(target, &[object.to_str().unwrap(), "-bundle", "-install_name", "x.bundle", form]);
+            let named = [object.to_str().unwrap(), "-bundle", "-install_name", "x.bundle", form];
+            // Marks that only dylibs have.
+            let marks = ["-application_extension", "-mark_dead_strippable_dylib"];
+            let images = both(target, &[&named[..], &marks].concat());
             let [ours, theirs] = images.map(|image| image.unwrap_or_else(|text| panic!("{text}")));
             let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
             assert_eq!((ours.file_type(), ours.flags()), (macho::MH_BUNDLE.0, theirs.flags()));

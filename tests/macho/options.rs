@@ -150,7 +150,9 @@ fn options_do_what_they_do_in_lld() {
                 assert_eq!(ours.install_name(), theirs.install_name(), "{what}");
             }
             if case.iter().any(|word| word.starts_with("-headerpad")) {
-                assert!(ours.header_room() >= 0x3000.min(theirs.header_room()), "{what}: {:#x}", ours.header_room());
+                // LLD's install name is its output's path, so that code, which is aligned to 16 bytes, may begin farther on.
+                let wanted = 0x3000.min(theirs.header_room() & !15);
+                assert!(ours.header_room() >= wanted, "{what}: {:#x}", ours.header_room());
             }
         }
     }

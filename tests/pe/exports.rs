@@ -8,7 +8,7 @@ use pkgld::{Input, Inputs, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
-use crate::support::{assemble, link_inputs, options};
+use crate::support::{assemble, link_inputs, options, refusal};
 
 const LIBRARY: &str = "int answer(void) { return 42; }\nint other(void) { return 7; }\nint table[3] = {1, 2, 3};\n\
     int counted(void) { return 9; }\n__attribute__((stdcall)) int sized(int a, int b) { return a * 10 + b; }\n";
@@ -161,4 +161,81 @@ fn files_beside_the_image_are_whole_or_absent() {
     image.write_file(folder.join("f.dll")).unwrap();
     assert_eq!(listed(), ["f.a", "f.def", "f.dll"]);
     assert_eq!(fs::read(folder.join("f.a")).unwrap(), image.import_library().unwrap().unwrap());
+}
+
+/// As many exports as there are numbers, and an import library of them all.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn as_many_exports_as_there_can_be() {
+    let object = assemble(Target::WINDOWS_X86_64, ".globl f\nf: ret\n");
+    let image_of = |count: u32| {
+        let names: String = (0..count).map(|number| format!("e{number}=f\n")).collect();
+        let text = format!("LIBRARY many.dll\nEXPORTS\n{names}");
+        let inputs = vec![Input::bytes("f.o", &object), Input::bytes("many.def", text.as_bytes())];
+        let options = options(Target::WINDOWS_X86_64);
+        let inputs = Inputs::open(inputs, &options).unwrap();
+        let image = pkgld::link(&inputs, &options).map_err(|errors| errors.to_string())?;
+        let library = image.import_library().unwrap().unwrap();
+        Ok::<_, String>((image.to_vec().unwrap().0, library))
+    };
+    let (image, library) = image_of(65_535).unwrap();
+    assert_eq!(Dll::new(&image).exports().1.len(), 65_535);
+    let symbols = object::read::archive::ArchiveFile::parse(&*library).unwrap().symbols().unwrap().unwrap();
+    // Two an export, and three of the library.
+    assert_eq!(symbols.count(), 2 * 65_535 + 3);
+    assert!(image_of(65_536).unwrap_err().contains("the number of exports of a DLL"));
+}
+
+/// An import library may have a second name for an import: a weak external that stands for the first.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn second_names_of_imports() {
+    for (target, prefix) in [(Target::WINDOWS_X86_64, ""), (Target::WINDOWS_X86, "_")] {
+        let library = assemble(target, &format!(".globl {prefix}real\n{prefix}real: ret\n"));
+        let text = b"LIBRARY real.dll\nEXPORTS\nreal\n";
+        let inputs = vec![Input::bytes("real.o", &library), Input::bytes("real.def", text)];
+        let options = options(target);
+        let inputs = Inputs::open(inputs, &options).unwrap();
+        let library = pkgld::link(&inputs, &options).unwrap().import_library().unwrap().unwrap();
+        let second = assemble(
+            target,
+            &format!(
+                ".weak {prefix}other\n{prefix}other = {prefix}real\n.weak __imp_{prefix}other\n\
+                 __imp_{prefix}other = __imp_{prefix}real\n"
+            ),
+        );
+        let load = if prefix.is_empty() { "call *__imp_other(%rip)" } else { "call *__imp__other" };
+        let user = assemble(
+            target,
+            &format!(
+                ".globl {prefix}use\n{prefix}use: call {prefix}other\n{load}\nret\n\
+                 .section .drectve,\"yni\"\n.ascii \" -export:use\"\n"
+            ),
+        );
+        let files = [("use.o", &user), ("second.o", &second), ("real.lib", &library)];
+        let image =
+            link_inputs(&options, files.iter().map(|(name, bytes)| Input::bytes(*name, bytes)).collect()).unwrap();
+        let dll = Dll::new(&image);
+        let start = dll.symbol(&format!("{prefix}use"));
+        let imported = |jump: u32, code: [u8; 2]| {
+            assert_eq!(dll.at(jump, 2), code);
+            let slot = match target {
+                Target::WINDOWS_X86 => dll.address(jump + 2),
+                _ => (jump + 6).wrapping_add(dll.u32(jump + 2)),
+            };
+            dll.imports()[&slot].clone()
+        };
+        let real = ("real.dll".to_owned(), "real".to_owned());
+        assert_eq!(imported((start + 5).wrapping_add(dll.u32(start + 1)), [0xff, 0x25]), real);
+        assert_eq!(imported(start + 5, [0xff, 0x15]), real);
+    }
+}
+
+/// A part of a row would shift all that follow.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn rows_of_functions_are_whole() {
+    let text = ".globl f\nf: ret\n.section .pdata,\"dr\"\n.rva f, f, f\n.long 0\n";
+    let said = refusal(&options(Target::WINDOWS_X86_64), &[text]);
+    assert!(said.contains(".pdata: 16 bytes, which is no whole number of rows of 12 bytes"), "{said}");
 }

@@ -8,6 +8,7 @@ use pkgld::{AutoExport, Input, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
+use crate::objects::{COMDAT, EXTERNAL, Object, STATIC, Section, Symbol};
 use crate::support::{assemble, dll_of, link, link_inputs, options, refusal};
 
 const X64: Target = Target::WINDOWS_X86_64;
@@ -408,4 +409,27 @@ fn a_slot_defined_by_its_own_symbol_ends() {
     options.defined_symbols = vec![("__imp_x".to_owned(), pkgld::SymbolValue::Symbol("x".to_owned(), 0))];
     let said = refusal(&options, &[".globl f\nf: call x\n.quad __imp_x"]);
     assert!(said.contains("undefined symbol"), "{said}");
+}
+
+/// GNU's assembler pads sections to their alignment, LLVM's does not; the symbol of the section has the size without that.
+#[test]
+fn copies_of_one_size_may_be_padded() {
+    let object = |length: u32, contents: &[u8]| {
+        let mut object = Object::new("-export:x");
+        object.sections.push(Section::new(".rdata$x", COMDAT | 0x4050_0040, contents));
+        let mut further = [0; 18];
+        further[..4].copy_from_slice(&length.to_le_bytes());
+        // IMAGE_COMDAT_SELECT_SAME_SIZE
+        further[14] = 3;
+        object.record(Symbol { name: ".rdata$x", value: 0, section: 3, class: STATIC, further: Some(further) });
+        object.symbol("x", 3, EXTERNAL);
+        object.build()
+    };
+    let (short, padded, other) = (object(1, &[42]), object(1, &[7; 16]), object(9, &[7; 16]));
+    for (first, second, value) in [(&short, &padded, 42), (&padded, &short, 7), (&other, &padded, 7)] {
+        let dll = Dll::new(&link(&options(X64), &[first.clone(), second.clone()]).unwrap());
+        assert_eq!(dll.at(dll.symbol("x"), 1), [value]);
+    }
+    let said = link(&options(X64), &[short, other]).unwrap_err().to_string();
+    assert!(said.contains("duplicate symbol: x"), "{said}");
 }

@@ -1,6 +1,5 @@
 //! The options of the darwin dialect, as data.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::{Darwin, Flag, Given, Meaning, list};
@@ -81,6 +80,12 @@ fn protection(given: &Given, index: usize) -> Result<u32, Problem> {
     Ok(protection)
 }
 
+/// A hexadecimal number, with `0x` before it or not.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    u64::from_str_radix(digits, 16).ok()
+}
+
 /// Takes an input, with `change` made to how it takes part.
 fn input(darwin: &mut Darwin, source: Source<'static>, change: fn(&mut Mode)) -> Result<(), Problem> {
     let mode = darwin.reading.mode;
@@ -143,6 +148,9 @@ const INPUTS: &[Flag] = &[
     }),
     does(&["force_load"], &["FILE"], "link every member of the archive FILE", |darwin, given| {
         let path = given.path()?;
+        if !darwin.forced.insert(path.clone()) {
+            return Ok(());
+        }
         let mode = darwin.reading.mode;
         darwin.reading.mode.whole_archive = true;
         darwin.reading.file(path.into());
@@ -347,8 +355,7 @@ const OUTPUT: &[Flag] = &[
         },
     ),
     does(&["headerpad"], &["SIZE"], "leave SIZE bytes (hexadecimal) behind the load commands", |darwin, given| {
-        let digits = given.text()?.trim_start_matches("0x");
-        let size = u64::from_str_radix(digits, 16).ok().filter(|size| *size <= 1 << 24);
+        let size = hexadecimal(given.text()?).filter(|size| *size <= 1 << 24);
         darwin.reading.options.macho.header_pad =
             Some(size.ok_or_else(|| given.bad(0, "a hexadecimal number up to 0x1000000"))?);
         Ok(())
@@ -486,8 +493,7 @@ const OUTPUT: &[Flag] = &[
         &["SEGMENT", "SECTION", "SIZE"],
         "align a section to SIZE bytes (hexadecimal) at least",
         |darwin, given| {
-            let size = given.value(2).to_str().map(|digits| digits.trim_start_matches("0x"));
-            let size = size.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+            let size = given.value(2).to_str().and_then(hexadecimal);
             let size = size.ok_or_else(|| given.bad(2, "a hexadecimal number"))?;
             let place = (given.name(0)?, given.name(1)?, size);
             darwin.reading.options.macho.alignments.push(place);
@@ -678,14 +684,12 @@ const MESSAGES: &[Flag] = &[
         Ok(())
     }),
     equals(&["threads"], "N", "use N threads (default: as many as processors may be used)", |darwin, given| {
-        let threads = given.text()?.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= 4096);
-        darwin.reading.options.threads = Some(threads.ok_or_else(|| given.bad(0, "a number from 1 to 4096"))?);
-        Ok(())
+        let set = darwin.reading.threads(given.value(0).to_str());
+        set.map_err(|expected| given.bad(0, expected))
     }),
     equals(&["error-limit"], "N", "spell out N problems at most; 0 for all that are known", |darwin, given| {
-        let limit = given.text()?.parse().map_err(|_| given.bad(0, "a number"))?;
-        darwin.reading.show.error_limit = (limit > 0).then_some(limit);
-        Ok(())
+        let set = darwin.reading.error_limit(given.value(0).to_str());
+        set.map_err(|expected| given.bad(0, expected))
     }),
     equals(
         &["color-diagnostics"],
@@ -773,6 +777,8 @@ const IGNORED: &[Flag] = &[
         "no system since Mac OS X 10.4 knows it",
     ),
     ignored(&["random_uuid"], &[], "the UUID is that of the contents"),
+    ignored(&["objc_abi_version"], &["N"], "there is one for these CPUs"),
+    ignored(&["debug_variant"], &[], "there are no warnings for images that are shipped"),
     ignored(&["lto_library", "object_path_lto", "cache_path_lto"], &["FILE"], "no link-time optimization is done"),
     ignored(
         &["max_relative_cache_size_lto", "prune_after_lto", "prune_interval_lto", "mcpu"],

@@ -5,6 +5,7 @@
 
 mod flags;
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::parse::Command;
 use super::problem::Problem;
 use super::reading::Reading;
 use super::suggest;
+use crate::options::is_pattern;
 use crate::{Exports, Source, Strip};
 
 /// The most bytes of a file that an option names.
@@ -99,6 +101,8 @@ pub(super) struct Darwin {
     pub(super) reading: Reading,
     /// `-all_load`
     pub(super) all_load: bool,
+    /// Archives that are linked whole by their names: once, however often they are given (`-force_load`).
+    pub(super) forced: HashSet<PathBuf>,
     /// The name that the image will have (`-final_output`).
     pub(super) final_output: Option<String>,
     pub(super) exported: Option<Vec<String>>,
@@ -162,7 +166,7 @@ fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec
         }
         (Some(only), None) => {
             // What is named without a pattern has to be there, and archives are searched for it.
-            let names = only.iter().filter(|name| !name.contains(['*', '?', '[']));
+            let names = only.iter().filter(|name| !is_pattern(name));
             darwin.reading.options.required_symbols.extend(names.cloned());
             macho.exports = Exports::Only(only);
         }
@@ -179,7 +183,7 @@ fn finish(mut darwin: Darwin, mut problems: Vec<Problem>) -> Result<Command, Vec
         (None, Some(but)) => Exports::AllBut(but),
         (None, None) => Exports::All,
     };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     macho.rpath.retain(|path| {
         let new = seen.insert(path.clone());
         if !new && !darwin.duplicate_rpaths {

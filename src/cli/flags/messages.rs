@@ -80,11 +80,7 @@ pub(super) const GROUP: Group = Group {
             &["error-limit"],
             Takes::Value("N"),
             "spell out N problems and count the rest; 0, the default, stands for as many as are kept",
-            |reading, given| {
-                let limit = usize::try_from(given.number()?).unwrap_or(usize::MAX);
-                reading.show.error_limit = (limit > 0).then_some(limit);
-                Ok(())
-            },
+            |reading, given| reading.error_limit(given.value().to_str()).map_err(|expected| given.bad(expected)),
         ),
     ],
 };

@@ -125,11 +125,11 @@ pub(super) const GROUP: Group = Group {
             Takes::Optional("N"),
             "use N threads, 1 to 4096 (default: as many as processors may be used)",
             |reading, given| {
-                reading.options.threads = match &given.value {
-                    None => None,
-                    Some(_) => Some(threads(given)?),
-                };
-                Ok(())
+                if given.value.is_none() {
+                    reading.options.threads = None;
+                    return Ok(());
+                }
+                reading.threads(given.value().to_str()).map_err(|expected| given.bad(expected))
             },
         ),
         Flag::does(
@@ -256,11 +256,6 @@ fn percent_decoded(given: &Given) -> Result<String, Problem> {
         bytes.extend(rest.as_bytes());
     }
     String::from_utf8(bytes).map_err(|_| bad())
-}
-
-fn threads(given: &Given) -> Result<NonZeroUsize, Problem> {
-    let number = given.value().to_str().and_then(|text| text.parse::<NonZeroUsize>().ok());
-    number.filter(|number| number.get() <= 4096).ok_or_else(|| given.bad("a number from 1 to 4096"))
 }
 
 #[cfg(test)]

@@ -56,19 +56,26 @@ impl Opener<'_, '_> {
             return;
         }
         let mut all: IndexSet<Wanted> = IndexSet::new();
-        for item in self.inputs.items() {
-            // Bytes in memory never cause a file to be opened.
-            let owned = self.paths.contains_key(Path::new(item.name));
-            match item.kind {
-                Kind::Object if owned => all.extend(wanted(item.bytes)),
-                Kind::Archive if owned && item.mode.whole_archive => {
-                    let members = item.archive().into_iter().flat_map(|archive| archive.members());
-                    members.map_while(Result::ok).for_each(|member| all.extend(wanted(member.bytes)));
+        let (mut read, mut looked) = (0, 0);
+        // Each library is looked for once, so circles come to an end.
+        loop {
+            for item in self.inputs.items().skip(read) {
+                // Bytes in memory never cause a file to be opened.
+                let owned = self.paths.contains_key(Path::new(item.name));
+                match item.kind {
+                    Kind::Object if owned => all.extend(wanted(item.bytes)),
+                    // Which members take part is not known yet. A library that only others ask for is one that nothing of
+                    // is used, which is not named to the loader.
+                    Kind::Archive if owned => {
+                        let members = item.archive().into_iter().flat_map(|archive| archive.members());
+                        members.map_while(Result::ok).for_each(|member| all.extend(wanted(member.bytes)));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
-        }
-        for wanted in all {
+            read = self.inputs.items.len();
+            let Some(wanted) = all.get_index(looked).cloned() else { break };
+            looked = looked.saturating_add(1);
             let (Wanted::Library(name) | Wanted::Framework(name)) = &wanted;
             // A name leads into the directories that are searched, and nowhere else.
             let ignored = macho.auto_link_ignored.contains(name);
@@ -151,11 +158,11 @@ impl Opener<'_, '_> {
         } else if let Some(rest) = below("@loader_path") {
             named(directory.join(rest));
         } else if name.starts_with('/') {
-            // Without a system root the place is that of the system that links.
-            named(match &self.options.sysroot {
-                Some(root) => root.join(name.trim_start_matches('/')),
-                None => PathBuf::from(name),
-            });
+            // What is not in the system root may be where the image will find it, as libraries that were just made are.
+            if let Some(root) = &self.options.sysroot {
+                named(root.join(name.trim_start_matches('/')));
+            }
+            named(PathBuf::from(name));
         }
         places
     }

@@ -1,7 +1,8 @@
-//! Text stubs: what a dylib exports, as YAML (version 4) or JSON (version 5).
+//! Text stubs: what a dylib exports, as YAML (versions 1 to 4) or JSON (version 5).
 //!
-//! One file describes a library and, in further documents (version 4) or under `libraries` (version 5), libraries that it
-//! re-exports. Each list of names says for which targets it holds, as `arm64-macos`.
+//! One file describes a library and, in further documents (versions 3 and 4) or under `libraries` (version 5), libraries
+//! that it re-exports. Each list of names says for which targets it holds, as `arm64-macos`; up to version 3 it names CPUs,
+//! all of the one platform that the document is for.
 //!
 //! There is no standard; these rules are those of LLVM's `TextAPI` documentation (*TextAPI File Format*) and of the files
 //! that Apple's SDKs and Julia ship.
@@ -63,6 +64,26 @@ const LISTS_4: [(&str, &[&str], Kind); 6] = [
     ("objc-ivars", &["_OBJC_IVAR_$_"], Kind::Plain),
 ];
 
+/// The same of version 3.
+const LISTS_3: [(&str, &[&str], Kind); 6] = [
+    ("symbols", &[""], Kind::Plain),
+    ("weak-def-symbols", &[""], Kind::Weak),
+    ("thread-local-symbols", &[""], Kind::ThreadLocal),
+    ("objc-classes", &["_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"], Kind::Plain),
+    ("objc-eh-types", &["_OBJC_EHTYPE_$_"], Kind::Plain),
+    ("objc-ivars", &["_OBJC_IVAR_$_"], Kind::Plain),
+];
+
+/// The same of versions 1 and 2, where the names of classes begin with the underscore of C.
+const LISTS_2: [(&str, &[&str], Kind); 6] = [
+    ("symbols", &[""], Kind::Plain),
+    ("weak-def-symbols", &[""], Kind::Weak),
+    ("thread-local-symbols", &[""], Kind::ThreadLocal),
+    ("objc-classes", &["_OBJC_CLASS_$", "_OBJC_METACLASS_$"], Kind::Plain),
+    ("objc-eh-types", &["_OBJC_EHTYPE_$"], Kind::Plain),
+    ("objc-ivars", &["_OBJC_IVAR_$"], Kind::Plain),
+];
+
 /// The same of version 5, below `text` and `data`.
 const LISTS_5: [(&str, &[&str], Kind); 6] = [
     ("global", &[""], Kind::Plain),
@@ -93,7 +114,11 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
             _ => Err("more than one document".to_owned()),
         }
     } else {
-        documents.iter().map(version_4).collect()
+        // Of versions 1 to 3 it is the tag that says which it is; the first has none.
+        let early = if text.starts_with("--- !tapi-tbd-v3") { &LISTS_3 } else { &LISTS_2 };
+        let is_early = |tree: &Value| tree.get("archs").is_some() && tree.get("tbd-version").is_none();
+        let describe = |tree| if is_early(tree) { version_3(tree, early) } else { version_4(tree) };
+        documents.iter().map(describe).collect()
     };
     let mut descriptions: VecDeque<Description> = descriptions.map_err(malformed)?.into();
     let main = descriptions.pop_front().ok_or_else(|| malformed("it describes no library".to_owned()))?;
@@ -104,7 +129,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
 /// without reading the lists of names, of which these have thousands. `false` says nothing.
 pub(super) fn is_closed(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    if text.trim_start().starts_with('{') {
+    if text.trim_start().starts_with('{') || text.contains("re-exports:") {
         return false;
     }
     let plain = |word: &str| word.trim_matches(['\'', '"', ' ', '\t', '\r', '\n']).to_owned();
@@ -204,11 +229,44 @@ fn version_of(value: Option<&Value>, absent: u32) -> Result<u32, String> {
 /// Version 1.0, which holds where a stub says nothing.
 const ONE: u32 = 0x1_0000;
 
+/// The CPUs of a list of version 3, of a document for macOS.
+fn cpus<'v>(archs: impl Iterator<Item = Result<&'v str, String>>) -> Result<Cpus, String> {
+    let mut cpus = Cpus::default();
+    for arch in archs {
+        match arch? {
+            "x86_64" | "x86_64h" => cpus.0 |= Cpus::X86_64.0,
+            "arm64" => cpus.0 |= Cpus::AARCH64.0,
+            _ => {}
+        }
+    }
+    Ok(cpus)
+}
+
+/// A document of versions 1 to 3, whose lists of names are `lists`.
+fn version_3(tree: &Value, lists: &[(&str, &[&str], Kind)]) -> Result<Description, String> {
+    let install_name = tree.get("install-name").and_then(Value::word).ok_or("'install-name' is missing")?;
+    // What is *zippered* is for macOS and for programs of iOS on it.
+    let is_mac = matches!(tree.get("platform").and_then(Value::word), Some("macosx" | "zippered"));
+    let here = |tree| Ok::<_, String>(if is_mac { cpus(words(tree, "archs"))? } else { Cpus::default() });
+    let versions = (version_of(tree.get("current-version"), ONE)?, version_of(tree.get("compatibility-version"), ONE)?);
+    let (mut reexports, mut names) = (Vec::new(), Vec::new());
+    for part in list(tree, "exports")? {
+        let cpus = here(part)?;
+        if cpus != Cpus::default() {
+            for library in words(part, "re-exports") {
+                reexports.push(library?.to_owned());
+            }
+            add_names(part, lists, cpus, &mut names)?;
+        }
+    }
+    Ok(Description { install_name: install_name.to_owned(), versions, cpus: here(tree)?, names, reexports })
+}
+
 fn version_4(tree: &Value) -> Result<Description, String> {
     match tree.get("tbd-version").and_then(Value::word) {
         Some("4") => {}
-        Some(other) => return Err(format!("version {other} of the format is not read: 4 and 5 are")),
-        None => return Err("'tbd-version' is missing; versions 4 and 5 are read".to_owned()),
+        Some(other) => return Err(format!("version {other} of the format is not read: 1 to 5 are")),
+        None => return Err("'tbd-version', and 'archs', are missing: it is of none of the versions 1 to 5".to_owned()),
     }
     let install_name = tree.get("install-name").and_then(Value::word).ok_or("'install-name' is missing")?;
     let cpus = targets(words(tree, "targets"))?;
@@ -234,8 +292,8 @@ fn version_4(tree: &Value) -> Result<Description, String> {
 fn version_5(tree: &Value) -> Result<Vec<Description>, String> {
     match tree.get("tapi_tbd_version").and_then(Value::word) {
         Some("5") => {}
-        Some(other) => return Err(format!("version {other} of the format is not read: 4 and 5 are")),
-        None => return Err("'tapi_tbd_version' is missing; versions 4 and 5 are read".to_owned()),
+        Some(other) => return Err(format!("version {other} of the format is not read: 1 to 5 are")),
+        None => return Err("'tapi_tbd_version' is missing".to_owned()),
     }
     let main = tree.get("main_library").ok_or("'main_library' is missing")?;
     std::iter::once(main).chain(list(tree, "libraries")?).map(library_5).collect()

@@ -154,3 +154,42 @@ fn a_stub_that_is_no_yaml_is_refused() {
     let error = Library::parse("x.tbd", b"--- !tapi-tbd\n\xff\n").unwrap_err().to_string();
     assert!(error.contains("malformed text stub"), "{error}");
 }
+
+/// What SDKs up to that of macOS 10.14 have: lists of CPUs, and names of classes with an underscore before version 3.
+#[test]
+fn stubs_of_versions_1_to_3() {
+    let text = |tag: &str, class: &str, platform: &str| {
+        format!(
+            "---{tag}\narchs: [ i386, x86_64, arm64 ]\nplatform: {platform}\ninstall-name: /usr/lib/libx.dylib\n\
+             current-version: 0001.002.1\ncompatibility-version: 1.1\nexports:\n  - archs: [ x86_64 ]\n    \
+             re-exports: [ /usr/lib/liby.dylib ]\n    symbols: [ _f ]\n    weak-def-symbols: [ _w ]\n    \
+             thread-local-symbols: [ _t ]\n  - archs: [ i386, arm64 ]\n    symbols: [ _g ]\n    \
+             objc-classes: [ {class} ]\n    objc-ivars: [ {class}._i ]\n...\n"
+        )
+    };
+    for (tag, class) in [("", "_Thing"), (" !tapi-tbd-v2", "_Thing"), (" !tapi-tbd-v3", "Thing")] {
+        let text = text(tag, class, "macosx");
+        let library = Library::parse("libx.tbd", text.as_bytes()).unwrap();
+        assert_eq!(library.install_name(), b"/usr/lib/libx.dylib");
+        assert_eq!((library.current_version(), library.compatibility_version()), (0x1_0201, 0x1_0100));
+        assert_eq!(library.reexports().collect::<Vec<_>>(), [b"/usr/lib/liby.dylib"]);
+        assert!(library.is_for(Arch::X86_64) && library.is_for(Arch::Aarch64));
+        let find =
+            |name: &[u8], arch| library.lookup(name, Some(arch)).map(|export| (export.weak, export.thread_local));
+        assert_eq!(find(b"_f", Arch::X86_64), Some((false, false)), "{tag}");
+        assert_eq!(find(b"_f", Arch::Aarch64), None);
+        assert_eq!(find(b"_w", Arch::X86_64), Some((true, false)));
+        assert_eq!(find(b"_t", Arch::X86_64), Some((false, true)));
+        for name in [&b"_g"[..], b"_OBJC_CLASS_$_Thing", b"_OBJC_METACLASS_$_Thing", b"_OBJC_IVAR_$_Thing._i"] {
+            assert_eq!(find(name, Arch::Aarch64), Some((false, false)), "{tag} {}", name.escape_ascii());
+            assert_eq!(find(name, Arch::X86_64), None);
+        }
+        // There may be more in other files.
+        assert!(!Library::is_closed(text.as_bytes()));
+    }
+    let other = text(" !tapi-tbd-v3", "Thing", "ios");
+    let library = Library::parse("libx.tbd", other.as_bytes()).unwrap();
+    assert!(!library.is_for(Arch::Aarch64) && library.lookup(b"_g", None).is_none());
+    let zippered = text(" !tapi-tbd-v3", "Thing", "zippered");
+    assert!(Library::parse("libx.tbd", zippered.as_bytes()).unwrap().is_for(Arch::Aarch64));
+}
