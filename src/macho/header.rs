@@ -11,6 +11,8 @@
     clippy::panic
 )]
 
+use std::collections::HashMap;
+
 use object::macho as m;
 
 use super::linkedit::{Linkedit, Part, indirect_start};
@@ -59,39 +61,46 @@ pub(super) struct Needed<'l> {
     role: LibraryRole,
 }
 
-/// The first library that the loader is asked for by the name of the one with this number. As a rule it is that one, but
-/// several stubs may say that they are of one library.
-pub(super) fn first_of_name(link: &Link<'_>, number: u32) -> u32 {
-    let name = |number: u32| match &link.libraries.get(number as usize)?.shared {
-        SharedLibrary::MachO(library) => Some(library.install_name()),
-        _ => None,
-    };
-    let wanted = name(number);
-    let mut before = (0..number).zip(&link.libraries).filter(|(_, library)| library.needed);
-    before.find(|(other, _)| name(*other) == wanted).map_or(number, |(first, _)| first)
-}
-
-/// Whether the library with this number has a load command.
-pub(super) fn is_named(link: &Link<'_>, number: u32) -> bool {
-    let needed = link.libraries.get(number as usize).is_some_and(|library| library.needed);
-    needed && first_of_name(link, number) == number
+/// The numbers by which the loader counts the libraries, from 1; 0 for those that it is not asked for. Several stubs may say
+/// that they are of one library: these have one number.
+pub(super) fn ordinals(link: &Link<'_>) -> Vec<u32> {
+    let mut numbers: HashMap<&[u8], u32> = HashMap::new();
+    let number = link.libraries.iter().map(|library| match &library.shared {
+        SharedLibrary::MachO(shared) if library.needed => {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX).saturating_add(1);
+            *numbers.entry(shared.install_name()).or_insert(next)
+        }
+        _ => 0,
+    });
+    number.collect()
 }
 
 /// The libraries that the loader is to load, in the order of their numbers.
 pub(super) fn needed<'l>(link: &'l Link<'_>) -> impl Iterator<Item = Needed<'l>> {
     let dropped = malfunction::on(Malfunction::NeededLibraryDropped);
-    let needed = link.libraries.iter().zip(0_u32..).filter(|(_, number)| is_named(link, *number));
-    needed.skip(usize::from(dropped)).filter_map(|(library, number)| {
+    let ordinals = &link.macho.ordinals;
+    // Of each number, whether something is used of the library, and whether something of that must be there.
+    let mut uses = vec![(false, false); ordinals.len().saturating_add(1)];
+    for (_, global) in link.symbols.iter() {
+        // What pkgld itself looks up, as the binder of functions, is no use of the library unless something needs it.
+        if let Definition::Library(number, _) = global.definition
+            && global.flags.has(GlobalFlags::IN_OBJECT)
+            && let Some(use_of) = ordinals.get(number as usize).and_then(|ordinal| uses.get_mut(*ordinal as usize))
+        {
+            *use_of = (true, use_of.1 || global.flags.has(GlobalFlags::STRONG_REFERENCE));
+        }
+    }
+    let mut last = 0;
+    let firsts = link.libraries.iter().zip(ordinals).filter(move |(_, ordinal)| {
+        let first = **ordinal > last;
+        last = last.max(**ordinal);
+        first
+    });
+    firsts.skip(usize::from(dropped)).filter_map(move |(library, ordinal)| {
         let library_role = library.role;
         let SharedLibrary::MachO(library) = &library.shared else { return None };
-        // What pkgld itself looks up, as the binder of functions, is no use of the library unless something needs it.
-        let from = |global: &&Global<'_>| {
-            matches!(global.definition, Definition::Library(of, _) if first_of_name(link, of) == number)
-                && global.flags.has(GlobalFlags::IN_OBJECT)
-        };
-        let mut used = link.symbols.iter().map(|(_, global)| global).filter(from).peekable();
         // A library of which all that is wanted may be missing may be missing itself.
-        let weak = used.peek().is_some() && used.all(|global| !global.flags.has(GlobalFlags::STRONG_REFERENCE));
+        let weak = uses.get(*ordinal as usize) == Some(&(true, false));
         let role = if weak && library_role == LibraryRole::Plain { LibraryRole::Weak } else { library_role };
         Some(Needed {
             name: library.install_name(),

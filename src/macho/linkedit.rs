@@ -17,7 +17,7 @@ use super::signature::{self, Signature};
 use super::stubs;
 use super::symtab::{self, NO_INDEX, SymbolTable};
 use super::trie::{self, Export};
-use super::{Table, header, install_name, is_chained, is_coalesced, ordinal, page_size, table_output};
+use super::{Table, install_name, is_chained, is_coalesced, ordinal, page_size, table_output};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::input::LibraryRole;
@@ -64,9 +64,8 @@ pub(super) struct Linkedit {
 /// The number of the library that a symbol comes from, as the loader counts them; or one of [`ordinal`].
 pub(super) fn library_ordinal(link: &Link<'_>, global: &Global<'_>) -> i32 {
     let Definition::Library(number, _) = global.definition else { return ordinal::FLAT };
-    let number = header::first_of_name(link, number);
-    let before = (0..number).filter(|number| header::is_named(link, *number)).count();
-    i32::try_from(before.saturating_add(1)).unwrap_or(ordinal::FLAT)
+    let number = link.macho.ordinals.get(number as usize).copied().filter(|ordinal| *ordinal > 0);
+    number.and_then(|number| i32::try_from(number).ok()).unwrap_or(ordinal::FLAT)
 }
 
 /// Makes the tables, and appends them to `extents`.

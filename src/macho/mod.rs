@@ -184,6 +184,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) bounded: Vec<define::Bounded>,
     /// Which names the options leave to others.
     pub(crate) allowed: Filter<'a>,
+    /// The number of each library, as the loader counts them ([`header::ordinals`]).
+    pub(crate) ordinals: Vec<u32>,
     /// The names of strong definitions that take the place of weak ones of libraries, ascending.
     pub(crate) overriding: Vec<&'a [u8]>,
     /// The segments, in order, `__LINKEDIT` last.
@@ -265,6 +267,7 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
             }
         }
     }
+    link.macho.ordinals = header::ordinals(link);
     Ok(())
 }
 

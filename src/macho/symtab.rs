@@ -53,6 +53,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Bytes of an entry.
+    const SIZE: usize = 16;
+
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.name.to_le_bytes());
         bytes.extend([self.kind, self.section]);
@@ -148,7 +151,17 @@ impl SymbolTable {
         let mut table = Self { strings: Strings::new(link)?, ..Self::default() };
         table.indices.resize(link.symbols.len(), NO_INDEX);
         let mut count = 0_u32;
-        if link.options.strip == Strip::None && link.options.macho.debug_map && link.options.macho.dsym.is_none() {
+        let debug_map = link.options.strip == Strip::None && link.options.macho.debug_map;
+        let debug_map = debug_map && link.options.macho.dsym.is_none();
+        // As much as there can be, so that it does not grow by doubling; what is not used takes no memory until it is given back.
+        let is_debug =
+            |object: &Object<'_>| object.sections.iter().any(|section| section.flags.has(SectionFlags::DEBUG));
+        let most = link.objects.iter().map(|object| {
+            let entries = if debug_map && is_debug(object) { 3 } else { 1 };
+            object.symbols.len().saturating_mul(entries).saturating_mul(Entry::SIZE)
+        });
+        table.bytes.reserve_exact(most.fold(0, usize::saturating_add));
+        if debug_map {
             count = stabs::write(link, &mut table.strings, &mut table.bytes);
         }
         if link.options.strip != Strip::All && !link.options.macho.strip_locals {
@@ -174,6 +187,7 @@ impl SymbolTable {
                 *place = added;
             }
         }
+        table.bytes.shrink_to_fit();
         Ok(table)
     }
 

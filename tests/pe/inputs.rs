@@ -289,7 +289,7 @@ fn any_input_says_what_the_image_is_for() {
     }
     plain.required_symbols = vec!["f".to_owned()];
     let said = image(&plain, vec![import()]).unwrap_err().to_string();
-    assert!(!said.contains("ELF") && said.contains("no input"), "{said}");
+    assert!(!said.contains("ELF") && said.contains("no object takes part"), "{said}");
 }
 
 #[test]
