@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::input::LibraryRole;
 use crate::link::Link;
+use crate::memory::{self, of_vec};
 use crate::model::{SectionFlags, SymbolSection};
 use crate::options::Arch;
 use crate::slots::SymbolRef;
@@ -79,7 +80,7 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     let lazy_binds = std::mem::take(&mut link.macho.lazy.bytes);
     // The symbol table is as much work as all that is for the loader.
     let shared: &Link<'_> = link;
-    let ((binding, exports, starts, data_in_code), table) = shared.workers.join(
+    let ((binding, (exports, room), starts, data_in_code), table) = shared.workers.join(
         || {
             let asked = &shared.options.macho;
             let starts = || functions::function_starts(symtab::function_addresses(shared));
@@ -90,6 +91,8 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         || SymbolTable::new(shared),
     );
     let mut table = table?;
+    let held = memory::held(link).saturating_add(room).saturating_add(of_vec(&table.bytes));
+    link.report.memory_peak = link.report.memory_peak.max(held);
     match binding {
         Binding::Chained(table) => parts.fixups = Some(writer.add(table)),
         Binding::Programs([rebases, binds, weak_binds]) => {
@@ -227,17 +230,17 @@ fn programs(link: &Link<'_>) -> [Vec<u8>; 3] {
     [opcodes::rebases(rebases), opcodes::binds(binds), opcodes::weak_binds(&link.macho.overriding, weak_binds)]
 }
 
-/// The export trie, padded to 8 bytes.
-fn exports(link: &Link<'_>) -> Vec<u8> {
+/// The export trie, padded to 8 bytes, and how much memory it took to make it.
+fn exports(link: &Link<'_>) -> (Vec<u8>, u64) {
     let mut exports = Vec::new();
     for (id, global) in link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global)) {
         let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
         let flags = export_kind(link, global) | if weak { trie::WEAK_DEFINITION } else { 0 };
         exports.push(Export { name: global.name, flags, value: link.global_address(id) });
     }
-    let mut bytes = trie::trie(exports);
+    let (mut bytes, room) = trie::trie(exports);
     bytes.resize(bytes.len().next_multiple_of(8), 0);
-    bytes
+    (bytes, room)
 }
 
 /// `EXPORT_SYMBOL_FLAGS_KIND_*`: what an address is of.

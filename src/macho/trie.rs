@@ -16,6 +16,7 @@
 
 use super::leb::{uleb, uleb_size};
 use crate::malfunction::{self, Malfunction};
+use crate::memory::of_vec;
 
 /// `EXPORT_SYMBOL_FLAGS_KIND_THREAD_LOCAL`
 pub(crate) const THREAD_LOCAL: u64 = 0x01;
@@ -48,10 +49,11 @@ impl Node<'_> {
     }
 }
 
-/// The trie of `exports`, which have distinct names; no bytes if there are none.
-pub(crate) fn trie(mut exports: Vec<Export<'_>>) -> Vec<u8> {
+/// The trie of `exports`, which have distinct names; no bytes if there are none. With it comes how much memory it took to
+/// make it, in bytes.
+pub(crate) fn trie(mut exports: Vec<Export<'_>>) -> (Vec<u8>, u64) {
     if exports.is_empty() {
-        return Vec::new();
+        return (Vec::new(), 0);
     }
     exports.sort_unstable_by_key(|export| export.name);
     if malfunction::on(Malfunction::ExportLost) {
@@ -64,7 +66,10 @@ pub(crate) fn trie(mut exports: Vec<Export<'_>>) -> Vec<u8> {
         node.terminal = None;
     }
     place(&mut nodes);
-    write(&nodes)
+    let bytes = write(&nodes);
+    let edges = nodes.iter().fold(0_u64, |all, node| all.saturating_add(of_vec(&node.edges)));
+    let room = of_vec(&exports).saturating_add(of_vec(&nodes)).saturating_add(edges).saturating_add(of_vec(&bytes));
+    (bytes, room)
 }
 
 /// The nodes, each before those that its edges lead to; the root is the first.
@@ -178,11 +183,11 @@ mod tests {
 
     #[test]
     fn small_tries() {
-        assert!(trie(Vec::new()).is_empty());
+        assert_eq!(trie(Vec::new()), (Vec::new(), 0));
         let export = |name, value| Export { name, flags: 0, value };
-        assert_eq!(trie(vec![export(b"_a", 5)]), [0, 1, b'_', b'a', 0, 6, 2, 0, 5, 0]);
+        assert_eq!(trie(vec![export(b"_a", 5)]).0, [0, 1, b'_', b'a', 0, 6, 2, 0, 5, 0]);
         let names = [(&b"_ab"[..], 1), (b"_a", 2), (b"_abc", 0x1_0000), (b"b", 3), (b"", 9)];
-        let bytes = trie(names.iter().map(|(name, value)| export(name, *value)).collect());
+        let (bytes, _) = trie(names.iter().map(|(name, value)| export(name, *value)).collect());
         let mut wanted: Vec<_> = names.iter().map(|(name, value)| (name.to_vec(), *value)).collect();
         wanted.sort();
         assert_eq!(read(&bytes), wanted);
@@ -193,7 +198,7 @@ mod tests {
         fn what_is_written_can_be_read(names in proptest::collection::btree_map("[a-c_]{0,12}", 0..1_u64 << 40, 1..200)) {
             let exports = names.iter().map(|(name, value)| Export { name: name.as_bytes(), flags: 0, value: *value });
             let wanted: Vec<_> = names.iter().map(|(name, value)| (name.as_bytes().to_vec(), *value)).collect();
-            prop_assert_eq!(read(&trie(exports.collect())), wanted);
+            prop_assert_eq!(read(&trie(exports.collect()).0), wanted);
         }
     }
 }
