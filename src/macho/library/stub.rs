@@ -54,45 +54,42 @@ enum Kind {
     ThreadLocal,
 }
 
-/// The lists of names of version 4, what stands before each name, and what is known of them.
-const LISTS_4: [(&str, &[&str], Kind); 6] = [
-    ("symbols", &[""], Kind::Plain),
-    ("weak-symbols", &[""], Kind::Weak),
-    ("thread-local-symbols", &[""], Kind::ThreadLocal),
-    ("objc-classes", &["_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"], Kind::Plain),
-    ("objc-eh-types", &["_OBJC_EHTYPE_$_"], Kind::Plain),
-    ("objc-ivars", &["_OBJC_IVAR_$_"], Kind::Plain),
-];
+/// A list of names: what it is called, what stands before each name, and what is known of them.
+type List = (&'static str, &'static [&'static str], Kind);
 
-/// The same of version 3.
-const LISTS_3: [(&str, &[&str], Kind); 6] = [
-    ("symbols", &[""], Kind::Plain),
-    ("weak-def-symbols", &[""], Kind::Weak),
-    ("thread-local-symbols", &[""], Kind::ThreadLocal),
-    ("objc-classes", &["_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"], Kind::Plain),
-    ("objc-eh-types", &["_OBJC_EHTYPE_$_"], Kind::Plain),
-    ("objc-ivars", &["_OBJC_IVAR_$_"], Kind::Plain),
-];
+/// What stands before the names of classes, of exceptions and of variables of classes.
+type Classes = [&'static [&'static str]; 3];
 
-/// The same of versions 1 and 2, where the names of classes begin with the underscore of C.
-const LISTS_2: [(&str, &[&str], Kind); 6] = [
-    ("symbols", &[""], Kind::Plain),
-    ("weak-def-symbols", &[""], Kind::Weak),
-    ("thread-local-symbols", &[""], Kind::ThreadLocal),
-    ("objc-classes", &["_OBJC_CLASS_$", "_OBJC_METACLASS_$"], Kind::Plain),
-    ("objc-eh-types", &["_OBJC_EHTYPE_$"], Kind::Plain),
-    ("objc-ivars", &["_OBJC_IVAR_$"], Kind::Plain),
-];
+const CLASSES: Classes = [&["_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"], &["_OBJC_EHTYPE_$_"], &["_OBJC_IVAR_$_"]];
+/// Where the names themselves begin with the underscore of C.
+const CLASSES_2: Classes = [&["_OBJC_CLASS_$", "_OBJC_METACLASS_$"], &["_OBJC_EHTYPE_$"], &["_OBJC_IVAR_$"]];
 
-/// The same of version 5, below `text` and `data`.
-const LISTS_5: [(&str, &[&str], Kind); 6] = [
-    ("global", &[""], Kind::Plain),
-    ("weak", &[""], Kind::Weak),
-    ("thread_local", &[""], Kind::ThreadLocal),
-    ("objc_class", &["_OBJC_CLASS_$_", "_OBJC_METACLASS_$_"], Kind::Plain),
-    ("objc_eh_type", &["_OBJC_EHTYPE_$_"], Kind::Plain),
-    ("objc_ivar", &["_OBJC_IVAR_$_"], Kind::Plain),
-];
+/// The lists of names of a version: of symbols, weak ones, thread-local ones, classes, exceptions and variables of classes.
+const fn lists(names: [&'static str; 6], classes: Classes) -> [List; 6] {
+    let [symbols, weak, thread_local, class, exception, variable] = names;
+    let [before_class, before_exception, before_variable] = classes;
+    [
+        (symbols, &[""], Kind::Plain),
+        (weak, &[""], Kind::Weak),
+        (thread_local, &[""], Kind::ThreadLocal),
+        (class, before_class, Kind::Plain),
+        (exception, before_exception, Kind::Plain),
+        (variable, before_variable, Kind::Plain),
+    ]
+}
+
+const NAMES_4: [&str; 6] =
+    ["symbols", "weak-symbols", "thread-local-symbols", "objc-classes", "objc-eh-types", "objc-ivars"];
+const NAMES_3: [&str; 6] =
+    ["symbols", "weak-def-symbols", "thread-local-symbols", "objc-classes", "objc-eh-types", "objc-ivars"];
+/// Below `text` and `data`.
+const NAMES_5: [&str; 6] = ["global", "weak", "thread_local", "objc_class", "objc_eh_type", "objc_ivar"];
+
+const LISTS_4: [List; 6] = lists(NAMES_4, CLASSES);
+const LISTS_3: [List; 6] = lists(NAMES_3, CLASSES);
+/// Of versions 1 and 2.
+const LISTS_2: [List; 6] = lists(NAMES_3, CLASSES_2);
+const LISTS_5: [List; 6] = lists(NAMES_5, CLASSES);
 
 /// One library of a stub.
 struct Description {
@@ -243,7 +240,7 @@ fn cpus<'v>(archs: impl Iterator<Item = Result<&'v str, String>>) -> Result<Cpus
 }
 
 /// A document of versions 1 to 3, whose lists of names are `lists`.
-fn version_3(tree: &Value, lists: &[(&str, &[&str], Kind)]) -> Result<Description, String> {
+fn version_3(tree: &Value, lists: &[List]) -> Result<Description, String> {
     let install_name = tree.get("install-name").and_then(Value::word).ok_or("'install-name' is missing")?;
     // What is *zippered* is for macOS and for programs of iOS on it.
     let is_mac = matches!(tree.get("platform").and_then(Value::word), Some("macosx" | "zippered"));
@@ -338,12 +335,7 @@ fn library_5(tree: &Value) -> Result<Description, String> {
     Ok(Description { install_name: install_name.to_owned(), versions, cpus: all, names, reexports })
 }
 
-fn add_names(
-    part: &Value,
-    lists: &[(&str, &[&str], Kind)],
-    cpus: Cpus,
-    names: &mut Vec<(String, Cpus, Kind)>,
-) -> Result<(), String> {
+fn add_names(part: &Value, lists: &[List], cpus: Cpus, names: &mut Vec<(String, Cpus, Kind)>) -> Result<(), String> {
     for (key, prefixes, kind) in lists {
         for name in list(part, key)? {
             let name = name.word().ok_or_else(|| format!("'{key}' has something that is no word"))?;
