@@ -452,7 +452,7 @@ pub(crate) fn leaves_indirect(link: &Link<'_>) -> bool {
 pub(crate) fn fill_table(link: &Link<'_>, table: u16, part: u32, at: u64, out: &mut [u8]) {
     match link.target.format {
         Format::Elf => elf::emit::fill_table(link, table, part, at, out),
-        Format::MachO => macho::emit::fill_table(link, table, at, out),
+        Format::MachO => macho::emit::fill_table(link, table, part, at, out),
         Format::Pe => out.fill(0),
     }
 }

@@ -33,7 +33,7 @@ use object::macho as m;
 use super::header::{self, Writer};
 use super::linkedit::Part;
 use super::plan::padded;
-use super::symtab::SymbolTable;
+use super::symtab::{File, SymbolTable};
 use super::{page_size, parse};
 use crate::apply::Stretch;
 use crate::debug::join::{self, KINDS, Kind, Patches, PerKind};
@@ -126,6 +126,8 @@ pub(crate) struct Dwarf {
     contributions: Vec<Option<Contribution>>,
     /// The size of each section, in bytes.
     sizes: PerKind<u64>,
+    /// The symbol table of the file.
+    pub(super) symbols: SymbolTable,
 }
 
 /// The DWARF of one object.
@@ -175,7 +177,8 @@ impl Dwarf {
     /// Bytes of memory that it takes.
     pub(crate) fn held(&self) -> u64 {
         let patches = self.contributions.iter().flatten().map(|contribution| join::held(&contribution.patches));
-        patches.sum::<u64>().saturating_add(of_vec(&self.contributions))
+        let own = of_vec(&self.contributions).saturating_add(self.symbols.held());
+        patches.fold(own, u64::saturating_add)
     }
 }
 
@@ -248,13 +251,13 @@ pub(super) fn plan(link: &mut Link<'_>) -> Result<FilePlan, Error> {
     let mut extents = Vec::new();
     let mut table = SymbolTable::for_debuggers(link)?;
     let commands = commands_size(link);
-    let mut place = Place { symbol_count: table.count(), ..Place::default() };
+    let mut place = Place { symbol_count: table.count_all(), ..Place::default() };
     let linkedit = header::HEADER.saturating_add(commands).next_multiple_of(PAGE);
-    place.symbols = Part { offset: linkedit, size: table.bytes.len() as u64 };
-    let source = Source::Owned(std::mem::take(&mut table.bytes));
-    extents.push(Extent { offset: linkedit, size: place.symbols.size, source });
+    place.symbols = Part { offset: linkedit, size: table.size() };
+    table.emit(File::Dsym, linkedit, &mut extents);
     place.strings = Part { offset: linkedit.saturating_add(place.symbols.size), size: table.strings.size() };
     table.strings.emit(link, place.strings.offset, &mut extents);
+    link.macho.dwarf.symbols = table;
 
     let mut offset = place.strings.offset.saturating_add(place.strings.size).next_multiple_of(PAGE);
     place.dwarf = offset;

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 
 use super::fixups::{self, SegmentSites, Site};
 use super::segments::Segment;
+use super::symtab::File;
 use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, page_size, stubs, symtab};
 use crate::apply::Stretch;
 use crate::debug::{self, Fault, Trouble};
@@ -291,9 +292,15 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
     }
 }
 
-/// Makes the bytes of a table from its offset `at` on in `out`.
-pub(crate) fn fill_table(link: &Link<'_>, table: u16, at: u64, out: &mut [u8]) {
-    let made = link.macho.made.iter().find(|(of, _)| *of as u16 == table);
-    let bytes = made.map_or(Cow::Borrowed(&[][..]), |(_, bytes)| Cow::Borrowed(bytes.as_slice()));
+/// Makes the bytes of a part of a table from its offset `at` on in `out`.
+pub(crate) fn fill_table(link: &Link<'_>, table: u16, part: u32, at: u64, out: &mut [u8]) {
+    let bytes = match table {
+        _ if table == File::Image.table() => Cow::Owned(link.macho.symbols.make(link, part)),
+        _ if table == File::Dsym.table() => Cow::Owned(link.macho.dwarf.symbols.make(link, part)),
+        _ => {
+            let made = link.macho.made.iter().find(|(of, _)| *of as u16 == table);
+            Cow::Borrowed(made.map(|(_, bytes)| bytes.as_slice()).unwrap_or_default())
+        }
+    };
     crate::image::copy(&bytes, at, out);
 }

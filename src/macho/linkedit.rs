@@ -15,15 +15,15 @@ use super::functions::{self, DataInCode};
 use super::opcodes::{self, At, Bind};
 use super::signature::{self, Signature};
 use super::stubs;
-use super::symtab::{self, NO_INDEX, SymbolTable};
+use super::symtab::{self, File, SymbolTable};
 use super::trie::{self, Export};
 use super::{Table, install_name, is_chained, is_coalesced, ordinal, page_size, table_output};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::input::LibraryRole;
 use crate::link::Link;
-use crate::memory::{self, of_vec};
-use crate::model::{SectionFlags, SymbolSection};
+use crate::memory;
+use crate::model::{GlobalId, SectionFlags, SymbolSection};
 use crate::options::Arch;
 use crate::slots::SymbolRef;
 use crate::symbols::{Definition, Global, GlobalFlags};
@@ -91,7 +91,7 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
         || SymbolTable::new(shared),
     );
     let mut table = table?;
-    let held = memory::held(link).saturating_add(room).saturating_add(of_vec(&table.bytes));
+    let held = memory::held(link).saturating_add(room).saturating_add(table.held());
     link.report.memory_peak = link.report.memory_peak.max(held);
     match binding {
         Binding::Chained(table) => parts.fixups = Some(writer.add(table)),
@@ -106,13 +106,16 @@ pub(super) fn make(link: &mut Link<'_>, extents: &mut Vec<Extent>) -> Result<Lin
     if let Some(places) = data_in_code {
         parts.data_in_code = writer.add(places);
     }
-    parts.symbols = writer.add(std::mem::take(&mut table.bytes));
+    parts.symbols = Part { offset: writer.end, size: table.size() };
+    table.emit(File::Image, parts.symbols.offset, writer.extents);
+    writer.end = writer.end.saturating_add(parts.symbols.size);
     parts.symbol_counts = table.counts;
     parts.indirect = writer.add(indirect(link, &table));
     parts.strings = Part { offset: writer.end, size: table.strings.size() };
     // What the linker adds are the paths of the debug map and few others.
     parts.paths.push(table.strings.emit(link, parts.strings.offset, writer.extents));
     writer.end = writer.end.saturating_add(parts.strings.size);
+    link.macho.symbols = table;
     link.macho.signature = None;
     if link.options.macho.sign.unwrap_or(link.target.arch != Arch::X86_64) {
         let offset = writer.end.next_multiple_of(signature::ALIGN);
@@ -170,7 +173,7 @@ impl Writer<'_> {
 }
 
 /// What the loader looks up for a symbol.
-fn import<'l>(link: &'l Link<'_>, id: crate::model::GlobalId, addend: i64) -> Import<'l> {
+fn import<'l>(link: &'l Link<'_>, id: GlobalId, addend: i64) -> Import<'l> {
     let global = link.symbols.get(id);
     let ordinal = if is_coalesced(link, global) { ordinal::WEAK } else { library_ordinal(link, global) };
     Import { name: global.name, ordinal, weak: is_weak_import(link, global), addend }
@@ -292,19 +295,22 @@ fn data_in_code(link: &Link<'_>) -> Vec<u8> {
 
 /// The indirect symbol table: which symbol each slot, each stub and each lazy pointer is for, in this order.
 fn indirect(link: &Link<'_>, table: &SymbolTable) -> Vec<u8> {
-    let index = |symbol: SymbolRef| match symbol {
-        SymbolRef::Global(id) => {
-            table.indices.get(id.index()).copied().filter(|index| *index != NO_INDEX).unwrap_or(LOCAL)
-        }
-        SymbolRef::Local(..) => LOCAL,
+    let got = table_output(link, Table::Got).map(|_| stubs::got_slots(link).map(|(_, symbol)| symbol));
+    let calls = link.slots.through_got.iter().chain(&link.slots.lazy).chain(&link.slots.lazy);
+    let slots: Vec<SymbolRef> = got.into_iter().flatten().chain(calls.copied()).collect();
+    let global = |symbol: &SymbolRef| match symbol {
+        SymbolRef::Global(id) => Some(*id),
+        SymbolRef::Local(..) => None,
     };
-    let mut bytes = Vec::new();
-    if table_output(link, Table::Got).is_some() {
-        stubs::got_slots(link).for_each(|(_, symbol)| bytes.extend(index(symbol).to_le_bytes()));
-    }
-    let stubs = link.slots.through_got.iter().chain(&link.slots.lazy);
-    stubs.chain(&link.slots.lazy).for_each(|symbol| bytes.extend(index(*symbol).to_le_bytes()));
-    bytes
+    let mut wanted: Vec<GlobalId> = slots.iter().filter_map(global).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let indices = table.indices(link, &wanted);
+    let index = |symbol: &SymbolRef| {
+        let at = global(symbol).and_then(|id| wanted.binary_search(&id).ok());
+        at.and_then(|at| *indices.get(at)?).unwrap_or(LOCAL)
+    };
+    slots.iter().flat_map(|symbol| index(symbol).to_le_bytes()).collect()
 }
 
 /// The index in the indirect symbol table of the first entry for a table.

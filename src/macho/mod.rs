@@ -216,6 +216,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) made: Vec<(Table, Vec<u8>)>,
     /// The objects' debug information, if there is a dSYM.
     pub(crate) dwarf: dsym::Dwarf,
+    /// The symbol table.
+    pub(crate) symbols: symtab::SymbolTable,
     /// The signature, if there is one.
     pub(crate) signature: Option<signature::Signature>,
 }
@@ -422,7 +424,7 @@ pub(crate) fn held(plan: &Plan<'_>) -> u64 {
     let sites = plan.sites.iter().map(|segment| of_vec(&segment.sites)).sum::<u64>();
     let lists =
         of_vec(&plan.found.pieces) + of_vec(&plan.imports) + of_vec(&plan.segments) + of_vec(&plan.initialisers);
-    made + sites + lists + plan.unwind.held() + plan.dwarf.held()
+    made + sites + lists + plan.unwind.held() + plan.symbols.held() + plan.dwarf.held()
 }
 
 /// The output section of a table.

@@ -20,6 +20,7 @@ use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 
 use super::symtab::{Entry, NO_NAME, Strings, is_named_local};
 use crate::link::Link;
+use crate::memory::{of_map, of_vec};
 use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolKind, SymbolSection};
 use crate::symbols::Definition;
 
@@ -31,23 +32,90 @@ const N_OSO: u8 = 0x66;
 /// The path of a Swift module.
 const N_AST: u8 = 0x32;
 
-/// Appends the entries, and returns their number.
-pub(super) fn write(link: &Link<'_>, strings: &mut Strings, bytes: &mut Vec<u8>) -> u32 {
+/// What stands between two objects, and behind the last: an `N_SO` without a name.
+pub(super) const END: Entry = Entry { name: NO_NAME, kind: N_SO, section: 1, desc: 0, value: 0 };
+
+/// The entry of a Swift module, with its path at `name` of the string table.
+pub(super) fn module(name: u32) -> Entry {
+    Entry { name, kind: N_AST, ..Entry::default() }
+}
+
+/// An object with debug information.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    pub(super) id: ObjectId,
+    /// The path of its source file.
+    source: Vec<u8>,
+    /// The offsets at which symbols start, by section with code, ascending.
+    starts: HashMap<SectionIndex, Vec<u64>>,
+}
+
+/// The objects with debug information.
+pub(super) fn mapped(link: &Link<'_>) -> Vec<Mapped> {
     let ids: Vec<ObjectId> = link.objects().map(|(id, _)| id).collect();
-    let sources = link.workers.map(&ids, |id| source(link.object(*id)));
-    let mut writer = Writer { bytes, count: 0 };
-    for (id, source) in ids.into_iter().zip(sources) {
-        let Some(source) = source else { continue };
-        writer.object(link, id, &source, strings);
+    let objects = link.workers.map(&ids, |id| {
+        let object = link.object(*id);
+        source(object).map(|source| Mapped { id: *id, source, starts: starts(object) })
+    });
+    objects.into_iter().flatten().collect()
+}
+
+impl Mapped {
+    /// The entries that stand before those of the object's symbols.
+    pub(super) fn head(&self, link: &Link<'_>, strings: &mut Strings) -> [Entry; 2] {
+        let object = link.object(self.id);
+        let source = Entry { name: strings.add(&self.source), kind: N_SO, ..Entry::default() };
+        let (name, section) = (strings.add(&path(link, object)), subtype(object));
+        [source, Entry { name, kind: N_OSO, section, desc: 1, value: 0 }]
     }
-    if writer.count > 0 {
-        writer.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
+
+    /// Has `add` called for the entries of a stretch of the object's symbols.
+    pub(super) fn visit(
+        &self,
+        link: &Link<'_>,
+        (first, end): (u32, u32),
+        strings: &Strings,
+        mut add: impl FnMut(Entry),
+    ) {
+        let object = link.object(self.id);
+        let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
+        for (symbol, index) in symbols.iter().zip(first..) {
+            let SymbolSection::In(number) = symbol.section() else { continue };
+            let shown = match symbol.global.get() {
+                None => is_named_local(object, symbol),
+                Some(global) => link.symbols.get(global).definition == Definition::Object(self.id, index),
+            };
+            let Some(section) = object.sections.get(number as usize).filter(|section| shown && section.is_live())
+            else {
+                continue;
+            };
+            let Some(value) = link.address_in(self.id, number, symbol.value) else { continue };
+            let name = strings.name(self.id, symbol);
+            let output = u8::try_from(section.output.saturating_add(1)).unwrap_or(0);
+            let entry = Entry { name, kind: N_FUN, section: output, desc: 0, value };
+            if section.flags.has(SectionFlags::EXEC) {
+                add(entry);
+                let size = self.size(number, symbol, section.size);
+                add(Entry { name: NO_NAME, kind: N_FUN, value: size, ..Entry::default() });
+            } else {
+                let external = symbol.global.get().is_some();
+                add(Entry { kind: if external { N_GSYM } else { N_STSYM }, ..entry });
+            }
+        }
     }
-    for path in &link.options.macho.ast_paths {
-        let name = strings.add(path.as_bytes());
-        writer.add(Entry { name, kind: N_AST, ..Entry::default() });
+
+    /// The number of bytes from a symbol to the next of its section.
+    fn size(&self, section: SectionIndex, symbol: &Symbol, section_size: u64) -> u64 {
+        let starts = self.starts.get(&section).map(Vec::as_slice).unwrap_or_default();
+        let next = starts.get(starts.partition_point(|start| *start <= symbol.value)..).and_then(<[u64]>::first);
+        next.copied().unwrap_or(section_size).saturating_sub(symbol.value)
     }
-    writer.count
+
+    /// Bytes of memory that it takes.
+    pub(super) fn held(&self) -> u64 {
+        let starts = self.starts.values().map(of_vec);
+        starts.fold(of_vec(&self.source).saturating_add(of_map(&self.starts)), u64::saturating_add)
+    }
 }
 
 /// The source file of an object's first compile unit, if it has debug information.
@@ -77,80 +145,28 @@ fn source(object: &Object<'_>) -> Option<Vec<u8>> {
     Some(path)
 }
 
-struct Writer<'b> {
-    bytes: &'b mut Vec<u8>,
-    count: u32,
-}
-
-impl Writer<'_> {
-    fn add(&mut self, entry: Entry) {
-        entry.write(self.bytes);
-        self.count = self.count.saturating_add(1);
-    }
-
-    fn object(&mut self, link: &Link<'_>, id: ObjectId, source: &[u8], strings: &mut Strings) {
-        let object = link.object(id);
-        let mut begun = false;
-        let ends = ends(object);
-        for (symbol, index) in object.symbols.iter().zip(0_u32..) {
-            let SymbolSection::In(number) = symbol.section() else { continue };
-            let shown = match symbol.global.get() {
-                None => is_named_local(object, symbol),
-                Some(global) => link.symbols.get(global).definition == Definition::Object(id, index),
-            };
-            let Some(section) = object.sections.get(number as usize).filter(|section| shown && section.is_live())
-            else {
-                continue;
-            };
-            let Some(value) = link.address_in(id, number, symbol.value) else { continue };
-            if !begun {
-                begun = true;
-                if self.count > 0 {
-                    self.add(Entry { name: NO_NAME, kind: N_SO, section: 1, ..Entry::default() });
-                }
-                let name = strings.add(source);
-                self.add(Entry { name, kind: N_SO, ..Entry::default() });
-                let (name, subtype) = (strings.add(&path(link, object)), subtype(object));
-                self.add(Entry { name, kind: N_OSO, section: subtype, desc: 1, value: 0 });
-            }
-            let name = strings.name(id, symbol);
-            let output = u8::try_from(section.output.saturating_add(1)).unwrap_or(0);
-            let entry = Entry { name, kind: N_FUN, section: output, desc: 0, value };
-            if section.flags.has(SectionFlags::EXEC) {
-                self.add(entry);
-                let size = size(&ends, number, symbol, section.size);
-                self.add(Entry { name: NO_NAME, kind: N_FUN, value: size, ..Entry::default() });
-            } else {
-                let external = symbol.global.get().is_some();
-                self.add(Entry { kind: if external { N_GSYM } else { N_STSYM }, ..entry });
-            }
-        }
-    }
-}
-
 fn subtype(object: &Object<'_>) -> u8 {
     object.info.macho().map_or(0, |info| info.subtype.to_le_bytes()[0])
 }
 
-/// The offsets at which symbols start, by section, ascending.
-fn ends(object: &Object<'_>) -> HashMap<SectionIndex, Vec<u64>> {
-    let mut ends: HashMap<SectionIndex, Vec<u64>> = HashMap::new();
+/// The offsets at which symbols start, by section with code, ascending.
+fn starts(object: &Object<'_>) -> HashMap<SectionIndex, Vec<u64>> {
+    let mut starts: HashMap<SectionIndex, Vec<u64>> = HashMap::new();
     for symbol in &object.symbols {
-        if let SymbolSection::In(section) = symbol.section()
+        if let SymbolSection::In(number) = symbol.section()
             && !matches!(symbol.kind, SymbolKind::Section | SymbolKind::File)
+            && let Some(section) = object.sections.get(number as usize)
+            && section.is_live()
+            && section.flags.has(SectionFlags::EXEC)
         {
-            ends.entry(section).or_default().push(symbol.value);
+            starts.entry(number).or_default().push(symbol.value);
         }
     }
-    ends.values_mut().for_each(|values| values.sort_unstable());
-    ends
-}
-
-/// The number of bytes from a symbol to the next of its section.
-fn size(ends: &HashMap<SectionIndex, Vec<u64>>, section: SectionIndex, symbol: &Symbol, section_size: u64) -> u64 {
-    let values = ends.get(&section).map(Vec::as_slice).unwrap_or_default();
-    let next = values.get(values.partition_point(|value| *value <= symbol.value)..).and_then(<[u64]>::first);
-    next.copied().unwrap_or(section_size).saturating_sub(symbol.value)
+    for starts in starts.values_mut() {
+        starts.shrink_to_fit();
+        starts.sort_unstable();
+    }
+    starts
 }
 
 /// What the object is called: `path` or `path(member)`.

@@ -1,8 +1,9 @@
 //! The symbol table: every symbol of every object, so that debuggers and stack traces find functions by name.
 //!
 //! Its order is fixed by `LC_DYSYMTAB`: what is for debuggers ([`stabs`]) and local symbols, then what the
-//! image has for others, then what it wants from others. The string table is the objects' string tables one after the
-//! other, as they are, between two bytes that nobody refers to and what the linker adds.
+//! image has for others, then what it wants from others. It is made in parts, each from a stretch of one object's symbols or
+//! of the global ones, when it is written: nothing of it is held. The string table is the objects' string tables one after
+//! the other, as they are, between two bytes that nobody refers to and what the linker adds.
 
 #![deny(
     clippy::indexing_slicing,
@@ -12,11 +13,13 @@
     clippy::panic
 )]
 
-use super::linkedit::{self, Part};
-use super::{other, stabs};
+use super::linkedit;
+use super::stabs::{self, Mapped};
+use super::{TABLES, other};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::{Link, over};
+use crate::memory::of_vec;
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
 use crate::options::{Filter, Strip};
 use crate::symbols::{Definition, Global, GlobalFlags};
@@ -36,6 +39,10 @@ const REFERENCED_DYNAMICALLY: u16 = 0x10;
 const WEAK_REFERENCE: u16 = 0x40;
 const WEAK_DEFINITION: u16 = 0x80;
 const ALT_ENTRY: u16 = 0x200;
+
+/// The number of input symbols that a part is made from, at most: parts are small beside the chunks of a file, since one that
+/// stands in two chunks is made twice.
+const PART: usize = 1 << 11;
 
 /// An entry of the symbol table (`struct nlist_64`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,21 +71,60 @@ impl Entry {
     }
 }
 
-/// The symbol table of an image.
+/// The file that a symbol table is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum File {
+    /// The image.
+    Image,
+    /// The dSYM.
+    Dsym,
+}
+
+impl File {
+    /// What the file's symbol table is called among the tables that are made when they are written: a number behind those of
+    /// the tables that are sections.
+    pub(super) fn table(self) -> u16 {
+        (TABLES.len() as u16).saturating_add(self as u16)
+    }
+}
+
+/// The plan of a symbol table.
 #[derive(Debug, Default)]
-pub(super) struct SymbolTable {
-    /// Its entries, encoded.
-    pub(super) bytes: Vec<u8>,
-    /// The numbers of local symbols, of those for others, and of those from others.
+pub(crate) struct SymbolTable {
+    /// The parts, in order, with the number of entries that each gives.
+    parts: Vec<(Part, u32)>,
+    /// The numbers of entries that are local, of those for others, and of those from others.
     pub(super) counts: [u32; 3],
-    /// The index of each global symbol that has one, by its id; [`NO_INDEX`] for others.
-    pub(super) indices: Vec<u32>,
+    /// Entries that are for the debug map only.
+    fixed: Vec<Entry>,
+    /// The objects of the debug map.
+    mapped: Vec<Mapped>,
     /// The strings.
     pub(super) strings: Strings,
 }
 
-/// No place in the table.
-pub(super) const NO_INDEX: u32 = u32::MAX;
+/// What a part of the table is made from. The numbers are the first and the end of a stretch.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// Of [`SymbolTable::fixed`].
+    Fixed(u32, u32),
+    /// Of the symbols of the object with this number in [`SymbolTable::mapped`], as debuggers want them.
+    Mapped(u32, u32, u32),
+    /// Of an object's symbols: those that are known in their object, or in the image, only.
+    Locals(ObjectId, u32, u32),
+    /// Of the global symbols: common ones for this image only, which are in no object any more.
+    Commons(u32, u32),
+    /// Of the global symbols: what the image has for others.
+    Exports(u32, u32),
+    /// Of the global symbols: what it wants from others.
+    Imports(u32, u32),
+}
+
+/// The stretches of so many symbols.
+fn stretches(count: usize) -> impl Iterator<Item = (u32, u32)> {
+    let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    (0..count).step_by(PART).map(move |first| (number(first), number(count.min(first.saturating_add(PART)))))
+}
 
 /// The string table.
 #[derive(Debug, Default)]
@@ -87,10 +133,12 @@ pub(super) struct Strings {
     bases: Vec<u32>,
     /// Where the strings that no object has start, and these.
     extra: (u64, Vec<u8>),
+    /// The global symbols whose names no object has, ascending, and the offsets of these.
+    named: Vec<(GlobalId, u32)>,
 }
 
 impl Strings {
-    fn new(link: &Link<'_>) -> Result<Self, Error> {
+    fn new(link: &Link<'_>) -> Self {
         let mut strings = Self::default();
         let mut end = STRINGS_START.len() as u64;
         for (_, object) in link.objects() {
@@ -99,9 +147,28 @@ impl Strings {
             let open = object.strings.last().is_some_and(|last| *last != 0);
             end = end.saturating_add(object.strings.len() as u64).saturating_add(open.into());
         }
-        over("Mach-O string table", "the size of all symbols' names", end, u32::MAX.into())?;
         strings.extra.0 = end;
-        Ok(strings)
+        strings
+    }
+
+    /// Adds the names of global symbols that no object has.
+    ///
+    /// # Errors
+    /// If the names take more than 4 GiB.
+    fn finish(mut self, link: &Link<'_>) -> Result<Self, Error> {
+        for (id, global) in link.symbols.iter() {
+            if global.mention.is_none() && (is_exported(link, global) || is_import(global)) {
+                let name = self.add(global.name);
+                self.named.push((id, name));
+            }
+        }
+        over("Mach-O string table", "the size of all symbols' names", self.size(), u32::MAX.into())?;
+        Ok(self)
+    }
+
+    /// Bytes of memory that it takes.
+    fn held(&self) -> u64 {
+        of_vec(&self.bases).saturating_add(of_vec(&self.extra.1)).saturating_add(of_vec(&self.named))
     }
 
     /// Where an object's strings start.
@@ -112,6 +179,12 @@ impl Strings {
     /// The offset of a symbol's name.
     pub(super) fn name(&self, object: ObjectId, symbol: &Symbol) -> u32 {
         self.base(object).saturating_add(symbol.name)
+    }
+
+    /// The offset of the name of a global symbol whose name no object has.
+    fn own_name(&self, id: GlobalId) -> u32 {
+        let at = self.named.binary_search_by_key(&id, |(id, _)| *id).ok();
+        at.and_then(|at| self.named.get(at)).map_or(NO_NAME, |(_, offset)| *offset)
     }
 
     /// Adds a string, and returns its offset.
@@ -128,13 +201,13 @@ impl Strings {
     }
 
     /// Appends the table, which starts at a file offset, to `extents`; returns where the strings are that no object has.
-    pub(super) fn emit(&mut self, link: &Link<'_>, offset: u64, extents: &mut Vec<Extent>) -> Part {
+    pub(super) fn emit(&mut self, link: &Link<'_>, offset: u64, extents: &mut Vec<Extent>) -> linkedit::Part {
         for (id, object) in link.objects() {
             let offset = offset.saturating_add(self.base(id).into());
             extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
         }
         let extra = std::mem::take(&mut self.extra.1);
-        let own = Part { offset: offset.saturating_add(self.extra.0), size: extra.len() as u64 };
+        let own = linkedit::Part { offset: offset.saturating_add(self.extra.0), size: extra.len() as u64 };
         for (offset, bytes) in [(offset, STRINGS_START.to_vec()), (own.offset, extra)] {
             extents.push(Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) });
         }
@@ -143,122 +216,231 @@ impl Strings {
 }
 
 impl SymbolTable {
-    /// Makes the table.
+    /// Decides which symbols the table of an image has.
     ///
     /// # Errors
     /// If the names take more than 4 GiB.
     pub(super) fn new(link: &Link<'_>) -> Result<Self, Error> {
-        let mut table = Self { strings: Strings::new(link)?, ..Self::default() };
-        table.indices.resize(link.symbols.len(), NO_INDEX);
-        let mut count = 0_u32;
+        let mut table = Self { strings: Strings::new(link), ..Self::default() };
         let debug_map = link.options.strip == Strip::None && link.options.macho.debug_map;
-        let debug_map = debug_map && link.options.macho.dsym.is_none();
-        // As much as there can be, so that it does not grow by doubling; what is not used takes no memory until it is given back.
-        let is_debug =
-            |object: &Object<'_>| object.sections.iter().any(|section| section.flags.has(SectionFlags::DEBUG));
-        let most = link.objects.iter().map(|object| {
-            let entries = if debug_map && is_debug(object) { 3 } else { 1 };
-            object.symbols.len().saturating_mul(entries).saturating_mul(Entry::SIZE)
-        });
-        table.bytes.reserve_exact(most.fold(0, usize::saturating_add));
-        if debug_map {
-            count = stabs::write(link, &mut table.strings, &mut table.bytes);
+        if debug_map && link.options.macho.dsym.is_none() {
+            table.add_debug_map(link);
         }
+        let globals = || stretches(link.symbols.len());
+        let mut parts = Vec::new();
         if link.options.strip != Strip::All && !link.options.macho.strip_locals {
-            count = count.saturating_add(table.add_locals(link));
+            parts.extend(locals(link));
         }
-        table.counts[0] = count;
-        for externals in [true, false] {
-            let mut added = 0_u32;
-            for (id, global) in link.symbols.iter() {
-                let wanted = if externals { is_exported(link, global) } else { is_import(global) };
-                if !wanted {
-                    continue;
-                }
-                let Some(entry) = table.entry(link, id, global) else { continue };
-                entry.write(&mut table.bytes);
-                if let Some(index) = table.indices.get_mut(id.index()) {
-                    *index = count;
-                }
-                count = count.saturating_add(1);
-                added = added.saturating_add(1);
-            }
-            if let Some(place) = table.counts.get_mut(if externals { 1 } else { 2 }) {
-                *place = added;
-            }
-        }
-        table.bytes.shrink_to_fit();
-        Ok(table)
+        parts.extend(globals().map(|(first, end)| Part::Exports(first, end)));
+        parts.extend(globals().map(|(first, end)| Part::Imports(first, end)));
+        table.add(link, &parts);
+        table.finish(link)
     }
 
-    /// Makes the table of a file for debuggers: every symbol that the image defines, local ones included.
+    /// Decides on the table of a file for debuggers: every symbol that the image defines, local ones included.
     ///
     /// # Errors
     /// If the names take more than 4 GiB.
     pub(super) fn for_debuggers(link: &Link<'_>) -> Result<Self, Error> {
-        let mut table = Self { strings: Strings::new(link)?, ..Self::default() };
-        table.counts[0] = table.add_locals(link);
-        for (id, global) in link.symbols.iter().filter(|(_, global)| is_exported(link, global)) {
-            if let Some(entry) = table.entry(link, id, global) {
-                entry.write(&mut table.bytes);
-                table.counts[1] = table.counts[1].saturating_add(1);
+        let mut table = Self { strings: Strings::new(link), ..Self::default() };
+        let exports = stretches(link.symbols.len()).map(|(first, end)| Part::Exports(first, end));
+        let parts: Vec<Part> = locals(link).chain(exports).collect();
+        table.add(link, &parts);
+        table.finish(link)
+    }
+
+    fn finish(mut self, link: &Link<'_>) -> Result<Self, Error> {
+        self.strings = self.strings.finish(link)?;
+        for (part, count) in &self.parts {
+            let kind = match part {
+                Part::Fixed(..) | Part::Mapped(..) | Part::Locals(..) | Part::Commons(..) => 0,
+                Part::Exports(..) => 1,
+                Part::Imports(..) => 2,
+            };
+            if let Some(all) = self.counts.get_mut(kind) {
+                *all = all.saturating_add(*count);
             }
         }
-        Ok(table)
+        Ok(self)
+    }
+
+    /// Adds what leads to the objects with the DWARF.
+    fn add_debug_map(&mut self, link: &Link<'_>) {
+        let objects = stabs::mapped(link);
+        let mut parts = Vec::new();
+        for (object, number) in objects.iter().zip(0_u32..) {
+            let count = link.object(object.id).symbols.len();
+            parts.extend(stretches(count).map(|(first, end)| Part::Mapped(number, first, end)));
+        }
+        self.mapped = objects;
+        let counts = link.workers.map(&parts, |part| self.count(link, *part));
+        let mut last = None;
+        for (part, count) in parts.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            if let Part::Mapped(number, ..) = part
+                && last != Some(number)
+                && let Some(object) = self.mapped.get(number as usize)
+            {
+                let head = object.head(link, &mut self.strings);
+                let end = last.map(|_| stabs::END);
+                self.add_fixed(end.into_iter().chain(head));
+                last = Some(number);
+            }
+            self.parts.push((part, count));
+        }
+        let paths = link.options.macho.ast_paths.iter().map(|path| stabs::module(self.strings.add(path.as_bytes())));
+        let tail: Vec<Entry> = last.map(|_| stabs::END).into_iter().chain(paths).collect();
+        self.add_fixed(tail);
+    }
+
+    fn add_fixed(&mut self, entries: impl IntoIterator<Item = Entry>) {
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let first = number(self.fixed.len());
+        self.fixed.extend(entries);
+        let end = number(self.fixed.len());
+        self.parts.push((Part::Fixed(first, end), end.saturating_sub(first)));
+    }
+
+    /// Adds those of `parts` that give entries.
+    fn add(&mut self, link: &Link<'_>, parts: &[Part]) {
+        let counts = link.workers.map(parts, |part| self.count(link, *part));
+        self.parts.extend(parts.iter().copied().zip(counts).filter(|(_, count)| *count > 0));
     }
 
     /// The number of its entries.
-    pub(super) fn count(&self) -> u32 {
+    pub(super) fn count_all(&self) -> u32 {
         self.counts.iter().fold(0, |all, count| all.saturating_add(*count))
     }
 
-    /// Adds symbols that are known in their objects, or in the image, only.
-    fn add_locals(&mut self, link: &Link<'_>) -> u32 {
-        let mut count = 0_u32;
-        let named = Filter::new(&link.options.macho.locals);
-        for (id, object) in link.objects() {
-            for (symbol, index) in object.symbols.iter().zip(0_u32..) {
-                let kind = match symbol.global.get() {
-                    None if is_named_local(object, symbol) => 0,
-                    None => continue,
-                    Some(global) => {
-                        let global = link.symbols.get(global);
-                        if global.definition != Definition::Object(id, index) || is_exported(link, global) {
-                            continue;
+    /// Its size, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        u64::from(self.count_all()).saturating_mul(Entry::SIZE as u64)
+    }
+
+    /// Bytes of memory that the plan takes.
+    pub(super) fn held(&self) -> u64 {
+        let mapped = self.mapped.iter().fold(of_vec(&self.mapped), |all, object| all.saturating_add(object.held()));
+        let own = [of_vec(&self.parts), of_vec(&self.fixed), self.strings.held()];
+        own.into_iter().fold(mapped, u64::saturating_add)
+    }
+
+    /// Appends the table, which starts at a file offset, to `extents`.
+    pub(super) fn emit(&self, file: File, offset: u64, extents: &mut Vec<Extent>) {
+        let mut offset = offset;
+        for ((_, count), number) in self.parts.iter().zip(0_u32..) {
+            let size = u64::from(*count).saturating_mul(Entry::SIZE as u64);
+            extents.push(Extent { offset, size, source: Source::Table(file.table(), number) });
+            offset = offset.saturating_add(size);
+        }
+    }
+
+    /// Makes a part.
+    pub(super) fn make(&self, link: &Link<'_>, part: u32) -> Vec<u8> {
+        let Some((part, count)) = self.parts.get(part as usize) else { return Vec::new() };
+        let mut bytes = Vec::with_capacity((*count as usize).saturating_mul(Entry::SIZE));
+        self.visit(link, *part, |_, entry| entry.write(&mut bytes));
+        bytes
+    }
+
+    /// The index of each of the global symbols `wanted`, which ascend, if the image has it for others or wants it from them.
+    pub(super) fn indices(&self, link: &Link<'_>, wanted: &[GlobalId]) -> Vec<Option<u32>> {
+        let mut indices = vec![None; wanted.len()];
+        let mut start = 0_u32;
+        for (part, count) in &self.parts {
+            if let Part::Exports(first, end) | Part::Imports(first, end) = part {
+                let within = |id: u32| wanted.partition_point(|wanted| wanted.0 < id);
+                if within(*first) < within(*end) {
+                    let mut index = start;
+                    self.visit(link, *part, |id, _| {
+                        let at = id.and_then(|id| wanted.binary_search(&id).ok());
+                        if let Some(place) = at.and_then(|at| indices.get_mut(at)) {
+                            *place = Some(index);
                         }
-                        PRIVATE
-                    }
-                };
-                if !named.allow(object.symbol_name(symbol)) {
-                    continue;
+                        index = index.saturating_add(1);
+                    });
                 }
-                let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
-                let name = self.strings.name(id, symbol);
-                Entry { name, kind: kind | place, section, desc: desc(symbol), value }.write(&mut self.bytes);
-                count = count.saturating_add(1);
             }
+            start = start.saturating_add(*count);
         }
-        // Common symbols are in no object any more.
-        for (id, global) in link.symbols.iter() {
-            if matches!(global.definition, Definition::Allotted(_)) && !is_exported(link, global) {
-                let Some(mut entry) = self.entry(link, id, global) else { continue };
-                entry.kind = (entry.kind & !EXTERNAL) | PRIVATE;
-                entry.write(&mut self.bytes);
-                count = count.saturating_add(1);
-            }
-        }
+        indices
+    }
+
+    fn count(&self, link: &Link<'_>, part: Part) -> u32 {
+        let mut count = 0_u32;
+        self.visit(link, part, |_, _| count = count.saturating_add(1));
         count
     }
 
+    /// Has `add` called for each entry of a part, in order, with the global symbol where it is taken from these.
+    fn visit(&self, link: &Link<'_>, part: Part, mut add: impl FnMut(Option<GlobalId>, Entry)) {
+        let globals = |first: u32, end: u32| (first..end).map(GlobalId).map(|id| (id, link.symbols.get(id)));
+        match part {
+            Part::Fixed(first, end) => {
+                let entries = self.fixed.get(first as usize..end as usize).unwrap_or_default();
+                entries.iter().for_each(|entry| add(None, *entry));
+            }
+            Part::Mapped(number, first, end) => {
+                let Some(object) = self.mapped.get(number as usize) else { return };
+                object.visit(link, (first, end), &self.strings, |entry| add(None, entry));
+            }
+            Part::Locals(id, first, end) => self.visit_locals(link, id, (first, end), |entry| add(None, entry)),
+            Part::Commons(first, end) => {
+                for (id, global) in globals(first, end) {
+                    if !matches!(global.definition, Definition::Allotted(_)) || is_exported(link, global) {
+                        continue;
+                    }
+                    if let Some(entry) = self.entry(link, id, global) {
+                        add(Some(id), Entry { kind: (entry.kind & !EXTERNAL) | PRIVATE, ..entry });
+                    }
+                }
+            }
+            Part::Exports(first, end) => {
+                for (id, global) in globals(first, end).filter(|(_, global)| is_exported(link, global)) {
+                    self.entry(link, id, global).into_iter().for_each(|entry| add(Some(id), entry));
+                }
+            }
+            Part::Imports(first, end) => {
+                for (id, global) in globals(first, end).filter(|(_, global)| is_import(global)) {
+                    self.entry(link, id, global).into_iter().for_each(|entry| add(Some(id), entry));
+                }
+            }
+        }
+    }
+
+    /// Has `add` called for the symbols of a stretch of an object's that are known in their object, or in the image, only.
+    fn visit_locals(&self, link: &Link<'_>, id: ObjectId, (first, end): (u32, u32), mut add: impl FnMut(Entry)) {
+        let object = link.object(id);
+        let named = Filter::new(&link.options.macho.locals);
+        let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
+        for (symbol, index) in symbols.iter().zip(first..) {
+            let kind = match symbol.global.get() {
+                None if is_named_local(object, symbol) => 0,
+                None => continue,
+                Some(global) => {
+                    let global = link.symbols.get(global);
+                    if global.definition != Definition::Object(id, index) || is_exported(link, global) {
+                        continue;
+                    }
+                    PRIVATE
+                }
+            };
+            if !named.allow(object.symbol_name(symbol)) {
+                continue;
+            }
+            let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
+            let name = self.strings.name(id, symbol);
+            add(Entry { name, kind: kind | place, section, desc: desc(symbol), value });
+        }
+    }
+
     /// The entry of a global symbol.
-    fn entry(&mut self, link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<Entry> {
+    fn entry(&self, link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<Entry> {
         let mention = global.mention.and_then(|(id, index)| {
             let symbol = link.object(id).symbols.get(index as usize)?;
             Some((id, symbol))
         });
         let name = match mention {
             Some((id, symbol)) => self.strings.name(id, symbol),
-            None => self.strings.add(global.name),
+            None => self.strings.own_name(id),
         };
         if is_import(global) {
             let [library, ..] = linkedit::library_ordinal(link, global).to_le_bytes();
@@ -280,6 +462,15 @@ impl SymbolTable {
         let desc = mention.map_or(0, |(_, symbol)| desc(symbol)) | weak;
         Some(Entry { name, kind: EXTERNAL | place, section, desc, value })
     }
+}
+
+/// Stretches of all symbols that are known in their objects, or in the image, only.
+fn locals(link: &Link<'_>) -> impl Iterator<Item = Part> {
+    let of_object = |(id, object): (ObjectId, &Object<'_>)| {
+        stretches(object.symbols.len()).map(move |(first, end)| Part::Locals(id, first, end))
+    };
+    let commons = stretches(link.symbols.len()).map(|(first, end)| Part::Commons(first, end));
+    link.objects().flat_map(of_object).chain(commons)
 }
 
 fn desc(symbol: &Symbol) -> u16 {
