@@ -337,14 +337,15 @@ impl<'a> Resolver<'a> {
 
     /// Enters an object whose names have these keys; those that it pulls in are added to `queue`.
     fn enter_one(&mut self, mut object: Object<'a>, keys: &[Key], queue: &mut VecDeque<Object<'a>>) -> Result<()> {
-        match &self.target {
+        let (target, source) = match &self.target {
+            Some(known) => known,
             None => {
                 let target = format::target_of(&object)?;
                 self.symbols.customs = customs(Some(target));
-                self.target = Some((target, object.name.to_string()));
+                self.target.insert((target, object.name.to_string()))
             }
-            Some((target, source)) => format::check_object(&object, *target, source)?,
-        }
+        };
+        format::check_object(&object, *target, source)?;
         let mut wanted = Vec::new();
         let id = ObjectId(self.objects.len() as u32);
         let (sections, symbols) = (object.sections.len() as u64, object.symbols.len() as u64);

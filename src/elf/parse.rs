@@ -128,7 +128,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             sections.push(section);
         }
         info.properties = Some(properties);
-        let (symbols, strings) = self.symbols(&table, sections.len())?;
+        let (symbols, strings) = self.symbols(&table, &sections)?;
         let groups = self.groups(&table, &mut sections, &symbols, strings)?;
         for header in table.iter() {
             self.relocations(header, &mut sections)?;
@@ -237,7 +237,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         })
     }
 
-    fn symbols(&self, table: &SectionTable<'a, H>, section_count: usize) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
+    fn symbols(&self, table: &SectionTable<'a, H>, sections: &[Section<'a>]) -> Result<(Vec<Symbol>, &'a [u8]), Error> {
         let symtab = self.read(table.symbols(LE, self.bytes, elf::SHT_SYMTAB), "symbol table")?;
         let Some((_, header)) = table.enumerate().find(|(_, header)| header.sh_type(LE) == elf::SHT_SYMTAB) else {
             return Ok((Vec::new(), &[]));
@@ -252,10 +252,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 elf::SHN_ABS => SymbolSection::Absolute,
                 elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => SymbolSection::Common,
                 shndx => match symtab.symbol_section(LE, raw, index).map_err(|error| malformed(error.to_string()))? {
-                    Some(section) if section.0 < section_count => {
+                    Some(section) if section.0 < sections.len() => {
                         SymbolSection::In(u32::try_from(section.0).map_err(|_| malformed("section index".into()))?)
                     }
-                    Some(section) => return Err(malformed(format!("section {} of {section_count}", section.0))),
+                    Some(section) => return Err(malformed(format!("section {} of {}", section.0, sections.len()))),
                     None => return Err(malformed(format!("reserved section index 0x{:x}", shndx.0))),
                 },
             };
@@ -273,6 +273,19 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 elf::STB_GNU_UNIQUE => Binding::Unique,
                 other => return Err(malformed(format!("unknown binding {}", other.0))),
             };
+            // Such a symbol stands for an offset in the TLS block (gABI, *Symbol Table*), of which the section is no part.
+            if symbol.kind == SymbolKind::Tls
+                && let SymbolSection::In(place) = section
+                && let Some(place) = sections.get(place as usize)
+                && place.is_live()
+                && !place.flags.has(SectionFlags::TLS)
+            {
+                let what = format!(
+                    "thread-local (STT_TLS), but its section {} is not (SHF_TLS)",
+                    String::from_utf8_lossy(place.name)
+                );
+                return Err(malformed(what));
+            }
             let align = symbol.value.max(1);
             if section == SymbolSection::Common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
                 return Err(malformed(format!("common symbol with alignment {align}, no power of two up to 2^32")));

@@ -258,19 +258,31 @@ pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors
     lazy::gather(link);
     link.macho.overriding = overriding(link);
     found.merge_locals();
-    for number in 0..link.libraries.len() {
-        let library = link.libraries.get(number).map(|library| &library.shared);
-        let strippable = matches!(library, Some(SharedLibrary::MachO(library)) if library.is_dead_strippable());
-        if link.options.macho.dead_strip_dylibs || strippable {
-            let of = |definition| matches!(definition, Definition::Library(library, _) if library as usize == number);
-            let used = link.symbols.iter().any(|(_, global)| of(global.definition));
-            if let Some(library) = link.libraries.get_mut(number) {
-                library.needed &= used || library.stays;
-            }
-        }
-    }
+    leave_out_unused_libraries(link);
     link.macho.ordinals = header::ordinals(link);
     Ok(())
+}
+
+/// Has libraries that nothing is used of not be asked for, where the options or the library itself say so.
+fn leave_out_unused_libraries(link: &mut Link<'_>) {
+    let all = link.options.macho.dead_strip_dylibs;
+    let may_go = |shared: &SharedLibrary<'_>| {
+        all || matches!(shared, SharedLibrary::MachO(library) if library.is_dead_strippable())
+    };
+    if !link.libraries.iter().any(|library| may_go(&library.shared)) {
+        return;
+    }
+    let mut used = vec![false; link.libraries.len()];
+    for (_, global) in link.symbols.iter() {
+        if let Definition::Library(number, _) = global.definition
+            && let Some(used) = used.get_mut(number as usize)
+        {
+            *used = true;
+        }
+    }
+    for (library, used) in link.libraries.iter_mut().zip(used) {
+        library.needed &= used || library.stays || !may_go(&library.shared);
+    }
 }
 
 /// A hash as a UUID: with the bits that say that it is one made from a name (RFC 9562, version 5).

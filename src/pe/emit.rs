@@ -63,6 +63,9 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
             extents.push(own(output.offset, bytes));
         }
     }
+    if let Some((offset, word)) = headers::tls_characteristics(&link) {
+        overlay(&mut extents, offset, word.to_le_bytes().to_vec());
+    }
     link.pe.dead_rows = dead_rows;
     let symtab = SymbolTable::new(&link, end)?;
     extents.push(own(0, headers::bytes(&link, symtab.as_ref())));
@@ -152,6 +155,19 @@ fn emit_output(link: &Link<'_>, number: u32, output: &OutputSection<'_>, extents
         end = start + section.size;
     }
     islands.for_each(|island| gap(end, output.offset + island.offset, extents));
+}
+
+/// Puts `bytes` in the place of those of an input section at a file offset.
+fn overlay(extents: &mut Vec<Extent>, offset: u64, bytes: Vec<u8>) {
+    let end = offset + bytes.len() as u64;
+    let holds = |extent: &&mut Extent| extent.offset <= offset && end <= extent.offset + extent.size;
+    let Some(extent) = extents.iter_mut().find(holds) else { return };
+    let Source::Section(stretch) = extent.source else { return };
+    let skipped = end - extent.offset;
+    let rest = Stretch { start: stretch.start + skipped, address: stretch.address.wrapping_add(skipped), ..stretch };
+    let behind = Extent { offset: end, size: extent.size - skipped, source: Source::Section(rest) };
+    extent.size = offset - extent.offset;
+    extents.extend([Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) }, behind]);
 }
 
 /// Puts the symbol table and the string table at the end of the file; returns where that is.

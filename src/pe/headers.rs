@@ -208,8 +208,7 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
     let (debug, size) = table(Table::BuildId);
     directories[pe::IMAGE_DIRECTORY_ENTRY_DEBUG] = (debug, size.min(DEBUG_ENTRY));
     if let Some((address, _)) = structure(link, TLS_DIRECTORY) {
-        let size = if link.target.arch == Arch::X86 { 24 } else { 40 };
-        directories[pe::IMAGE_DIRECTORY_ENTRY_TLS] = (address, size);
+        directories[pe::IMAGE_DIRECTORY_ENTRY_TLS] = (address, tls_directory_size(link));
     }
     if let Some((address, contents)) = structure(link, LOAD_CONFIGURATION) {
         let size = bytes::u32(contents, 0).unwrap_or(0);
@@ -241,6 +240,30 @@ fn structure<'l>(link: &'l Link<'_>, name: &[u8]) -> Option<(u64, &'l [u8])> {
         return None;
     }
     Some((link.global_address(id), bytes::tail(&section.data, symbol.value).unwrap_or_default()))
+}
+
+/// Bytes of the TLS directory (PE Format, *The TLS Directory*).
+fn tls_directory_size(link: &Link<'_>) -> u64 {
+    if link.target.arch == Arch::X86 { 24 } else { 40 }
+}
+
+/// The last word of the TLS directory, and its file offset, if there is thread-local data: `Characteristics`, whose bits 20 to
+/// 23 tell the alignment as a section header of an object does (PE Format, *The TLS Directory*). The start file that
+/// brings the directory cannot know it.
+pub(super) fn tls_characteristics(link: &Link<'_>) -> Option<(u64, u32)> {
+    const ALIGN_LIMIT: u64 = 8192;
+    let outputs = link.outputs.iter().zip(&link.pe.section_of);
+    let is_tls =
+        |section: u16| link.pe.sections.get(usize::from(section)).is_some_and(|section| section.name == b".tls");
+    let align = outputs.filter(|(_, section)| is_tls(**section)).map(|(output, _)| output.align).max()?;
+    let bits = (align.clamp(1, ALIGN_LIMIT).ilog2() + 1) << 20;
+    let (address, contents) = structure(link, TLS_DIRECTORY)?;
+    let within = tls_directory_size(link) - 4;
+    let given = bytes::u32(contents, within)?;
+    let address = address.wrapping_add(within);
+    let holds = |section: &&ImageSection| section.address <= address && address - section.address < section.file_size;
+    let section = link.pe.sections.iter().find(holds)?;
+    Some((section.offset + (address - section.address), (given & !pe::IMAGE_SCN_ALIGN_MASK) | bits))
 }
 
 fn section_header(section: &ImageSection, base: u64, symtab: Option<&SymbolTable>, out: &mut Writer) {

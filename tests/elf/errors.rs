@@ -1,6 +1,6 @@
 //! Bad input: a message on standard error, exit status 1, no output.
 
-use crate::support::Bench;
+use crate::support::{Bench, succeeds};
 
 #[test]
 fn objects_for_other_machines_are_named() {
@@ -111,4 +111,16 @@ Symbols: [ { Name: own, Binding: STB_LOCAL } ]
     let said = bench.refuses("call.o");
     let wanted = "call.o:(.text+0x1): relocation R_X86_64_PLT32 against 'own': the symbol is local, and its object";
     assert!(said.contains(wanted), "{said}");
+}
+
+#[test]
+fn thread_local_symbols_are_in_sections_for_them() {
+    let bench = Bench::new();
+    let text = "\t.data\n\t.globl v\n\t.type v, @tls_object\nv:\t.quad 0\n";
+    let object = bench.compile("clang-19 --target=x86_64-linux-gnu", "v.s", text);
+    let said = bench.refuses(&object);
+    assert!(said.contains("v.o: ") && said.contains("STT_TLS") && said.contains(".data"), "{said}");
+    let right =
+        bench.compile("clang-19 --target=x86_64-linux-gnu", "w.s", &text.replace(".data", ".section .tdata,\"awT\""));
+    succeeds(&bench.ours(&format!("-shared -o w.so {right}")));
 }

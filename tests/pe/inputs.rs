@@ -229,7 +229,7 @@ fn thread_local_data_of_arm64() {
     let text = ".globl f\nf: add x0, x0, :secrel_hi12:v\nadd x0, x0, :secrel_lo12:v\nldr w1, [x0, :secrel_lo12:v]\nret\n\
                 .section .tls$,\"dw\"\n.zero 0x1238\n.globl v\nv: .long 7\n.section .data,\"dw\"\n.globl _tls_index\n\
                 _tls_index: .long 0\n.section .rdata,\"dr\"\n.globl _tls_used\n.balign 8\n_tls_used: .quad start, end, _tls_index, 0\n\
-                .long 0, 0\n.section .tls,\"dw\"\nstart: .quad 0\n.section .tls$ZZZ,\"dw\"\nend: .quad 0\n\
+                .long 0, 0\n.section .tls,\"dw\"\n.balign 8\nstart: .quad 0\n.section .tls$ZZZ,\"dw\"\nend: .quad 0\n\
                 .globl _load_config_used\n.section .rdata,\"dr\"\n_load_config_used: .long 16\n.zero 12";
     let dll = dll_of(&options(ARM64), &[text]);
     let (f, v, tls) = (dll.symbol("f"), dll.symbol("v"), dll.section(".tls").start);
@@ -242,6 +242,7 @@ fn thread_local_data_of_arm64() {
     assert_eq!(dll.directory(10), (dll.symbol("_load_config_used"), 16));
     assert_eq!([0, 16].map(|at| dll.address(used + at)), [tls, dll.symbol("_tls_index")]);
     assert!(dll.section(".tls").characteristics & 0x8000_0000 != 0, "thread-local data are written");
+    assert_eq!(dll.u32(used + 36), 0x40_0000, "the loader aligns them to 8 bytes");
 }
 
 /// A function's row has its unwind data in it, or leads to them.
