@@ -244,7 +244,11 @@ impl<'l, 'a> Context<'l, 'a> {
         // What may have its instruction rewritten is looked at each time.
         let always = reloc.value.what != What::GotRelaxable || symbol.traits.has(Traits::PREEMPTIBLE);
         let origin = matches!(reloc.value.from, Origin::Place | Origin::Page | Origin::PageOffset | Origin::GotBase);
-        if self.is_plain(reloc.field) && always && origin && matches!(action, Action::Plt | Action::Got(_)) {
+        if reloc.field.is_plain(self.link.target.arch)
+            && always
+            && origin
+            && matches!(action, Action::Plt | Action::Got(_))
+        {
             self.known.note(raw, number.wrapping_sub(raw.addend.cast_unsigned()));
         }
     }
@@ -300,12 +304,6 @@ impl<'l, 'a> Context<'l, 'a> {
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
-    }
-
-    /// Whether a field has one meaning: what has two instruction sets or several forms of an instruction goes the long way.
-    #[inline]
-    fn is_plain(&self, field: Field) -> bool {
-        self.state == 0 && !matches!(field, Field::Ppc64(_) | Field::Riscv64(_))
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.
@@ -420,7 +418,7 @@ impl<'l, 'a> Context<'l, 'a> {
         }
         self.check(&reloc, value)?;
         // Debug information in COFF refers to itself thus, again and again.
-        if reloc.value.from == Origin::Section && self.is_plain(reloc.field) {
+        if reloc.value.from == Origin::Section && reloc.field.is_plain(self.link.target.arch) {
             self.known.note(raw, value.wrapping_sub(raw.addend).cast_unsigned());
         }
         self.store(&reloc, at, out, value)

@@ -24,7 +24,7 @@ use crate::arch::ppc64;
 use crate::arch::riscv64;
 use crate::arch::x86_64::GotLoad;
 use crate::model::{Object, RelocEncoding, Section, SectionIndex, SymbolIndex, Traits};
-use crate::options::{Format, Target};
+use crate::options::{Arch, Format, Target};
 use crate::symbols::Needs;
 use crate::{arch, elf, macho, pe};
 
@@ -232,6 +232,13 @@ pub(crate) enum Field {
 }
 
 impl Field {
+    /// Whether a number has one meaning in the field on a CPU: where there are two instruction sets, or several forms of an
+    /// instruction, more has to be looked at.
+    #[inline]
+    pub(crate) fn is_plain(self, arch: Arch) -> bool {
+        arch != Arch::Arm && !matches!(self, Self::Ppc64(_) | Self::Riscv64(_))
+    }
+
     /// Width in bytes.
     pub(crate) fn size(self) -> u64 {
         match self {

@@ -5,7 +5,7 @@
 use super::{Field, Origin, RawReloc, Reloc, Value, What, understand};
 use crate::macho;
 use crate::model::Traits;
-use crate::options::{Arch, Format, Target};
+use crate::options::{Format, Target};
 
 /// What a target's table says of the kinds of relocations, looked up once for each.
 ///
@@ -109,12 +109,11 @@ pub(crate) struct Distance {
 impl Distance {
     fn new(target: Target, value: Value, field: Field) -> Option<Self> {
         let reloc = Reloc { offset: 0, symbol: 0, kind: 0, value, field, addend: 0 };
-        // What has two instruction sets or several forms of an instruction goes the long way.
-        let many = matches!(target.arch, Arch::Arm | Arch::Ppc64 | Arch::Riscv64);
         let (least, most) = field.range();
         let span = most.wrapping_sub(least).cast_unsigned();
         let below = field.step().wrapping_sub(1);
-        (reloc.is_distance() && !many).then_some(Self { from: value.from, field, least, span, below })
+        let short = reloc.is_distance() && field.is_plain(target.arch);
+        short.then_some(Self { from: value.from, field, least, span, below })
     }
 
     /// Width of the field, in bytes.
