@@ -332,10 +332,14 @@ impl<'i> Production<'i, '_> {
         if let Some(bytes) = self.borrowed_chunk(start, end, patches) {
             return bytes;
         }
-        buffer.resize((end - start) as usize, 0);
-        self.fill(start, buffer, problems);
-        put(patches, start, buffer);
-        buffer
+        if buffer.is_empty() {
+            // Zeros of the system's, which nobody has to write.
+            *buffer = vec![0; self.plan.buffer() as usize];
+        }
+        let bytes = &mut buffer[..(end - start) as usize];
+        self.fill(start, bytes, problems);
+        put(patches, start, bytes);
+        bytes
     }
 
     /// The bytes of a chunk, if one extent gives them all as they are.
