@@ -78,6 +78,8 @@ fn place(link: &mut Link<'_>) -> Result<()> {
         over("output_size", what, wanted, asked)?;
         over("Mach-O format", what, wanted, most)
     };
+    // Options may ask for any room behind the load commands.
+    check("the size of the headers", headers, MEMORY_LIMIT)?;
     let (mut address, mut offset) = (0_u64, 0_u64);
     for number in 0..link.macho.segments.len() {
         let Some(segment) = link.macho.segments.get(number).cloned() else { break };

@@ -191,3 +191,22 @@ fn command_lines_are_read_as_they_are_written() {
     let out = program(["-flavor", "darwin", "-version_details"]);
     assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("pkgld"));
 }
+
+/// Room that no image has is told, with what it is for.
+#[test]
+fn numbers_have_limits() {
+    for (room, what) in [
+        (u64::MAX, "the size of the headers"),
+        (u64::MAX - 0x4000, "the size of the headers"),
+        (1 << 41, "the size of the headers"),
+        (15 << 30, "the image's size in the file"),
+    ] {
+        let mut options = pkgld::Options::default();
+        options.target = Some(pkgld::Target::MACOS_AARCH64);
+        options.macho.header_pad = Some(room);
+        let blob = pkgld::Blob::new("data", b"12345678");
+        let inputs = pkgld::Inputs::open(vec![pkgld::Input::blob(blob)], &options).unwrap();
+        let said = pkgld::link(&inputs, &options).expect_err("no room").to_string();
+        assert!(said.contains(what), "{room:#x}: {said}");
+    }
+}
