@@ -17,6 +17,7 @@ Measures pkgld against other linkers and cp.
   --leave-out NAME,... archives not to link all the same
   --archives NAME,...  what to link (default 3m,16m,71m,156m,1g); `cargo run -p pkgld-corpus -- list` tells the names
   --runs N             counted runs of each linker (default 15; 9 from 32 MB, 5 from 512 MB)
+  --also PROGRAM       another build of pkgld's program, to be measured beside this one; it has to write the same bytes
   --dir DIRECTORY      where images are written (default target/bench); the table names its file system
   --results DIRECTORY  where --summary leaves figures.md, summary.md and summary.svg (default target/bench)
   --help               this text
@@ -25,6 +26,7 @@ Measures pkgld against other linkers and cp.
 pub(crate) struct Arguments {
     pub(crate) archives: Vec<String>,
     pub(crate) runs: Option<usize>,
+    pub(crate) also: Option<PathBuf>,
     pub(crate) directory: PathBuf,
     pub(crate) results: PathBuf,
     pub(crate) summary: bool,
@@ -36,6 +38,7 @@ impl Arguments {
         let mut parsed = Self {
             archives: names("3m,16m,71m,156m,1g"),
             runs: None,
+            also: None,
             directory: PathBuf::from("target/bench"),
             results: PathBuf::from("target/bench"),
             summary: false,
@@ -50,6 +53,7 @@ impl Arguments {
                     let runs: usize = value()?.parse().map_err(|error| format!("--runs: {error}"))?;
                     parsed.runs = Some(runs.max(1));
                 }
+                "--also" => parsed.also = Some(PathBuf::from(value()?)),
                 "--dir" => parsed.directory = PathBuf::from(value()?),
                 "--results" => parsed.results = PathBuf::from(value()?),
                 "--summary" => {

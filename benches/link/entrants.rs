@@ -21,6 +21,7 @@ pub(crate) const LIBRARY_CALL: &str = "--library-call";
 
 pub(crate) const LIBRARY: &str = "pkgld, library call";
 pub(crate) const PROGRAM: &str = "pkgld, program";
+const OTHER_BUILD: &str = "pkgld, other build";
 /// The entrant that the others are compared with, besides the floor.
 pub(crate) const REFERENCE: &str = "rust-lld";
 pub(crate) const LLD_22: &str = "LLD 22";
@@ -196,8 +197,8 @@ pub(crate) struct Field {
     pub(crate) missing: Vec<(&'static str, &'static str)>,
 }
 
-/// Looks for everybody.
-pub(crate) fn find() -> Result<Field> {
+/// Looks for everybody; `also` is another build of the program.
+pub(crate) fn find(also: Option<&Path>) -> Result<Field> {
     use Platform::{Elf, MachO, Pe};
     let program = PathBuf::from(env!("CARGO_BIN_EXE_pkgld"));
     let version = concat!("pkgld ", env!("CARGO_PKG_VERSION"));
@@ -207,6 +208,11 @@ pub(crate) fn find() -> Result<Field> {
         Entrant { name: LIBRARY, version: version.into(), ours: true, kind: Kind::Library, platforms: all },
         Entrant { name: PROGRAM, version: version.into(), ours: true, kind, platforms: all },
     ];
+    if let Some(path) = also {
+        let kind = Kind::Program { path: path.to_owned(), flavoured: true, first: &[] };
+        let version = path.display().to_string();
+        entrants.push(Entrant { name: OTHER_BUILD, version, ours: true, kind, platforms: all });
+    }
     let mut missing = Vec::new();
     let mut look = |name, path: PathBuf, flavour: &str, kind, platforms, hint| {
         let flavour = if flavour.is_empty() { vec![] } else { vec!["-flavor", flavour] };

@@ -54,7 +54,7 @@ fn run() -> Result<()> {
     // Before the machine is looked at: making archives takes all of it.
     let shapes = arguments.archives.iter().map(|name| shapes::shape(name)).collect::<Result<Vec<_>>>()?;
     let mut text = machine::describe(&arguments.directory)?;
-    let Field { entrants, missing } = entrants::find()?;
+    let Field { entrants, missing } = entrants::find(arguments.also.as_deref())?;
     text.push_str("\n\nLinkers:\n");
     for entrant in &entrants {
         text.push_str(&format!("* {}: {}\n", entrant.name, entrant.version));
