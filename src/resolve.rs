@@ -219,7 +219,11 @@ pub(crate) fn resolve<'a>(
         addresses: Vec::new(),
         elf: elf::Plan { versions, ..Default::default() },
         pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
-        macho: macho::Plan { allowed: Filter::new(&options.macho.exports), ..Default::default() },
+        macho: macho::Plan {
+            allowed: Filter::new(&options.macho.exports),
+            named_locals: Filter::new(&options.macho.locals),
+            ..Default::default()
+        },
         report,
     })
 }

@@ -184,6 +184,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) bounded: Vec<define::Bounded>,
     /// Which names the options leave to others.
     pub(crate) allowed: Filter<'a>,
+    /// Which names of local symbols the symbol table has.
+    pub(crate) named_locals: Filter<'a>,
     /// The number of each library, as the loader counts them ([`header::ordinals`]).
     pub(crate) ordinals: Vec<u32>,
     /// The names of strong definitions that take the place of weak ones of libraries, ascending.

@@ -21,7 +21,7 @@ use crate::image::{Extent, Source};
 use crate::link::{Link, over};
 use crate::memory::of_vec;
 use crate::model::{GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolKind, SymbolSection, Traits, Visibility};
-use crate::options::{Filter, Strip};
+use crate::options::Strip;
 use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// What stands before all strings, as LLD has it: a space, which nobody refers to, so that the empty string is not at 0.
@@ -409,7 +409,6 @@ impl SymbolTable {
     /// Has `add` called for the symbols of a stretch of an object's that are known in their object, or in the image, only.
     fn visit_locals(&self, link: &Link<'_>, id: ObjectId, (first, end): (u32, u32), mut add: impl FnMut(Entry)) {
         let object = link.object(id);
-        let named = Filter::new(&link.options.macho.locals);
         let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
         for (symbol, index) in symbols.iter().zip(first..) {
             let kind = match symbol.global.get() {
@@ -423,7 +422,7 @@ impl SymbolTable {
                     PRIVATE
                 }
             };
-            if !named.allow(object.symbol_name(symbol)) {
+            if !link.macho.named_locals.allow(object.symbol_name(symbol)) {
                 continue;
             }
             let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
