@@ -292,6 +292,7 @@ fn readme_commands(heading: &str) -> Vec<String> {
 }
 
 /// The README's commands that put the program in the place of Julia's lld, and lld back, with stand-ins for cargo and Julia.
+/// The one that makes a static program is `tests/run static`.
 #[cfg(unix)]
 #[test]
 fn readme_takes_the_place_of_lld_and_gives_it_back() {
@@ -317,7 +318,7 @@ fn readme_takes_the_place_of_lld_and_gives_it_back() {
         String::from_utf8(output.stdout).unwrap()
     };
     let commands = readme_commands("In Julia's place");
-    let [there, back] = &commands[..] else { panic!("{commands:?}") };
+    let [there, back, _] = &commands[..] else { panic!("{commands:?}") };
     let (archive, libraries) = corpus();
     let link = format!(
         "{there}\"$lld\" -flavor gnu '' -shared -o image.so --whole-archive {} --no-whole-archive -L{} -ljulia -ljulia-internal",
