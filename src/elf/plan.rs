@@ -126,7 +126,7 @@ fn collect(link: &mut Link<'_>) {
     let mut comments: HashSet<Vec<u8>> = HashSet::new();
     let mut dropped = Vec::new();
     let moves = link.options.elf.separate_debug_file.is_some();
-    let mut priorities: HashMap<(ObjectId, SectionIndex), u32> = HashMap::new();
+    let mut priorities: HashMap<(ObjectId, SectionIndex), i64> = HashMap::new();
     let mut reversed = HashMap::default();
     let word = machine(link).bits.word();
     for (id, object) in link.objects() {
@@ -185,8 +185,8 @@ fn collect(link: &mut Link<'_>) {
         if let Content::Inputs(inputs) = &mut output.content
             && inputs.iter().any(|input| priorities.contains_key(input))
         {
-            // Stable: equal priorities stay in link order; those without one come last.
-            inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(u32::MAX));
+            // Stable: equal priorities stay in link order.
+            inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(NO_PRIORITY));
         }
     }
     // The heap image is called as other data is, unless there is other data of that name.
@@ -237,18 +237,22 @@ fn start_up_kind(family: &[u8]) -> Option<elf::SectionType> {
     }
 }
 
-/// The order of `.init_array.N` and the like: by number, those without one last. `.ctors.N` counts the other way round
-/// (GCC's manual, `init_priority`), and so does the list that its start files go through from its end.
-fn start_up_priority(name: &[u8], to_array: bool) -> Option<u32> {
-    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u16>().ok();
+/// Where a section without a number stands among those with one: behind the 65,536 priorities that compilers know, before what
+/// is numbered higher to come last of all, as LLD has it (for GNU ld any number comes first).
+const NO_PRIORITY: i64 = 1 << 16;
+
+/// The order of `.init_array.N` and the like: by number. `.ctors.N` counts the other way round (GCC's manual, `init_priority`),
+/// and so does the list that its start files go through from its end.
+fn start_up_priority(name: &[u8], to_array: bool) -> Option<i64> {
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u32>().ok().map(i64::from);
     for family in [&b".init_array."[..], b".fini_array.", b".preinit_array."] {
         if let Some(digits) = name.strip_prefix(family) {
-            return number(digits).map(u32::from);
+            return number(digits);
         }
     }
     for family in [&b".ctors."[..], b".dtors."] {
         if let Some(digits) = name.strip_prefix(family) {
-            return number(digits).map(|number| u32::from(if to_array { u16::MAX - number } else { number }));
+            return number(digits).map(|number| if to_array { NO_PRIORITY - 1 - number } else { number });
         }
     }
     None

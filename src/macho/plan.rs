@@ -201,7 +201,7 @@ fn section_place(segment: u32, name: &[u8], flags: Flags, number: u32) -> u32 {
 }
 
 /// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if it is
-/// `constant`, or its own.
+/// `constant`, that of all code if it is what initialises static variables (as Apple's linker and LLD have it), or its own.
 fn names<'s, 'a: 's>(
     options: &'a Options,
     constant: bool,
@@ -212,6 +212,7 @@ fn names<'s, 'a: 's>(
     let (segment, section) = match options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
         Some([_, [segment, section]]) => (segment.as_bytes(), section.as_bytes()),
         None if constant => (&b"__DATA_CONST"[..], section),
+        None if segment == b"__TEXT" && section == b"__StaticInit" => (segment, &b"__text"[..]),
         None => (segment, section),
     };
     let renamed = options.macho.renamed_segments.iter().rev().find(|[from, _]| from.as_bytes() == segment);

@@ -47,6 +47,24 @@ pub(crate) fn on(cpu: Cpu, compilers: &[&str]) {
     }
 }
 
+/// Sanitizers put what has to come last into `.init_array.65537`, beyond all priorities that a compiler knows.
+#[test]
+fn numbers_beyond_priorities_come_behind_sections_without() {
+    let bench = Bench::new();
+    let body = format!(
+        "AT(65535, c) {} static void start_last(void) {{ tell(\"+last\"); }}
+        __attribute__((section(\".init_array.65537\"), used)) static void (*const last)(void) = start_last;",
+        PLAIN.replace("NAME", "one"),
+    );
+    // GCC takes any section for data of its own kind; Clang knows what the name means.
+    let one = object(&bench, "clang-19 -O1", "one", &body);
+    let two = object(&bench, "clang-19 -O1", "two", &PLAIN.replace("NAME", "two"));
+    let pair = bench.link("order.so", &format!("{one} {two}"));
+    pair.means_the_same(&[]);
+    let printed = bench.load(&format!("-c {}", pair.ours()));
+    assert!(printed.starts_with("+c\n+plain one\n+plain two\n+last\nend\n"), "{printed}");
+}
+
 const START_FILES: &str = "/usr/lib/x86_64-linux-gnu/crti.o";
 const END_FILES: &str = "/usr/lib/x86_64-linux-gnu/crtn.o";
 
