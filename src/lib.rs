@@ -69,6 +69,7 @@ mod layout;
 mod library;
 mod link;
 mod link_map;
+mod lto;
 mod macho;
 mod malfunction;
 mod map;

@@ -26,6 +26,7 @@ use super::property::Properties;
 use super::riscv;
 use crate::arch::{Bits, ElfMachine};
 use crate::error::{Error, Label};
+use crate::lto;
 use crate::model::{
     self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol,
     SymbolKind, SymbolSection,
@@ -129,6 +130,9 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         }
         info.properties = Some(properties);
         let (symbols, strings) = self.symbols(&table, &sections)?;
+        if lto::is_slim(sections.iter().map(|section| section.name), strings) {
+            return Err(self.unsupported(lto::SLIM));
+        }
         let groups = self.groups(&table, &mut sections, &symbols, strings)?;
         for header in table.iter() {
             self.relocations(header, &mut sections)?;
@@ -212,9 +216,6 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         }
         let loaded = raw_flags & elf::SHF_ALLOC.0 != 0;
         let is_index = self.arch == Some(Arch::Arm) && kind == elf::SHT_ARM_EXIDX.0 && loaded;
-        if name.starts_with(b".gnu.lto_") {
-            return Err(self.unsupported("holds GCC's intermediate code (LTO), compile it with -fno-lto"));
-        }
         let flags = flags(name, kind, raw_flags);
         // On POWER compilers write slots as the GOT has them.
         let power = self.arch == Some(Arch::Ppc64);

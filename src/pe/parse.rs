@@ -27,6 +27,7 @@ use super::ObjectInfo;
 use super::comdat::{self, Comdat};
 use crate::bytes;
 use crate::error::{Error, Label};
+use crate::lto;
 use crate::model::{
     self, Binding, Fate, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
     SymbolSection,
@@ -143,6 +144,9 @@ impl<'a> Parser<'_, 'a> {
             names.add(section.name.len()).map_err(|what| self.malformed(what))?;
             sections.push(section);
         }
+        if lto::is_slim(sections.iter().map(|section| section.name), strings) {
+            return Err(self.unsupported(lto::SLIM));
+        }
         let mut comdats = vec![Comdat::default(); sections.len()];
         let record = size_of::<Coff::Symbol>();
         let symbols = self.symbols::<Coff>(&symtab, &sections, strings, record, &mut info, &mut comdats)?;
@@ -226,9 +230,6 @@ impl<'a> Parser<'_, 'a> {
         }
         let data = header.coff_data(self.bytes);
         let data = data.map_err(|()| self.malformed(format!("{what}: its contents reach beyond the file's end")))?;
-        if name.starts_with(b".gnu.lto_") || matches!(name, b".llvmbc" | b".llvm.lto") {
-            return Err(self.unsupported("holds a compiler's intermediate code (LTO), compile it with -fno-lto"));
-        }
         let removed = raw.contains(pe::IMAGE_SCN_LNK_REMOVE) || raw.contains(pe::IMAGE_SCN_LNK_INFO);
         if name == b".drectve" {
             info.directives.push(data);
@@ -412,10 +413,13 @@ pub(crate) fn base_name(name: &[u8]) -> &[u8] {
     name.get(..memchr::memchr(b'$', name).unwrap_or(name.len())).unwrap_or_default()
 }
 
-/// Sections that speak to the linker, or to Microsoft's debuggers, which read them from a file of their own.
+/// Sections that speak to the linker, to Microsoft's debuggers, which read them from a file of their own, or to compilers: code in
+/// their own form beside that of the CPU.
 fn is_metadata(name: &[u8]) -> bool {
     matches!(name, b".drectve" | b".sxdata" | b".llvm_addrsig" | b".llvm.call-graph-profile" | b".gnu_debuglink")
         || name.starts_with(b".debug$")
+        || matches!(name, b".llvmbc" | b".llvmcmd" | b".llvm.lto")
+        || name.starts_with(b".gnu.lto_")
         || matches!(base_name(name), b".gfids" | b".giats" | b".gljmp" | b".gehcont" | b".voltbl")
 }
 

@@ -68,6 +68,14 @@ fn what_needs_a_compiler_is_refused_by_name() {
     let gnu = bench.compile("gcc -O1 -flto", "gnu.c", "int gnu(void) { return 0; }");
     let said = bench.refuses(&gnu);
     assert!(said.contains("gnu.o") && said.contains("LTO"), "{said}");
+    // One that has the CPU's code, too, is linked by that.
+    let source = "int fat(int x) { return x + 1; }";
+    for compiler in ["gcc -O1 -flto -ffat-lto-objects", "clang-19 -O1 -flto -ffat-lto-objects"] {
+        let fat = bench.compile(compiler, "fat.c", source);
+        bench.link("fat.so", &fat).is_right("end\n");
+        let has_other = |file: &str| bench.must(&format!("readelf --sections --wide {file}")).contains("lto");
+        assert_eq!([&*fat, "ours/fat.so"].map(has_other), [true, false]);
+    }
     let llvm = bench.compile("clang-19 -O1 -flto", "llvm.c", "int llvm(void) { return 0; }");
     let said = bench.refuses(&llvm);
     assert!(said.contains("llvm.o") && (said.contains("bitcode") || said.contains("LTO")), "{said}");

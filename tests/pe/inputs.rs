@@ -355,3 +355,24 @@ fn sections_of_many_families() {
     let sorted: Vec<u8> = bytes.into_iter().filter(|byte| (1..=3).contains(byte)).take(24).collect();
     assert!(sorted.windows(24).any(|it| it == [[1; 8], [2; 8], [3; 8]].concat()), "{sorted:?}");
 }
+
+/// Objects that hold a compiler's own form of their code beside the CPU's are linked by the latter; those that have no other are
+/// refused.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn intermediate_code_stands_aside() {
+    let code = ".globl f\nf: ret\n.section .drectve,\"yni\"\n.ascii \" -export:f\"\n";
+    let parts = [".llvmbc,\"n\"", ".llvmcmd,\"n\"", ".llvm.lto,\"n\"", ".gnu.lto_f.0,\"n\"", ".llvmbc,\"r\""];
+    let parts = parts.map(|part| format!(".section {part}\n.ascii \"not for images\"\n"));
+    for target in [X64, X86, ARM64] {
+        let name = if target == X86 { "_f" } else { "f" };
+        let code = code.replace(".globl f\nf:", &format!(".globl {name}\n{name}:"));
+        let image = link(&options(target), &[assemble(target, &[&*code, &parts.concat()].concat())]).unwrap();
+        assert_eq!(Dll::new(&image).exports().1.len(), 1);
+        assert!(!image.windows(14).any(|bytes| bytes == b"not for images"), "{target:?}");
+        // GCC marks objects without code by a symbol.
+        let mark = if target == X86 { "___gnu_lto_slim" } else { "__gnu_lto_slim" };
+        let said = refusal(&options(target), &[&format!("{}.comm {mark}, 1\n", parts[3])]);
+        assert!(said.contains("0.o: holds nothing but GCC's intermediate code (LTO)"), "{said}");
+    }
+}
