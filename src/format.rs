@@ -356,6 +356,11 @@ pub(crate) fn weak_takes_member(target: Option<Target>) -> bool {
     target.is_some_and(|target| target.format == Format::MachO)
 }
 
+/// Whether the linker defines a name itself, though archives may have a definition, too.
+pub(crate) fn is_made(target: Option<Target>, name: &[u8]) -> bool {
+    target.is_some_and(|target| target.format == Format::Pe) && pe::define::is_list(name)
+}
+
 /// Whether a weak reference is content with a shared library's definition.
 pub(crate) fn weak_takes_library(target: Option<Target>) -> bool {
     target.is_none_or(|target| target.format != Format::Pe)

@@ -37,6 +37,16 @@ const ANCHORS: [(&str, Anchor); 16] = [
     ("etext", Anchor::Pe(Place::SectionEnd(".text"))),
 ];
 
+/// Of these names, as in C and without the underscores before them, archives are not asked for a definition, as LLD does not ask
+/// them: libgcc and MinGW's libraries have empty lists for linkers that make none.
+const LISTS: [&[u8]; 4] =
+    [b"CTOR_LIST__", b"DTOR_LIST__", b"RUNTIME_PSEUDO_RELOC_LIST__", b"RUNTIME_PSEUDO_RELOC_LIST_END__"];
+
+/// Whether a name is that of a list which the linker makes, whatever archives have.
+pub(crate) fn is_list(name: &[u8]) -> bool {
+    name.strip_prefix(b"__").is_some_and(|name| LISTS.contains(&name.strip_prefix(b"_").unwrap_or(name)))
+}
+
 /// Names that stand for numbers. The last ones are what a load configuration states of tables for Control Flow Guard and of
 /// safe exception handlers: there are none, as in images of LLD's without `/guard` and `/safeseh`.
 const NUMBERS: [(&str, u64); 15] = [
@@ -315,8 +325,8 @@ fn define_anchors(link: &mut Link<'_>) {
     }
 }
 
-/// Whether a name is the linker's whoever defines it: MinGW has an empty list of what start code corrects, for linkers that
-/// make none.
+/// Whether a name is the linker's even if an object defines it, as one of MinGW's does that is linked whole with its archive: its
+/// list of what start code corrects is empty.
 fn overrides(link: &Link<'_>, name: &str) -> bool {
     name.starts_with("__RUNTIME_PSEUDO_RELOC_LIST_") && !link.pe.auto_imported.is_empty()
 }

@@ -122,6 +122,9 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
+                if format::is_made(target, global.name) {
+                    return Ok(Answer::No);
+                }
                 if !lazy.taken.insert(member) && !lazy.imports.contains_key(&member) {
                     return Ok(Answer::Given);
                 }

@@ -1,4 +1,5 @@
-//! What start files bring to life, under wine: thread-local data, and data of DLLs that are not declared as such.
+//! What start files bring to life, under wine: thread-local data, data of DLLs that are not declared as such, constructors and
+//! destructors.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +8,12 @@ use std::process::Command;
 use crate::common::scratch;
 
 const USER: &str = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
-    int total(void) { return *table[0] + *table[1] + shared[1]; }\n";
+    int total(void) { return *table[0] + *table[1] + shared[1]; }\n\
+    static int order, *kept;\n#define ADD(when, number) \\\n\
+    __attribute__((constructor when)) static void add##number(void) { order = 10 * order + number; }\n\
+    ADD((200), 2)\nADD(, 3)\nADD((101), 1)\n\
+    __attribute__((destructor)) static void end(void) { *kept = 7; }\n\
+    __declspec(dllexport) int keep(int *place) { kept = place; return order; }\n";
 
 const THREADS: &str = "__declspec(thread) int counter = 40;\n__declspec(thread) int zero;\nint total(void);\n\
     __declspec(dllexport) int sum(void) { zero += 2; return ++counter + zero; }\n\
@@ -18,8 +24,10 @@ const HOST: &str = "#include <windows.h>\n#include <stdio.h>\nstatic int (*sum)(
     int main(int count, char **names) {\nHMODULE dll = LoadLibraryA(names[count - 1]);\n\
     if (!dll) return printf(\"error %lu\", GetLastError());\nsum = (void *)GetProcAddress(dll, \"sum\");\n\
     data = (void *)GetProcAddress(dll, \"data\");\nint one = sum(), two = sum();\nDWORD other;\n\
+    int (*keep)(int *) = (void *)GetProcAddress(dll, \"keep\"), last = 0, order = keep(&last);\n\
     HANDLE thread = CreateThread(0, 0, run, 0, 0, 0);\nWaitForSingleObject(thread, INFINITE);\n\
-    GetExitCodeThread(thread, &other);\nprintf(\"%d %d %lu %d %d\", one, two, other, sum(), data());\nreturn 0;\n}\n";
+    GetExitCodeThread(thread, &other);\nprintf(\"%d %d %lu %d %d\", one, two, other, sum(), data());\n\
+    FreeLibrary(dll);\nprintf(\" %d %d\", order, last);\nreturn 0;\n}\n";
 
 fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(folder).output();
@@ -60,7 +68,7 @@ fn threads_and_data(cpu: &str, emulation: &str, wine: &str, entry: &str) {
     // It finds DLLs beside the program.
     let host = folder.join("host.exe");
     let said = run(folder, wine.to_str().unwrap(), "wine64", &[host.to_str().unwrap(), "user.dll"]);
-    assert_eq!(said, "43 46 46 49 77");
+    assert_eq!(said, "43 46 46 49 77 123 7");
 }
 
 #[test]
