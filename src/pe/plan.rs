@@ -20,7 +20,7 @@ use super::{ImageSection, Table, imports, word};
 use crate::error::Result;
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
-use crate::model::{Fate, ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::model::{Fate, ObjectId, Section, SectionFlags as Flags, SectionIndex};
 use crate::options::Strip;
 use crate::scan::Scan;
 
@@ -176,7 +176,7 @@ fn collect(link: &mut Link<'_>) {
             });
             output.flags.set(section.flags.common(Flags::WRITE.and(Flags::EXEC)));
             inputs.push(Sorted {
-                name: section.name,
+                name: sorted_name(section),
                 id,
                 index,
                 member: (&object.name.file, object.name.member.as_deref()),
@@ -200,6 +200,15 @@ fn collect(link: &mut Link<'_>) {
         link.objects[object.index()].sections[section as usize].fate = Fate::Stripped;
     }
     link.outputs = outputs;
+}
+
+/// The name by which a section is sorted among its family's. GCC puts the name of what a copy is of behind the dollar, which says
+/// nothing of the order: `.eh_frame$f` has to stand before what ends the table, the `.eh_frame` of `crtend.o`. LLD's rule for MinGW.
+fn sorted_name<'a>(section: &Section<'a>) -> &'a [u8] {
+    let base = base_name(section.name);
+    let plain = matches!(base, b".text" | b".data" | b".rdata" | b".pdata" | b".xdata" | b".eh_frame");
+    let is_copy = section.kind & pe::IMAGE_SCN_LNK_COMDAT.0 != 0;
+    if plain && is_copy { base } else { section.name }
 }
 
 /// An input section and what it is sorted by.

@@ -1,5 +1,5 @@
-//! What start files bring to life, under wine: thread-local data, data of DLLs that are not declared as such, constructors and
-//! destructors.
+//! What start files bring to life, under wine: thread-local data, data of DLLs that are not declared as such, constructors,
+//! destructors and C++ exceptions.
 
 use std::fs;
 use std::path::Path;
@@ -81,4 +81,65 @@ fn threads_and_data_of_x86_64() {
 #[ignore = "needs the packages clang-19, gcc-mingw-w64-i686 and mmdebstrap"]
 fn threads_and_data_of_i686() {
     threads_and_data("i686", "i386pe", "wine32", "_DllMainCRTStartup");
+}
+
+/// Two copies of a template's function, of which one is linked; it throws through another, which has something to destroy.
+const THROWING: &str = "#include <stdexcept>\n#include <string>\nextern int destroyed;\n\
+    struct Part { std::string name; Part(const char *name) : name(name) {} ~Part() { destroyed += name.size(); } };\n\
+    template <class T> __attribute__((noinline)) T check(T value) {\n\
+    if (value > 100) throw std::range_error(\"big \" + std::to_string(value));\nreturn value; }\n\
+    template <class T> __attribute__((noinline)) T through(T value) { Part part(\"four\"); return check(value) + 1; }\n";
+
+const CATCHING: &str = "int destroyed;\nint other(int);\nstatic std::string text = \"seven77\";\n\
+    extern \"C\" __declspec(dllexport) int work(int value) {\n\
+    try { return through(value); }\ncatch (const std::range_error &error) {\n\
+    try { other(value); } catch (...) { destroyed *= 10; }\n\
+    return std::string(error.what()).size() + 1000 * text.size(); } }\n\
+    extern \"C\" __declspec(dllexport) int count() { return destroyed; }\n";
+
+const CALLER: &str = "#include <windows.h>\n#include <stdio.h>\nint main(int count, char **names) {\n\
+    HMODULE dll = LoadLibraryA(names[count - 1]);\nif (!dll) return printf(\"error %lu\", GetLastError());\n\
+    int (*work)(int) = (void *)GetProcAddress(dll, \"work\"), (*counted)(void) = (void *)GetProcAddress(dll, \"count\");\n\
+    int one = work(5), two = work(500);\nprintf(\"%d %d %d\", one, two, counted());\nreturn 0;\n}\n";
+
+/// Exceptions are thrown and caught in a DLL that has all of the C++ library in it.
+fn exceptions(cpu: &str, emulation: &str, wine: &str, entry: &str) {
+    let folder = &scratch(&format!("pe-exceptions-{cpu}"));
+    let package = format!("g++-mingw-w64-{}-win32", cpu.replace('_', "-"));
+    let gxx = format!("{cpu}-w64-mingw32-g++");
+    let mingw = |arguments: &[&str]| run(folder, &gxx, &package, arguments);
+    let other = format!("{THROWING}int other(int value) {{ return through(value); }}\n");
+    for (file, text) in [("one.cc", &*format!("{THROWING}{CATCHING}")), ("two.cc", &other), ("caller.c", CALLER)] {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    mingw(&["-c", "-O1", "one.cc", "two.cc"]);
+    let gcc = format!("{cpu}-w64-mingw32-gcc");
+    run(folder, &gcc, "gcc-mingw-w64", &["-o", "caller.exe", "caller.c"]);
+    let [start, begin, end] =
+        ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&[&format!("-print-file-name={file}")]));
+    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
+    let objects = [&*start, &begin, "one.o", "two.o", &directory(&start), &directory(&begin)];
+    let libraries = ["-Bstatic", "-lstdc++", "-lmingw32", "-lgcc_eh", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt"];
+    let system = ["-ladvapi32", "-lshell32", "-luser32", "-lkernel32", "-lgcc_eh", "-lgcc", &end];
+    let pkgld = env!("CARGO_BIN_EXE_pkgld");
+    for more in ["--no-gc-sections", "--gc-sections"] {
+        let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "thrower.dll", "-e", entry, more];
+        run(folder, pkgld, "", &[&options[..], &objects, &libraries, &system].concat());
+        let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
+        let caller = folder.join("caller.exe");
+        let said = run(folder, wine.to_str().unwrap(), "wine64", &[caller.to_str().unwrap(), "thrower.dll"]);
+        assert_eq!(said, "6 7007 120", "{more}");
+    }
+}
+
+#[test]
+#[ignore = "needs the packages g++-mingw-w64-x86-64-win32 and wine64"]
+fn exceptions_of_x86_64() {
+    exceptions("x86_64", "i386pep", "wine", "DllMainCRTStartup");
+}
+
+#[test]
+#[ignore = "needs the packages g++-mingw-w64-i686-win32 and mmdebstrap"]
+fn exceptions_of_i686() {
+    exceptions("i686", "i386pe", "wine32", "_DllMainCRTStartup@12");
 }
