@@ -17,6 +17,7 @@ mod named;
 mod power;
 mod relocations;
 mod riscv64;
+mod rust;
 mod startup;
 mod support;
 mod symbols;
