@@ -358,7 +358,7 @@ pub(crate) fn weak_takes_member(target: Option<Target>) -> bool {
 
 /// Whether the linker defines a name itself, though archives may have a definition, too.
 pub(crate) fn is_made(target: Option<Target>, name: &[u8]) -> bool {
-    target.is_some_and(|target| target.format == Format::Pe) && pe::define::is_list(name)
+    target.is_some_and(|target| target.format == Format::Pe && pe::define::is_list(target.arch, name))
 }
 
 /// Whether a weak reference is content with a shared library's definition.

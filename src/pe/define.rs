@@ -37,14 +37,12 @@ const ANCHORS: [(&str, Anchor); 16] = [
     ("etext", Anchor::Pe(Place::SectionEnd(".text"))),
 ];
 
-/// Of these names, as in C and without the underscores before them, archives are not asked for a definition, as LLD does not ask
-/// them: libgcc and MinGW's libraries have empty lists for linkers that make none.
-const LISTS: [&[u8]; 4] =
-    [b"CTOR_LIST__", b"DTOR_LIST__", b"RUNTIME_PSEUDO_RELOC_LIST__", b"RUNTIME_PSEUDO_RELOC_LIST_END__"];
-
-/// Whether a name is that of a list which the linker makes, whatever archives have.
-pub(crate) fn is_list(name: &[u8]) -> bool {
-    name.strip_prefix(b"__").is_some_and(|name| LISTS.contains(&name.strip_prefix(b"_").unwrap_or(name)))
+/// Whether a name is that of a list which the linker makes, whatever archives have: as LLD, it does not ask them for one, since libgcc
+/// and MinGW's libraries have empty lists for linkers that make none.
+pub(crate) fn is_list(arch: Arch, name: &[u8]) -> bool {
+    let is_list = |anchor: &Anchor| matches!(anchor, Anchor::Pe(Place::Start(_) | Place::End(_)));
+    let is = |name: &[u8]| ANCHORS.iter().any(|(known, anchor)| known.as_bytes() == name && is_list(anchor));
+    is(name) || (arch == Arch::X86 && name.strip_prefix(b"_").is_some_and(is))
 }
 
 /// Names that stand for numbers. The last ones are what a load configuration states of tables for Control Flow Guard and of

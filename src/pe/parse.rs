@@ -418,8 +418,7 @@ pub(crate) fn base_name(name: &[u8]) -> &[u8] {
 fn is_metadata(name: &[u8]) -> bool {
     matches!(name, b".drectve" | b".sxdata" | b".llvm_addrsig" | b".llvm.call-graph-profile" | b".gnu_debuglink")
         || name.starts_with(b".debug$")
-        || matches!(name, b".llvmbc" | b".llvmcmd" | b".llvm.lto")
-        || name.starts_with(b".gnu.lto_")
+        || lto::is_intermediate(name)
         || matches!(base_name(name), b".gfids" | b".giats" | b".gljmp" | b".gehcont" | b".voltbl")
 }
 

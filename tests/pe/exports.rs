@@ -1,14 +1,12 @@
 //! Definition files, and import libraries: what others see of a DLL.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use pkgld::{Input, Inputs, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
-use crate::support::{assemble, link_inputs, options, refusal};
+use crate::support::{assemble, link_inputs, options, refusal, run, under_wine};
 
 const LIBRARY: &str = "int answer(void) { return 42; }\nint other(void) { return 7; }\nint table[3] = {1, 2, 3};\n\
     int counted(void) { return 9; }\n__attribute__((stdcall)) int sized(int a, int b) { return a * 10 + b; }\n";
@@ -26,15 +24,6 @@ const HOST: &str = "#include <windows.h>\n#include <stdio.h>\nint use(void);\nin
     printf(\"%d\", use());\nfor (int i = 1; i < count; i++) {\nHMODULE dll = LoadLibraryA(names[i]);\n\
     if (!dll) return printf(\" error %lu\", GetLastError());\n\
     int (*f)(void) = (void *)GetProcAddress(dll, \"use\");\nprintf(\" %d\", f());\n}\nreturn 0;\n}\n";
-
-/// Runs a program in a folder; returns what it prints.
-fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} is in the package {package}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 /// A DLL is made with a definition file; programs and DLLs that three linkers link against its import library use what it
 /// exports.
@@ -81,10 +70,7 @@ fn library(folder: &str, cpu: &str, emulation: &str, wine: &str) {
         imports
     };
     assert_eq!(imported(&one), imported(&two), "what LLD imports");
-    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
-    // It finds DLLs beside the program.
-    let host = folder.join("host.exe");
-    let said = run(folder, wine.to_str().unwrap(), "wine64", &[host.to_str().unwrap(), "one.dll", "three.dll"]);
+    let said = under_wine(folder, wine, "host.exe", &["one.dll", "three.dll"]);
     assert_eq!(said, "427923 427923 427923");
 }
 

@@ -3,9 +3,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use crate::common::scratch;
+use crate::support::{run, under_wine};
 
 const USER: &str = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
     int total(void) { return *table[0] + *table[1] + shared[1]; }\n\
@@ -29,12 +29,13 @@ const HOST: &str = "#include <windows.h>\n#include <stdio.h>\nstatic int (*sum)(
     GetExitCodeThread(thread, &other);\nprintf(\"%d %d %lu %d %d\", one, two, other, sum(), data());\n\
     FreeLibrary(dll);\nprintf(\" %d %d\", order, last);\nreturn 0;\n}\n";
 
-fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("{program} is in the package {package}: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {said}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+/// MinGW's start files `dllcrt2.o`, `crtbegin.o` and `crtend.o` as a compiler finds them, and options to search where they are.
+fn start_files(folder: &Path, compiler: &str, package: &str) -> ([String; 3], [String; 2]) {
+    let found = ["dllcrt2.o", "crtbegin.o", "crtend.o"]
+        .map(|file| run(folder, compiler, package, &[&format!("-print-file-name={file}")]).trim().to_owned());
+    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
+    let search = [directory(&found[0]), directory(&found[1])];
+    (found, search)
 }
 
 /// A DLL with variables of each thread's own, found through `_tls_index`, and with addresses of another DLL's data that
@@ -55,19 +56,13 @@ fn threads_and_data(cpu: &str, emulation: &str, wine: &str, entry: &str) {
     let target = format!("--target={cpu}-w64-windows-gnu");
     let native = ["-fms-extensions", "-fno-emulated-tls", "-O1", "-c", "threads.c"];
     run(folder, "clang-19", "clang-19", &[&[&*target][..], &native].concat());
-    let [start, begin, end] =
-        ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&[&format!("-print-file-name={file}")]));
-    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
-    let (crt, gcc_directory) = (directory(&start), directory(&begin));
+    let ([start, begin, end], [crt, gcc_directory]) = start_files(folder, &gcc, "gcc-mingw-w64");
     let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
     let pkgld = env!("CARGO_BIN_EXE_pkgld");
     let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "user.dll", "-e", entry];
     let objects = [&*start, &begin, "user.o", "threads.o", "libshared.dll.a", &crt, &gcc_directory];
     run(folder, pkgld, "", &[&options[..], &objects, &libraries, &[&end]].concat());
-    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
-    // It finds DLLs beside the program.
-    let host = folder.join("host.exe");
-    let said = run(folder, wine.to_str().unwrap(), "wine64", &[host.to_str().unwrap(), "user.dll"]);
+    let said = under_wine(folder, wine, "host.exe", &["user.dll"]);
     assert_eq!(said, "43 46 46 49 77 123 7");
 }
 
@@ -107,27 +102,22 @@ fn exceptions(cpu: &str, emulation: &str, wine: &str, entry: &str) {
     let folder = &scratch(&format!("pe-exceptions-{cpu}"));
     let package = format!("g++-mingw-w64-{}-win32", cpu.replace('_', "-"));
     let gxx = format!("{cpu}-w64-mingw32-g++");
-    let mingw = |arguments: &[&str]| run(folder, &gxx, &package, arguments);
     let other = format!("{THROWING}int other(int value) {{ return through(value); }}\n");
     for (file, text) in [("one.cc", &*format!("{THROWING}{CATCHING}")), ("two.cc", &other), ("caller.c", CALLER)] {
         fs::write(folder.join(file), text).unwrap();
     }
-    mingw(&["-c", "-O1", "one.cc", "two.cc"]);
+    run(folder, &gxx, &package, &["-c", "-O1", "one.cc", "two.cc"]);
     let gcc = format!("{cpu}-w64-mingw32-gcc");
     run(folder, &gcc, "gcc-mingw-w64", &["-o", "caller.exe", "caller.c"]);
-    let [start, begin, end] =
-        ["dllcrt2.o", "crtbegin.o", "crtend.o"].map(|file| mingw(&[&format!("-print-file-name={file}")]));
-    let directory = |file: &str| format!("-L{}", Path::new(file).parent().unwrap().display());
-    let objects = [&*start, &begin, "one.o", "two.o", &directory(&start), &directory(&begin)];
+    let ([start, begin, end], [crt, gcc_directory]) = start_files(folder, &gxx, &package);
+    let objects = [&*start, &begin, "one.o", "two.o", &crt, &gcc_directory];
     let libraries = ["-Bstatic", "-lstdc++", "-lmingw32", "-lgcc_eh", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt"];
     let system = ["-ladvapi32", "-lshell32", "-luser32", "-lkernel32", "-lgcc_eh", "-lgcc", &end];
     let pkgld = env!("CARGO_BIN_EXE_pkgld");
     for more in ["--no-gc-sections", "--gc-sections"] {
         let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "thrower.dll", "-e", entry, more];
         run(folder, pkgld, "", &[&options[..], &objects, &libraries, &system].concat());
-        let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
-        let caller = folder.join("caller.exe");
-        let said = run(folder, wine.to_str().unwrap(), "wine64", &[caller.to_str().unwrap(), "thrower.dll"]);
+        let said = under_wine(folder, wine, "caller.exe", &["thrower.dll"]);
         assert_eq!(said, "6 7007 120", "{more}");
     }
 }

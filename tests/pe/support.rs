@@ -1,6 +1,7 @@
 //! Assembling and linking.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pkgld::{Errors, Input, Inputs, Options, Target};
@@ -63,4 +64,20 @@ pub(crate) fn refusal(options: &Options, texts: &[&str]) -> String {
     let target = options.target.unwrap();
     let objects: Vec<Vec<u8>> = texts.iter().map(|text| assemble(target, text)).collect();
     link(options, &objects).expect_err("this cannot be linked").to_string()
+}
+
+/// Runs a program in a folder; returns what it prints.
+pub(crate) fn run(folder: &Path, program: &str, package: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("{program} is in the package {package}: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a Windows program of a folder, which finds DLLs beside it; `wine` is one of the runners in `tests/hosts`.
+pub(crate) fn under_wine(folder: &Path, wine: &str, program: &str, arguments: &[&str]) -> String {
+    let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(wine);
+    let program = folder.join(program);
+    run(folder, wine.to_str().unwrap(), "wine64", &[&[program.to_str().unwrap()], arguments].concat())
 }
