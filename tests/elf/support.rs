@@ -166,7 +166,13 @@ impl Cpu {
     pub(crate) fn compiler(self, line: &str) -> String {
         let (program, flags) = line.split_once(' ').unwrap_or((line, ""));
         match program {
-            "gcc" | "g++" => format!("{}{program} {flags}", self.gcc_prefix()),
+            "gcc" | "g++" => {
+                let program = format!("{}{program}", self.gcc_prefix());
+                // Those of other CPUs are packages of their own, which may be there by chance.
+                let install = include_str!("../install");
+                assert!(install.split_whitespace().any(|word| word == program), "tests/install does not have {program}");
+                format!("{program} {flags}")
+            }
             _ => format!("{program} {} {flags}", self.clang_flags()),
         }
     }
