@@ -4,211 +4,18 @@
 //! ELF linkers: a strong definition beats a common one beats a weak one; the first of equals stays; two strong ones are
 //! an error. Visibility is the most constrained of all mentions in objects.
 
-use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher as _};
-use std::sync::atomic::{AtomicU8, Ordering};
+mod global;
+mod table;
 
-use crate::elf::library::VersionId;
-use crate::elf::version;
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Place, SHOWN};
 use crate::memory;
-use crate::model::{
-    Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
-    flags,
-};
-use crate::names::{self, Names};
+use crate::model::{Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolSection, Visibility};
 
-/// Where a global symbol is defined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Definition {
-    /// Nowhere in the image or the libraries.
-    Undefined,
-    /// In an object.
-    Object(ObjectId, SymbolIndex),
-    /// In no section yet: the largest of its mentions is allotted (size in bytes, alignment as the power of two).
-    Common { size: u64, align: u8 },
-    /// In the block of allotted common symbols, at this offset.
-    Allotted(u64),
-    /// In a shared library: its index, and the version in it.
-    Library(u32, Option<VersionId>),
-    /// A number.
-    Absolute(u64),
-    /// A place that layout knows.
-    Anchor(Anchor),
-    /// Another global symbol plus a number of bytes (`--defsym`).
-    Alias(GlobalId, i64),
-}
-
-/// A place that the linker itself names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    /// The first byte of the image.
-    ImageStart,
-    /// What offsets from the GOT count from: `_GLOBAL_OFFSET_TABLE_`.
-    GotBase,
-    /// The dynamic section: `_DYNAMIC`.
-    Dynamic,
-    /// The start of the thread-local storage: `_TLS_MODULE_BASE_`, against which local-dynamic descriptors are asked for.
-    TlsStart,
-    /// The end of code: `etext`.
-    TextEnd,
-    /// The end of initialised data: `edata`.
-    DataEnd,
-    /// The start of zero-initialised data: `__bss_start`.
-    ZeroStart,
-    /// The end of the image: `end`.
-    ImageEnd,
-    /// An offset, in bytes, in the code that the linker provides.
-    ProvidedCode(u64),
-    /// The start of an output section (index into the plan's list; none: the image's start).
-    SectionStart(u32),
-    /// The end of an output section.
-    SectionEnd(u32),
-    /// A place that only a PE image has.
-    Pe(crate::pe::Place),
-    /// A place that only a Mach-O image has.
-    MachO(crate::macho::define::Boundary),
-}
-
-/// `STO_AARCH64_VARIANT_PCS` and `STO_RISCV_VARIANT_CC` of `st_other`.
-pub(crate) const VARIANT_CALL: u8 = 0x80;
-
-flags! {
-    /// What is known of a global symbol beside its definition.
-    GlobalFlags: u16 {
-        /// An object mentions it (an undefined mention or a definition).
-        IN_OBJECT = 1,
-        /// An object needs it: mentioned undefined and not weak.
-        STRONG_REFERENCE = 1 << 1,
-        /// The definition is weak.
-        WEAK_DEFINITION = 1 << 2,
-        /// Its definition is exported.
-        EXPORTED = 1 << 3,
-        /// The object that defines it hides its symbols.
-        HIDDEN_BY_OPTION = 1 << 4,
-        /// One definition in the whole process.
-        UNIQUE = 1 << 5,
-        /// A mention has the highest bit of `st_other` set: on AArch64 and RISC-V, it is called by a variant of the ABI's
-        /// calling convention.
-        VARIANT_CALL = 1 << 6,
-        /// The definition is in a section that is not part of the image.
-        LEFT_OUT = 1 << 7,
-        /// An option names it as one that stays preemptible.
-        LISTED = 1 << 8,
-    }
-}
-
-flags! {
-    /// What relocations ask the image to provide for a symbol.
-    Needs: u8 {
-        /// A GOT slot with its address.
-        GOT = 1,
-        /// A PLT entry.
-        PLT = 1 << 1,
-        /// A GOT pair: module and offset.
-        TLS_GD = 1 << 2,
-        /// A GOT slot with the offset from the thread pointer.
-        TLS_IE = 1 << 3,
-        /// A GOT pair: descriptor.
-        TLS_DESC = 1 << 4,
-        /// An entry in the dynamic symbol table, for a relocation in a section.
-        DYNAMIC = 1 << 5,
-        /// A GOT slot with the offset in the module's TLS block.
-        TLS_BLOCK = 1 << 6,
-    }
-}
-
-/// A symbol that has one meaning in the whole link, in 64 bytes: there are many.
-#[derive(Debug)]
-pub(crate) struct Global<'a> {
-    /// The name, without a version.
-    pub(crate) name: &'a [u8],
-    /// Of a mention as `name@version`, which few symbols have: all of it, and the version. A mention as `name@@version` is one
-    /// of the name alone.
-    versioned: Option<Box<(&'a [u8], &'a [u8])>>,
-    /// Where it is defined.
-    pub(crate) definition: Definition,
-    /// An object and symbol that mention it: the definition, or the first reference.
-    pub(crate) mention: Option<(ObjectId, SymbolIndex)>,
-    /// Who may see it.
-    pub(crate) visibility: Visibility,
-    /// What it stands for.
-    pub(crate) kind: SymbolKind,
-    /// What else is known.
-    pub(crate) flags: GlobalFlags,
-    /// What relocations need to know.
-    pub(crate) traits: Traits,
-    /// Its place in the dynamic symbol table, 0 for none.
-    pub(crate) dynamic_index: u32,
-    /// Of a definition, its version in `.gnu.version`.
-    pub(crate) version_number: u16,
-    needs: AtomicU8,
-}
-
-impl<'a> Global<'a> {
-    /// A symbol that nothing is known of but its name, in which an `@` may set off a version.
-    fn new(name: &'a [u8], versioned: bool) -> Self {
-        let at = if versioned { memchr::memchr(b'@', name) } else { None };
-        let (name, versioned) = match at {
-            Some(at) if at > 0 => {
-                let version = name[at + 1..].strip_prefix(b"@").unwrap_or(&name[at + 1..]);
-                (&name[..at], Some(Box::new((name, version))))
-            }
-            _ => (name, None),
-        };
-        Self {
-            name,
-            versioned,
-            definition: Definition::Undefined,
-            mention: None,
-            visibility: Visibility::Default,
-            kind: SymbolKind::None,
-            flags: GlobalFlags::default(),
-            traits: Traits::default(),
-            dynamic_index: 0,
-            version_number: version::GLOBAL,
-            needs: AtomicU8::new(0),
-        }
-    }
-
-    /// The version of a mention as `name@version`.
-    pub(crate) fn version(&self) -> Option<&'a [u8]> {
-        self.versioned.as_ref().map(|both| both.1)
-    }
-
-    /// The name, with the version of a mention as `name@version`.
-    pub(crate) fn full_name(&self) -> &'a [u8] {
-        self.versioned.as_ref().map_or(self.name, |both| both.0)
-    }
-
-    /// What relocations ask for.
-    pub(crate) fn needs(&self) -> Needs {
-        Needs(self.needs.load(Ordering::Relaxed))
-    }
-
-    /// Adds to what relocations ask for.
-    pub(crate) fn require(&self, needs: Needs) {
-        // Most relocations repeat what is known; a load is cheaper than a locked store.
-        if !self.needs().has(needs) {
-            self.needs.fetch_or(needs.0, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether something in the image, the linker included, defines it.
-    pub(crate) fn is_defined_here(&self) -> bool {
-        !matches!(self.definition, Definition::Undefined | Definition::Library(..))
-    }
-
-    /// Whether it is a common symbol.
-    pub(crate) fn is_common(&self) -> bool {
-        matches!(self.definition, Definition::Common { .. })
-    }
-
-    /// Whether every mention that lacks a definition is weak.
-    pub(crate) fn is_weak_reference(&self) -> bool {
-        !self.is_defined_here() && !self.flags.has(GlobalFlags::STRONG_REFERENCE)
-    }
-}
+pub(crate) use global::{Anchor, Definition, Global, GlobalFlags, Needs, VARIANT_CALL};
+use table::Table;
+pub(crate) use table::{Hasher, Key};
 
 /// The global symbols of a link, in the order they were met.
 #[derive(Debug)]
@@ -238,103 +45,6 @@ pub(crate) enum Customs {
     Plain,
     /// Names are plain, and visibility is that of the definition: of weak ones, the widest.
     MachO,
-}
-
-/// What is hashed with: another secret in each process, so that nobody can choose names whose hashes are the same.
-pub(crate) type Hasher = foldhash::quality::RandomState;
-
-/// The name of a global symbol of an object, as the table of symbols looks for it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key {
-    /// The low half of the name's hash.
-    hash: u32,
-    /// The length of the name, in bytes, and [`Key::AT`] if there is an `@` in it.
-    length: u32,
-}
-
-impl Key {
-    /// There is an `@` in the name.
-    const AT: u32 = 1 << 31;
-
-    /// The keys of an object's global symbols, in order: what takes no turn, and so can be done to several objects at once.
-    /// This is where names are walked; from here on their lengths are known.
-    ///
-    /// # Errors
-    /// The names are far longer than their table.
-    pub(crate) fn all(object: &Object<'_>, hasher: &Hasher) -> Result<Vec<Self>, Error> {
-        let globals = || object.symbols.iter().filter(|symbol| symbol.binding != Binding::Local);
-        let mut names = Names::new(object.symbols.len(), object.strings.len(), "symbols");
-        let mut keys = Vec::with_capacity(globals().count());
-        for symbol in globals() {
-            let (name, has_at) = names::first(object.name_start(symbol));
-            names.add(name.len()).map_err(|what| Error::malformed(&object.name, what))?;
-            if name.len() >= Self::AT as usize {
-                return Err(Error::malformed(&object.name, "the name of a symbol has 2^31 bytes or more"));
-            }
-            keys.push(Self::of(name, has_at, hasher));
-        }
-        Ok(keys)
-    }
-
-    fn of(name: &[u8], has_at: bool, hasher: &Hasher) -> Self {
-        let mut hash = hasher.build_hasher();
-        hash.write(name);
-        Self { hash: hash.finish() as u32, length: name.len() as u32 | if has_at { Self::AT } else { 0 } }
-    }
-
-    /// The key of a name of its own.
-    fn new(name: &[u8], hasher: &Hasher) -> Self {
-        Self::of(name, memchr::memchr(b'@', name).is_some(), hasher)
-    }
-
-    /// The length of the name, in bytes.
-    fn length(self) -> usize {
-        (self.length & !Self::AT) as usize
-    }
-}
-
-/// Finds symbols by their names: a hash table with open addressing, whose places have eight bytes, so that looking for a
-/// name that is not there touches one line of memory and nothing else.
-#[derive(Debug, Default)]
-struct Table {
-    /// A power of two of places, at most two thirds of them taken. Each has the hash, and one more than the index of the
-    /// symbol; 0 where there is none.
-    places: Vec<(u32, u32)>,
-    taken: usize,
-}
-
-impl Table {
-    /// The place of the symbol that `is` the one with that hash, or the free place where it belongs. There are places.
-    fn place(&self, hash: u32, is: impl Fn(usize) -> bool) -> usize {
-        let mask = self.places.len().wrapping_sub(1);
-        let mut at = hash as usize & mask;
-        while let Some((other, index)) = self.places.get(at) {
-            if *index == 0 || (*other == hash && is(*index as usize - 1)) {
-                break;
-            }
-            at = at.wrapping_add(1) & mask;
-        }
-        at
-    }
-
-    /// The index of the symbol that `is` the one with that hash.
-    fn find(&self, hash: u32, is: impl Fn(usize) -> bool) -> Option<usize> {
-        let (_, index) = self.places.get(self.place(hash, is))?;
-        (*index as usize).checked_sub(1)
-    }
-
-    /// Makes room for so many more.
-    fn reserve(&mut self, count: usize) {
-        let wanted = (self.taken + count).saturating_mul(3).div_ceil(2).next_power_of_two();
-        if wanted <= self.places.len() {
-            return;
-        }
-        let former = std::mem::replace(&mut self.places, vec![(0, 0); wanted]);
-        for (hash, index) in former.into_iter().filter(|(_, index)| *index != 0) {
-            let at = self.place(hash, |_| false);
-            self.places[at] = (hash, index);
-        }
-    }
 }
 
 /// Two definitions of one symbol, neither of which gives way.
@@ -368,7 +78,7 @@ impl<'a> Symbols<'a> {
     /// Bytes of memory that it has taken.
     pub(crate) fn held(&self) -> u64 {
         let groups = (self.groups.capacity() as u64).saturating_mul(size_of::<&[u8]>() as u64 + 2);
-        memory::of_vec(&self.globals) + memory::of_vec(&self.names.places) + groups + memory::of_vec(&self.duplicates)
+        memory::of_vec(&self.globals) + self.names.held() + groups + memory::of_vec(&self.duplicates)
     }
 
     /// The number of global symbols.
@@ -426,16 +136,8 @@ impl<'a> Symbols<'a> {
 
     /// The symbol with a name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<(GlobalId, &Global<'a>)> {
-        let index = self.names.find(Key::new(name, &self.hasher).hash, |index| self.is_called(index, name))?;
+        let index = self.names.find(Key::new(name, &self.hasher), |index| is_called(&self.globals, index, name))?;
         Some((GlobalId(index as u32), self.globals.get(index)?))
-    }
-
-    /// Whether a symbol has a name, the version included.
-    fn is_called(&self, index: usize, name: &[u8]) -> bool {
-        self.globals.get(index).is_some_and(|global| match &global.versioned {
-            None => global.name == name,
-            Some(both) => both.0 == name,
-        })
     }
 
     /// The symbol with a name, entered if it is new.
@@ -446,15 +148,13 @@ impl<'a> Symbols<'a> {
 
     /// As [`intern`](Self::intern), of a name that has this key, once there is room.
     fn intern_key(&mut self, key: Key, name: &'a [u8]) -> GlobalId {
-        let at = self.names.place(key.hash, |index| self.is_called(index, name));
-        let place = &mut self.names.places[at];
-        if place.1 == 0 {
-            self.globals.push(Global::new(name, self.customs == Customs::Elf && key.length & Key::AT != 0));
-            *place = (key.hash, self.globals.len() as u32);
-            self.names.taken += 1;
+        let next = self.globals.len();
+        let index = self.names.find_or_enter(key, |index| is_called(&self.globals, index, name), next);
+        if index == next {
+            self.globals.push(Global::new(name, self.customs == Customs::Elf && key.has_at()));
         }
-        let id = GlobalId(place.1 - 1);
-        match self.get(id).versioned {
+        let id = GlobalId(index as u32);
+        match self.get(id).version() {
             None => id,
             Some(_) => self.intern_versioned(name, id),
         }
@@ -508,7 +208,7 @@ impl<'a> Symbols<'a> {
                 object.symbols[index].global = global;
                 let discarded = object.symbol_section(&symbol).is_some_and(|section| !section.is_live());
                 self.mention(global, (id, index as u32), &symbol, discarded, object.hide_symbols);
-                if key.length & Key::AT != 0 {
+                if key.has_at() {
                     self.prefer_versioned(global, (id, index as u32), object);
                 }
                 if self.get(global).definition == Definition::Undefined {
@@ -575,17 +275,8 @@ impl<'a> Symbols<'a> {
     /// Touches what looking for these names will touch. Where the table is larger than the caches, the processor waits for
     /// all of them together and not for one after the other.
     fn approach(&self, keys: &[Key]) {
-        let mask = self.names.places.len().wrapping_sub(1);
-        let mut touched = 0;
-        for key in keys {
-            if let Some((hash, index)) = self.names.places.get(key.hash as usize & mask)
-                && *hash == key.hash
-                && let Some(global) = self.globals.get((*index as usize).wrapping_sub(1))
-            {
-                touched ^= global.name.first().copied().unwrap_or(0);
-            }
-        }
-        std::hint::black_box(touched);
+        let likely = keys.iter().filter_map(|key| self.globals.get(self.names.first(*key)?));
+        std::hint::black_box(likely.fold(0, |touched, global| touched ^ global.name.first().copied().unwrap_or(0)));
     }
 
     fn mention(&mut self, id: GlobalId, place: (ObjectId, SymbolIndex), symbol: &Symbol, discarded: bool, hide: bool) {
@@ -738,6 +429,11 @@ impl<'a> Symbols<'a> {
         }
         Ok(Some((end, largest)))
     }
+}
+
+/// Whether a symbol has a name, the version included.
+fn is_called(globals: &[Global<'_>], index: usize, name: &[u8]) -> bool {
+    globals.get(index).is_some_and(|global| global.full_name() == name)
 }
 
 /// Whether two symbols of an object, of different names, stand for one place of a section.

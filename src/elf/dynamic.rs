@@ -10,7 +10,7 @@ use object::elf;
 use super::class::Writer;
 use super::symtab::is_variant_call;
 use super::version::tables::Versions;
-use super::{Table, got, machine};
+use super::{Table, machine, rela};
 use crate::arch::Bits;
 use crate::error::Error;
 use crate::link::Link;
@@ -199,7 +199,7 @@ impl DynamicSymbols {
         if facts.has(Table::RelaDyn) {
             add(table, Entry::Start(Table::RelaDyn));
             add(size, Entry::Size(Table::RelaDyn));
-            add(entry, Entry::Number(got::reloc_size(machine)));
+            add(entry, Entry::Number(rela::reloc_size(machine)));
             if facts.relative > 0 {
                 add(count, Entry::Number(facts.relative));
             }

@@ -10,7 +10,7 @@ use super::companion::{self, CHECKSUM_SIZE};
 use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
 use super::segments::Segment;
-use super::{Table, frames, got, machine, ppc64, table_output};
+use super::{Table, frames, got, machine, ppc64, rela, table_output};
 use crate::addresses;
 use crate::arch::Bits;
 use crate::error::Result;
@@ -275,7 +275,7 @@ fn emit_table(link: &Link<'_>, size: u64, start: u64, table: Table, extents: &mu
         }
         Table::RelaDyn => {
             for (number, (.., count)) in link.elf.relocations.parts_of(table) {
-                push(got::reloc_size(machine(link)) * u64::from(*count), Source::Table(table as u16, number as u32));
+                push(rela::reloc_size(machine(link)) * u64::from(*count), Source::Table(table as u16, number as u32));
             }
         }
         _ => push(size, Source::Table(table as u16, 0)),

@@ -17,6 +17,7 @@ pub(crate) mod parse;
 pub(crate) mod plan;
 pub(crate) mod ppc64;
 pub(crate) mod property;
+pub(crate) mod rela;
 pub(crate) mod relocs;
 pub(crate) mod riscv;
 pub(crate) mod script;
@@ -198,7 +199,7 @@ pub(crate) struct Plan {
     /// Lists of constructors whose words stand in the opposite order, with their sizes in bytes.
     pub(crate) reversed: HashMap<(ObjectId, SectionIndex), u64, foldhash::quality::RandomState>,
     /// Dynamic relocations.
-    pub(crate) relocations: got::DynamicRelocations,
+    pub(crate) relocations: rela::DynamicRelocations,
     /// The output section of each table.
     pub(crate) tables: Vec<Option<u32>>,
     /// The output section of common symbols.

@@ -14,8 +14,9 @@ use super::companion;
 use super::define::bounded_section;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
-use super::got::{self, Class, DynamicRelocations};
+use super::got;
 use super::parse::is_or_starts;
+use super::rela::{self, Class, DynamicRelocations};
 use super::symtab::SymbolTable;
 use super::{TABLES, Table, machine, ppc64};
 use crate::error::{Error, Result};
@@ -334,7 +335,7 @@ fn table_section(link: &Link<'_>, table: Table) -> OutputSection<'static> {
     let got_plt = if link.slots.lazy.is_empty() { RELRO + 31 } else { WRITABLE };
     let machine = machine(link);
     let word = machine.bits.word();
-    let relocation = got::reloc_size(machine);
+    let relocation = rela::reloc_size(machine);
     let (name, kind, flags, rank, align, entry_size): (&'static [u8], _, _, _, _, _) = match table {
         Table::Property => (b".note.gnu.property", elf::SHT_NOTE, read, 10, word, 0),
         Table::BuildId => (b".note.gnu.build-id", elf::SHT_NOTE, read, 11, 4, 0),
@@ -383,7 +384,7 @@ fn add_tables(link: &mut Link<'_>) -> Result<()> {
         let size = match table {
             Table::Property => link.elf.properties.len() as u64,
             Table::BuildId => build_id_size(&link.options.elf.build_id),
-            Table::RelaDyn => got::reloc_size(machine(link)) * link.elf.relocations.count_of(table),
+            Table::RelaDyn => rela::reloc_size(machine(link)) * link.elf.relocations.count_of(table),
             // Sizes of these follow; that they are there is known.
             Table::RelrDyn => u64::from(link.elf.relocations.packed > 0) * machine(link).bits.word(),
             Table::Dynamic | Table::Shstrtab => 1,

@@ -1,0 +1,77 @@
+//! Options that change nothing here, with the reason.
+
+use super::{ignored, ignored_equals};
+use crate::cli::darwin::{Flag, Meaning};
+pub(super) const IGNORED: &[Flag] = &[
+    ignored(&["reproducible"], &[], "images are reproducible in any case"),
+    ignored(&["dynamic"], &[], "nothing else is linked"),
+    ignored(&["demangle", "no_demangle"], &[], "names in messages stay as they are"),
+    ignored(&["search_paths_first"], &[], "that is how libraries are searched"),
+    ignored(&["twolevel_namespace"], &[], "that is how names are looked up"),
+    ignored(&["no_deduplicate", "no_function_starts_dedup"], &[], "nothing is folded"),
+    ignored_equals(&["icf"], "LEVEL", "nothing is folded"),
+    ignored_equals(&["keep-icf-stabs"], "WHETHER", "nothing is folded"),
+    ignored(
+        &["deduplicate-strings", "no-deduplicate-strings", "tail-merge-strings", "no-tail-merge-strings"],
+        &[],
+        "strings stay as the objects have them",
+    ),
+    ignored(&["no-deduplicate-symbol-strings"], &[], "names in the symbol table stay as the objects have them"),
+    ignored(&["no-separate-cstring-literal-sections"], &[], "sections stay as the objects have them"),
+    ignored(&["no_implicit_dylibs", "no_compact_unwind_warnings"], &[], "there is nothing to turn off"),
+    ignored(&["arch_errors_fatal"], &[], "an input for another CPU is an error in any case"),
+    ignored(&["arch_multiple"], &[], "messages name the input"),
+    ignored(
+        &[
+            "ignore_optimization_hints",
+            "no_objc_category_merging",
+            "no_objc_relative_method_lists",
+            "no-call-graph-profile-sort",
+        ],
+        &[],
+        "code and data stay as the objects have them",
+    ),
+    ignored(&["call-graph-profile-sort"], &[], "sections stay in the order of the inputs"),
+    ignored(&["no_encryption", "no_dtrace_dof", "no_source_version"], &[], "that is so in any case"),
+    ignored(&["export_dynamic", "pie", "no_pie", "no_new_main"], &[], "that is about programs"),
+    ignored(&["e"], &["SYMBOL"], "a dylib has no entry point"),
+    ignored(&["client_name"], &["NAME"], "it is not looked at what libraries say of who may link with them"),
+    ignored(
+        &["dead-strip-duplicates", "allow_dead_duplicates", "no_dead_strip_inits_and_terms", "keep_private_externs"],
+        &[],
+        "nothing is left out",
+    ),
+    ignored(&["no_warn_duplicate_libraries", "no_warn_inits", "no_arch_warnings"], &[], "there is no such warning"),
+    ignored(&["warn-thin-archive-missing-members", "no-warn-thin-archive-missing-members"], &[], "they are an error"),
+    ignored(&["warn-dylib-install-name", "no-warn-dylib-install-name"], &[], "a bundle's signature has the name"),
+    ignored_equals(&["read-workers"], "N", "inputs are mapped"),
+    ignored_equals(&["slop_scale"], "N", "thunks are placed where they are needed"),
+    ignored(
+        &["single_module", "multi_module", "prebind", "noprebind", "nofixprebinding", "seglinkedit", "d"],
+        &[],
+        "no system since Mac OS X 10.4 knows it",
+    ),
+    ignored(&["random_uuid"], &[], "the UUID is that of the contents"),
+    ignored(&["objc_abi_version"], &["N"], "there is one for these CPUs"),
+    ignored(&["debug_variant"], &[], "there are no warnings for images that are shipped"),
+    ignored(&["lto_library", "object_path_lto", "cache_path_lto"], &["FILE"], "no link-time optimization is done"),
+    ignored(
+        &["max_relative_cache_size_lto", "prune_after_lto", "prune_interval_lto", "mcpu"],
+        &["VALUE"],
+        "no link-time optimization is done",
+    ),
+    ignored_equals(
+        &["thinlto-jobs", "thinlto-cache-policy", "lto-O", "lto-CGO"],
+        "VALUE",
+        "no link-time optimization is done",
+    ),
+    ignored(&["mllvm"], &["OPTION"], "LLVM is no part of this linker"),
+    Flag {
+        names: &["O"],
+        values: &["LEVEL"],
+        joined: true,
+        equals: None,
+        help: "any level makes the same image",
+        meaning: Meaning::Ignored,
+    },
+];
