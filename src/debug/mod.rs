@@ -11,6 +11,7 @@ pub(crate) mod join;
 pub(crate) mod source_lines;
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 
 use gimli::SectionId;
 
@@ -149,13 +150,11 @@ impl Trouble {
 /// # Errors
 /// What is wrong.
 pub(crate) fn check(link: &Link<'_>, mut troubles: Vec<Trouble>) -> Result<(), Errors> {
-    // Threads find them in any order, and one whose bytes are made in two parts is found twice.
+    // Threads find them in any order, and one whose bytes are made in several parts is found several times.
     let place = |trouble: &Trouble| (trouble.object, trouble.section, trouble.raw.offset);
     let key = |trouble: &Trouble| (place(trouble), trouble.raw.kind, trouble.raw.symbol, trouble.raw.addend);
     troubles.sort_by_key(key);
-    if troubles.len() > 1 {
-        troubles.dedup_by(|next, kept| key(next) == key(kept) && matches!(next.fault, Fault::Overflow { .. }));
-    }
+    troubles.dedup_by(|next, kept| key(next) == key(kept) && discriminant(&next.fault) == discriminant(&kept.fault));
     let cut = troubles.len().saturating_sub(SHOWN);
     explained(link, troubles.into_iter().take(SHOWN).map(|trouble| trouble.tell(link)).collect(), cut)
 }
