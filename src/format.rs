@@ -399,6 +399,19 @@ pub(crate) fn calls_change_mode(link: &Link<'_>) -> bool {
     }
 }
 
+/// Whether there may be instructions that must not stand where they are.
+pub(crate) fn has_misplaced(link: &Link<'_>) -> bool {
+    link.target.format == Format::Elf && elf::erratum::is_avoided(link)
+}
+
+/// The instructions of an object that must not stand where they are, with addresses as they are: sections and offsets in them.
+pub(crate) fn misplaced(link: &Link<'_>, object: ObjectId) -> Vec<(SectionIndex, u64)> {
+    match link.target.format {
+        Format::Elf => elf::erratum::misplaced(link, object),
+        Format::MachO | Format::Pe => Vec::new(),
+    }
+}
+
 /// How far behind its address a function is entered by calls from its own image, in bytes.
 pub(crate) fn local_entry(link: &Link<'_>, symbol: SymbolRef) -> u64 {
     match (link.target.format, link.target.arch) {

@@ -10,6 +10,10 @@
 //! Which thunks an island has is found by looking at all branches with the addresses as they are; since thunks take room,
 //! addresses change, and the look is repeated until nothing is missing. Thunks are only ever added, so that ends.
 //!
+//! Islands also take instructions that must not stand where they are (an erratum of a processor): such a one is found where
+//! it stands by the addresses as they are, moves to the nearest island with a branch back behind it, and leaves a branch in
+//! its place.
+//!
 //! Nothing is kept for each branch: that one goes through a thunk, and through which, follows from addresses (the island
 //! nearest to the branch) and from the symbol and addend of its relocation, when the image is written as before that.
 //!
@@ -20,22 +24,24 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic)]
 
-use std::collections::{HashMap, HashSet};
+mod emit;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::apply::{Context, Stretch};
 use crate::arch::aarch64::Thunk;
 use crate::arch::{self, Reach, ThunkKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format;
-use crate::image::{Extent, Source};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::Link;
 use crate::memory::{of_map, of_vec};
 use crate::model::{ObjectId, SectionFlags, SectionIndex};
-use crate::options::Arch;
 use crate::reloc::{self, Field};
 use crate::slots::SymbolRef;
-use crate::symbols::{Anchor, Definition};
+use crate::symbols::Definition;
+
+pub(crate) use emit::{ThunkSymbol, symbols, write};
 
 /// A branch in code, with what its relocation says.
 #[derive(Debug, Clone, Copy)]
@@ -65,14 +71,60 @@ pub(crate) struct Destination {
     pub(crate) plt: bool,
 }
 
-/// What tells thunks of one island apart.
-type Key = (ThunkKind, Destination);
+/// An instruction of an input section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Instruction {
+    /// The object.
+    pub(crate) object: ObjectId,
+    /// The section.
+    pub(crate) section: SectionIndex,
+    /// Offset in the section, in bytes.
+    pub(crate) offset: u64,
+}
+
+impl Instruction {
+    /// Its address, had it not moved.
+    fn address(self, link: &Link<'_>) -> u64 {
+        let section = link.section(self.object, self.section);
+        let output = link.outputs.get(section.output as usize).map_or(0, |output| output.address);
+        output.wrapping_add(section.offset).wrapping_add(self.offset)
+    }
+}
+
+/// What an island has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Piece {
+    /// A thunk.
+    Thunk(ThunkKind, Destination),
+    /// An instruction that has moved, and a branch back to what follows it.
+    Moved(Instruction),
+}
+
+impl Piece {
+    /// Size in bytes.
+    fn size(self) -> u64 {
+        match self {
+            Self::Thunk(kind, _) => kind.size(),
+            Self::Moved(_) => 8,
+        }
+    }
+
+    /// The symbol that marks its kind of code, if there is one.
+    fn mark(self) -> Option<&'static str> {
+        match self {
+            Self::Thunk(kind, _) => kind.mark(),
+            Self::Moved(_) => arch::aarch64::CODE_MARK.into(),
+        }
+    }
+}
 
 /// All thunks of an image.
 #[derive(Debug, Default)]
 pub(crate) struct Thunks {
     /// In ascending order of addresses.
     islands: Vec<Island>,
+    /// The instructions that have moved.
+    moved: BTreeSet<Instruction>,
 }
 
 /// Thunks that stand together.
@@ -88,10 +140,10 @@ pub(crate) struct Island {
     pub(crate) size: u64,
     /// Address of its first byte.
     address: u64,
-    /// The thunks with their offsets in the island.
-    thunks: Vec<(Key, u64)>,
-    /// The offset of each thunk.
-    offsets: HashMap<Key, u64, foldhash::quality::RandomState>,
+    /// What it has, with the offsets in the island.
+    pieces: Vec<(Piece, u64)>,
+    /// The offset of each.
+    offsets: HashMap<Piece, u64, foldhash::quality::RandomState>,
 }
 
 impl Island {
@@ -99,18 +151,18 @@ impl Island {
     pub(crate) const ALIGN: u64 = 16;
 
     fn new(output: u32, before: usize, offset: u64) -> Self {
-        let (thunks, offsets) = (Vec::new(), HashMap::default());
-        Self { output, before, offset, size: 0, address: 0, thunks, offsets }
+        let (pieces, offsets) = (Vec::new(), HashMap::default());
+        Self { output, before, offset, size: 0, address: 0, pieces, offsets }
     }
 
-    /// Adds a thunk; says whether it is new.
-    fn add(&mut self, key: Key) -> bool {
-        if self.offsets.contains_key(&key) {
+    /// Adds a piece; says whether it is new.
+    fn add(&mut self, piece: Piece) -> bool {
+        if self.offsets.contains_key(&piece) {
             return false;
         }
-        self.offsets.insert(key, self.size);
-        self.thunks.push((key, self.size));
-        self.size = self.size.saturating_add(key.0.size());
+        self.offsets.insert(piece, self.size);
+        self.pieces.push((piece, self.size));
+        self.size = self.size.saturating_add(piece.size());
         true
     }
 }
@@ -118,13 +170,14 @@ impl Island {
 impl Thunks {
     /// Bytes of memory that they have taken.
     pub(crate) fn held(&self) -> u64 {
-        let islands = self.islands.iter().map(|island| of_vec(&island.thunks).saturating_add(of_map(&island.offsets)));
-        of_vec(&self.islands).saturating_add(islands.sum())
+        let islands = self.islands.iter().map(|island| of_vec(&island.pieces).saturating_add(of_map(&island.offsets)));
+        let moved = (self.moved.len() as u64).saturating_mul(size_of::<Instruction>() as u64);
+        of_vec(&self.islands).saturating_add(islands.sum()).saturating_add(moved)
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.islands.iter().all(|island| island.thunks.is_empty())
+        self.islands.iter().all(|island| island.pieces.is_empty())
     }
 
     /// The islands in an output section, in order.
@@ -146,16 +199,22 @@ impl Thunks {
         }
     }
 
-    /// The address of a thunk in the island that is nearest to `address`, if it is there.
-    fn find(&self, address: u64, key: &Key) -> Option<u64> {
+    /// The address of a piece of the island that is nearest to `address`, if it is there.
+    fn find(&self, address: u64, piece: &Piece) -> Option<u64> {
         let island = self.islands.get(self.nearest(address)?)?;
-        Some(island.address.wrapping_add(*island.offsets.get(key)?))
+        Some(island.address.wrapping_add(*island.offsets.get(piece)?))
+    }
+
+    /// The instructions of a section that have moved, in order.
+    fn moved_from(&self, object: ObjectId, section: SectionIndex) -> impl Iterator<Item = Instruction> {
+        let at = |offset| Instruction { object, section, offset };
+        self.moved.range(at(0)..=at(u64::MAX)).copied()
     }
 
     /// The address of the thunk that a branch goes through, with its state; `None` if it needs none, or has none.
     pub(crate) fn of_branch(&self, link: &Link<'_>, branch: &Branch) -> Option<u64> {
         let kind = needed(link, branch)?;
-        Some(self.find(branch.place, &(kind, branch.to))? | kind.state())
+        Some(self.find(branch.place, &Piece::Thunk(kind, branch.to))? | kind.state())
     }
 }
 
@@ -207,7 +266,7 @@ pub(crate) fn grow(link: &mut Link<'_>) -> Result<bool> {
         let code = || link.outputs.iter().filter(|output| is_code(output));
         let (start, end) = (code().map(|output| output.address).min(), code().map(OutputSection::end).max());
         let size = end.unwrap_or(0).saturating_sub(start.unwrap_or(0));
-        let always = reach.always || format::calls_change_mode(link);
+        let always = reach.always || format::calls_change_mode(link) || format::has_misplaced(link);
         if size <= reach.bytes && !always {
             return Ok(false);
         }
@@ -220,11 +279,18 @@ pub(crate) fn grow(link: &mut Link<'_>) -> Result<bool> {
     link.addresses = format::symbol_addresses(link);
 
     let sections: Vec<_> = code_sections(link).collect();
-    let missing = link.workers.map(&sections, |(object, section)| missing(link, &thunks, *object, *section));
+    let mut missing = link.workers.map(&sections, |(object, section)| missing(link, &thunks, *object, *section));
+    if format::has_misplaced(link) {
+        let objects: Vec<_> = link.objects().map(|(id, _)| id).collect();
+        missing.extend(link.workers.map(&objects, |object| misplaced(link, &thunks, *object)));
+    }
     let mut grown = false;
-    for (number, key) in missing.into_iter().flatten() {
+    for (number, piece) in missing.into_iter().flatten() {
         if let Some(island) = thunks.islands.get_mut(number) {
-            grown |= island.add(key);
+            grown |= island.add(piece);
+        }
+        if let Piece::Moved(instruction) = piece {
+            thunks.moved.insert(instruction);
         }
     }
     if grown {
@@ -305,127 +371,56 @@ fn code_sections(link: &Link<'_>) -> impl Iterator<Item = (ObjectId, SectionInde
     })
 }
 
+/// The instructions of an object that must move, with the addresses as they are, and have not; each with the number of its
+/// island.
+fn misplaced(link: &Link<'_>, thunks: &Thunks, object: ObjectId) -> Vec<(usize, Piece)> {
+    let mut found = Vec::new();
+    for (section, offset) in format::misplaced(link, object) {
+        let instruction = Instruction { object, section, offset };
+        let (address, piece) = (instruction.address(link), Piece::Moved(instruction));
+        if let Some(number) = thunks.nearest(address)
+            && thunks.find(address, &piece).is_none()
+        {
+            found.push((number, piece));
+        }
+    }
+    found
+}
+
+/// The instructions of a section whose places branches have taken, in order.
+pub(crate) fn moved_from(
+    link: &Link<'_>,
+    object: ObjectId,
+    section: SectionIndex,
+) -> impl Iterator<Item = Instruction> {
+    let moved = link.thunks.moved_from(object, section);
+    // What had to move with the addresses of an earlier look may stay with those there are.
+    moved.filter(|instruction| link.thunks.find(instruction.address(link), &Piece::Moved(*instruction)).is_some())
+}
+
 /// The thunks that branches of a section need and do not find, each with the number of its island.
-fn missing(link: &Link<'_>, thunks: &Thunks, object: ObjectId, index: SectionIndex) -> Vec<(usize, Key)> {
+fn missing(link: &Link<'_>, thunks: &Thunks, object: ObjectId, index: SectionIndex) -> Vec<(usize, Piece)> {
     let section = link.section(object, index);
     let Some(output) = link.outputs.get(section.output as usize) else { return Vec::new() };
     let address = output.address.wrapping_add(section.offset);
     let context = Context::new(link, Stretch { object, section: index, start: 0, address });
     let mut found = Vec::new();
     let mut known = HashSet::new();
-    let mut need = |address: u64, key: Key| {
+    let mut need = |address: u64, piece: Piece| {
         let Some(number) = thunks.nearest(address) else { return };
-        let there = thunks.islands.get(number).is_some_and(|island| island.offsets.contains_key(&key));
-        if !there && known.insert((number, key)) {
-            found.push((number, key));
+        if thunks.find(address, &piece).is_none() && known.insert((number, piece)) {
+            found.push((number, piece));
         }
     };
     for raw in reloc::decode(section, 0..section.relocs.len()) {
         let Some(branch) = context.branch(&raw) else { continue };
         let Some(kind) = needed(link, &branch) else { continue };
-        need(branch.place, (kind, branch.to));
+        need(branch.place, Piece::Thunk(kind, branch.to));
         if kind == LONG_TO_PAD {
-            need(branch.target, (PAD, branch.to));
+            need(branch.target, Piece::Thunk(PAD, branch.to));
         }
     }
     found
-}
-
-/// The thunks as parts of the image's file.
-///
-/// # Errors
-/// A target that is farther from its thunk than that reaches.
-pub(crate) fn write(link: &Link<'_>) -> Result<Vec<Extent>, Error> {
-    let islands = link.thunks.islands.iter().filter(|island| island.size > 0);
-    let extents = islands.map(|island| {
-        let start = link.outputs.get(island.output as usize).map_or(0, |output| output.offset);
-        let source = Source::Owned(bytes(link, island)?);
-        Ok(Extent { offset: start.saturating_add(island.offset), size: island.size, source })
-    });
-    extents.collect()
-}
-
-fn bytes(link: &Link<'_>, island: &Island) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let got_base = format::anchor_address(link, Anchor::GotBase);
-    for ((kind, to), offset) in &island.thunks {
-        let address = island.address.wrapping_add(*offset);
-        let mut target = target(link, *kind, *to);
-        if link.target.arch == Arch::Arm && !to.plt && !link.is_function(to.symbol) {
-            // What is no function has no state: it is entered in that of the thunk.
-            target = target & !1 | kind.state();
-        }
-        let pad = || link.thunks.find(target, &(PAD, *to));
-        let next = if *kind == LONG_TO_PAD { pad() } else { Some(target) };
-        let code = next.and_then(|next| kind.code(address, next, got_base)).ok_or_else(|| Error::Limit {
-            name: "reach of a thunk",
-            what: format!("the distance from a thunk to {}", String::from_utf8_lossy(name(link, *to))),
-            wanted: target.abs_diff(address),
-            limit: kind.reach(),
-        })?;
-        bytes.extend(code);
-    }
-    Ok(bytes)
-}
-
-/// A symbol that tells readers of the image about thunks.
-#[derive(Debug)]
-pub(crate) struct ThunkSymbol<'a> {
-    /// The number of its output section.
-    pub(crate) output: u32,
-    /// Its address.
-    pub(crate) address: u64,
-    /// Size in bytes; 0 for one that only marks what follows.
-    pub(crate) size: u64,
-    /// Its name, in two parts.
-    pub(crate) name: [&'a [u8]; 2],
-}
-
-/// The symbols of all thunks.
-pub(crate) fn symbols<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSymbol<'l>> {
-    link.thunks.islands.iter().flat_map(move |island| {
-        let output = island.output;
-        let mut marked = None;
-        island.thunks.iter().flat_map(move |((kind, to), offset)| {
-            let address = island.address.wrapping_add(*offset);
-            let name = [kind.symbol_prefix().as_bytes(), name(link, *to)];
-            let thunk = ThunkSymbol { output, address: address | kind.state(), size: kind.size(), name };
-            // What stands behind one of the same kind needs no mark.
-            let same = marked.replace(kind.mark()) == Some(kind.mark());
-            let mark = kind.mark().filter(|_| !same);
-            let mark = mark.map(|mark| ThunkSymbol { output, address, size: 0, name: [mark.as_bytes(), &[]] });
-            mark.into_iter().chain([thunk])
-        })
-    })
-}
-
-/// The address that a thunk to a destination leads to.
-fn target(link: &Link<'_>, kind: ThunkKind, to: Destination) -> u64 {
-    let address = match to.symbol {
-        symbol if to.plt => link.slots.of(symbol).plt.map_or(0, |entry| format::plt_address(link, entry)),
-        SymbolRef::Global(id) => link.global_address(id),
-        SymbolRef::Local(object, index) => {
-            let symbol = link.object(object).symbols.get(index as usize);
-            symbol.and_then(|symbol| link.symbol_address(object, symbol)).unwrap_or(0)
-        }
-    };
-    format::thunk_target(link, kind, to, address).wrapping_add_signed(to.addend)
-}
-
-/// The name of a destination's symbol.
-fn name<'a>(link: &Link<'a>, to: Destination) -> &'a [u8] {
-    match to.symbol {
-        SymbolRef::Global(id) => link.symbols.get(id).name,
-        SymbolRef::Local(object, index) => {
-            let object = link.object(object);
-            let Some(symbol) = object.symbols.get(index as usize) else { return &[] };
-            match (object.symbol_name(symbol), object.symbol_section(symbol)) {
-                // A nameless symbol stands for its section.
-                ([], Some(section)) => section.name,
-                (name, _) => name,
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -435,8 +430,12 @@ mod tests {
     use super::*;
     use crate::model::GlobalId;
 
-    fn key(number: u32) -> Key {
-        (LONG, Destination { symbol: SymbolRef::Global(GlobalId(number)), addend: 0, plt: false })
+    fn to(number: u32) -> Destination {
+        Destination { symbol: SymbolRef::Global(GlobalId(number)), addend: 0, plt: false }
+    }
+
+    fn key(number: u32) -> Piece {
+        Piece::Thunk(LONG, to(number))
     }
 
     fn island(output: u32, address: u64) -> Island {
@@ -445,7 +444,8 @@ mod tests {
 
     #[test]
     fn the_nearest_island_is_asked() {
-        let thunks = Thunks { islands: vec![island(1, 100), island(1, 200), island(3, 400)] };
+        let islands = vec![island(1, 100), island(1, 200), island(3, 400)];
+        let thunks = Thunks { islands, ..Thunks::default() };
         for (address, expected) in
             [(0, 0), (100, 0), (149, 0), (150, 0), (151, 1), (200, 1), (300, 1), (301, 2), (9999, 2)]
         {
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_thunk_is_there_once() {
-        let mut thunks = Thunks { islands: vec![island(1, 0x1000), island(1, 0x9000)] };
+        let mut thunks = Thunks { islands: vec![island(1, 0x1000), island(1, 0x9000)], ..Thunks::default() };
         assert!(thunks.is_empty());
         let first = thunks.islands.first_mut().unwrap();
         assert_eq!([key(1), key(2), key(1)].map(|key| first.add(key)), [true, true, false]);
@@ -468,9 +468,18 @@ mod tests {
         assert_eq!(thunks.find(0x8000, &key(2)), None);
         assert_eq!(thunks.find(0x1234, &key(3)), None);
         // What differs in anything is another one.
-        let (kind, to) = key(1);
+        let to = to(1);
         let others =
-            [(LONG_TO_PAD, to), (kind, Destination { addend: 4, ..to }), (kind, Destination { plt: true, ..to })];
-        assert!(others.iter().all(|other| thunks.find(0x1234, other).is_none()));
+            [(LONG_TO_PAD, to), (LONG, Destination { addend: 4, ..to }), (LONG, Destination { plt: true, ..to })];
+        assert!(others.iter().all(|(kind, to)| thunks.find(0x1234, &Piece::Thunk(*kind, *to)).is_none()));
+    }
+
+    #[test]
+    fn moved_instructions_are_told_by_section() {
+        let at = |object, section, offset| Instruction { object: ObjectId(object), section, offset };
+        let all = [at(0, 1, 8), at(1, 1, 4), at(1, 2, 0), at(1, 2, 16), at(1, 3, 0), at(2, 2, 0)];
+        let thunks = Thunks { moved: all.into_iter().rev().collect(), ..Thunks::default() };
+        assert_eq!(thunks.moved_from(ObjectId(1), 2).collect::<Vec<_>>(), [at(1, 2, 0), at(1, 2, 16)]);
+        assert_eq!(thunks.moved_from(ObjectId(0), 2).count(), 0);
     }
 }

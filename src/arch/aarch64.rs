@@ -29,6 +29,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::expect_used)]
 #![deny(clippy::panic, clippy::cast_possible_truncation)]
 
+pub(crate) mod erratum;
 mod imm;
 mod stubs;
 
@@ -40,7 +41,8 @@ use crate::thunks::Branch;
 
 pub(crate) use imm::{Imm, Move};
 pub(crate) use stubs::{
-    IMPORT_THUNK_SIZE, Thunk, import_thunk, is_landing_pad, plt_entry, plt_entry_size, plt_got_entry, plt_header,
+    CODE_MARK, IMPORT_THUNK_SIZE, MOVED_PREFIX, Thunk, branch, import_thunk, is_landing_pad, plt_entry, plt_entry_size,
+    plt_got_entry, plt_header,
 };
 use stubs::{PLT_ENTRY_SIZE, PLT_HEADER_SIZE};
 

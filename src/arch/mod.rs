@@ -243,7 +243,7 @@ impl ThunkKind {
     /// and Arm, *Mapping symbols*). Other ABIs have none.
     pub(crate) fn mark(self) -> Option<&'static str> {
         match self {
-            Self::Aarch64(_) => Some("$x"),
+            Self::Aarch64(_) => Some(aarch64::CODE_MARK),
             Self::Arm(thunk) => Some(thunk.mark()),
             Self::Ppc64(_) => None,
         }

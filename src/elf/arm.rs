@@ -9,6 +9,8 @@
 pub(crate) mod attributes;
 pub(crate) mod exidx;
 
+use std::borrow::Cow;
+
 use object::elf;
 
 use self::attributes::Merger;
@@ -75,11 +77,11 @@ pub(crate) fn plt_marks<'l>(link: &'l Link<'_>) -> impl Iterator<Item = ThunkSym
         });
         let marks = header.iter().copied().chain(entries);
         output.into_iter().flat_map(move |output| {
-            let mark = move |(offset, name)| ThunkSymbol {
+            let mark = move |(offset, name): (u64, &'static [u8])| ThunkSymbol {
                 output,
                 address: address.wrapping_add(offset),
                 size: 0,
-                name: [name, &[]],
+                name: [name.into(), Cow::default()],
             };
             marks.clone().map(mark)
         })

@@ -240,7 +240,12 @@ fn emit_section(link: &Link<'_>, number: usize, offset: u64, extents: &mut Vec<E
                         end = start + joined.size;
                     }
                     None => {
-                        extents.push(piece(0, 0, section.data.len() as u64));
+                        let mut from = 0;
+                        for moved in thunks::moved_from(link, *object, *index) {
+                            extents.push(piece(from, from, moved.offset - from));
+                            from = moved.offset + 4;
+                        }
+                        extents.push(piece(from, from, section.data.len() as u64 - from));
                         end = start + section.size;
                     }
                 }

@@ -8,6 +8,7 @@ pub(crate) mod compressed;
 pub(crate) mod define;
 pub(crate) mod dynamic;
 pub(crate) mod emit;
+pub(crate) mod erratum;
 mod features;
 pub(crate) mod frames;
 pub(crate) mod got;

@@ -158,7 +158,7 @@ impl SymbolTable {
                 value: symbol.address,
                 size: symbol.size,
             };
-            self.extra.1.extend(symbol.name.iter().copied().flatten());
+            self.extra.1.extend(symbol.name.iter().flat_map(|part| part.iter()));
             self.extra.1.push(0);
             self.thunks.push((entry, name));
         }

@@ -150,6 +150,9 @@ pub struct ElfOptions {
     pub shstk: bool,
     /// Warn of objects that are not made for branch target identification, and state that the image is (`-z force-bti`).
     pub force_bti: bool,
+    /// AArch64: move instructions that some Cortex-A53 processors may carry out wrongly at the end of a page, with others in
+    /// front of them (`--fix-cortex-a53-843419`).
+    pub fix_cortex_a53_843419: bool,
     /// What to say of objects that do not go with IBT or shadow stacks (`-z cet-report`).
     pub report_cet: MissingFeature,
     /// What to say of objects that do not go with BTI (`-z bti-report`).
@@ -207,6 +210,7 @@ impl Default for ElfOptions {
             force_ibt: false,
             shstk: false,
             force_bti: false,
+            fix_cortex_a53_843419: false,
             report_cet: MissingFeature::default(),
             report_bti: MissingFeature::default(),
             hide_section_bounds: false,

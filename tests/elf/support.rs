@@ -130,14 +130,6 @@ impl Cpu {
         format!("-L{} {} -lstdc++ -lgcc_s -lc", self.gcc_directory(), self.libc())
     }
 
-    /// What keeps GCC's driver from asking for code to be rewritten around errors of processors, which Debian's does.
-    pub(crate) fn without_fixes(self) -> &'static str {
-        match self {
-            Self::X86_64 | Self::X86 | Self::Arm | Self::Riscv64 | Self::Ppc64 => "",
-            Self::Aarch64 => "-mno-fix-cortex-a53-843419",
-        }
-    }
-
     /// What keeps the reference linker from shortening code as the program does not.
     fn plain_code(self) -> &'static str {
         match self {
@@ -170,7 +162,10 @@ impl Cpu {
                 let program = format!("{}{program}", self.gcc_prefix());
                 // Those of other CPUs are packages of their own, which may be there by chance.
                 let install = include_str!("../install");
-                assert!(install.split_whitespace().any(|word| word == program), "tests/install does not have {program}");
+                assert!(
+                    install.split_whitespace().any(|word| word == program),
+                    "tests/install does not have {program}"
+                );
                 format!("{program} {flags}")
             }
             _ => format!("{program} {} {flags}", self.clang_flags()),

@@ -142,17 +142,24 @@ impl Thunk {
                 Some(bytes)
             }
             Self::Pad => {
-                let code: [u32; 2] = [
-                    BTI_C,
-                    0x1400_0000, // b target
-                ];
-                let mut bytes: Vec<u8> = code.into_iter().flat_map(u32::to_le_bytes).collect();
-                let distance = target.wrapping_sub(address.wrapping_add(4)).cast_signed();
-                put(Imm::Branch26, bytes.get_mut(4..)?, distance)?;
+                let mut bytes = BTI_C.to_le_bytes().to_vec();
+                bytes.extend(branch(address.wrapping_add(4), target)?);
                 Some(bytes)
             }
         }
     }
+}
+
+/// What the names of symbols start with that instructions get which have moved because of erratum 843419, as LLD names them.
+pub(crate) const MOVED_PREFIX: &str = "__CortexA53843419_";
+/// The symbol that marks code (ELF for the Arm 64-bit Architecture, *Mapping symbols*).
+pub(crate) const CODE_MARK: &str = "$x";
+
+/// A branch at `address` to a place; `None` if that is too far.
+pub(crate) fn branch(address: u64, to: u64) -> Option<[u8; 4]> {
+    let mut bytes = 0x1400_0000_u32.to_le_bytes(); // b to
+    put(Imm::Branch26, &mut bytes, to.wrapping_sub(address).cast_signed())?;
+    Some(bytes)
 }
 
 /// Stores a number if it fits.

@@ -45,7 +45,7 @@ pub(super) const GROUP: Group = Group {
         ),
         Flag::ignored(&["pic-veneer", "use-blx"], Takes::Nothing, "it is done anyway"),
         Flag::ignored(
-            &["no-fix-cortex-a8", "no-fix-arm1176"],
+            &["no-fix-cortex-a8", "no-fix-arm1176", "no-fix-cortex-a53-835769"],
             Takes::Nothing,
             "no code is changed for the sake of a processor's errors",
         ),

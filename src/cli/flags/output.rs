@@ -48,6 +48,25 @@ pub(super) const GROUP: Group = Group {
             Ok(())
         }),
         Flag::does(
+            &["fix-cortex-a53-843419"],
+            Takes::Optional("HOW"),
+            "for AArch64: move loads and stores that Cortex-A53 may carry out wrongly at the end of a page; full, adr and adrp mean the same",
+            |reading, given| {
+                reading.options.elf.fix_cortex_a53_843419 =
+                    given.choice(&[("", true), ("full", true), ("adr", true), ("adrp", true)])?;
+                Ok(())
+            },
+        ),
+        Flag::does(
+            &["no-fix-cortex-a53-843419"],
+            Takes::Nothing,
+            "leave them where they are (default)",
+            |reading, _| {
+                reading.options.elf.fix_cortex_a53_843419 = false;
+                Ok(())
+            },
+        ),
+        Flag::does(
             &["package-metadata"],
             Takes::Value("JSON"),
             "say in a note which package the image belongs to; %XX stands for the byte with that number",

@@ -132,9 +132,9 @@ pub(super) const REST: Group = Group {
             "leave it out: processors with the hard-float ABI have the instruction",
         ),
         Flag::refused(
-            &["fix-cortex-a53-843419", "fix-cortex-a53-835769"],
+            &["fix-cortex-a53-835769"],
             Takes::Nothing,
-            "code is not rewritten around errors of processors; have GCC leave it out by -mno-fix-cortex-a53-843419",
+            "leave it out, and have the compiler keep the instructions apart: -mfix-cortex-a53-835769",
         ),
         Flag::refused(
             &[
