@@ -1,6 +1,6 @@
 //! Links every committed archive in memory, checks each image, and loads and calls those made for this machine.
 //!
-//! `cargo run --release --example demo`
+//! `cargo run --example demo`; with `--release` the times are those of a program as it is used.
 
 use std::error::Error;
 use std::fs;

@@ -25,7 +25,10 @@ fn installed() -> &'static Path {
     let make = || {
         let directory = tempfile::tempdir().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
-        run(Command::new(script).args(["--profile", "dev"]).arg(directory.path()).env("CARGO", env!("CARGO")));
+        let mut command = Command::new(script);
+        command.args(["--profile", "dev"]).arg(directory.path()).env("CARGO", env!("CARGO"));
+        // It is built for these tests alone, and there sooner so.
+        run(command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0"));
         directory
     };
     MADE.get_or_init(make).path()
