@@ -11,6 +11,7 @@
 
 mod arm;
 mod branches;
+mod compose;
 mod power;
 mod relax;
 mod riscv;
@@ -75,7 +76,14 @@ pub(crate) fn fill(link: &Link<'_>, stretch: Stretch, out: &mut [u8], problems: 
         // A stretch may be too short for any.
         (inner.start..inner.end.max(inner.start), outer)
     };
-    reloc::for_each(section, inner.clone(), |raw| context.apply(&raw, stretch.start, out, problems));
+    if context.composes() {
+        let mut last = None;
+        reloc::for_each(section, inner.clone(), |raw| {
+            context.apply(&context.composed(raw, &mut last, stretch.start, out), stretch.start, out, problems);
+        });
+    } else {
+        reloc::for_each(section, inner.clone(), |raw| context.apply(&raw, stretch.start, out, problems));
+    }
     let near =
         |raw: &RawReloc| raw.offset.saturating_add(FIELD) > stretch.start && raw.offset.saturating_sub(BEFORE) < end;
     let sides = [outer.start..inner.start.min(outer.end), inner.end.max(outer.start)..outer.end];
@@ -162,8 +170,10 @@ impl<'l, 'a> Context<'l, 'a> {
             raw.offset.saturating_sub(BEFORE) <= boundary && raw.offset.saturating_add(FIELD) >= boundary
         };
         // All of them before any byte is taken over: several of one place make one number together.
+        let mut last = None;
         for raw in crossing.iter().filter(near) {
-            self.apply(raw, start, window, problems);
+            let raw = if self.composes() { self.composed(*raw, &mut last, start, window) } else { *raw };
+            self.apply(&raw, start, window, problems);
         }
         for raw in crossing.iter().filter(near) {
             let footprint = raw.offset.saturating_sub(BEFORE)..raw.offset.saturating_add(FIELD);

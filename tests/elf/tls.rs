@@ -179,3 +179,53 @@ fn offsets_in_the_own_block_are_those_of_own_definitions() {
     let said = bench.refuses(&object);
     assert!(said.contains("against 'elsewhere': the symbol lies in another library's thread-local storage"), "{said}");
 }
+
+/// The way Go's compiler asks for a variable on i386: two relocations of one place, which add up.
+#[test]
+#[ignore = "needs the packages gcc-i686-linux-gnu, clang-19 and qemu-user-static"]
+fn relocations_of_one_place_add_up() {
+    let bench = Bench::of(Cpu::X86);
+    // The loads stand at other distances from the start of the section, so that some are where two of its parts meet.
+    let loads: String = (0..4)
+        .map(|number| {
+            format!(
+                "call 1f
+                1: popl %ecx
+                .byte 0x8b, 0x99
+                2: .long 2b - 1b
+                .reloc 2b, R_386_GOTPC, _GLOBAL_OFFSET_TABLE_
+                .reloc 2b, R_386_TLS_GOTIE, v{number}
+                addl %gs:(%ebx), %eax
+                jmp 3f
+                .fill 300007
+                3:\n"
+            )
+        })
+        .collect();
+    let source = format!(
+        ".text
+        .globl probe
+        .type probe, @function
+        probe:
+            pushl %ebx
+            xorl %eax, %eax
+            {loads}
+            subl $1111, %eax
+            popl %ebx
+            ret
+        .section .tdata, \"awT\", @progbits
+        .p2align 2
+        .globl v0, v1
+        v0: .long 1
+        v1: .long 10
+        v2: .long 100
+        v3: .long 1000
+        .section .note.GNU-stack, \"\", @progbits\n"
+    );
+    let object = bench.compile("clang-19", "composed.s", &source);
+    for options in ["", "-z now", "-Bsymbolic", "--threads=1", "--no-relax"] {
+        succeeds(&bench.ours(&format!("-shared -o ours/composed.so {options} {object}")));
+        assert_eq!(bench.load("ours/composed.so"), "probe 0\nend\n", "{options}");
+        reads_clean(&bench, "ours/composed.so");
+    }
+}
