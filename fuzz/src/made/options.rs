@@ -65,6 +65,7 @@ fn elf(options: &mut Options, choices: &mut Choices<'_>) {
         elf.exec_stack = Some(choices.half());
         elf.new_dtags = choices.half();
     }
+    elf.fix_cortex_a53_843419 = choices.below(4) == 1;
 }
 
 fn macho(options: &mut Options, choices: &mut Choices<'_>) {
