@@ -164,7 +164,7 @@ fn passes<'a>(
     format::plan(&mut link, found)?;
     clock.lap("plan");
 
-    // Addresses and file offsets.
+    // Addresses and file offsets, with thunks and the tables whose sizes depend on addresses: until nothing is missing.
     format::assign_addresses(&mut link)?;
     // Addresses are fixed from here.
     clock.lap("layout");
