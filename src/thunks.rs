@@ -205,6 +205,13 @@ impl Thunks {
         Some(island.address.wrapping_add(*island.offsets.get(piece)?))
     }
 
+    /// The number of the island that is nearest to `address`, if it lacks a piece.
+    fn lacking(&self, address: u64, piece: &Piece) -> Option<usize> {
+        let number = self.nearest(address)?;
+        let there = self.islands.get(number).is_some_and(|island| island.offsets.contains_key(piece));
+        (!there).then_some(number)
+    }
+
     /// The instructions of a section that have moved, in order.
     fn moved_from(&self, object: ObjectId, section: SectionIndex) -> impl Iterator<Item = Instruction> {
         let at = |offset| Instruction { object, section, offset };
@@ -377,12 +384,8 @@ fn misplaced(link: &Link<'_>, thunks: &Thunks, object: ObjectId) -> Vec<(usize, 
     let mut found = Vec::new();
     for (section, offset) in format::misplaced(link, object) {
         let instruction = Instruction { object, section, offset };
-        let (address, piece) = (instruction.address(link), Piece::Moved(instruction));
-        if let Some(number) = thunks.nearest(address)
-            && thunks.find(address, &piece).is_none()
-        {
-            found.push((number, piece));
-        }
+        let piece = Piece::Moved(instruction);
+        found.extend(thunks.lacking(instruction.address(link), &piece).map(|number| (number, piece)));
     }
     found
 }
@@ -407,8 +410,9 @@ fn missing(link: &Link<'_>, thunks: &Thunks, object: ObjectId, index: SectionInd
     let mut found = Vec::new();
     let mut known = HashSet::new();
     let mut need = |address: u64, piece: Piece| {
-        let Some(number) = thunks.nearest(address) else { return };
-        if thunks.find(address, &piece).is_none() && known.insert((number, piece)) {
+        if let Some(number) = thunks.lacking(address, &piece)
+            && known.insert((number, piece))
+        {
             found.push((number, piece));
         }
     };

@@ -68,6 +68,8 @@ impl Access {
         let (vector, load) = (bit(26), bit(22));
         // Bits 30 and 31; bits 22 and 23.
         let (size, kind) = (instruction >> 30, instruction >> 22 & 3);
+        // Of those of one register: neither a store nor `prfm`.
+        let single_load = kind != 0 && (size, kind) != (3, 2);
         // What is said of structures: of several, `st1` of one to four registers; of single ones, `st1`.
         let several = !bit(21) && matches!(instruction >> 12 & 15, 0b0010 | 0b0110 | 0b0111 | 0b1010);
         let single = !bit(21) && matches!(instruction >> 13 & 7, 0b000 | 0b010 | 0b100);
@@ -82,9 +84,9 @@ impl Access {
             // `stp`, `stnp`.
             0b10_1000 | 0b10_1001 if !load => (false, bit(23)),
             // `ldr`, `str`, `ldur`, `stur`, `ldtr`, `sttr`, `prfm`: offset unsigned; signed, or the base is changed; a register.
-            0b11_1001 => (kind != 0 && (size, kind) != (3, 2), false),
-            0b11_1000 if !bit(21) => (kind != 0 && (size, kind) != (3, 2), bit(10)),
-            0b11_1000 if instruction >> 10 & 3 == 2 => (kind != 0 && (size, kind) != (3, 2), false),
+            0b11_1001 => (single_load, false),
+            0b11_1000 if !bit(21) => (single_load, bit(10)),
+            0b11_1000 if instruction >> 10 & 3 == 2 => (single_load, false),
             _ => return None,
         };
         let loaded = (loads && !vector).then_some(instruction & 31);
