@@ -332,7 +332,8 @@ pub(crate) fn imports_automatically(target: Option<Target>) -> bool {
 /// The size of the rows of a section, in bytes, if it is a table of functions that says how to unwind them.
 pub(crate) fn function_row(link: &Link<'_>, section: &Section<'_>) -> Option<u64> {
     match link.target.format {
-        Format::Elf | Format::MachO => None,
+        Format::Elf => None,
+        Format::MachO => macho::live::function_row(section),
         Format::Pe => pe::function_row(link.target.arch, section),
     }
 }
@@ -342,11 +343,51 @@ pub(crate) fn associates(object: &Object<'_>) -> bool {
     matches!(object.info, ObjectInfo::Pe(_))
 }
 
-/// Symbols that the image's headers refer to.
-pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
+/// Symbols that stay in the image whoever refers to them, beside those with
+/// [`EXPORTED`](crate::symbols::GlobalFlags::EXPORTED). As for all relocations of an object, one that is local may be known in
+/// the whole link.
+pub(crate) fn roots(link: &Link<'_>) -> Vec<SymbolRef> {
     match link.target.format {
-        Format::Elf | Format::MachO => Vec::new(),
-        Format::Pe => pe::roots(link),
+        Format::Elf => Vec::new(),
+        Format::MachO => macho::live::roots(link),
+        Format::Pe => pe::roots(link).into_iter().map(SymbolRef::Global).collect(),
+    }
+}
+
+/// Whether something refers to where the image's section begins or ends that an object's section goes to.
+pub(crate) fn is_bounded(link: &Link<'_>, object: ObjectId, section: SectionIndex) -> bool {
+    match link.target.format {
+        Format::MachO => macho::live::is_bounded(link, object, section),
+        Format::Elf | Format::Pe => crate::gc::is_bounded(link, link.section(object, section).name),
+    }
+}
+
+/// Whether a section stays if something in its object does that it refers to.
+pub(crate) fn supports(link: &Link<'_>, section: &Section<'_>) -> bool {
+    link.target.format == Format::MachO && macho::live::supports(section)
+}
+
+/// The symbol whose address is subtracted in a relocation of a kind that names two.
+pub(crate) fn subtracted(target: Target, kind: u32) -> Option<SymbolIndex> {
+    if target.format == Format::MachO { macho::relocs::subtracted(kind) } else { None }
+}
+
+/// Divides sections into parts that can be left out each.
+pub(crate) fn divide(link: &mut Link<'_>) {
+    if link.target.format == Format::MachO {
+        macho::subsections::divide(link);
+    }
+}
+
+/// Takes what says how to unwind functions that are left out from sections that have such records of several functions, where
+/// that is not done when these are put together.
+///
+/// # Errors
+/// Records that are malformed.
+pub(crate) fn leave_out_frames(link: &mut Link<'_>) -> Result<()> {
+    match link.target.format {
+        Format::MachO => macho::frames::leave_out(link),
+        Format::Elf | Format::Pe => Ok(()),
     }
 }
 

@@ -9,10 +9,12 @@
 
 use std::collections::HashMap;
 
+use crate::error::Result;
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
 use crate::options::Format;
 use crate::reloc;
+use crate::slots::SymbolRef;
 use crate::symbols::{Definition, GlobalFlags};
 
 /// The sections that were left out, each with the object it is in.
@@ -26,7 +28,10 @@ pub(crate) fn collected(link: &Link<'_>) -> Vec<String> {
 }
 
 /// Marks every loaded section that no root reaches as [`Fate::Unreferenced`].
-pub(crate) fn collect(link: &mut Link<'_>) {
+///
+/// # Errors
+/// Unwind records that are malformed.
+pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
     let mut marks = Marks {
         seen: link.objects.iter().map(|object| vec![false; object.sections.len()]).collect(),
         queue: Vec::new(),
@@ -46,12 +51,15 @@ pub(crate) fn collect(link: &mut Link<'_>) {
         }
     }
     for root in crate::format::roots(link) {
-        marks.global(link, root);
+        match root {
+            SymbolRef::Global(id) => marks.global(link, id),
+            SymbolRef::Local(id, index) => marks.symbol(link, id, index),
+        }
     }
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
-            let bounded = is_identifier(section.name) && is_bounded(link, section.name);
+            let bounded = crate::format::is_bounded(link, id, index);
             if index == 0 || section.flags.has(SectionFlags::RETAIN) || bounded || link.heap_image == Some((id, index))
             {
                 marks.section(id, index);
@@ -64,6 +72,9 @@ pub(crate) fn collect(link: &mut Link<'_>) {
         if crate::format::function_row(link, section).is_none() {
             for raw in reloc::decode(section, 0..section.relocs.len()) {
                 marks.symbol(link, id, raw.symbol);
+                if let Some(other) = crate::format::subtracted(link.target, raw.kind) {
+                    marks.symbol(link, id, other);
+                }
             }
         }
         for other in followers.get(&(id, index)).into_iter().flatten() {
@@ -81,7 +92,7 @@ pub(crate) fn collect(link: &mut Link<'_>) {
             }
         }
     }
-    if link.target.format == Format::Elf {
+    if link.target.format != Format::Pe {
         // The loader need not look for what nothing refers to any more.
         for (index, referred) in marks.referred.iter().enumerate() {
             let global = link.symbols.get_mut(GlobalId(index as u32));
@@ -90,8 +101,10 @@ pub(crate) fn collect(link: &mut Link<'_>) {
             }
         }
     }
+    crate::format::leave_out_frames(link)?;
     // What was known of symbols' sections has changed.
     crate::format::fix_traits(link);
+    Ok(())
 }
 
 /// What sections take along.
@@ -99,7 +112,7 @@ type Followers = HashMap<(ObjectId, SectionIndex), Vec<Follower>>;
 
 /// What a section takes along.
 enum Follower {
-    /// A section that is ordered after it.
+    /// A section that is ordered after it, or stays if it does.
     Section(SectionIndex),
     /// What its unwind record refers to.
     Symbol(u32),
@@ -110,7 +123,10 @@ fn follow_rows(object: &Object<'_>, id: ObjectId, index: SectionIndex, size: u64
     let section = &object.sections[index as usize];
     // The row, and the function's section.
     let mut row = (u64::MAX, None);
-    for raw in reloc::decode(section, 0..section.relocs.len()) {
+    let mut relocs: Vec<_> = reloc::decode(section, 0..section.relocs.len()).collect();
+    // Where tables are in descending order, too.
+    relocs.sort_by_key(|raw| raw.offset);
+    for raw in relocs {
         let (Some(number), Some(within)) = (raw.offset.checked_div(size), raw.offset.checked_rem(size)) else {
             continue;
         };
@@ -143,6 +159,14 @@ fn followers(link: &Link<'_>) -> Followers {
             if section.flags.has(SectionFlags::LINK_ORDER) {
                 followers.entry((id, section.linked)).or_default().push(Follower::Section(index as u32));
             }
+            if crate::format::supports(link, section) {
+                for raw in reloc::decode(section, 0..section.relocs.len()) {
+                    let to = object.symbols.get(raw.symbol as usize).map(|symbol| symbol.section());
+                    if let Some(SymbolSection::In(to)) = to {
+                        followers.entry((id, to)).or_default().push(Follower::Section(index as u32));
+                    }
+                }
+            }
             if let Some(size) = crate::format::function_row(link, section) {
                 follow_rows(object, id, index as u32, size, &mut followers);
                 continue;
@@ -152,12 +176,12 @@ fn followers(link: &Link<'_>) -> Followers {
             }
             for record in records(&section.data).map_while(Result::ok) {
                 let range = reloc::find(section, record.offset..record.end());
-                let mut relocations = reloc::decode(section, range);
+                let relocations: Vec<_> = reloc::decode(section, range).collect();
                 let function = match record.kind {
                     // Of a CIE the personality routine is referred to; it belongs to all its functions.
                     Kind::Cie | Kind::Terminator => None,
                     Kind::Fde { pc_begin_offset, .. } => {
-                        let first = relocations.find(|raw| raw.offset == pc_begin_offset);
+                        let first = relocations.iter().find(|raw| raw.offset == pc_begin_offset);
                         first.and_then(|raw| object.symbols.get(raw.symbol as usize))
                     }
                 };
@@ -167,7 +191,7 @@ fn followers(link: &Link<'_>) -> Followers {
                     _ if matches!(record.kind, Kind::Cie) => 0,
                     _ => continue,
                 };
-                let symbols = relocations.map(|raw| Follower::Symbol(raw.symbol));
+                let symbols = relocations.iter().map(|raw| Follower::Symbol(raw.symbol));
                 followers.entry((id, home)).or_default().extend(symbols);
             }
         }
@@ -226,7 +250,8 @@ fn is_identifier(name: &[u8]) -> bool {
     name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// Whether something refers to the bounds of the output section with this name.
-fn is_bounded(link: &Link<'_>, name: &[u8]) -> bool {
-    [&b"__start_"[..], b"__stop_"].iter().any(|prefix| link.symbols.find(&[prefix, name].concat()).is_some())
+/// Whether something refers to the bounds of the output section with this name, by names made of it.
+pub(crate) fn is_bounded(link: &Link<'_>, name: &[u8]) -> bool {
+    let asked = |prefix: &[u8]| link.symbols.find(&[prefix, name].concat()).is_some();
+    is_identifier(name) && (asked(b"__start_") || asked(b"__stop_"))
 }

@@ -113,6 +113,11 @@ fn passes<'a>(
     // Contents are plain from here on; what is stripped is not worth the work.
     elf::compressed::decompress(&mut link)?;
 
+    // What may be left out part by part is divided before anything is known of its sections.
+    if options.gc_sections {
+        format::divide(&mut link);
+    }
+
     // Names that only a linker can define, and blocks for common symbols.
     format::define_symbols(&mut link)?;
     resolve::check_required(&link)?;
@@ -130,7 +135,7 @@ fn passes<'a>(
     // Who may preempt what, and what is far: all that relocations need to know of symbols.
     format::fix_traits(&mut link);
     if options.gc_sections {
-        crate::gc::collect(&mut link);
+        crate::gc::collect(&mut link)?;
         if options.print_collected {
             link.report.collected = crate::gc::collected(&link);
         }

@@ -392,6 +392,11 @@ impl Symbol {
             index => SymbolSection::In(index),
         }
     }
+
+    /// Moves it to `value` of a section.
+    pub(crate) fn move_to(&mut self, section: SectionIndex, value: u64) {
+        (self.section, self.value) = (section, value);
+    }
 }
 
 /// Mark in [`Symbol::name`], of objects that have [`Object::short_names`]: the name is in that table, in up to eight bytes.

@@ -122,7 +122,8 @@ pub struct Options {
     pub warn_common: bool,
     /// What to leave out (`--strip-debug`, `--strip-all`).
     pub strip: Strip,
-    /// Leave out sections that nothing reachable refers to (`--gc-sections`).
+    /// Leave out sections that nothing reachable refers to (`--gc-sections`, `-dead_strip`); of Mach-O objects the parts of
+    /// sections that begin with a symbol, if the object allows it.
     pub gc_sections: bool,
     /// Tell which sections are left out, in [`Report::collected`](crate::Report::collected) (`--print-gc-sections`).
     pub print_collected: bool,
@@ -225,6 +226,9 @@ impl Options {
         if let Some(path) = &self.macho.dsym {
             let problem = match crate::macho::dsym::image_name(path) {
                 _ if self.strip != Strip::None => "-S leaves nothing to put there; leave it out",
+                _ if self.gc_sections => {
+                    "what stays of the code is not where its lines say; leave out -dead_strip, or run dsymutil on the image"
+                }
                 _ if !self.macho.uuid => "debuggers know by the UUID that it belongs to the image; leave out -no_uuid",
                 None => "the path of a bundle is needed, NAME.dSYM, where NAME is the image's",
                 Some(name) if name.as_encoded_bytes().contains(&0) => "name with a NUL byte",

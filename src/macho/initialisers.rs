@@ -40,6 +40,13 @@ pub(crate) struct Initialiser {
     raw: RawReloc,
 }
 
+impl Initialiser {
+    /// The symbol that it is told by.
+    pub(super) fn function(&self) -> SymbolRef {
+        SymbolRef::Local(self.object, self.raw.symbol)
+    }
+}
+
 /// Takes the lists of all objects, if the image tells of functions by offsets; what is taken is no part of the image.
 ///
 /// # Errors

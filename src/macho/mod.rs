@@ -11,6 +11,7 @@ pub(crate) mod define;
 pub(crate) mod dsym;
 pub(crate) mod emit;
 pub(crate) mod fixups;
+pub(crate) mod frames;
 pub(crate) mod functions;
 pub(crate) mod header;
 pub(crate) mod initialisers;
@@ -18,6 +19,7 @@ pub(crate) mod lazy;
 pub(crate) mod leb;
 pub(crate) mod library;
 pub(crate) mod linkedit;
+pub(crate) mod live;
 pub(crate) mod opcodes;
 pub(crate) mod parse;
 pub(crate) mod plan;
@@ -26,6 +28,7 @@ pub(crate) mod segments;
 pub(crate) mod signature;
 pub(crate) mod stabs;
 pub(crate) mod stubs;
+pub(crate) mod subsections;
 pub(crate) mod symtab;
 pub(crate) mod trie;
 pub(crate) mod unwind;
@@ -34,7 +37,9 @@ use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
 use crate::link::Link;
-use crate::model::{GlobalId, InputName, Object, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection};
+use crate::model::{
+    GlobalId, InputName, Object, SectionFlags, SectionIndex, Symbol, SymbolIndex, SymbolKind, SymbolSection,
+};
 use crate::options::{Arch, Filter, Format, Os, Target, Undefined};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
@@ -62,12 +67,14 @@ pub(crate) struct ObjectInfo {
     pub(crate) data_in_code: Vec<functions::DataInCode>,
     /// The system that it was compiled for, if it says so.
     pub(crate) platform: Option<Platform>,
+    /// Its sections may be divided where symbols begin (`MH_SUBSECTIONS_VIA_SYMBOLS`).
+    pub(crate) divisible: bool,
 }
 
 impl ObjectInfo {
     fn new(arch: Arch, subtype: u32) -> Self {
         let (addresses, segments, data_in_code) = (Vec::new(), Vec::new(), Vec::new());
-        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None }
+        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None, divisible: false }
     }
 
     /// What is to be known of an object that holds data only, in sections of these segments, sizes and alignments (in
@@ -86,9 +93,7 @@ impl ObjectInfo {
             end = address.saturating_add(size);
             info.addresses.push(address);
             info.segments.push(plan::padded(segment.as_bytes()));
-            let mut symbol = Symbol::new(u32::MAX, SymbolSection::In(number), address.wrapping_neg());
-            symbol.kind = SymbolKind::Section;
-            symbols.push(symbol);
+            symbols.push(section_symbol(number, address));
         }
         info
     }
@@ -97,6 +102,14 @@ impl ObjectInfo {
     pub(crate) fn address(&self, section: u32) -> u64 {
         (section as usize).checked_sub(1).and_then(|at| self.addresses.get(at)).copied().unwrap_or(0)
     }
+}
+
+/// The symbol of a section that has an address in its object, for relocations that name the section: it is *minus* that
+/// address in the image's section, so that with an address of the object added it is where that has gone.
+fn section_symbol(number: SectionIndex, address: u64) -> Symbol {
+    let mut symbol = Symbol::new(u32::MAX, SymbolSection::In(number), address.wrapping_neg());
+    symbol.kind = SymbolKind::Section;
+    symbol
 }
 
 /// A system and its versions, each as `xxxx.yy.zz` in 16, 8 and 8 bits.
@@ -125,6 +138,8 @@ pub(crate) mod other {
     pub(crate) const REFERENCED_DYNAMICALLY: u8 = 1 << 3;
     /// For this image only, unless asked for by name (`.weak_def_can_be_hidden`).
     pub(crate) const CAN_BE_HIDDEN: u8 = 1 << 4;
+    /// What the symbol stands for stays in the image, though nothing may refer to it (`N_NO_DEAD_STRIP`).
+    pub(crate) const NO_DEAD_STRIP: u8 = 1 << 6;
     /// Another name of a symbol (`N_INDR`): the value is the offset of that one's name.
     pub(crate) const ALIAS: u8 = 1 << 5;
 }
@@ -275,7 +290,8 @@ fn leave_out_unused_libraries(link: &mut Link<'_>) {
         return;
     }
     let mut used = vec![false; link.libraries.len()];
-    for (_, global) in link.symbols.iter() {
+    let asked = |global: &Global<'_>| !link.options.gc_sections || global.flags.has(GlobalFlags::IN_OBJECT);
+    for (_, global) in link.symbols.iter().filter(|(_, global)| asked(global)) {
         if let Definition::Library(number, _) = global.definition
             && let Some(used) = used.get_mut(number as usize)
         {

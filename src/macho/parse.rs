@@ -39,6 +39,8 @@ type Nlist = macho::Nlist64<LE>;
 
 /// The most symbols of an object: relocations have 24 bits for their numbers, and sections get symbols too.
 const SYMBOLS: usize = (1 << 24) - 256;
+/// The flag of an object of which no part that begins with a symbol needs the one before it.
+const MH_SUBSECTIONS_VIA_SYMBOLS: u32 = 0x2000;
 /// The strictest alignment of a section, as a power of two.
 const ALIGN_LIMIT: u32 = 32;
 
@@ -91,6 +93,7 @@ impl<'a> Parser<'_, 'a> {
             other => return Err(self.unsupported(format!("an object for CPU type {:#x}", other.0))),
         };
         let mut info = ObjectInfo::new(arch, header.cpusubtype(LE).0);
+        info.divisible = header.flags(LE).0 & MH_SUBSECTIONS_VIA_SYMBOLS != 0;
         let mut headers: &'a [Section64] = &[];
         let mut seen_segment = false;
         let mut symbols: &[Nlist] = &[];
@@ -315,9 +318,7 @@ impl<'a> Parser<'_, 'a> {
         }
         // The first section is none.
         for (address, number) in info.addresses.iter().zip(1_u32..) {
-            let mut symbol = Symbol::new(u32::MAX, SymbolSection::In(number), address.wrapping_neg());
-            symbol.kind = SymbolKind::Section;
-            symbols.push(symbol);
+            symbols.push(super::section_symbol(number, *address));
         }
         Ok(symbols)
     }
@@ -409,7 +410,11 @@ impl<'a> Parser<'_, 'a> {
         if external && (kind.is_pext() || can_be_hidden) {
             symbol.other = other::HIDDEN | if kind.is_pext() { 0 } else { other::CAN_BE_HIDDEN };
         }
-        for (bit, flag) in [(N_ALT_ENTRY, other::ALT_ENTRY), (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY)] {
+        for (bit, flag) in [
+            (N_ALT_ENTRY, other::ALT_ENTRY),
+            (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY),
+            (N_NO_DEAD_STRIP, other::NO_DEAD_STRIP),
+        ] {
             if desc & bit != 0 && defined {
                 symbol.other |= flag;
             }
@@ -420,6 +425,7 @@ impl<'a> Parser<'_, 'a> {
 
 /// Bits of `n_desc`.
 const REFERENCED_DYNAMICALLY: u16 = 0x10;
+const N_NO_DEAD_STRIP: u16 = 0x20;
 const N_WEAK_REF: u16 = 0x40;
 const N_WEAK_DEF: u16 = 0x80;
 const N_ALT_ENTRY: u16 = 0x200;

@@ -3,7 +3,8 @@
 //! Its order is fixed by `LC_DYSYMTAB`: what is for debuggers ([`stabs`]) and local symbols, then what the
 //! image has for others, then what it wants from others. It is made in parts, each from a stretch of one object's symbols or
 //! of the global ones, when it is written: nothing of it is held. The string table is the objects' string tables one after
-//! the other, as they are, between two bytes that nobody refers to and what the linker adds.
+//! the other, as they are, between two bytes that nobody refers to and what the linker adds; or, where the options leave
+//! symbols out, the names that are used.
 
 #![deny(
     clippy::indexing_slicing,
@@ -135,6 +136,17 @@ pub(super) struct Strings {
     extra: (u64, Vec<u8>),
     /// The global symbols whose names no object has, ascending, and the offsets of these.
     named: Vec<(GlobalId, u32)>,
+    /// Those of the objects' strings that are used, if not all are in the table.
+    used: Option<Used>,
+}
+
+/// Strings of objects that are in a table which has not all of them.
+#[derive(Debug, Default)]
+struct Used {
+    /// Where each would start if all were, ascending, and where it does.
+    places: Vec<(u32, u32)>,
+    /// They, one after the other.
+    bytes: Vec<u8>,
 }
 
 impl Strings {
@@ -168,7 +180,9 @@ impl Strings {
 
     /// Bytes of memory that it takes.
     fn held(&self) -> u64 {
-        of_vec(&self.bases).saturating_add(of_vec(&self.extra.1)).saturating_add(of_vec(&self.named))
+        let used = self.used.as_ref().map_or(0, |used| of_vec(&used.places).saturating_add(of_vec(&used.bytes)));
+        let own = [of_vec(&self.bases), of_vec(&self.extra.1), of_vec(&self.named)];
+        own.into_iter().fold(used, u64::saturating_add)
     }
 
     /// Where an object's strings start.
@@ -195,20 +209,61 @@ impl Strings {
         u32::try_from(offset).unwrap_or(u32::MAX)
     }
 
+    /// Has the table be made of those of the objects' strings that start at `offsets`, which ascend, and of what no object has.
+    fn leave_out(&mut self, link: &Link<'_>, offsets: &[u32]) {
+        let mut used = Used::default();
+        for offset in offsets {
+            let object = self.bases.partition_point(|base| base <= offset).checked_sub(1);
+            let Some((object, base)) = object.and_then(|at| link.objects.get(at).zip(self.bases.get(at))) else {
+                continue;
+            };
+            let rest = object.strings.get(offset.saturating_sub(*base) as usize..).unwrap_or_default();
+            let place = (STRINGS_START.len() as u64).saturating_add(used.bytes.len() as u64);
+            used.places.push((*offset, u32::try_from(place).unwrap_or(u32::MAX)));
+            used.bytes.extend(rest.split(|byte| *byte == 0).next().unwrap_or_default());
+            used.bytes.push(0);
+        }
+        self.used = Some(used);
+    }
+
+    /// Where a string starts that would start at `offset` if the table had all of them.
+    fn place(&self, offset: u32) -> u32 {
+        let Some(used) = &self.used else { return offset };
+        let at = used.places.binary_search_by_key(&offset, |(all, _)| *all).ok();
+        if let Some((_, place)) = at.and_then(|at| used.places.get(at)) {
+            return *place;
+        }
+        match u64::from(offset).checked_sub(self.extra.0) {
+            Some(into) => u32::try_from(self.extra_start().saturating_add(into)).unwrap_or(u32::MAX),
+            None => offset,
+        }
+    }
+
+    /// Where the strings start that no object has.
+    fn extra_start(&self) -> u64 {
+        let used = |used: &Used| (STRINGS_START.len() as u64).saturating_add(used.bytes.len() as u64);
+        self.used.as_ref().map_or(self.extra.0, used)
+    }
+
     /// Its size, in bytes.
     pub(super) fn size(&self) -> u64 {
-        self.extra.0.saturating_add(self.extra.1.len() as u64).next_multiple_of(8)
+        self.extra_start().saturating_add(self.extra.1.len() as u64).next_multiple_of(8)
     }
 
     /// Appends the table, which starts at a file offset, to `extents`; returns where the strings are that no object has.
     pub(super) fn emit(&mut self, link: &Link<'_>, offset: u64, extents: &mut Vec<Extent>) -> linkedit::Part {
-        for (id, object) in link.objects() {
-            let offset = offset.saturating_add(self.base(id).into());
-            extents.push(Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) });
+        let extra_start = self.extra_start();
+        let mut start = STRINGS_START.to_vec();
+        match &self.used {
+            Some(used) => start.extend(&used.bytes),
+            None => extents.extend(link.objects().map(|(id, object)| {
+                let offset = offset.saturating_add(self.base(id).into());
+                Extent { offset, size: object.strings.len() as u64, source: Source::Strings(id) }
+            })),
         }
         let extra = std::mem::take(&mut self.extra.1);
-        let own = linkedit::Part { offset: offset.saturating_add(self.extra.0), size: extra.len() as u64 };
-        for (offset, bytes) in [(offset, STRINGS_START.to_vec()), (own.offset, extra)] {
+        let own = linkedit::Part { offset: offset.saturating_add(extra_start), size: extra.len() as u64 };
+        for (offset, bytes) in [(offset, start), (own.offset, extra)] {
             extents.push(Extent { offset, size: bytes.len() as u64, source: Source::Owned(bytes) });
         }
         own
@@ -234,7 +289,27 @@ impl SymbolTable {
         parts.extend(globals().map(|(first, end)| Part::Exports(first, end)));
         parts.extend(globals().map(|(first, end)| Part::Imports(first, end)));
         table.add(link, &parts);
-        table.finish(link)
+        let mut table = table.finish(link)?;
+        if link.options.gc_sections || link.options.macho.strip_locals || link.options.strip == Strip::All {
+            table.leave_names_out(link);
+        }
+        Ok(table)
+    }
+
+    /// Has the string table be of the names that the entries have.
+    fn leave_names_out(&mut self, link: &Link<'_>) {
+        let names = link.workers.map(&self.parts, |(part, _)| {
+            let mut names = Vec::new();
+            self.visit(link, *part, |_, entry| names.push(entry.name));
+            names
+        });
+        let mut names = names.concat();
+        names.sort_unstable();
+        names.dedup();
+        let of_objects = names.partition_point(|name| u64::from(*name) < self.strings.extra.0);
+        let names = names.get(..of_objects).unwrap_or_default();
+        let first = names.partition_point(|name| *name <= NO_NAME);
+        self.strings.leave_out(link, names.get(first..).unwrap_or_default());
     }
 
     /// Decides on the table of a file for debuggers: every symbol that the image defines, local ones included.
@@ -337,7 +412,7 @@ impl SymbolTable {
     pub(super) fn make(&self, link: &Link<'_>, part: u32) -> Vec<u8> {
         let Some((part, count)) = self.parts.get(part as usize) else { return Vec::new() };
         let mut bytes = Vec::with_capacity((*count as usize).saturating_mul(Entry::SIZE));
-        self.visit(link, *part, |_, entry| entry.write(&mut bytes));
+        self.visit(link, *part, |_, entry| Entry { name: self.strings.place(entry.name), ..entry }.write(&mut bytes));
         bytes
     }
 

@@ -24,7 +24,7 @@ use crate::bytes;
 use crate::error::{Error, Errors};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
-use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits};
+use crate::model::{Fate, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::reloc::{self, Origin, RawReloc, What};
 use crate::scan::Scan;
@@ -223,6 +223,12 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         (section.is_live() && offset <= section.size).then_some((index, offset))
     }
 
+    /// Whether a relocation leads to a section that nothing refers to.
+    fn is_left_out(&self, raw: &RawReloc) -> bool {
+        let symbol = self.object.symbols.get(raw.symbol as usize);
+        symbol.and_then(|symbol| self.object.symbol_section(symbol)).is_some_and(|to| to.fate == Fate::Unreferenced)
+    }
+
     /// Reads a `__compact_unwind`. Records of `__eh_frame` that its entries refer to are taken out of `records`, and so are
     /// those that they make superfluous.
     fn compact(
@@ -249,6 +255,9 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         for start in (0..size).step_by(usize::try_from(ENTRY).unwrap_or(usize::MAX)) {
             let field = |at: u64| start.saturating_add(at);
             let word = |at: u64| bytes::u32(&section.data, field(at)).unwrap_or(0);
+            if relocs.get(&start).is_some_and(|raw| self.is_left_out(raw)) {
+                continue;
+            }
             let place = relocs.get(&start).and_then(|raw| self.place(raw));
             let place = place.ok_or_else(|| self.malformed(section, start, "the entry describes no function"))?;
             let encoding = word(12) & !NOT_ENCODED;

@@ -141,7 +141,6 @@ impl Joined {
         }
     }
 
-    #[cfg(test)]
     /// The contribution's bytes, not yet relocated, where `section` is what was joined.
     pub(crate) fn contents(&self, section: &[u8]) -> Vec<u8> {
         let mut contents = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));

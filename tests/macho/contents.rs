@@ -176,6 +176,7 @@ impl<'a> Contents<'a> {
         let mut section = EhFrame::new(bytes, LittleEndian);
         section.set_address_size(8);
         let bases = BaseAddresses::default().set_eh_frame(*start);
+        let mut found = Vec::new();
         let mut entries = section.entries(&bases);
         while let Some(entry) = entries.next().unwrap() {
             let CieOrFde::Fde(partial) = entry else { continue };
@@ -193,7 +194,12 @@ impl<'a> Contents<'a> {
                 let rules: Vec<_> = row.registers().collect();
                 rows.push(format!("{:#x}: {:?} {rules:?}", row.start_address() - function, row.cfa()));
             }
-            insert(&mut all, self.place(function), (function, format!("{} bytes {data}{rows:#?}", fde.len())));
+            found.push((function, format!("{} bytes {data}{rows:#?}", fde.len())));
+        }
+        // By address, since linkers have the records in different orders, and symbols of several objects one name.
+        found.sort();
+        for (function, told) in found {
+            insert(&mut all, self.place(function), (function, told));
         }
         all
     }

@@ -18,6 +18,7 @@ mod libraries;
 mod makers;
 mod odds;
 mod options;
+mod stripping;
 mod unwind;
 mod variables;
 

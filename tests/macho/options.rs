@@ -176,7 +176,7 @@ fn command_lines_are_read_as_they_are_written() {
     for (option, what) in [
         ("-undefind", "did you mean '-undefined'"),
         ("-install_nam", "did you mean '-install_name'"),
-        ("-dead_strip", "-dead_strip: not supported"),
+        ("-why_live", "-why_live: a value is needed"),
         ("-ObjC", "-ObjC: not supported"),
         ("-order_file", "-order_file: a value is needed"),
         ("--threads=no", "--threads: 'no' is not a number from 1 to 4096"),

@@ -189,6 +189,10 @@ pub(super) const INPUTS: &[Flag] = &[
             Ok(())
         },
     ),
+    does(&["dead_strip"], &[], "leave out functions and data that nothing reachable refers to", |darwin, _| {
+        darwin.reading.options.gc_sections = true;
+        Ok(())
+    }),
     does(&["dead_strip_dylibs"], &[], "do not ask for libraries that nothing is used of", |darwin, _| {
         darwin.reading.options.macho.dead_strip_dylibs = true;
         Ok(())
