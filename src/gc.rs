@@ -1,8 +1,9 @@
-//! Leaving out what nothing reachable refers to (`--gc-sections`).
+//! Leaving out what nothing reachable refers to (`--gc-sections`, `-dead_strip`).
 //!
 //! Roots are what the image exports, what runs by itself, and what is marked to be kept. From a section everything its
 //! relocations refer to is reached. Unwind records do not keep a function, but a function keeps what its record refers
-//! to (language-specific data, the personality routine); so do the rows of Windows' tables of functions (`.pdata`).
+//! to (language-specific data, the personality routine); so do the rows of tables of functions (`.pdata` of Windows,
+//! `__compact_unwind` of macOS).
 //! Sections that are not loaded stay and keep nothing.
 
 #![deny(clippy::arithmetic_side_effects)]

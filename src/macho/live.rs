@@ -8,7 +8,7 @@
     clippy::panic
 )]
 
-use super::plan::padded;
+use super::parse::trimmed;
 use super::symtab::is_exported;
 use crate::link::Link;
 use crate::model::{ObjectId, Section, SectionFlags, SectionIndex};
@@ -31,10 +31,11 @@ pub(crate) fn is_bounded(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> 
     let object = link.object(id);
     let Some((info, section)) = object.info.macho().zip(object.sections.get(index as usize)) else { return false };
     let segment = info.segments.get((index as usize).saturating_sub(1));
-    link.macho
-        .bounded
+    let Some(segment) = segment.filter(|_| !link.macho.bounded.is_empty()).map(trimmed) else { return false };
+    let asked = |name: &[&[u8]]| link.symbols.find(&name.concat()).is_some();
+    [&b"start$"[..], b"end$"]
         .iter()
-        .any(|(of, name)| Some(of) == segment && name.is_none_or(|name| name == padded(section.name)))
+        .any(|side| asked(&[b"segment$", side, segment]) || asked(&[b"section$", side, segment, b"$", section.name]))
 }
 
 /// The size of the rows of a section, in bytes, if it says of each function how to unwind it.

@@ -212,16 +212,26 @@ impl Strings {
     /// Has the table be made of those of the objects' strings that start at `offsets`, which ascend, and of what no object has.
     fn leave_out(&mut self, link: &Link<'_>, offsets: &[u32]) {
         let mut used = Used::default();
-        for offset in offsets {
-            let object = self.bases.partition_point(|base| base <= offset).checked_sub(1);
-            let Some((object, base)) = object.and_then(|at| link.objects.get(at).zip(self.bases.get(at))) else {
-                continue;
-            };
-            let rest = object.strings.get(offset.saturating_sub(*base) as usize..).unwrap_or_default();
-            let place = (STRINGS_START.len() as u64).saturating_add(used.bytes.len() as u64);
-            used.places.push((*offset, u32::try_from(place).unwrap_or(u32::MAX)));
-            used.bytes.extend(rest.split(|byte| *byte == 0).next().unwrap_or_default());
-            used.bytes.push(0);
+        // Where the last string starts and ends, and where it starts in the new table.
+        let (mut last, mut last_place) = (0..0, 0);
+        for offset in offsets.iter().copied() {
+            if !last.contains(&offset) {
+                let object = self.bases.partition_point(|base| *base <= offset).checked_sub(1);
+                let Some((object, base)) = object.and_then(|at| link.objects.get(at).zip(self.bases.get(at))) else {
+                    continue;
+                };
+                let rest = object.strings.get(offset.saturating_sub(*base) as usize..).unwrap_or_default();
+                let name = rest.split(|byte| *byte == 0).next().unwrap_or_default();
+                let place = (STRINGS_START.len() as u64).saturating_add(used.bytes.len() as u64);
+                last_place = u32::try_from(place).unwrap_or(u32::MAX);
+                // With the NUL, where an empty one may start.
+                let size = u32::try_from(name.len()).unwrap_or(u32::MAX).saturating_add(1);
+                last = offset..offset.saturating_add(size);
+                used.bytes.extend(name);
+                used.bytes.push(0);
+            }
+            // One may be the end of another.
+            used.places.push((offset, last_place.saturating_add(offset.saturating_sub(last.start))));
         }
         self.used = Some(used);
     }

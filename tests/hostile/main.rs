@@ -44,6 +44,7 @@ mod mutate;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod objects;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod parts;
 mod program;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod quadratic;

@@ -52,7 +52,7 @@ const CPUS: [Cpu; 2] = [
 const ZEROS: [u64; 2] = [1, 0x12];
 
 /// Sections: segment, name, flags, alignment as a power of two.
-const SECTIONS: [(&str, &str, u64, u64); 22] = [
+const SECTIONS: [(&str, &str, u64, u64); 23] = [
     ("__TEXT", "__text", 0x8000_0400, 4),
     ("__DATA", "__data", 0, 3),
     ("__TEXT", "__const", 0, 4),
@@ -75,6 +75,7 @@ const SECTIONS: [(&str, &str, u64, u64); 22] = [
     ("__DWARF", "__debug_str", 0x0200_0000, 0),
     ("__DATA", "__objc_imageinfo", 0x1000_0000, 0),
     ("__TEXT", "__text2", 0x8000_0400, 2),
+    ("__DATA", "__support", 0x0800_0000, 3),
 ];
 
 struct Section {

@@ -76,7 +76,8 @@ fn macho(options: &mut Options, choices: &mut Choices<'_>) {
     macho.strip_locals = choices.below(6) == 1;
     macho.dead_strip_dylibs = choices.below(6) == 1;
     macho.debug_map = choices.below(3) != 1;
-    if choices.below(4) == 1 {
+    // Of what is divided none is made.
+    if choices.below(4) == 1 && !options.gc_sections {
         macho.dsym = Some("image.dylib.dSYM".into());
     }
     if choices.below(8) == 1 {
