@@ -25,6 +25,9 @@ use crate::reloc::{self, RawReloc};
 use crate::unwind::eh_frame::{Kind, Record, records};
 use crate::unwind::join::{Joined, join};
 
+/// The strictest alignment that records ask for: that of an address.
+const ALIGN: u64 = 8;
+
 /// Leaves out the records of all functions whose sections are not in the image.
 ///
 /// # Errors
@@ -104,7 +107,7 @@ impl Trimmed {
         let (relocs, fields) =
             relocs::moved(&section.relocs.bytes, encoding, &section.data, |offset| joined.output_offset(offset), moved);
         fields.iter().for_each(|field| field.store(&mut data));
-        fill_up(&mut data, section.align);
+        fill_up(&mut data, section.align.min(ALIGN));
         Self { index, joined, data, relocs }
     }
 
@@ -117,6 +120,7 @@ impl Trimmed {
         }
         if let Some(section) = object.sections.get_mut(self.index as usize) {
             section.size = self.data.len() as u64;
+            section.align = section.align.min(ALIGN);
             section.data = Cow::Owned(self.data);
             section.relocs.bytes = Cow::Owned(self.relocs);
             if section.size == 0 {
