@@ -26,12 +26,14 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<SymbolRef> {
     globals.chain(link.macho.initialisers.iter().map(|initialiser| initialiser.function())).collect()
 }
 
-/// Whether something refers to the boundaries of a section, or of its segment, by the names that it has in the objects.
+/// Whether something refers to the boundaries of a section, or of its segment, by the names that it has in the objects. A list
+/// of what [`supports`] others is one of those that stay.
 pub(crate) fn is_bounded(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> bool {
     let object = link.object(id);
     let Some((info, section)) = object.info.macho().zip(object.sections.get(index as usize)) else { return false };
     let segment = info.segments.get((index as usize).saturating_sub(1));
-    let Some(segment) = segment.filter(|_| !link.macho.bounded.is_empty()).map(trimmed) else { return false };
+    let segment = segment.filter(|_| !link.macho.bounded.is_empty() && !supports(section));
+    let Some(segment) = segment.map(trimmed) else { return false };
     let asked = |name: &[&[u8]]| link.symbols.find(&name.concat()).is_some();
     [&b"start$"[..], b"end$"]
         .iter()
