@@ -48,6 +48,7 @@ struct Used {
 }
 
 impl Strings {
+    /// A table of all strings of the objects.
     pub(super) fn new(link: &Link<'_>) -> Self {
         let mut strings = Self::default();
         let mut end = STRINGS_START.len() as u64;
