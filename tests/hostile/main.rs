@@ -45,6 +45,7 @@ mod mutate;
 mod objects;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod parts;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod program;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod quadratic;
