@@ -489,6 +489,13 @@ impl<'a> Object<'a> {
         rest.get(..memchr::memchr(0, rest).unwrap_or(rest.len())).unwrap_or_default()
     }
 
+    /// The section that a section is a part of, by its first part's index, and the offset at which it starts in that: a section
+    /// that has not been divided is its own.
+    pub(crate) fn whole(&self, section: SectionIndex) -> (SectionIndex, u64) {
+        let whole = self.info.macho().and_then(|info| info.wholes.get(section as usize));
+        whole.copied().unwrap_or((section, 0))
+    }
+
     /// The section that a symbol is defined in, if it is defined in one.
     pub(crate) fn symbol_section(&self, symbol: &Symbol) -> Option<&Section<'a>> {
         match symbol.section() {

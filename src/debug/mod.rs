@@ -37,7 +37,8 @@ pub(crate) fn place(link: &Link<'_>, id: ObjectId, section: SectionIndex, offset
     Place {
         file: object.name.to_string(),
         section: String::from_utf8_lossy(name).into_owned(),
-        offset,
+        // As tools count that show the object.
+        offset: offset.saturating_add(object.whole(section).1),
         origin: Some((id, section)),
         ..Place::default()
     }
@@ -183,8 +184,9 @@ fn explain(link: &Link<'_>, problems: &mut [Error]) {
         let sections = relocated(object, link.target);
         let mut lines = SourceLines::new(|id| sections.get(id.name()).map_or(&[], Vec::as_slice));
         for (section, place) in places {
-            let address = base(section).and_then(|base| base.checked_add(place.offset));
-            let function = object.symbol_at(section, place.offset);
+            let (whole, start) = object.whole(section);
+            let address = base(whole).and_then(|base| base.checked_add(place.offset));
+            let function = object.symbol_at(section, place.offset.saturating_sub(start));
             place.function = function.map(|name| String::from_utf8_lossy(name).into_owned());
             if let Some(address) = address {
                 place.function = place.function.take().or_else(|| lines.function(address));
@@ -214,7 +216,8 @@ fn number(object: &Object<'_>, raw: &RawReloc) -> Option<i64> {
     let start = match symbol.section() {
         SymbolSection::In(index) => {
             let loaded = object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
-            if loaded { base(index).unwrap_or(u64::MAX) } else { 0 }
+            let (whole, start) = object.whole(index);
+            if loaded { base(whole).and_then(|base| base.checked_add(start)).unwrap_or(u64::MAX) } else { 0 }
         }
         _ => 0,
     };

@@ -69,12 +69,14 @@ pub(crate) struct ObjectInfo {
     pub(crate) platform: Option<Platform>,
     /// Its sections may be divided where symbols begin (`MH_SUBSECTIONS_VIA_SYMBOLS`).
     pub(crate) divisible: bool,
+    /// Of each section, once they have been divided, the first part of the whole that it was in, and where in this it starts.
+    pub(crate) wholes: Vec<(SectionIndex, u64)>,
 }
 
 impl ObjectInfo {
     fn new(arch: Arch, subtype: u32) -> Self {
-        let (addresses, segments, data_in_code) = (Vec::new(), Vec::new(), Vec::new());
-        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None, divisible: false }
+        let (addresses, segments, data_in_code, wholes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { arch, subtype, symbols: 0, addresses, segments, data_in_code, platform: None, divisible: false, wholes }
     }
 
     /// What is to be known of an object that holds data only, in sections of these segments, sizes and alignments (in

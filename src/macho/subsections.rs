@@ -156,6 +156,8 @@ impl Division {
             .symbols
             .extend(addresses.iter().zip(1_u32..).map(|(address, number)| super::section_symbol(number, *address)));
         (info.addresses, info.segments) = (addresses, segments);
+        let parts = self.parts.iter().flat_map(|(first, starts)| starts.iter().map(|start| (*first, *start)));
+        info.wholes = parts.collect();
     }
 
     /// Has the relocations of a section name parts.

@@ -214,3 +214,33 @@ fn debug_information_is_not_joined_of_what_is_divided() {
     assert!(text.contains("-dsym: ") && text.contains("run dsymutil on the image"), "{text}");
     assert!(!Path::new(output).exists());
 }
+
+/// Places are told as whoever looks at the object finds them.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn places_are_those_of_the_object() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let call = if target == MACOS_ARM64 { "bl" } else { "callq" };
+        let text = format!(
+            ".section __TEXT,__text,regular,pure_instructions\n.p2align 4\n_unused: {call} _unused_import\n\
+             .p2align 4\n_used: {call} _nowhere\n.globl _entry\n.p2align 4\n_entry: {call} _used\n{call} _nowhere\n"
+        );
+        let object = assemble(target, "places", &text);
+        let arch = if target == MACOS_ARM64 { "arm64" } else { "x86_64" };
+        let told = |more: &[&str]| -> BTreeSet<String> {
+            let mut words = vec!["-flavor", "darwin", "-dylib", "-platform_version", "macos", "13.0", "13.0"];
+            words.extend(["-arch", arch, "-o", "unwritten.dylib", object.to_str().unwrap()]);
+            let out = super::program(words.iter().chain(more));
+            let text = String::from_utf8_lossy(&out.stderr).into_owned();
+            text.lines().filter_map(|line| Some(line.split_once(":(")?.1.to_owned())).collect()
+        };
+        let (whole, parts) = (told(&[]), told(&["-dead_strip"]));
+        // Behind the first byte of a call stands the field on x86-64.
+        let into = if target == MACOS_ARM64 { 0 } else { 1 };
+        let after = if target == MACOS_ARM64 { 4 } else { 6 };
+        let wanted = [format!("__text+0x{:x}) in _used", 16 + into), format!("__text+0x{:x}) in _entry", 32 + after)];
+        assert_eq!(parts, BTreeSet::from(wanted), "{}", target.name);
+        assert!(parts.is_subset(&whole) && whole.len() == 3, "{whole:?}");
+        fs::remove_file(object).unwrap();
+    }
+}
