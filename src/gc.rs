@@ -38,35 +38,7 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
         queue: Vec::new(),
         referred: vec![false; link.symbols.len()],
     };
-    for (_, global) in link.symbols.iter() {
-        if global.flags.has(GlobalFlags::EXPORTED) {
-            marks.definition(link, global.definition);
-        }
-    }
-    let elf = &link.options.elf;
-    let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
-    let names = names.chain(&link.options.required_definitions);
-    for name in names {
-        if let Some((id, _)) = link.symbols.find(name.as_bytes()) {
-            marks.global(link, id);
-        }
-    }
-    for root in crate::format::roots(link) {
-        match root {
-            SymbolRef::Global(id) => marks.global(link, id),
-            SymbolRef::Local(id, index) => marks.symbol(link, id, index),
-        }
-    }
-    for (id, object) in link.objects() {
-        for (index, section) in object.sections.iter().enumerate() {
-            let index = index as u32;
-            let bounded = crate::format::is_bounded(link, id, index);
-            if index == 0 || section.flags.has(SectionFlags::RETAIN) || bounded || link.heap_image == Some((id, index))
-            {
-                marks.section(id, index);
-            }
-        }
-    }
+    marks.roots(link);
     let followers = followers(link);
     while let Some((id, index)) = marks.queue.pop() {
         let section = link.section(id, index);
@@ -208,6 +180,39 @@ struct Marks {
 }
 
 impl Marks {
+    /// What stays whoever refers to it.
+    fn roots(&mut self, link: &Link<'_>) {
+        for (_, global) in link.symbols.iter() {
+            if global.flags.has(GlobalFlags::EXPORTED) {
+                self.definition(link, global.definition);
+            }
+        }
+        let elf = &link.options.elf;
+        let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
+        let names = names.chain(&link.options.required_definitions);
+        for name in names {
+            if let Some((id, _)) = link.symbols.find(name.as_bytes()) {
+                self.global(link, id);
+            }
+        }
+        for root in crate::format::roots(link) {
+            match root {
+                SymbolRef::Global(id) => self.global(link, id),
+                SymbolRef::Local(id, index) => self.symbol(link, id, index),
+            }
+        }
+        for (id, object) in link.objects() {
+            for (index, section) in object.sections.iter().enumerate() {
+                let index = index as u32;
+                let kept =
+                    index == 0 || section.flags.has(SectionFlags::RETAIN) || link.heap_image == Some((id, index));
+                if kept || crate::format::is_bounded(link, id, index) {
+                    self.section(id, index);
+                }
+            }
+        }
+    }
+
     fn section(&mut self, id: ObjectId, index: SectionIndex) {
         let Some(seen) = self.seen[id.index()].get_mut(index as usize) else { return };
         if !std::mem::replace(seen, true) {
