@@ -372,11 +372,18 @@ pub(crate) fn subtracted(target: Target, kind: u32) -> Option<SymbolIndex> {
     if target.format == Format::MachO { macho::relocs::subtracted(kind) } else { None }
 }
 
-/// Divides sections into parts that can be left out each.
-pub(crate) fn divide(link: &mut Link<'_>) {
-    if link.target.format == Format::MachO {
-        macho::subsections::divide(link);
+/// Divides sections into parts that can be left out each, and leaves out copies of weak definitions where these are in no
+/// sections of their own.
+///
+/// # Errors
+/// Unwind records that are malformed.
+pub(crate) fn divide(link: &mut Link<'_>) -> Result<()> {
+    match link.target.format {
+        Format::MachO if link.options.gc_sections => macho::subsections::divide(link),
+        Format::MachO => macho::copies::leave_out(link)?,
+        Format::Elf | Format::Pe => {}
     }
+    Ok(())
 }
 
 /// Takes what says how to unwind functions that are left out from sections that have such records of several functions, where

@@ -114,9 +114,7 @@ fn passes<'a>(
     elf::compressed::decompress(&mut link)?;
 
     // What may be left out part by part is divided before anything is known of its sections.
-    if options.gc_sections {
-        format::divide(&mut link);
-    }
+    format::divide(&mut link)?;
 
     // Names that only a linker can define, and blocks for common symbols.
     format::define_symbols(&mut link)?;

@@ -31,6 +31,8 @@ pub(crate) struct Symbols<'a> {
     pub(crate) versioned: BTreeSet<GlobalId>,
     /// Some are common, or were.
     any_commons: bool,
+    /// Some weak definition of an object has given way to another definition.
+    any_copies: bool,
     /// Pairs of strong definitions of one symbol.
     pub(crate) duplicates: Vec<Duplicate>,
 }
@@ -65,8 +67,8 @@ impl<'a> Symbols<'a> {
     pub(crate) fn new(customs: Customs, hasher: Hasher) -> Self {
         let (names, groups) = (Table::default(), Default::default());
         let versioned = BTreeSet::new();
-        let (any_commons, duplicates) = (false, Vec::new());
-        Self { globals: Vec::new(), names, hasher, groups, customs, versioned, any_commons, duplicates }
+        let (any_commons, any_copies, duplicates) = (false, false, Vec::new());
+        Self { globals: Vec::new(), names, hasher, groups, customs, versioned, any_commons, any_copies, duplicates }
     }
 
     /// Makes room for symbols of so many mentions, at once: to grow bit by bit would enter most of them several times.
@@ -79,6 +81,11 @@ impl<'a> Symbols<'a> {
     pub(crate) fn held(&self) -> u64 {
         let groups = (self.groups.capacity() as u64).saturating_mul(size_of::<&[u8]>() as u64 + 2);
         memory::of_vec(&self.globals) + self.names.held() + groups + memory::of_vec(&self.duplicates)
+    }
+
+    /// Whether some weak definition of an object has given way to another definition.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.any_copies
     }
 
     /// The number of global symbols.
@@ -329,12 +336,13 @@ impl<'a> Symbols<'a> {
                     return;
                 }
                 _ if global.is_defined_here() && weak => {
+                    self.any_copies = true;
                     if by_definition && !strong_here {
                         global.visibility = global.visibility.min(visibility);
                     }
                     return;
                 }
-                _ => {}
+                _ => self.any_copies |= matches!(global.definition, Definition::Object(..)),
             }
             global.definition = Definition::Object(place.0, place.1);
         }
@@ -451,9 +459,9 @@ pub(crate) fn definition_place(objects: &[Object<'_>], (id, symbol): (ObjectId, 
     let mut place = Place { file: object.name.to_string(), ..Place::default() };
     if let Some(section) = object.symbol_section(&symbol) {
         place.section = String::from_utf8_lossy(section.name).into_owned();
-        place.offset = symbol.value;
     }
     if let SymbolSection::In(section) = symbol.section() {
+        place.offset = symbol.value.saturating_add(object.whole(section).1);
         place.origin = Some((id, section));
     }
     place

@@ -62,6 +62,10 @@ struct Trimmed {
 /// Records that are malformed.
 fn trim_object(object: &Object<'_>) -> Result<Vec<Trimmed>, Error> {
     let mut all = Vec::new();
+    let gone = |section: &Section<'_>| matches!(section.fate, Fate::Unreferenced | Fate::DuplicateGroup);
+    if !object.sections.iter().any(gone) {
+        return Ok(all);
+    }
     for (section, index) in object.sections.iter().zip(0_u32..) {
         let RelocEncoding::MachO(encoding) = section.relocs.encoding else { continue };
         if !section.is_live() || !section.flags.has(SectionFlags::EH_FRAME) {

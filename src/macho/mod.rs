@@ -7,6 +7,7 @@
 //! Package images have one segment more, for the heap image.
 
 pub(crate) mod content;
+pub(crate) mod copies;
 pub(crate) mod define;
 pub(crate) mod dsym;
 pub(crate) mod emit;

@@ -36,11 +36,16 @@ const SYMBOLS: usize = (1 << 24) - 1;
 /// Divides the sections of all objects that allow it, and marks what is to be kept for a symbol's sake.
 pub(crate) fn divide(link: &mut Link<'_>) {
     link.workers.for_each_mut(&mut link.objects, |_, object| {
-        if let Some(division) = Division::new(object) {
-            division.carry_out(object);
-        }
+        divide_object(object);
         retain(object);
     });
+}
+
+/// Divides the sections of an object, if it allows that.
+pub(super) fn divide_object(object: &mut Object<'_>) {
+    if let Some(division) = Division::new(object) {
+        division.carry_out(object);
+    }
 }
 
 /// Marks the sections of symbols that ask for it.

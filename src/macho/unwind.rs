@@ -223,10 +223,11 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         (section.is_live() && offset <= section.size).then_some((index, offset))
     }
 
-    /// Whether a relocation leads to a section that nothing refers to.
+    /// Whether a relocation leads to what has been left out: what nothing refers to, and copies.
     fn is_left_out(&self, raw: &RawReloc) -> bool {
         let symbol = self.object.symbols.get(raw.symbol as usize);
-        symbol.and_then(|symbol| self.object.symbol_section(symbol)).is_some_and(|to| to.fate == Fate::Unreferenced)
+        let section = symbol.and_then(|symbol| self.object.symbol_section(symbol));
+        section.is_some_and(|to| matches!(to.fate, Fate::Unreferenced | Fate::DuplicateGroup))
     }
 
     /// Reads a `__compact_unwind`. Records of `__eh_frame` that its entries refer to are taken out of `records`, and so are

@@ -120,10 +120,17 @@ fn parts_are_left_out(target: Target) {
         let mut lld = Command::new(rust_lld());
         let out = lld.args(command_line::arguments(&entry, &theirs)).args(more).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let whole = link(&entry, &name(&entry, &format!("-whole-{form}")), &more[..3]);
-        let [ours, theirs, whole] = [ours, theirs, whole].map(|path| fs::read(path).unwrap());
+        let whole = link(&entry, &name(&entry, &format!("-whole-{form}")), &[&more[..3], &more[4..]].concat());
+        let whole_theirs = scratch("macho").join(name(&entry, &format!("-whole-{form}-lld")));
+        let mut lld = Command::new(rust_lld());
+        lld.args(command_line::arguments(&entry, &whole_theirs)).args(&more[..3]).args(&more[4..]);
+        assert!(lld.status().unwrap().success());
+        let files = [ours, theirs, whole, whole_theirs].map(|path| fs::read(path).unwrap());
+        let [ours, theirs, whole, whole_theirs] = files;
         if form == "chains" {
             compare(&theirs, &ours, target, &objects[0]);
+            // Of the weak function there is one in any case: its copy would look like a part of what stands before.
+            compare(&whole_theirs, &whole, target, &objects[1]);
         }
         let images = [&ours, &theirs, &whole].map(|bytes| Image::new(bytes));
         let [mine, mut wanted, all] = images.each_ref().map(own_names);
@@ -242,5 +249,41 @@ fn places_are_those_of_the_object() {
         assert_eq!(parts, BTreeSet::from(wanted), "{}", target.name);
         assert!(parts.is_subset(&whole) && whole.len() == 3, "{whole:?}");
         fs::remove_file(object).unwrap();
+    }
+}
+
+/// A copy of a weak function stays if something refers to a place in it, and goes without one.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn copies_that_something_refers_to_stay() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let weak = |inside: &str, data: &str| {
+            format!(
+                ".section __TEXT,__text,regular,pure_instructions\n.p2align 4\n_before: ret\n.globl _weak\n\
+                 .weak_definition _weak\n.p2align 4\n_weak: ret\n{inside}ret\n.section __DATA,__data\n.p2align 3\n{data}"
+            )
+        };
+        let inside = ".alt_entry _inside\n_inside: ";
+        let objects = [
+            assemble(target, "first", &weak("", "")),
+            assemble(target, "copy", &weak("", "")),
+            assemble(target, "needed", &weak(inside, "_data: .quad _inside\n")),
+            assemble(target, "unneeded", &weak(inside, "")),
+        ];
+        let size = |objects: &[&Path]| {
+            let paths: Vec<&str> = objects.iter().map(|path| path.to_str().unwrap()).collect();
+            let [ours, theirs] = super::libraries::both(target, &paths).map(Result::unwrap);
+            let [ours, theirs] = [&ours, &theirs].map(|bytes| Image::new(bytes));
+            (ours.size_of(b"__text"), theirs.size_of(b"__text"), ours.symbols().contains(&(b"_inside".to_vec(), false)))
+        };
+        let [first, copy, needed, unneeded] = objects.each_ref().map(PathBuf::as_path);
+        let (alone, ..) = size(&[first]);
+        let (with_copy, theirs, _) = size(&[first, copy]);
+        assert!(with_copy == theirs && with_copy < 32 + alone, "{}: {alone}, {with_copy}, {theirs}", target.name);
+        let (with_needed, _, there) = size(&[first, needed]);
+        assert!(with_needed > with_copy && there, "{}: {with_needed}", target.name);
+        let (with_unneeded, _, there) = size(&[first, unneeded]);
+        assert_eq!((with_unneeded, there), (with_copy, false), "{}", target.name);
+        objects.iter().for_each(|object| fs::remove_file(object).unwrap());
     }
 }
