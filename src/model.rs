@@ -203,6 +203,11 @@ impl Section<'_> {
     pub(crate) fn is_live(&self) -> bool {
         self.fate == Fate::Live
     }
+
+    /// Whether it would take part, but nothing refers to it, or it is a copy.
+    pub(crate) fn is_left_out(&self) -> bool {
+        matches!(self.fate, Fate::Unreferenced | Fate::DuplicateGroup)
+    }
 }
 
 /// How a table of relocations is encoded.

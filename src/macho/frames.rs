@@ -62,8 +62,7 @@ struct Trimmed {
 /// Records that are malformed.
 fn trim_object(object: &Object<'_>) -> Result<Vec<Trimmed>, Error> {
     let mut all = Vec::new();
-    let gone = |section: &Section<'_>| matches!(section.fate, Fate::Unreferenced | Fate::DuplicateGroup);
-    if !object.sections.iter().any(gone) {
+    if !object.sections.iter().any(Section::is_left_out) {
         return Ok(all);
     }
     for (section, index) in object.sections.iter().zip(0_u32..) {

@@ -10,12 +10,11 @@
 
 use super::parse::trimmed;
 use super::symtab::is_exported;
+use super::unwind;
 use crate::link::Link;
 use crate::model::{ObjectId, Section, SectionFlags, SectionIndex};
 use crate::slots::SymbolRef;
 
-/// Bytes of a row of `__compact_unwind`.
-const UNWIND_ROW: u64 = 32;
 /// `S_ATTR_LIVE_SUPPORT`: a section that stays if something that it refers to does.
 const LIVE_SUPPORT: u32 = 0x0800_0000;
 
@@ -42,7 +41,7 @@ pub(crate) fn is_bounded(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> 
 
 /// The size of the rows of a section, in bytes, if it says of each function how to unwind it.
 pub(crate) fn function_row(section: &Section<'_>) -> Option<u64> {
-    (section.name == b"__compact_unwind").then_some(UNWIND_ROW)
+    (section.name == b"__compact_unwind").then_some(unwind::ENTRY)
 }
 
 /// Whether a section stays if something does that it refers to.

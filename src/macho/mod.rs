@@ -141,10 +141,10 @@ pub(crate) mod other {
     pub(crate) const REFERENCED_DYNAMICALLY: u8 = 1 << 3;
     /// For this image only, unless asked for by name (`.weak_def_can_be_hidden`).
     pub(crate) const CAN_BE_HIDDEN: u8 = 1 << 4;
-    /// What the symbol stands for stays in the image, though nothing may refer to it (`N_NO_DEAD_STRIP`).
-    pub(crate) const NO_DEAD_STRIP: u8 = 1 << 6;
     /// Another name of a symbol (`N_INDR`): the value is the offset of that one's name.
     pub(crate) const ALIAS: u8 = 1 << 5;
+    /// What the symbol stands for stays in the image, though nothing may refer to it (`N_NO_DEAD_STRIP`).
+    pub(crate) const NO_DEAD_STRIP: u8 = 1 << 6;
 }
 
 /// Values that stand for no library in the place of a library's number.

@@ -24,7 +24,7 @@ use crate::bytes;
 use crate::error::{Error, Errors};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
-use crate::model::{Fate, Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits};
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolIndex, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::reloc::{self, Origin, RawReloc, What};
 use crate::scan::Scan;
@@ -35,7 +35,7 @@ use crate::unwind::eh_frame::{self, Fde};
 use crate::unwind::pointer::Encoding;
 
 /// Bytes of an entry of `__compact_unwind`.
-const ENTRY: u64 = 32;
+pub(super) const ENTRY: u64 = 32;
 /// The encoding's bits that say what the personality and the language-specific data are; the linker fills them.
 const NOT_ENCODED: u32 = 0x7000_0000;
 /// Bytes of an address.
@@ -223,11 +223,10 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         (section.is_live() && offset <= section.size).then_some((index, offset))
     }
 
-    /// Whether a relocation leads to what has been left out: what nothing refers to, and copies.
+    /// Whether a relocation leads to what has been left out.
     fn is_left_out(&self, raw: &RawReloc) -> bool {
         let symbol = self.object.symbols.get(raw.symbol as usize);
-        let section = symbol.and_then(|symbol| self.object.symbol_section(symbol));
-        section.is_some_and(|to| matches!(to.fate, Fate::Unreferenced | Fate::DuplicateGroup))
+        symbol.and_then(|symbol| self.object.symbol_section(symbol)).is_some_and(Section::is_left_out)
     }
 
     /// Reads a `__compact_unwind`. Records of `__eh_frame` that its entries refer to are taken out of `records`, and so are
