@@ -8,8 +8,8 @@ use pkgld_corpus::committed_for;
 use pkgld_corpus::run;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 
-use super::common::{rust_lld, scratch};
-use super::{assemble, link, name};
+use super::common::rust_lld;
+use super::{assemble, link, link_by_lld, name};
 
 /// A function that runs first and finds out which definitions the loader has chosen: it leaves 12 if calls, slots and pointers
 /// lead to the image's own `_pkgld_weak_here`, which returns 1, and to another image's `_pkgld_weak_elsewhere`, which
@@ -91,11 +91,7 @@ pub fn as_lld_links(target: Target, suffix: &str, inputs: &[&Path]) -> Vec<PathB
         let ours = link(&entry, &name(&entry, &format!("-{suffix}-{form}")), &more);
         let report = run::check_committed(&entry, &ours);
         report.unwrap_or_else(|error| panic!("{}:\n{error}", ours.display()));
-        let theirs = scratch("macho").join(name(&entry, &format!("-{suffix}-{form}-lld")));
-        let mut arguments = pkgld_corpus::command_line::arguments(&entry, &theirs);
-        arguments.extend(more.iter().map(std::ffi::OsString::from));
-        let out = Command::new(rust_lld()).args(arguments).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let theirs = link_by_lld(&entry, &name(&entry, &format!("-{suffix}-{form}-lld")), &more);
         compare(told(&ours, form == "chains"), told(&theirs, form == "chains"), &ours);
         assert_eq!(flags(&ours), flags(&theirs), "{}", ours.display());
         ours

@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
 
 use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, Pointer, UnwindContext, UnwindSection as _};
 use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind};
+use pkgld_corpus::Entry;
 use pkgld_corpus::target::{MACOS_ARM64, Target};
-use pkgld_corpus::{Entry, command_line};
 use pkgld_differ::pages;
 
-use super::common::{rust_lld, scratch};
 use super::image::Image;
-use super::{all, link, name};
+use super::{all, link, link_by_lld, name};
 
 /// A part of a symbol's contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -344,14 +342,7 @@ pub fn compare(theirs: &[u8], ours: &[u8], target: Target, what: &Path) -> usize
 
 /// Not with the rewriting of code by hints, which is LLD's own.
 fn by_lld(entry: &Entry) -> Vec<u8> {
-    let output = scratch("macho").join(name(entry, "-lld-contents"));
-    let out = Command::new(rust_lld())
-        .args(command_line::arguments(entry, &output))
-        .arg("-ignore_optimization_hints")
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    fs::read(output).unwrap()
+    fs::read(link_by_lld(entry, &name(entry, "-lld-contents"), &["-ignore_optimization_hints"])).unwrap()
 }
 
 #[test]

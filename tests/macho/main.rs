@@ -50,6 +50,15 @@ fn link(entry: &Entry, name: &str, more: &[&str]) -> PathBuf {
     output
 }
 
+/// As [`link`], by LLD.
+fn link_by_lld(entry: &Entry, name: &str, more: &[&str]) -> PathBuf {
+    let output = scratch("macho").join(name);
+    let mut lld = Command::new(rust_lld());
+    let out = lld.args(command_line::arguments(entry, &output)).args(more).output().unwrap();
+    assert!(out.status.success(), "{}: {}", entry.path.display(), String::from_utf8_lossy(&out.stderr));
+    output
+}
+
 fn name(entry: &Entry, suffix: &str) -> String {
     format!("{}-{}{suffix}", entry.target.name, entry.path.file_stem().unwrap().to_str().unwrap())
 }
@@ -143,10 +152,7 @@ fn functions_run_first(target: Target) {
         let path = link(&entry, &name(&entry, &format!("{suffix}-first")), &more);
         let report = run::check_committed(&entry, &path);
         report.unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
-        let reference = scratch("macho").join(name(&entry, &format!("{suffix}-first-lld")));
-        let out =
-            Command::new(rust_lld()).args(command_line::arguments(&entry, &reference)).args(&more).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let reference = link_by_lld(&entry, &name(&entry, &format!("{suffix}-first-lld")), &more);
         let (ours, theirs) = (fs::read(path).unwrap(), fs::read(reference).unwrap());
         let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
         assert!(ours.symbols().contains(&(b"_pkgld_initialised".to_vec(), true)));
@@ -187,10 +193,7 @@ fn all() -> impl Iterator<Item = Entry> {
 #[test]
 fn images_mean_what_llds_mean() {
     for entry in all() {
-        let reference = scratch("macho").join(name(&entry, "-lld"));
-        let out = Command::new(rust_lld()).args(command_line::arguments(&entry, &reference)).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let theirs = fs::read(reference).unwrap();
+        let theirs = fs::read(link_by_lld(&entry, &name(&entry, "-lld"), &[])).unwrap();
         let ours = fs::read(link(&entry, &name(&entry, "-ours"), &[])).unwrap();
         let (theirs, ours) = (Image::new(&theirs), Image::new(&ours));
         let what = entry.path.display();

@@ -1,15 +1,14 @@
 //! Each option through the program: the image has what LLD's image has by the same options.
 
 use std::fs;
-use std::process::Command;
 
 use object::macho;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64};
 use pkgld_corpus::{command_line, committed_for};
 
-use super::common::{rust_lld, scratch};
+use super::common::scratch;
 use super::image::Image;
-use super::{link, name, program};
+use super::{link, link_by_lld, name, program};
 
 /// Sets of options, of which both linkers make the same.
 const CASES: [&[&str]; 44] = [
@@ -78,11 +77,8 @@ fn options_do_what_they_do_in_lld() {
                 })
                 .collect();
             let ours = fs::read(link(&entry, &name(&entry, &format!("-option{number}")), &words)).unwrap();
-            let reference = directory.join(name(&entry, &format!("-option{number}-lld")));
-            let mut lld = Command::new(rust_lld());
-            let out = lld.args(command_line::arguments(&entry, &reference)).args(&words).output().unwrap();
-            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-            let theirs = fs::read(reference).unwrap();
+            let theirs = link_by_lld(&entry, &name(&entry, &format!("-option{number}-lld")), &words);
+            let theirs = fs::read(theirs).unwrap();
             let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
             let what = format!("{}: {case:?}", target.name);
             // LC_SOURCE_VERSION, which LLD writes if asked to, and the segment of the heap image.

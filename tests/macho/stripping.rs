@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use pkgld_corpus::run;
 use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
-use pkgld_corpus::{command_line, run};
 
-use super::common::{rust_lld, scratch};
 use super::contents::compare;
 use super::image::Image;
-use super::{all, assemble, committed_for, link, name, place};
+use super::{all, assemble, committed_for, link, link_by_lld, name, place};
 
 /// A function that runs first and leaves 12 if all it uses is there: a function and a place inside of it, strings, numbers, a
 /// table of distances, data that only other data refer to, and a thread-local variable. Around each stands what nothing uses.
@@ -116,15 +114,10 @@ fn parts_are_left_out(target: Target) {
         let ours = link(&entry, &name(&entry, &format!("-stripped-{form}")), &more);
         let report = run::check_committed(&entry, &ours);
         report.unwrap_or_else(|error| panic!("{}:\n{error}", ours.display()));
-        let theirs = scratch("macho").join(name(&entry, &format!("-stripped-{form}-lld")));
-        let mut lld = Command::new(rust_lld());
-        let out = lld.args(command_line::arguments(&entry, &theirs)).args(more).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let whole = link(&entry, &name(&entry, &format!("-whole-{form}")), &[&more[..3], &more[4..]].concat());
-        let whole_theirs = scratch("macho").join(name(&entry, &format!("-whole-{form}-lld")));
-        let mut lld = Command::new(rust_lld());
-        lld.args(command_line::arguments(&entry, &whole_theirs)).args(&more[..3]).args(&more[4..]);
-        assert!(lld.status().unwrap().success());
+        let theirs = link_by_lld(&entry, &name(&entry, &format!("-stripped-{form}-lld")), &more);
+        let all = [&more[..3], &more[4..]].concat();
+        let whole = link(&entry, &name(&entry, &format!("-whole-{form}")), &all);
+        let whole_theirs = link_by_lld(&entry, &name(&entry, &format!("-whole-{form}-lld")), &all);
         let files = [ours, theirs, whole, whole_theirs].map(|path| fs::read(path).unwrap());
         let [ours, theirs, whole, whole_theirs] = files;
         if form == "chains" {
@@ -193,10 +186,7 @@ fn julias_archives_stay_what_they_are() {
         let more = ["-dead_strip", "-ignore_optimization_hints"];
         let path = link(&entry, &name(&entry, "-julia-stripped"), &more);
         run::check_committed(&entry, &path).unwrap_or_else(|error| panic!("{}:\n{error}", path.display()));
-        let reference = scratch("macho").join(name(&entry, "-julia-stripped-lld"));
-        let mut lld = Command::new(rust_lld());
-        let out = lld.args(command_line::arguments(&entry, &reference)).args(more).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let reference = link_by_lld(&entry, &name(&entry, "-julia-stripped-lld"), &more);
         let [ours, theirs] = [path, reference].map(|path| fs::read(path).unwrap());
         assert!(compare(&theirs, &ours, entry.target, &entry.path) > 300);
         let [mine, mut wanted] = [&ours, &theirs].map(|bytes| Image::new(bytes).symbols());
