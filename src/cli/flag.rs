@@ -5,10 +5,9 @@
 //! them, so that neither can know an option that the other does not.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
+use super::named_file;
 use super::problem::Problem;
 use super::reading::Reading;
 pub(super) use crate::options::number;
@@ -36,6 +35,8 @@ pub(super) enum Takes {
     Value(&'static str),
     /// Perhaps a value: `--name` or `--name=VALUE`.
     Optional(&'static str),
+    /// Perhaps a number: `--name`, `--name=N`, or `--name N`, where what follows is all digits.
+    Number(&'static str),
     /// A value that is part of the same word, with no sign between: `--lto-O2`.
     Joined(&'static str),
 }
@@ -92,9 +93,6 @@ pub(super) struct Group {
     pub(super) flags: &'static [Flag],
 }
 
-/// The size that a file of names is below, in bytes.
-const CONTENTS_LIMIT: u64 = 64 << 20;
-
 /// An option as typed, to be read by its [`Meaning::Does`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
@@ -130,14 +128,8 @@ impl Given {
     /// What `parse` makes of the file that the value names, given its path and its contents.
     pub(super) fn contents<T>(&self, parse: fn(&str, &[u8]) -> crate::Result<T>) -> Result<T, Problem> {
         let path = self.path()?;
-        let name = path.display();
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(CONTENTS_LIMIT).read_to_end(&mut text));
-        read.map_err(|error| Problem::Options(format!("{}: cannot read {name}: {error}", self.option)))?;
-        if text.len() as u64 == CONTENTS_LIMIT {
-            return Err(Problem::Options(format!("{}: {name} is too large", self.option)));
-        }
-        parse(&name.to_string(), &text).map_err(|error| Problem::Options(format!("{}: {error}", self.option)))
+        let text = named_file::read(&self.option, &path, named_file::LIST_LIMIT)?;
+        parse(&path.display().to_string(), &text).map_err(|error| Problem::Options(format!("{}: {error}", self.option)))
     }
 
     /// The value as a number, as C spells it.

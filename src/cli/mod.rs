@@ -2,7 +2,8 @@
 //!
 //! The program stands in for LLD's: it is called with the same arguments and means the same by them. [`run()`] is the whole
 //! program within the caller's process. [`command()`] reads a whole command line. Its steps can be taken one by one:
-//! [`expand`] reads response files, [`parse()`] turns arguments into a [`Command`], and touches no file.
+//! [`expand`] reads response files, [`parse()`] turns arguments into a [`Command`]. Of other files it reads only those that
+//! are options themselves: version scripts, and lists of symbols or of inputs.
 //!
 //! Options are data: one documented item each, from which the parser and the help text are made. What was typed (an
 //! option with its value) and what it means ([`Options`](crate::Options), inputs, [`Show`]) are different types. There are
@@ -16,6 +17,7 @@ mod flags;
 mod help;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod named_file;
 mod os;
 mod parse;
 mod problem;

@@ -7,9 +7,9 @@ mod flags;
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::named_file::{self, LIST_LIMIT};
 use super::os;
 use super::parse::Command;
 use super::problem::Problem;
@@ -17,9 +17,6 @@ use super::reading::Reading;
 use super::suggest;
 use crate::options::is_pattern;
 use crate::{Exports, Source, Strip};
-
-/// The most bytes of a file that an option names.
-const LIST_LIMIT: u64 = 64 << 20;
 
 /// One option.
 #[derive(Debug)]
@@ -281,17 +278,9 @@ fn option(
     }
 }
 
-/// The contents of a file that an option names.
-fn contents(given: &Given, path: &Path) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(LIST_LIMIT).read_to_end(&mut bytes));
-    read.map_err(|error| Problem::Options(format!("{}: cannot read {}: {error}", given.option, path.display())))?;
-    Ok(bytes)
-}
-
 /// The symbols that a list names: one a line, `#` begins a comment.
 fn list(given: &Given) -> Result<Vec<String>, Problem> {
-    let text = contents(given, &given.path()?)?;
+    let text = named_file::read(&given.option, &given.path()?, LIST_LIMIT)?;
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())

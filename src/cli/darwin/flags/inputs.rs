@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{does, equals, joined};
-use crate::cli::darwin::{self, Darwin, Flag, Given};
+use crate::cli::darwin::{Darwin, Flag, Given};
+use crate::cli::named_file;
 use crate::cli::problem::Problem;
 use crate::{LibraryRole, Mode, Source};
 /// Takes an input, with `change` made to how it takes part.
@@ -150,7 +151,7 @@ pub(super) const INPUTS: &[Flag] = &[
             // A comma may be part of the file's name.
             let whole = Path::new(value).exists();
             let (file, directory) = value.rsplit_once(',').filter(|_| !whole).unwrap_or((value, ""));
-            let bytes = darwin::contents(given, Path::new(file))?;
+            let bytes = named_file::read(&given.option, Path::new(file), named_file::LIST_LIMIT)?;
             for line in String::from_utf8_lossy(&bytes).lines().filter(|line| !line.is_empty()) {
                 darwin.reading.file(Path::new(directory).join(line).into());
             }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::does;
-use crate::cli::darwin::{self, Darwin, Flag, Given, list};
+use crate::cli::darwin::{Darwin, Flag, Given, list};
+use crate::cli::named_file;
 use crate::cli::problem::Problem;
 use crate::{CreatedSection, Strip, Target};
 /// Takes a section with contents of its own.
@@ -219,7 +220,8 @@ pub(super) const OUTPUT: &[Flag] = &[
         &["SEGMENT", "SECTION", "FILE"],
         "make a section with the contents of FILE",
         |darwin, given| {
-            let contents = darwin::contents(given, Path::new(given.value(2)))?;
+            // No section is larger: offsets in a Mach-O file have 32 bits.
+            let contents = named_file::read(&given.option, Path::new(given.value(2)), u32::MAX.into())?;
             created(darwin, given, contents)
         },
     ),
