@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
+use std::iter::{Copied, Peekable};
 use std::path::{Path, PathBuf};
 
 use super::os;
@@ -38,7 +39,7 @@ pub(super) enum Quoting {
 /// names are relative to the working directory.
 ///
 /// # Errors
-/// A response file that cannot be read, or that is nested more than 16 deep; more than 256 MiB or 4 Mi arguments in all.
+/// A response file that cannot be read or begins as UTF-16 and is not, or that is nested more than 16 deep; more than 256 MiB or 4 Mi arguments in all.
 pub fn expand(arguments: impl IntoIterator<Item = OsString>) -> Result<Vec<OsString>, Problem> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     if !arguments.iter().any(|argument| file_named(argument).is_some()) {
@@ -106,6 +107,7 @@ impl Expansion {
             return Err(Problem::Expansion { path, what });
         }
         self.bytes = self.bytes.saturating_add(contents.len().max(LEAST));
+        let contents = text(contents).map_err(|source| Problem::Response { path: path.clone(), source })?;
         for argument in tokenize(&contents, self.quoting) {
             if self.out.len() >= ARGUMENTS {
                 let what = format!("response files make more than {ARGUMENTS} arguments");
@@ -129,24 +131,44 @@ fn read(path: &Path, limit: usize) -> io::Result<Option<Vec<u8>>> {
     Ok((u64::try_from(read).unwrap_or(u64::MAX) <= limit).then_some(contents))
 }
 
-/// The arguments in the contents of a response file.
-pub(super) fn tokenize(contents: &[u8], quoting: Quoting) -> Vec<Vec<u8>> {
-    let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents); // UTF-8's byte order mark
-    match quoting {
-        Quoting::Posix => posix(contents),
-        Quoting::Windows => windows(contents),
+/// The text of a response file in UTF-8, or in whatever the system's names are in. Programs on Windows write UTF-16, which
+/// begins with a mark then.
+fn text(contents: Vec<u8>) -> io::Result<Vec<u8>> {
+    let unit: fn([u8; 2]) -> u16 = match contents.get(..2) {
+        Some(b"\xff\xfe") => u16::from_le_bytes,
+        Some(b"\xfe\xff") => u16::from_be_bytes,
+        _ => return Ok(contents),
+    };
+    let (pairs, odd) = contents.as_chunks();
+    let units = pairs.iter().skip(1).map(|pair| unit(*pair));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    match text {
+        Ok(text) if odd.is_empty() => Ok(text.into_bytes()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the file begins as UTF-16 does, and is not")),
     }
 }
+
+/// The arguments in the contents of a response file.
+pub(super) fn tokenize(contents: &[u8], quoting: Quoting) -> impl Iterator<Item = Vec<u8>> {
+    let contents = contents.strip_prefix(b"\xef\xbb\xbf").unwrap_or(contents); // UTF-8's byte order mark
+    let mut bytes = contents.iter().copied().peekable();
+    std::iter::from_fn(move || match quoting {
+        Quoting::Posix => posix(&mut bytes),
+        Quoting::Windows => windows(&mut bytes),
+    })
+}
+
+/// What is left of the contents of a response file.
+type Bytes<'a> = Peekable<Copied<std::slice::Iter<'a, u8>>>;
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
-fn posix(contents: &[u8]) -> Vec<Vec<u8>> {
-    let mut arguments = Vec::new();
+/// The next argument in POSIX quoting.
+fn posix(bytes: &mut Bytes<'_>) -> Option<Vec<u8>> {
     let mut argument: Option<Vec<u8>> = None; // an empty pair of quotes is an argument too
     let mut quote = None;
-    let mut bytes = contents.iter().copied();
     while let Some(byte) = bytes.next() {
         match (byte, quote) {
             // At the end of the file there is nothing to take: the backslash stays.
@@ -157,19 +179,18 @@ fn posix(contents: &[u8]) -> Vec<Vec<u8>> {
                 argument.get_or_insert_default();
                 quote = Some(byte);
             }
-            (_, None) if is_space(byte) => arguments.extend(argument.take()),
-            (_, None) => argument.get_or_insert_default().push(byte),
+            (_, None) if !is_space(byte) => argument.get_or_insert_default().push(byte),
+            (_, None) if argument.is_some() => break,
+            (_, None) => {}
         }
     }
-    arguments.extend(argument);
-    arguments
+    argument
 }
 
-fn windows(contents: &[u8]) -> Vec<Vec<u8>> {
-    let mut arguments = Vec::new();
+/// The next argument in Windows' quoting.
+fn windows(bytes: &mut Bytes<'_>) -> Option<Vec<u8>> {
     let mut argument: Option<Vec<u8>> = None;
     let mut quoted = false;
-    let mut bytes = contents.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' => {
@@ -195,12 +216,12 @@ fn windows(contents: &[u8]) -> Vec<Vec<u8>> {
                     quoted = !quoted;
                 }
             }
-            _ if is_space(byte) && !quoted => arguments.extend(argument.take()),
-            _ => argument.get_or_insert_default().push(byte),
+            _ if quoted || !is_space(byte) => argument.get_or_insert_default().push(byte),
+            _ if argument.is_some() => break,
+            _ => {}
         }
     }
-    arguments.extend(argument);
-    arguments
+    argument
 }
 
 #[cfg(test)]
@@ -209,10 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn texts(contents: &str, quoting: Quoting) -> Vec<String> {
-        tokenize(contents.as_bytes(), quoting)
-            .into_iter()
-            .map(|argument| String::from_utf8(argument).unwrap())
-            .collect()
+        tokenize(contents.as_bytes(), quoting).map(|argument| String::from_utf8(argument).unwrap()).collect()
     }
 
     #[test]
@@ -248,6 +266,18 @@ mod tests {
         let arguments = ["-shared".into(), at, "--rsp-quoting=posix".into()];
         let wanted = ["-shared", "a.o", "-lb", "c d.o", "@no/such/file", "--rsp-quoting=posix"];
         assert_eq!(expand(arguments).unwrap(), wanted);
+    }
+
+    #[test]
+    fn utf_16_is_read() {
+        let units =
+            |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> { text.encode_utf16().flat_map(bytes).collect() };
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            assert_eq!(text(units("\u{feff}-o ü𝄞.so", bytes)).unwrap(), "-o ü𝄞.so".as_bytes());
+        }
+        assert_eq!(text(b"\xfe plain".to_vec()).unwrap(), b"\xfe plain");
+        assert!(text(b"\xff\xfea".to_vec()).is_err(), "half a unit");
+        assert!(text(b"\xff\xfe\x00\xd8".to_vec()).is_err(), "half a pair of units");
     }
 
     #[test]
@@ -315,14 +345,14 @@ mod tests {
         fn what_is_quoted_is_read_back(arguments in prop::collection::vec(argument(), 0..8)) {
             let mark = arguments.first().is_some_and(|first| first.starts_with(b"\xef\xbb\xbf"));
             prop_assume!(!mark);
-            prop_assert_eq!(&tokenize(&quote_posix(&arguments), Quoting::Posix), &arguments);
-            prop_assert_eq!(&tokenize(&quote_windows(&arguments), Quoting::Windows), &arguments);
+            prop_assert!(tokenize(&quote_posix(&arguments), Quoting::Posix).eq(arguments.iter().cloned()));
+            prop_assert!(tokenize(&quote_windows(&arguments), Quoting::Windows).eq(arguments.iter().cloned()));
         }
 
         #[test]
         fn any_contents_are_read(contents in argument()) {
             for quoting in [Quoting::Posix, Quoting::Windows] {
-                let length: usize = tokenize(&contents, quoting).iter().map(Vec::len).sum();
+                let length: usize = tokenize(&contents, quoting).map(|argument| argument.len()).sum();
                 prop_assert!(length <= contents.len());
             }
         }
