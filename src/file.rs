@@ -30,7 +30,8 @@ enum Pending {
 
 impl Output {
     /// Prepares to write `size` bytes to `path`. Returns `None` if that is something other than a regular file, such as a
-    /// pipe or a device, which has to be written in place and in order.
+    /// pipe or a device, which has to be written in place and in order, or names a file that is open already, as
+    /// `/dev/stdout` does.
     ///
     /// # Errors
     /// What the system says: no such directory, no permission; `path` is a directory.
@@ -42,7 +43,7 @@ impl Output {
     fn with_mode(path: &Path, size: u64, mode: u32) -> io::Result<Option<Self>> {
         match std::fs::metadata(path) {
             Ok(there) if there.is_dir() => return Err(io::Error::from(ErrorKind::IsADirectory)),
-            Ok(there) if !there.is_file() => return Ok(None),
+            Ok(there) if !there.is_file() || is_descriptor(path) => return Ok(None),
             // Not there, or not to be looked at: creating it will tell.
             _ => {}
         }
@@ -93,7 +94,36 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(path)
+    let file = OpenOptions::new().write(true).open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// Whether a path stands for a descriptor of this process, so that a file of its name would take the place of that of the
+/// descriptor: `/dev/stdout`, `/dev/fd/1` and `/proc/self/fd/1`, on the systems that have them, and links to them.
+fn is_descriptor(path: &Path) -> bool {
+    /// Links may lead to links, this often: as the kernel has it.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let directory = directory(&path);
+        if directory == Path::new("/dev/fd") || directory.starts_with("/proc") && directory.ends_with("fd") {
+            return true;
+        }
+        let Ok(target) = std::fs::read_link(&path) else { return false };
+        path = directory.join(target);
+    }
+    false
+}
+
+/// Whether two paths lead to one place, for all that can be told before there is a file.
+pub(crate) fn is_same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| -> Option<(PathBuf, PathBuf)> {
+        Some((std::fs::canonicalize(directory(path)).ok()?, path.file_name()?.into()))
+    };
+    one == other || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 fn directory(path: &Path) -> &Path {
@@ -119,14 +149,11 @@ impl Pending {
                 }
             }
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".pkgld-");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
         #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(mode));
-        }
-        builder.tempfile_in(directory).map(Self::Named)
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+        under_temporary_name(directory, |path| options.open(path)).map(Self::Named)
     }
 
     fn file(&self) -> &File {
@@ -136,6 +163,19 @@ impl Pending {
             Self::Named(file) => file.as_file(),
         }
     }
+}
+
+/// What `make` creates in `directory` under a temporary name that it is given. What goes wrong is told as the system says it,
+/// without that name: nobody has asked for it, and it is another one each time.
+fn under_temporary_name<T>(
+    directory: &Path,
+    mut make: impl FnMut(&Path) -> io::Result<T>,
+) -> io::Result<NamedTempFile<T>> {
+    let mut said = None;
+    let made = tempfile::Builder::new()
+        .prefix(".pkgld-")
+        .make_in(directory, |path| make(path).inspect_err(|error| said = error.raw_os_error()));
+    made.map_err(|error| said.map_or(error, io::Error::from_raw_os_error))
 }
 
 /// Where a file without a name can be found as long as it is open.
@@ -155,7 +195,7 @@ fn name_file(file: &File, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         other => return other,
     }
-    let temporary = tempfile::Builder::new().prefix(".pkgld-").make_in(directory(path), link)?;
+    let temporary = under_temporary_name(directory(path), link)?;
     // Dropped without being kept, the path is removed: the failed rename leaves nothing behind.
     temporary.into_temp_path().persist(path).map_err(|failed| failed.error)
 }
@@ -223,7 +263,8 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), contents);
         }
         assert!(write(folder.path(), b"x").is_err());
-        assert!(write(&folder.path().join("no/where"), b"x").is_err());
+        let missing = write(&folder.path().join("no/where"), b"x").unwrap_err();
+        assert_eq!(missing.to_string(), io::Error::from_raw_os_error(missing.raw_os_error().unwrap()).to_string());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         #[cfg(unix)]
         {

@@ -149,7 +149,7 @@ impl<'a> Image<'a> {
         let further = format::further_files(&self.link)?;
         for (number, (other, _)) in further.iter().enumerate() {
             let earlier = further.iter().take(number).map(|(path, _)| *path);
-            if let Some(same) = earlier.chain([path]).find(|path| is_same_file(path, other)) {
+            if let Some(same) = earlier.chain([path]).find(|path| file::is_same_place(path, other)) {
                 let what = format!("{}: two files are to be written under this name", same.display());
                 return Err(Error::Options(what).into());
             }
@@ -160,7 +160,7 @@ impl<'a> Image<'a> {
         let mut companion = match (&self.companion, &files) {
             (Some(plan), Some(files)) => {
                 let others = [Some(&files.path), files.beside.as_ref().map(|(path, _)| path)];
-                if let Some(same) = others.into_iter().flatten().find(|other| is_same_file(path, other)) {
+                if let Some(same) = others.into_iter().flatten().find(|other| file::is_same_place(path, other)) {
                     let what = format!("{}: debug information would overwrite the image", same.display());
                     return Err(Error::Options(what).into());
                 }
@@ -509,15 +509,6 @@ impl Drop for Directories {
 
 fn failed_writer(error: io::Error) -> Errors {
     Error::write(Path::new("the writer"), error).into()
-}
-
-/// Whether two paths lead to one place, for all that can be told before there is a file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| -> Option<(PathBuf, PathBuf)> {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some((fs::canonicalize(directory).ok()?, path.file_name()?.into()))
-    };
-    one == other || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 /// A vector of `size` zeros.

@@ -178,6 +178,37 @@ fn trace_map_and_dependencies_name_the_inputs() {
     assert_eq!(text(&output.stdout), fs::read_to_string(bench.path("out.map")).unwrap());
 }
 
+/// Of a link that fails, the files that were read are told all the more.
+#[test]
+fn trace_names_the_inputs_of_a_failing_link() {
+    let bench = Bench::new();
+    let archive = bench.archive.to_str().unwrap();
+    let output = bench.run(["-shared", "-t", "-z", "defs", "-o", "out.so", "--whole-archive", archive]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), format!("{archive}\n"));
+}
+
+/// What is told of a link never takes the place of what is linked.
+#[test]
+fn two_files_under_one_name_are_an_error() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("d")).unwrap();
+    let cases: &[&[&str]] = &[
+        &["-Map=out.so"],
+        &["--dependency-file=d/../out.so"],
+        &["--separate-debug-file=out.debug", "-Map=out.debug"],
+        &["-Map=both", "--dependency-file=both"],
+    ];
+    for arguments in cases {
+        let output = bench.julia(arguments, "out.so");
+        let said = fails(&output);
+        assert!(said.contains(": two files are to be written under this name"), "{arguments:?}: {said}");
+        assert_eq!(bench.files(), ["d"], "{arguments:?}");
+    }
+    #[cfg(unix)]
+    succeeds(&bench.julia(&["-Map=/dev/null", "--dependency-file=/dev/null"], "/dev/null"));
+}
+
 #[test]
 fn response_files_hold_arguments() {
     let bench = Bench::new();
@@ -215,10 +246,16 @@ fn failures_say_why_and_leave_nothing_behind() {
         assert_eq!(bench.files(), files, "{arguments:?}");
     }
     let output = bench.run([&["-shared", "-o", "no/such/directory/out.so"], &whole[..]].concat());
-    assert!(fails(&output).contains("cannot write no/such/directory/out.so"));
+    // No temporary name, nor what stands in front of the directory as it was given.
+    let wanted = "pkgld: error: cannot write no/such/directory/out.so: ";
+    let said = fails(&output).trim_end().strip_prefix(wanted).unwrap();
+    assert!(said.ends_with("(os error 2)") || said.ends_with("(os error 3)") && cfg!(windows), "{said}");
     // Every problem at once.
     let said = fails(&bench.run(["-shared", "one.o", "two.o", "-lthree"])).to_owned();
     assert!(["one.o", "two.o", "three"].iter().all(|name| said.contains(name)), "{said}");
+    bench.file("torn.a", &fs::read(&bench.archive).unwrap()[..40_000]);
+    let said = fails(&bench.run(["-shared", "--whole-archive", "torn.a", "truncated.a"])).to_owned();
+    assert!(["torn.a", "truncated.a"].iter().all(|name| said.contains(name)), "{said}");
 }
 
 #[test]
@@ -238,6 +275,28 @@ fn a_full_disk_is_told() {
     let bench = Bench::new();
     let output = bench.julia(&[], "/dev/full");
     assert!(fails(&output).contains("cannot write /dev/full: No space left on device"));
+}
+
+/// Results that nobody gets are a failure, but for a reader that has seen enough.
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_written_are_told() {
+    let bench = Bench::new();
+    let archive = bench.archive.to_str().unwrap();
+    let into = |arguments: &[&str], out: fs::File| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+        command.current_dir(bench.directory.path()).args(arguments).stdout(out).output().unwrap()
+    };
+    let map = ["-shared", "-M", "-o", "out.so", "--whole-archive", archive];
+    let inspection = ["inspect", "--json", archive];
+    for arguments in [&map[..], &inspection] {
+        let output = into(arguments, fs::File::options().write(true).open("/dev/full").unwrap());
+        assert!(fails(&output).contains("cannot write standard output: No space left on device"), "{arguments:?}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
+    let mut child = command.args(inspection).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -361,6 +361,22 @@ fn standard_output() {
     assert!(assert_links(&mut link(&archive(), Path::new("/dev/stdout"))) == image(), "another image through a pipe");
 }
 
+/// A file, to which a name leads that stands for a descriptor: it is written through, and the name stays.
+#[test]
+#[cfg(target_os = "linux")]
+fn standard_output_is_a_file() {
+    let place = Place::new();
+    let (name, file) = (place.directory.path().join("stdout"), place.directory.path().join("redirected"));
+    std::os::unix::fs::symlink("/proc/self/fd/1", &name).expect("a symbolic link");
+    // A longer file than the image will be.
+    fs::write(&file, [7; 1 << 20]).expect("a file");
+    let mut command = link(&archive(), &name);
+    let status = command.stdout(File::options().write(true).open(&file).expect("the file")).status();
+    assert!(status.expect("the program starts").success());
+    assert!(fs::read(&file).expect("the file") == image(), "another image");
+    assert!(fs::symlink_metadata(&name).expect("the link").is_symlink(), "the name was replaced");
+}
+
 #[test]
 fn null_device() {
     assert_links(&mut link(&archive(), Path::new("/dev/null")));

@@ -1,13 +1,13 @@
 //! Where the program's words go, and how problems look.
 
 use std::fmt::{Debug, Display};
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use super::reading::Color;
 
 /// The program's standard output and standard error.
 ///
-/// What cannot be written is lost: there is nobody left to tell.
+/// What standard error does not take is lost: there is nobody left to tell.
 pub struct Console<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
@@ -17,6 +17,8 @@ pub struct Console<'a> {
     #[cfg(feature = "inspect")]
     out_terminal: bool,
     color: bool,
+    /// Why something of the results was lost.
+    lost: Option<io::Error>,
 }
 
 impl<'a> Console<'a> {
@@ -29,6 +31,7 @@ impl<'a> Console<'a> {
             #[cfg(feature = "inspect")]
             out_terminal: false,
             color: terminal,
+            lost: None,
         }
     }
 
@@ -44,9 +47,7 @@ impl<'a> Console<'a> {
         {
             console.out_terminal = out_terminal;
         }
-        let result = use_console(&mut console);
-        let _ = out.flush();
-        result
+        use_console(&mut console)
     }
 
     pub(super) fn set_color(&mut self, color: Color) {
@@ -65,7 +66,29 @@ impl<'a> Console<'a> {
 
     /// Writes a line to standard output.
     pub(super) fn out(&mut self, line: impl Display) {
-        let _ = writeln!(self.out, "{line}");
+        let written = writeln!(self.out, "{line}");
+        self.note(written);
+    }
+
+    /// Has all results written; tells of those that could not be, and whether there were none such.
+    ///
+    /// A reader that has gone, as `head` does, has got what it wanted.
+    pub(super) fn finish(&mut self) -> bool {
+        let written = self.out.flush();
+        self.note(written);
+        let lost = self.lost.take();
+        if let Some(error) = &lost {
+            self.error(format_args!("cannot write standard output: {error}"));
+        }
+        lost.is_none()
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_insert(error);
+        }
     }
 
     /// Writes a line to standard error.

@@ -1,7 +1,7 @@
 //! The program.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::console::Console;
@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::reading::{Link, MapTo};
 use super::response::expand;
 use super::{darwin, tell};
-use crate::{Error, Errors, Inputs, Report};
+use crate::{Error, Errors, Inputs, Options, Report, file};
 
 /// How the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,11 @@ pub fn run_with_report(
     arguments: impl IntoIterator<Item = OsString>,
     console: &mut Console<'_>,
 ) -> (Exit, Option<Report>) {
-    let mut arguments = arguments.into_iter();
+    let (exit, report) = run_command(arguments.into_iter(), console);
+    (if console.finish() { exit } else { Exit::Failure }, report)
+}
+
+fn run_command(mut arguments: impl Iterator<Item = OsString>, console: &mut Console<'_>) -> (Exit, Option<Report>) {
     let words: Vec<OsString> = arguments.by_ref().take(2).collect();
     #[cfg(feature = "inspect")]
     if words.get(1).is_some_and(|word| word == super::inspect::COMMAND) {
@@ -83,7 +87,7 @@ fn run_linker(arguments: impl Iterator<Item = OsString>, console: &mut Console<'
 }
 
 /// Reads a whole command line, which begins with the program's name: takes the dialect from that or from `-flavor`, and
-/// reads response files, and the lists of symbols that options of the darwin dialect name.
+/// reads response files, version scripts and lists.
 ///
 /// # Errors
 /// Everything that is wrong with it, in order; at least one problem.
@@ -134,16 +138,23 @@ fn run_link(link: &Link, console: &mut Console<'_>) -> Result<Report, Failure> {
         show.ignored.iter().for_each(|option| console.err(format_args!("pkgld: ignored: {option}")));
     }
     warn(&show.remarks, link, console)?;
+    check_files(link)?;
 
     let inputs = Inputs::open(link.inputs.clone(), &link.options)?;
-    let image = crate::link(&inputs, &link.options)?;
+    let image = crate::link(&inputs, &link.options).inspect_err(|_| {
+        // Which members would take part is not known then.
+        if show.trace {
+            inputs.paths().for_each(|path| console.out(path.display()));
+        }
+    })?;
+    let (warnings, read) = (&image.report().warnings, image.report().inputs.iter().chain(&image.report().libraries));
+    if show.trace {
+        read.for_each(|name| console.out(name));
+    }
     // Warnings that are fatal leave no image behind: they are told before it is written.
-    warn(&image.report().warnings, link, console)?;
+    warn(warnings, link, console)?;
     let report = image.write_file(&link.output)?;
 
-    if show.trace {
-        report.inputs.iter().chain(&report.libraries).for_each(|name| console.out(name));
-    }
     report.collected.iter().for_each(|section| console.out(format_args!("removing unused section {section}")));
     report.traces.iter().for_each(|line| console.out(line));
     if show.verbose {
@@ -183,6 +194,25 @@ fn write_maps(report: &Report, link: &Link, console: &mut Console<'_>) -> Result
     Ok(())
 }
 
+/// Fails if what is told of the link would take the place of something else that is written. Devices and pipes take all.
+fn check_files(link: &Link) -> Result<(), Error> {
+    let (Options { elf, pe, .. }, show) = (&link.options, &link.show);
+    let beside = [&elf.separate_debug_file, &pe.import_library, &pe.definition_file];
+    let mut files: Vec<&PathBuf> = std::iter::once(&link.output).chain(beside.into_iter().flatten()).collect();
+    let maps = show.map.iter().filter_map(|place| match place {
+        MapTo::Stdout => None,
+        MapTo::File(path) => Some(path),
+    });
+    for told in maps.chain(&show.dependencies).chain(&show.dependency_info) {
+        let in_place = std::fs::metadata(told).is_ok_and(|there| !there.is_file());
+        if !in_place && files.iter().any(|other| file::is_same_place(other, told)) {
+            return Err(Error::Options(format!("{}: two files are to be written under this name", told.display())));
+        }
+        files.push(told);
+    }
+    Ok(())
+}
+
 fn write(path: &Path, contents: &[u8]) -> Result<(), Errors> {
-    crate::file::write(path, contents).map_err(|source| Error::write(path, source).into())
+    file::write(path, contents).map_err(|source| Error::write(path, source).into())
 }
