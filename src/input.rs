@@ -147,8 +147,9 @@ impl<'a> Inputs<'a> {
     /// Opens `inputs`: finds libraries, expands linker scripts, maps each file once or, if
     /// [`Options::read_inputs`] says so, reads it.
     ///
-    /// Libraries are searched in [`Options::search_paths`] in order: in each directory first `libNAME.so`, unless
-    /// [`Mode::static_only`], then `libNAME.a`. If [`Options::target`] is given, files for another machine are passed
+    /// Libraries are searched in [`Options::search_paths`] in order: in each directory for `libNAME.so`, unless
+    /// [`Mode::static_only`], then `libNAME.a`; for macOS, `libNAME.tbd`, `libNAME.dylib`, `libNAME.a`; for Windows,
+    /// `libNAME.dll.a`, `NAME.dll.a`, `libNAME.a`, `NAME.lib`, `libNAME.dll`, `NAME.dll`. If [`Options::target`] is given, files for another machine are passed
     /// over.
     ///
     /// Libraries that Windows objects ask for by name (`-defaultlib:NAME` in `.drectve`) are searched for, too, and come
@@ -178,7 +179,8 @@ impl<'a> Inputs<'a> {
             let (bytes, members) = (file.bytes(), file.members.as_slice());
             let Item { name, default_soname, mode, kind, blob, decorated, implied, .. } = item;
             let (blob, mode, kind, implied) = (blob.as_deref(), *mode, *kind, *implied);
-            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode, kind, implied })
+            let in_memory = file.is_in_memory();
+            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode, kind, implied, in_memory })
         })
     }
 
@@ -226,6 +228,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) kind: Kind,
     /// A library that nobody has named: another one re-exports it.
     pub(crate) implied: bool,
+    /// The caller has given its bytes: nothing in them may cause a file to be opened.
+    pub(crate) in_memory: bool,
     default_soname: &'a str,
     members: &'a [(MemberId, Contents)],
     blob: Option<&'a Prepared>,
@@ -312,6 +316,10 @@ struct Item {
 }
 
 impl File<'_> {
+    fn is_in_memory(&self) -> bool {
+        matches!(self.storage, Storage::Borrowed(_))
+    }
+
     fn bytes(&self) -> &[u8] {
         let bytes = self.storage.bytes();
         match &self.slice {

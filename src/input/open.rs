@@ -211,11 +211,11 @@ impl<'a> Opener<'_, 'a> {
         });
     }
 
-    /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
     fn is_for_macos(&self) -> bool {
         self.options.target.is_some_and(|target| target.format == Format::MachO)
     }
 
+    /// Whether a Windows image is made: it is asked for or, if nothing is, the first file that tells is of that kind.
     fn is_for_windows(&self) -> bool {
         if let Some(target) = self.options.target {
             return target.format == Format::Pe;
@@ -243,11 +243,10 @@ impl<'a> Opener<'_, 'a> {
         // What is found asks in its turn.
         while read < self.inputs.items.len() {
             for item in self.inputs.items().skip(read) {
-                // Bytes in memory never cause a file to be opened.
-                let owned = self.paths.contains_key(Path::new(item.name));
                 match item.kind {
-                    Kind::Object if owned => wanted.extend(pe::directives::default_libraries(item.bytes)),
-                    Kind::Archive if owned && may_ask(&item) => {
+                    _ if item.in_memory => {}
+                    Kind::Object => wanted.extend(pe::directives::default_libraries(item.bytes)),
+                    Kind::Archive if may_ask(&item) => {
                         let members = item.archive().into_iter().flat_map(|archive| archive.members());
                         for member in members.map_while(std::result::Result::ok) {
                             wanted.extend(pe::directives::default_libraries(member.bytes));

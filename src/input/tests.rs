@@ -443,8 +443,29 @@ fn libraries_that_others_reexport_are_found() {
     let inputs = Inputs::open(vec![library("a"), path(root.join("lib/libd.tbd"))], &options).unwrap();
     let implied: Vec<bool> = inputs.items().map(|item| item.implied).collect();
     assert_eq!(implied, [false, false, true, true, true]);
-    // Bytes in memory never cause a file to be opened.
+    // Bytes in memory never cause a file to be opened, whatever their name.
     let bytes = stub("/usr/lib/liba.dylib", "/usr/lib/sub/libb.dylib");
     let inputs = Inputs::open(vec![Input::bytes("liba.tbd", &bytes)], &options).unwrap();
     assert_eq!((inputs.items().count(), inputs.paths().count()), (1, 0));
+}
+
+/// What objects ask for is found for those that are files, and never for bytes in memory: not even under a file's name.
+#[test]
+fn bytes_in_memory_ask_for_no_library() {
+    let plain =
+        [0xcf, 0xfa, 0xed, 0xfe, 12, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut asking = plain.to_vec();
+    asking[16] = 1; // commands
+    asking[20] = 24; // their bytes
+    asking.extend([0x2d, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0]); // LC_LINKER_OPTION
+    asking.extend(b"-levil\0\0\0\0\0\0");
+    let directory = directory(&[("lib/libevil.a", b"!<arch>\n"), ("plain.o", &plain), ("asking.o", &asking)]);
+    let root = directory.path();
+    let mut options = options(root, &["lib"]);
+    options.target = Some(Target::MACOS_AARCH64);
+    let found = opened(root, vec![path(root.join("asking.o"))], &options);
+    assert_eq!(found, ["Object asking.o", "Archive lib/libevil.a?"]);
+    let name = root.join("plain.o");
+    let inputs = vec![path(name.clone()), Input::bytes(name.display().to_string(), &asking)];
+    assert_eq!(opened(root, inputs, &options), ["Object plain.o", "Object plain.o"]);
 }

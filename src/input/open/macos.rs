@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
-use super::{Opener, SonameRule, Storage, in_syslibroot, is_absence};
+use super::{File, Opener, SonameRule, in_syslibroot, is_absence};
 use crate::error::Error;
 use crate::input::content::Content;
 use crate::input::{Kind, Mode};
@@ -60,13 +60,12 @@ impl Opener<'_, '_> {
         // Each library is looked for once, so circles come to an end.
         loop {
             for item in self.inputs.items().skip(read) {
-                // Bytes in memory never cause a file to be opened.
-                let owned = self.paths.contains_key(Path::new(item.name));
                 match item.kind {
-                    Kind::Object if owned => all.extend(wanted(item.bytes)),
+                    _ if item.in_memory => {}
+                    Kind::Object => all.extend(wanted(item.bytes)),
                     // Which members take part is not known yet. A library that only others ask for is one that nothing of
                     // is used, which is not named to the loader.
-                    Kind::Archive if owned => {
+                    Kind::Archive => {
                         let members = item.archive().into_iter().flat_map(|archive| archive.members());
                         members.map_while(Result::ok).for_each(|member| all.extend(wanted(member.bytes)));
                     }
@@ -119,8 +118,7 @@ impl Opener<'_, '_> {
             return Vec::new();
         };
         // Bytes in memory never cause a file to be opened.
-        let file = self.inputs.files.get(item.file);
-        if file.is_none_or(|file| matches!(file.storage, Storage::Borrowed(_))) {
+        if self.inputs.files.get(item.file).is_none_or(File::is_in_memory) {
             return Vec::new();
         }
         let bytes = self.contents(item.file);
