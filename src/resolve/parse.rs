@@ -45,89 +45,101 @@ pub(crate) fn parse<'a>(
 ) -> Result<Vec<Parsed<'a>>> {
     // A task is an object or another input; members of an archive are tasks of their own.
     let mut tasks: Vec<(usize, Task<'a>)> = Vec::new();
-    let mut problems = Vec::new();
-    // Import libraries of which all members are wanted.
-    let mut wanted_imports: HashSet<usize> = HashSet::new();
+    // By the number of the input that has them.
+    let mut problems: Vec<(usize, Error)> = Vec::new();
     let items: Vec<Opened<'a>> = inputs.items().collect();
     for (number, item) in items.iter().enumerate() {
-        match item.kind {
-            Kind::Object => tasks.push((number, Task::Object(InputName { file: item.name, member: None }, item.bytes))),
-            Kind::Archive if item.mode.whole_archive => {
-                let mut imports = false;
-                for member in item.archive()?.members() {
-                    let Member { name, bytes, .. } = member?;
-                    if pe::library::is_short_import(bytes) {
-                        imports = true;
-                        continue;
-                    }
-                    let name = InputName { file: item.name, member: Some(Cow::Borrowed(name)) };
-                    tasks.push((number, Task::Object(name, bytes)));
-                }
-                if imports {
-                    // Members that tell of imports are no objects: they answer questions.
-                    tasks.push((number, Task::Other(*item)));
-                    wanted_imports.insert(number);
-                }
-            }
-            Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => {
-                tasks.push((number, Task::Other(*item)))
-            }
+        if let Err(problem) = add_tasks(item, |task| tasks.push((number, task))) {
+            problems.push((number, problem));
         }
     }
     let results = workers.map(&tasks, |(_, task)| match task {
         Task::Object(name, bytes) => {
             let object = format::parse(name.clone(), bytes)?;
             let keys = Key::all(&object, hasher)?;
-            Ok(Parsed::Objects(vec![(object, keys)]))
+            Ok(Outcome::Object(object, keys))
         }
-        Task::Other(item) => other(item, options),
+        Task::Other(item) => other(item, options).map(Outcome::Other),
     });
     let mut parsed: Vec<Parsed<'a>> = Vec::new();
-    let mut last = None;
-    for ((number, _), result) in tasks.iter().zip(results) {
-        match (result, parsed.last_mut()) {
-            (Err(error), _) => problems.push(error),
-            // Nobody needs it beside the members that tell of imports.
-            (Ok(Parsed::Objects(more)), _)
-                if wanted_imports.contains(number) && more.iter().all(|(object, _)| pe::is_import_glue(object)) =>
-            {
-                continue;
-            }
-            (Ok(Parsed::Objects(more)), Some(Parsed::Objects(objects))) if last == Some(*number) => {
-                objects.extend(more);
-            }
-            (Ok(Parsed::Objects(objects)), before)
-                if items[*number].kind == Kind::Object && items[*number].mode.lazy =>
-            {
-                let objects = objects.into_iter().map(|(object, _)| object);
-                match before {
-                    Some(Parsed::Bracketed(others)) => objects.for_each(|object| others.add(object)),
-                    _ => {
-                        let mut new = Bracketed::new();
-                        objects.for_each(|object| new.add(object));
-                        parsed.push(Parsed::Bracketed(Box::new(new)));
-                    }
-                }
-            }
-            (Ok(mut item), _) => {
-                if let Parsed::Objects(objects) = &mut item {
-                    let hide = items[*number].mode.hidden || is_excluded(items[*number].name, &options.exclude_libs);
-                    objects
-                        .iter_mut()
-                        .for_each(|(object, _)| object.hide_symbols = hide && items[*number].kind == Kind::Archive);
-                }
-                parsed.push(item);
+    let mut results = tasks.iter().zip(results).peekable();
+    for (number, item) in items.iter().enumerate() {
+        let (mut objects, mut other) = (Vec::new(), None);
+        while let Some((_, result)) = results.next_if(|((of, _), _)| *of == number) {
+            match result {
+                Ok(Outcome::Object(object, keys)) => objects.push((object, keys)),
+                Ok(Outcome::Other(item)) => other = Some(item),
+                Err(problem) => problems.push((number, problem)),
             }
         }
-        last = Some(*number);
+        if item.kind == Kind::Object && item.mode.lazy {
+            let bracketed = match parsed.pop() {
+                Some(Parsed::Bracketed(before)) => before,
+                before => {
+                    parsed.extend(before);
+                    Box::new(Bracketed::new())
+                }
+            };
+            parsed.push(Parsed::Bracketed(objects.into_iter().fold(bracketed, |mut all, (object, _)| {
+                all.add(object);
+                all
+            })));
+            continue;
+        }
+        if item.kind == Kind::Archive {
+            // Beside members that tell of imports nobody needs those that make tables of them.
+            if other.is_some() {
+                objects.retain(|(object, _)| !pe::is_import_glue(object));
+            }
+            let hide = item.mode.hidden || is_excluded(item.name, &options.exclude_libs);
+            objects.iter_mut().for_each(|(object, _)| object.hide_symbols = hide);
+        }
+        if !objects.is_empty() {
+            parsed.push(Parsed::Objects(objects));
+        }
+        parsed.extend(other);
     }
-    Errors::check(problems)?;
+    problems.sort_by_key(|(number, _)| *number);
+    Errors::check(problems.into_iter().map(|(_, problem)| problem).collect())?;
     Ok(parsed)
 }
 
 enum Task<'a> {
     Object(InputName<'a>, &'a [u8]),
     Other(Opened<'a>),
+}
+
+/// What has become of a task.
+enum Outcome<'a> {
+    Object(Object<'a>, Vec<Key>),
+    Other(Parsed<'a>),
+}
+
+/// What is to be done for an input.
+///
+/// # Errors
+/// An archive of which all members are wanted is malformed.
+fn add_tasks<'a>(item: &Opened<'a>, mut add: impl FnMut(Task<'a>)) -> Result<(), Error> {
+    match item.kind {
+        Kind::Object => add(Task::Object(InputName { file: item.name, member: None }, item.bytes)),
+        Kind::Archive if item.mode.whole_archive => {
+            let mut imports = false;
+            for member in item.archive()?.members() {
+                let Member { name, bytes, .. } = member?;
+                if pe::library::is_short_import(bytes) {
+                    imports = true;
+                    continue;
+                }
+                add(Task::Object(InputName { file: item.name, member: Some(Cow::Borrowed(name)) }, bytes));
+            }
+            if imports {
+                // Members that tell of imports are no objects: they answer questions.
+                add(Task::Other(*item));
+            }
+        }
+        Kind::Archive | Kind::SharedLibrary | Kind::Blob | Kind::Definitions => add(Task::Other(*item)),
+    }
+    Ok(())
 }
 
 fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> {
