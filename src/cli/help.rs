@@ -17,8 +17,9 @@ const COLUMN: usize = 30;
 const OPENING: &str = "\
 Usage: pkgld [-flavor gnu] OPTION|FILE ...
 
-Links objects, archives and shared libraries to a shared library: ELF images for x86-64, Linux and FreeBSD. The program \
-takes the place of LLD: it is called as ld.lld, ld, lld or pkgld, with the same options. Options of several letters \
+Links objects, archives and shared libraries to a shared library: ELF for Linux and FreeBSD, PE for Windows (-m i386pep, \
+i386pe, arm64pe); for macOS see 'pkgld -flavor darwin --help'. The program takes the place of LLD: it is called as \
+ld.lld, ld, lld or pkgld, with the same options. Options of several letters \
 take one dash or two (those in 'o' take two); '--option VALUE' is '--option=VALUE'. @FILE stands for the arguments in \
 FILE. Empty arguments are ignored.";
 
@@ -79,7 +80,7 @@ fn named(name: &str, takes: Takes, dashes: &str) -> String {
         Takes::Nothing => format!("{dashes}{name}"),
         Takes::Value(value) if name.len() == 1 => format!("{dashes}{name} {value}"),
         Takes::Value(value) => format!("{dashes}{name}={value}"),
-        Takes::Optional(value) => format!("{dashes}{name}[={value}]"),
+        Takes::Optional(value) | Takes::Number(value) => format!("{dashes}{name}[={value}]"),
         Takes::Joined(value) => format!("{dashes}{name}{value}"),
     }
 }

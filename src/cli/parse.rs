@@ -1,6 +1,7 @@
 //! From arguments to options with values, and on to a [`Command`].
 
 use std::ffi::OsString;
+use std::iter::Peekable;
 
 use super::flag::{Flag, Given, Meaning, Takes, one_dash};
 use super::flags::{self, HELP, VERSION};
@@ -23,7 +24,7 @@ pub enum Command {
 }
 
 /// Reads the arguments of the GNU dialect: those that follow the program's name and `-flavor`, response files expanded
-/// ([`expand`](super::expand)). Touches no file.
+/// ([`expand`](super::expand)). Reads no file but the version scripts and lists of symbols that they name.
 ///
 /// # Errors
 /// Everything that is wrong with them, in order; at least one problem.
@@ -112,7 +113,8 @@ fn other_format(words: &[Word]) -> Option<Problem> {
 }
 
 /// Finds the options in `arguments`, and their values. Empty arguments are nothing, as in LLD: Julia passes them.
-fn words(mut arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Problem>) {
+fn words(arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Problem>) {
+    let mut arguments = arguments.peekable();
     let mut words = Vec::new();
     let mut problems = Vec::new();
     while let Some(argument) = arguments.next() {
@@ -150,7 +152,7 @@ fn suggest_option(problem: &mut Problem) {
 /// The option that `argument` is, and its value, which may be the next of `arguments`.
 fn option(
     argument: OsString,
-    arguments: &mut impl Iterator<Item = OsString>,
+    arguments: &mut Peekable<impl Iterator<Item = OsString>>,
 ) -> Result<(&'static Flag, Given), Problem> {
     let Some(Match { flag, option, joined }) = find(&argument) else {
         return Err(Problem::Unknown { argument, nearest: None });
@@ -158,7 +160,10 @@ fn option(
     let value = match (flag.takes, joined) {
         (Takes::Nothing, Some(value)) => return Err(Problem::NeedlessValue { option, value }),
         (Takes::Nothing | Takes::Optional(_), None) => None,
-        (Takes::Value(_) | Takes::Optional(_) | Takes::Joined(_), Some(value)) => Some(value),
+        (Takes::Number(_), None) => {
+            arguments.next_if(|next| !next.is_empty() && os::bytes(next).iter().all(u8::is_ascii_digit))
+        }
+        (Takes::Value(_) | Takes::Optional(_) | Takes::Number(_) | Takes::Joined(_), Some(value)) => Some(value),
         (Takes::Value(metavar), None) => match arguments.next() {
             Some(value) => Some(value),
             None => return Err(Problem::NoValue { option, metavar }),

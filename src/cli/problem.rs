@@ -66,8 +66,8 @@ pub enum Problem {
         /// The option that it belongs to.
         opening: &'static str,
     },
-    /// A format or machine that LLD links for, and this program not yet.
-    #[error("{option}: {what} is not supported by this build yet")]
+    /// A format or machine that LLD links for, and this program does not.
+    #[error("{option}: {what} is not supported")]
     Format {
         /// The option, or the name that the program was called by.
         option: String,

@@ -176,6 +176,11 @@ fn the_last_one_wins_or_all_count() {
     assert_eq!(options("--unresolved-symbols=report-all").undefined, Undefined::Error);
     assert_eq!(options("--threads=3").threads, NonZeroUsize::new(3));
     assert_eq!(options("--threads=3 --threads").threads, None);
+    assert_eq!(options("--threads 2").threads, NonZeroUsize::new(2));
+    assert_eq!(link("-shared x.o --threads y.o").inputs.len(), 2);
+    for format in ["elf", "elf64-littleaarch64", "elf32-i386"] {
+        link(&format!("-shared x.o --oformat={format}"));
+    }
     assert_eq!(options("--no-threads").threads, NonZeroUsize::new(1));
     assert!(!options("").map && options("-M").map);
     let show =
@@ -229,11 +234,8 @@ fn problems_name_the_option_and_what_to_do() {
         ("--pop-state", "--pop-state: there is no --push-state before it"),
         ("--end-group", "--end-group: there is no --start-group before it"),
         ("-( -(", "-(: groups do not nest"),
-        ("-m elf_s390", "-m elf_s390: this machine is not supported by this build yet"),
-        (
-            "-m arm64ecpe --enable-auto-image-base",
-            "-m arm64ecpe: linking for this machine is not supported by this build yet",
-        ),
+        ("-m elf_s390", "-m elf_s390: this machine is not supported"),
+        ("-m arm64ecpe --enable-auto-image-base", "-m arm64ecpe: linking for this machine is not supported"),
         (
             "--dynamic-list-cpp-new",
             "--dynamic-list-cpp-new: not supported: name the symbols in a file, for --dynamic-list",
@@ -427,7 +429,7 @@ fn every_option_is_found_in_every_form() {
         for name in flag.names.iter().filter(|name| !["m", "z", "help", "version"].contains(name)) {
             let forms: &[&str] = match flag.takes {
                 Takes::Nothing => &["N"],
-                Takes::Optional(_) => &["N", "N=0"],
+                Takes::Optional(_) | Takes::Number(_) => &["N", "N=0"],
                 Takes::Joined(_) => &["N0"],
                 Takes::Value(_) if name.len() == 1 => &["N0", "N 0"],
                 Takes::Value(_) => &["N=0", "N 0"],

@@ -380,6 +380,7 @@ fn dynamic_flags(link: &Link<'_>, facts: &Facts) -> (u64, u64) {
         (wanted.origin, elf::DF_1_ORIGIN.0),
         (wanted.interpose, elf::DF_1_INTERPOSE.0),
         (wanted.nodefaultlib, elf::DF_1_NODEFLIB.0),
+        (wanted.loadfltr, elf::DF_1_LOADFLTR.0),
     ]);
     (flags, flags_1)
 }

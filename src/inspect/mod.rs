@@ -99,6 +99,10 @@ impl Inspection {
 /// A file that is no archive, object or shared library of a kind that is linked here.
 pub fn inspect(name: &str, file: &[u8]) -> Result<Inspection, Error> {
     let mut told = Inspection { schema: 1, file: name.to_owned(), size: file.len() as u64, ..Inspection::default() };
+    if crate::macho::content::of(file) == Some(crate::macho::content::Content::Universal) {
+        let what = "universal file: take the part for one CPU out of it (lipo -thin arm64 -output PART FILE)";
+        return Err(Error::unsupported(name, what));
+    }
     match Content::of(file) {
         Content::Archive => object::archive(name, file, &mut told)?,
         Content::Object => object::object(name, file, &mut told),

@@ -219,3 +219,10 @@ fn damaged_ji_files_are_told_or_refused() {
         }
     }
 }
+
+/// Of several images in one file it is not told which one is meant.
+#[test]
+fn universal_files_are_to_be_taken_apart() {
+    let error = inspect("both.dylib", &[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2]).unwrap_err();
+    assert!(error.to_string().contains("universal file: take the part for one CPU out of it"), "{error}");
+}

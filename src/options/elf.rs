@@ -87,6 +87,8 @@ pub struct DynamicFlags {
     pub origin: bool,
     /// `-z nodefaultlib`: `DF_1_NODEFLIB`.
     pub nodefaultlib: bool,
+    /// `-z loadfltr`: `DF_1_LOADFLTR`.
+    pub loadfltr: bool,
 }
 
 /// What only ELF images have.

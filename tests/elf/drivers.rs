@@ -161,6 +161,7 @@ fn options_of_the_dynamic_section() {
         ("-z nodlopen -z global", "NOOPEN"),
         ("-z initfirst", "INITFIRST"),
         ("-z interpose", "INTERPOSE"),
+        ("-z loadfltr", "LOADFLTR"),
         ("-Bsymbolic", "SYMBOLIC"),
         ("--hash-style=sysv", "(HASH)"),
         ("--hash-style=gnu", "(GNU_HASH)"),
@@ -170,7 +171,7 @@ fn options_of_the_dynamic_section() {
         ("-init probe", "(INIT)"),
     ];
     for (options, wanted) in cases {
-        if options.contains("nodlopen") || options.contains("relr") {
+        if ["nodlopen", "relr", "loadfltr"].iter().any(|word| options.contains(word)) {
             succeeds(&bench.ours(&format!("-shared -o ours/dynamic.so {options} {object} {LIBC}")));
             crate::support::reads_clean(&bench, "ours/dynamic.so");
         } else {

@@ -66,6 +66,15 @@ pub(super) const HONOURED: Group = Group {
             reading.options.elf.dynamic_flags.initfirst = true;
             Ok(())
         }),
+        Flag::does(
+            &["loadfltr"],
+            Takes::Nothing,
+            "load what a filter stands for with it, not when needed",
+            |reading, _| {
+                reading.options.elf.dynamic_flags.loadfltr = true;
+                Ok(())
+            },
+        ),
         Flag::does(&["interpose"], Takes::Nothing, "its symbols go before those of other libraries", |reading, _| {
             reading.options.elf.dynamic_flags.interpose = true;
             Ok(())
@@ -296,7 +305,6 @@ pub(super) const IGNORED: Group = Group {
         ),
         Flag::ignored(&["sectionheader"], Takes::Nothing, "section headers are always written"),
         Flag::ignored(&["nodump"], Takes::Nothing, "no loader of the supported systems has dldump"),
-        Flag::ignored(&["loadfltr"], Takes::Nothing, "filters are not supported"),
     ],
 };
 

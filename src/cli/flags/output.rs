@@ -116,7 +116,8 @@ pub(super) const GROUP: Group = Group {
             if given.value() == "binary" {
                 return Err(given.refused("link as usual and use 'objcopy -O binary'"));
             }
-            given.choice(&[("elf", ()), ("elf64-x86-64", ()), ("elf64-x86-64-freebsd", ())])
+            // As in LLD, which machine it is for the inputs tell.
+            if given.text()?.starts_with("elf") { Ok(()) } else { Err(given.bad("elf, or a name that begins so")) }
         }),
         Flag::does(
             &["image-base"],
@@ -141,8 +142,8 @@ pub(super) const GROUP: Group = Group {
         ),
         Flag::does(
             &["threads"],
-            Takes::Optional("N"),
-            "use N threads, 1 to 4096 (default: as many as processors may be used)",
+            Takes::Number("N"),
+            "use N threads, 1 to 4096, of which 256 are used at the most (default: as many as processors may be used)",
             |reading, given| {
                 if given.value.is_none() {
                     reading.options.threads = None;
