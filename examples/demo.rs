@@ -1,4 +1,5 @@
-//! Links every committed archive in memory, checks each image, and loads and calls those made for this machine.
+//! Links the committed archives for Linux and FreeBSD on x86-64 in memory, checks each image, and loads and calls those made
+//! for this machine.
 //!
 //! `cargo run --example demo`; with `--release` the times are those of a program as it is used.
 

@@ -18,10 +18,13 @@
 //! # How a link goes
 //!
 //! ```text
-//! bytes ─► input, archive ─► elf::parse ─► model ─► resolve ─► scan ─► elf::plan ─► elf::segments ─► elf::emit ─► image ─► file, Vec, writer
-//!          (borrowed)                      one      symbols    needs   output       addresses        extents    chunks
-//!                                          form                        sections                                 (apply)
+//! bytes ─► input, archive ─► parse ─► model ─► resolve ─► scan ─► plan ─► assign_addresses ─► emit ─► image ─► file, Vec, writer
+//!          (borrowed)                 one      symbols    needs   output   addresses          extents  chunks
+//!                                     form                        sections                            (apply)
 //! ```
+//!
+//! What only ELF, Mach-O or PE has is behind four doors, `parse`, `plan`, `assign_addresses` and `emit`: the module `format` opens
+//! them, and behind each is a room for each format (`elf`, `macho`, `pe`). All that is between them knows of no format.
 //!
 //! [`link()`] is the whole of it on one page: a list of passes, each with its reason. Two things decide its shape. Relocations
 //! are never stored: they are decoded from the input each time they are needed. And the image is never held: after layout it

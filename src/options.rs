@@ -106,7 +106,8 @@ impl Limits {
 pub struct Options {
     /// What the image is for; by default what the first object is for (`-m`).
     pub target: Option<Target>,
-    /// The number of threads; by default the number of processors that the process may use (`--threads`).
+    /// The number of threads, of which 256 are used at the most; by default the number of processors that the process may use
+    /// (`--threads`).
     pub threads: Option<NonZeroUsize>,
     /// Bounds on the result.
     pub limits: Limits,
@@ -174,8 +175,10 @@ impl Options {
     /// Checks what the types leave open.
     ///
     /// # Errors
-    /// A page size that is no power of two or below 4096 bytes; names with a NUL byte; a build id of more than 64 bytes; a
-    /// companion without a file name, or with nothing in it because all was to be left out; a dSYM that is not called so.
+    /// A target that no images are made for; a page size that is no power of two or below 4096 bytes; a build id of no byte or more
+    /// than 64; an image base that is no multiple of 64 KiB; more memory than address space for stack or heap; names with a NUL
+    /// byte; a companion without a file name, or with nothing in it because all was to be left out; a dSYM that is not called so,
+    /// or whose lines would not be those of the image; what [`MachOOptions`] say of sections and segments and cannot be had.
     pub fn validate(&self) -> Result<()> {
         if let Some(target) = self.target
             && !target.is_linked_for()

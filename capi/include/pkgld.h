@@ -1,8 +1,11 @@
 // pkgld: links Julia package images within the caller's process. SPDX-License-Identifier: MIT
 //
-// Every function returns a status: PKGLD_STATUS_OK, or the kind of the first problem. All problems
-// stand in a handle that is put into *errors, unless errors is NULL; it is to be freed by the caller,
-// and *errors is NULL after success.
+// A function that can fail returns a status: PKGLD_STATUS_OK, or the kind of the first problem. All
+// problems stand in a handle that is put into *errors, unless errors is NULL; it is to be freed by the
+// caller, and *errors is NULL after success. A defect of the library is a status too: no function
+// unwinds into its caller.
+//
+// Different handles may be used by several threads at once. What one handle allows is said at its type.
 //
 // Handles are freed by their ..._free, which takes the pointer's address and leaves NULL there. A NULL
 // handle, or a handle of another kind, is PKGLD_STATUS_ARGUMENT. Strings and bytes are a pointer and a

@@ -4,14 +4,14 @@
 //! written to a file, a descriptor, its own memory or the library's. [`pkgld_run`](program::pkgld_run) is the whole program
 //! instead. What holds for every function:
 //!
-//! * It returns a [`Status`](error::Status): 0, or the kind of the first problem. All problems stand in an
+//! * If it can fail, it returns a [`Status`](error::Status): 0, or the kind of the first problem. All problems stand in an
 //!   [`Errors`](error::Errors), for which the last parameter has a place, if it is not null.
 //! * Handles are opaque. They begin with a word that says what they are, so that one kind in the place of another is an error;
 //!   freeing one also sets the caller's pointer to null, which is an error too when it is used again.
 //! * Strings and bytes are a pointer and a length. A null pointer is allowed where the length is zero. Strings that come back
 //!   have a NUL byte after their last.
-//! * Nothing is kept beside the handles, and nothing is printed. A handle may be used by any thread; a [`Link`](link::Link) by
-//!   one at a time, the others by many.
+//! * Nothing is kept beside the handles, and nothing is printed. A handle may be used by any thread; a [`Link`](link::Link)
+//!   and a [`Job`](job::Job) by one at a time, the others by many.
 //! * Functions whose names end in `_start` do the same work on a thread of the library, as a [`Job`](job::Job).
 //! * A panic within the library, which would be a defect, comes back as [`Status::Internal`](error::Status::Internal).
 
