@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
-use super::{File, Opener, SonameRule, in_syslibroot, is_absence};
+use super::search::{in_syslibroot, is_absence};
+use super::{File, Opener, SonameRule};
 use crate::error::Error;
 use crate::input::content::Content;
 use crate::input::{Kind, Mode};
@@ -38,6 +39,11 @@ fn framework_files(name: &str) -> [PathBuf; 2] {
 }
 
 impl Opener<'_, '_> {
+    /// Whether a macOS image is asked for.
+    pub(super) fn is_for_macos(&self) -> bool {
+        self.options.target.is_some_and(|target| target.format == Format::MachO)
+    }
+
     /// Adds the library of a framework.
     pub(super) fn framework(&mut self, name: &str, mode: Mode) {
         let searched = framework_paths(self.options);
