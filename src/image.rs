@@ -147,23 +147,12 @@ impl<'a> Image<'a> {
         let mut directories = Directories::default();
         let mut beside: Vec<(Sink<'_>, Cow<'_, [u8]>)> = Vec::new();
         let further = format::further_files(&self.link)?;
-        for (number, (other, _)) in further.iter().enumerate() {
-            let earlier = further.iter().take(number).map(|(path, _)| *path);
-            if let Some(same) = earlier.chain([path]).find(|path| file::is_same_place(path, other)) {
-                let what = format!("{}: two files are to be written under this name", same.display());
-                return Err(Error::Options(what).into());
-            }
-        }
+        check_names(path, &further, files.as_ref())?;
         for (path, contents) in further {
             beside.push((Sink::open(path, contents.len() as u64)?, contents.into()));
         }
         let mut companion = match (&self.companion, &files) {
             (Some(plan), Some(files)) => {
-                let others = [Some(&files.path), files.beside.as_ref().map(|(path, _)| path)];
-                if let Some(same) = others.into_iter().flatten().find(|other| file::is_same_place(path, other)) {
-                    let what = format!("{}: debug information would overwrite the image", same.display());
-                    return Err(Error::Options(what).into());
-                }
                 if let Some((path, contents)) = &files.beside {
                     directories.create_for(&files.path)?;
                     beside.push((Sink::open(path, contents.len() as u64)?, contents.into()));
@@ -504,6 +493,26 @@ impl Drop for Directories {
             // One that somebody has put something into stays.
             let _ = fs::remove_dir(directory);
         }
+    }
+}
+
+/// Fails if one of the files beside the image would take its place, or that of another.
+fn check_names(
+    image: &Path,
+    further: &[(&Path, Vec<u8>)],
+    companion: Option<&format::CompanionFiles>,
+) -> Result<(), Error> {
+    for (number, (other, _)) in further.iter().enumerate() {
+        let earlier = further.iter().take(number).map(|(path, _)| *path);
+        if let Some(same) = earlier.chain([image]).find(|path| file::is_same_place(path, other)) {
+            return Err(Error::Options(format!("{}: two files are to be written under this name", same.display())));
+        }
+    }
+    let debug =
+        companion.into_iter().flat_map(|files| [Some(&files.path), files.beside.as_ref().map(|(path, _)| path)]);
+    match debug.flatten().find(|path| file::is_same_place(image, path)) {
+        Some(same) => Err(Error::Options(format!("{}: debug information would overwrite the image", same.display()))),
+        None => Ok(()),
     }
 }
 

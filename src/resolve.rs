@@ -94,138 +94,24 @@ pub(crate) fn resolve<'a>(
     hasher: Hasher,
 ) -> Result<Link<'a>> {
     let likely_target = target(options, &parsed);
-    let mut resolver = Resolver {
-        objects: Vec::new(),
-        symbols: Symbols::new(customs(likely_target), hasher.clone()),
-        hasher,
-        libraries: Vec::new(),
-        providers: Vec::new(),
-        wanted: Vec::new(),
-        limits: options.limits,
-        sections: 0,
-        symbol_count: 0,
-        relocations: 0,
-        lookups: 0,
-        aliases: Vec::new(),
-        importable: HashMap::new(),
-        redirections: named::Redirections::new(options, likely_target),
-        target: options.target.map(|target| {
-            let option = if target.format == Format::MachO { "-arch" } else { "-m" };
-            (target, option.to_owned())
-        }),
-    };
-    let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
-    for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
-        resolver.wanted.extend(require(&mut resolver.symbols, name));
-    }
+    let mut resolver = Resolver::new(options, likely_target, hasher);
+    resolver.ask_for(options, inputs);
     let own = options.defined_symbols.iter().map(|(name, value)| (name.as_str(), value));
     let scripts = inputs.definitions().iter().filter(|definition| !definition.provided);
-    let mut definitions_by_name: Vec<(&'a str, &'a SymbolValue)> =
+    let mut definitions: Vec<(&'a str, &'a SymbolValue)> =
         own.chain(scripts.map(|definition| (definition.name.as_str(), &definition.value))).collect();
-    define(&mut resolver.symbols, &definitions_by_name)?;
-    let mut definitions = pe::definitions::Definitions::default();
-    for item in &parsed {
-        let Parsed::Definitions(file, said) = item else { continue };
-        if likely_target.is_some_and(|target| target.format != Format::Pe) {
-            let what = "a module-definition file (.def): only Windows images have one";
-            return Err(Error::unsupported(file.name, what).into());
-        }
-        // What is exported is looked for in archives.
-        let decorated = file.decorated().iter().map(Vec::as_slice);
-        let plain = said.exports.iter().filter_map(|export| match export.wanted() {
-            Some(Cow::Borrowed(name)) => Some(*name),
-            _ => None,
-        });
-        let narrow = likely_target.is_some_and(|target| target.arch == Arch::X86);
-        let wanted: Vec<&'a [u8]> = if narrow { decorated.collect() } else { plain.collect() };
-        for name in wanted {
-            resolver.wanted.extend(require(&mut resolver.symbols, name));
-        }
-        definitions.merge((**said).clone());
-    }
-    let mentions = parsed.iter().map(|item| match item {
-        Parsed::Objects(objects) => objects.iter().map(|(_, keys)| keys.len()).sum(),
-        _ => 0,
-    });
-    resolver.symbols.reserve(mentions.sum());
-    // Libraries that others re-export come first: these are asked for what they have.
-    let (implied, parsed): (Vec<_>, Vec<_>) =
-        parsed.into_iter().partition(|item| matches!(item, Parsed::Library(library) if !library.asked));
-    for item in implied.into_iter().chain(parsed) {
-        match item {
-            Parsed::Objects(objects) => {
-                for (object, keys) in objects {
-                    resolver.add(object, &keys)?;
-                }
-            }
-            Parsed::Archive(archive) => resolver.provider(Provider::Archive(archive))?,
-            Parsed::Bracketed(objects) => resolver.provider(Provider::Bracketed(objects))?,
-            Parsed::Library(library) if !library.asked => resolver.libraries.push(*library),
-            Parsed::Library(library) => {
-                let number = resolver.libraries.len() as u32;
-                resolver.libraries.push(*library);
-                resolver.provider(Provider::Library(number))?;
-            }
-            Parsed::Definitions(..) => {}
-            Parsed::Blob(item) => {
-                let target = resolver.target.as_ref().map(|(target, _)| *target).or(likely_target);
-                resolver.blob(&item, target)?;
-            }
-        }
-    }
-    resolver.provide(inputs, &mut definitions_by_name)?;
+    define(&mut resolver.symbols, &definitions)?;
+    let files = resolver.definition_files(&parsed, likely_target)?;
+    // Each input in its turn; what is undefined then is asked of those that come later, too.
+    resolver.enter_all(parsed, likely_target)?;
+    resolver.provide(inputs, &mut definitions)?;
     resolver.take_matching(options)?;
     resolver.supply_exports()?;
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;
     resolver.mark_needed();
-    let versions = resolver.versions(inputs, options)?;
-    let traces = resolver.traces(options);
-    let mut warnings = inputs.warnings().to_vec();
-    if options.warn_common {
-        warnings.extend(named::common_warnings(&resolver));
-    }
-    let Some((target, _)) = resolver.target.filter(|_| !resolver.objects.is_empty()) else {
-        return Err(Error::NoInput.into());
-    };
-    for library in &resolver.libraries {
-        library.shared.check(target)?;
-    }
-    let default_libraries = inputs.default_libraries().clone();
-    let report = Report {
-        inputs: resolver.objects.iter().map(|object| object.name.to_string()).collect(),
-        libraries: resolver.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
-        warnings,
-        traces,
-        ..Report::default()
-    };
-    let package = options.elf.package_metadata.as_deref().filter(|_| target.format == Format::Elf);
-    let package = package.map(|json| elf::package::note(json, target));
-    Ok(Link {
-        options,
-        target,
-        workers,
-        objects: resolver.objects.into_iter().chain(package).collect(),
-        symbols: resolver.symbols,
-        libraries: resolver.libraries,
-        definitions: definitions_by_name,
-        heap_image: None,
-        slots: Default::default(),
-        thunks: crate::thunks::Thunks::default(),
-        outputs: Vec::new(),
-        kinds: Kinds::of(target),
-        special: Vec::new(),
-        addresses: Vec::new(),
-        elf: elf::Plan { versions, ..Default::default() },
-        pe: pe::Plan { importable: resolver.importable, definitions, default_libraries, ..Default::default() },
-        macho: macho::Plan {
-            allowed: Filter::new(&options.macho.exports),
-            named_locals: Filter::new(&options.macho.locals),
-            ..Default::default()
-        },
-        report,
-    })
+    resolver.into_link(inputs, options, workers, definitions, files)
 }
 
 /// What the image is for: what is asked for or, without that, what the first object is for or, without any, what is in the
@@ -314,6 +200,168 @@ fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
 }
 
 impl<'a> Resolver<'a> {
+    /// Knows nothing yet but what the options say.
+    fn new(options: &'a Options, likely_target: Option<Target>, hasher: Hasher) -> Self {
+        Self {
+            objects: Vec::new(),
+            symbols: Symbols::new(customs(likely_target), hasher.clone()),
+            hasher,
+            libraries: Vec::new(),
+            providers: Vec::new(),
+            wanted: Vec::new(),
+            limits: options.limits,
+            sections: 0,
+            symbol_count: 0,
+            relocations: 0,
+            lookups: 0,
+            aliases: Vec::new(),
+            importable: HashMap::new(),
+            redirections: named::Redirections::new(options, likely_target),
+            target: options.target.map(|target| {
+                let option = if target.format == Format::MachO { "-arch" } else { "-m" };
+                (target, option.to_owned())
+            }),
+        }
+    }
+
+    /// Has symbols count as referenced that options, scripts and the entry point name.
+    fn ask_for(&mut self, options: &'a Options, inputs: &'a Inputs<'a>) {
+        let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
+        for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
+            self.wanted.extend(require(&mut self.symbols, name));
+        }
+    }
+
+    /// What module-definition files say, all together. What they export is looked for in archives, too.
+    ///
+    /// # Errors
+    /// There is one, and the image is not for Windows.
+    fn definition_files(
+        &mut self,
+        parsed: &[Parsed<'a>],
+        likely_target: Option<Target>,
+    ) -> Result<pe::definitions::Definitions<'a>, Error> {
+        let mut definitions = pe::definitions::Definitions::default();
+        for item in parsed {
+            let Parsed::Definitions(file, said) = item else { continue };
+            if likely_target.is_some_and(|target| target.format != Format::Pe) {
+                let what = "a module-definition file (.def): only Windows images have one";
+                return Err(Error::unsupported(file.name, what));
+            }
+            let decorated = file.decorated().iter().map(Vec::as_slice);
+            let plain = said.exports.iter().filter_map(|export| match export.wanted() {
+                Some(Cow::Borrowed(name)) => Some(*name),
+                _ => None,
+            });
+            let narrow = likely_target.is_some_and(|target| target.arch == Arch::X86);
+            let wanted: Vec<&'a [u8]> = if narrow { decorated.collect() } else { plain.collect() };
+            for name in wanted {
+                self.wanted.extend(require(&mut self.symbols, name));
+            }
+            definitions.merge((**said).clone());
+        }
+        Ok(definitions)
+    }
+
+    /// Enters all inputs, in command-line order.
+    fn enter_all(&mut self, parsed: Vec<Parsed<'a>>, likely_target: Option<Target>) -> Result<()> {
+        let mentions = parsed.iter().map(|item| match item {
+            Parsed::Objects(objects) => objects.iter().map(|(_, keys)| keys.len()).sum(),
+            _ => 0,
+        });
+        self.symbols.reserve(mentions.sum());
+        // Libraries that others re-export come first: these are asked for what they have.
+        let (implied, parsed): (Vec<_>, Vec<_>) =
+            parsed.into_iter().partition(|item| matches!(item, Parsed::Library(library) if !library.asked));
+        for item in implied.into_iter().chain(parsed) {
+            match item {
+                Parsed::Objects(objects) => {
+                    for (object, keys) in objects {
+                        self.add(object, &keys)?;
+                    }
+                }
+                Parsed::Archive(archive) => self.provider(Provider::Archive(archive))?,
+                Parsed::Bracketed(objects) => self.provider(Provider::Bracketed(objects))?,
+                Parsed::Library(library) if !library.asked => self.libraries.push(*library),
+                Parsed::Library(library) => {
+                    let number = self.libraries.len() as u32;
+                    self.libraries.push(*library);
+                    self.provider(Provider::Library(number))?;
+                }
+                Parsed::Definitions(..) => {}
+                Parsed::Blob(item) => {
+                    let target = self.target.as_ref().map(|(target, _)| *target).or(likely_target);
+                    self.blob(&item, target)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The link as it begins: what takes part is known, and what each name means.
+    ///
+    /// # Errors
+    /// No object takes part; a library is for another machine; a version that no library has is asked for.
+    fn into_link(
+        mut self,
+        inputs: &'a Inputs<'a>,
+        options: &'a Options,
+        workers: Workers,
+        definitions: Vec<(&'a str, &'a SymbolValue)>,
+        definition_files: pe::definitions::Definitions<'a>,
+    ) -> Result<Link<'a>> {
+        let versions = self.versions(inputs, options)?;
+        let traces = self.traces(options);
+        let mut warnings = inputs.warnings().to_vec();
+        if options.warn_common {
+            warnings.extend(named::common_warnings(&self));
+        }
+        let Some((target, _)) = self.target.filter(|_| !self.objects.is_empty()) else {
+            return Err(Error::NoInput.into());
+        };
+        for library in &self.libraries {
+            library.shared.check(target)?;
+        }
+        let report = Report {
+            inputs: self.objects.iter().map(|object| object.name.to_string()).collect(),
+            libraries: self.libraries.iter().map(|library| library.shared.name().to_owned()).collect(),
+            warnings,
+            traces,
+            ..Report::default()
+        };
+        let package = options.elf.package_metadata.as_deref().filter(|_| target.format == Format::Elf);
+        let package = package.map(|json| elf::package::note(json, target));
+        Ok(Link {
+            options,
+            target,
+            workers,
+            objects: self.objects.into_iter().chain(package).collect(),
+            symbols: self.symbols,
+            libraries: self.libraries,
+            definitions,
+            heap_image: None,
+            slots: Default::default(),
+            thunks: crate::thunks::Thunks::default(),
+            outputs: Vec::new(),
+            kinds: Kinds::of(target),
+            special: Vec::new(),
+            addresses: Vec::new(),
+            elf: elf::Plan { versions, ..Default::default() },
+            pe: pe::Plan {
+                importable: self.importable,
+                definitions: definition_files,
+                default_libraries: inputs.default_libraries().clone(),
+                ..Default::default()
+            },
+            macho: macho::Plan {
+                allowed: Filter::new(&options.macho.exports),
+                named_locals: Filter::new(&options.macho.locals),
+                ..Default::default()
+            },
+            report,
+        })
+    }
+
     /// Enters an object whose names have these keys, and looks for what it needs among the providers so far.
     fn add(&mut self, object: Object<'a>, keys: &[Key]) -> Result<()> {
         let mut queue = VecDeque::new();
