@@ -46,6 +46,8 @@ pub(super) enum Takes {
 pub(super) enum Meaning {
     /// It is honoured.
     Does(fn(&mut Reading, &Given) -> Result<(), Problem>),
+    /// It is honoured by setting something to a value.
+    Sets(fn(&mut Reading) -> &mut bool, bool),
     /// It is accepted and changes nothing, for the reason in [`Flag::help`].
     Ignored,
     /// It is an error, with the advice in [`Flag::help`].
@@ -61,6 +63,24 @@ impl Flag {
         does: fn(&mut Reading, &Given) -> Result<(), Problem>,
     ) -> Self {
         Self { names, takes, help, meaning: Meaning::Does(does) }
+    }
+
+    /// An option that sets something to true.
+    pub(super) const fn on(
+        names: &'static [&'static str],
+        help: &'static str,
+        what: fn(&mut Reading) -> &mut bool,
+    ) -> Self {
+        Self { names, takes: Takes::Nothing, help, meaning: Meaning::Sets(what, true) }
+    }
+
+    /// An option that sets something to false.
+    pub(super) const fn off(
+        names: &'static [&'static str],
+        help: &'static str,
+        what: fn(&mut Reading) -> &mut bool,
+    ) -> Self {
+        Self { names, takes: Takes::Nothing, help, meaning: Meaning::Sets(what, false) }
     }
 
     /// An option that changes nothing, and why.

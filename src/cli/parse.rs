@@ -70,6 +70,10 @@ fn read(reading: &mut Reading, word: Word) -> Result<(), Problem> {
     };
     match flag.meaning {
         Meaning::Does(does) => does(reading, &given),
+        Meaning::Sets(what, value) => {
+            *what(reading) = value;
+            Ok(())
+        }
         Meaning::Ignored => {
             reading.show.ignored.push(format!("{}: {}", given.option, flag.help));
             Ok(())

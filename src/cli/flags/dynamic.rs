@@ -28,18 +28,11 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["enable-new-dtags"],
-            Takes::Nothing,
-            "store the -rpath directories as DT_RUNPATH (default)",
-            |reading, _| {
-                reading.options.elf.new_dtags = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["disable-new-dtags"], Takes::Nothing, "store the -rpath directories as DT_RPATH", |reading, _| {
-            reading.options.elf.new_dtags = false;
-            Ok(())
+        Flag::on(&["enable-new-dtags"], "store the -rpath directories as DT_RUNPATH (default)", |reading| {
+            &mut reading.options.elf.new_dtags
+        }),
+        Flag::off(&["disable-new-dtags"], "store the -rpath directories as DT_RPATH", |reading| {
+            &mut reading.options.elf.new_dtags
         }),
         Flag::does(
             &["hash-style"],
@@ -51,19 +44,10 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["eh-frame-hdr"],
-            Takes::Nothing,
-            "make the search table that unwinders use (default)",
-            |reading, _| {
-                reading.options.elf.eh_frame_hdr = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["no-eh-frame-hdr"], Takes::Nothing, "make no such table", |reading, _| {
-            reading.options.elf.eh_frame_hdr = false;
-            Ok(())
+        Flag::on(&["eh-frame-hdr"], "make the search table that unwinders use (default)", |reading| {
+            &mut reading.options.elf.eh_frame_hdr
         }),
+        Flag::off(&["no-eh-frame-hdr"], "make no such table", |reading| &mut reading.options.elf.eh_frame_hdr),
         Flag::does(&["Bsymbolic"], Takes::Nothing, "bind references to own definitions at link time", |reading, _| {
             reading.options.elf.symbolic = Symbolic::All;
             Ok(())
@@ -108,19 +92,10 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["relax"],
-            Takes::Nothing,
-            "rewrite loads from the GOT that can do without it (default)",
-            |reading, _| {
-                reading.options.elf.relax = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["no-relax"], Takes::Nothing, "leave such loads as they are", |reading, _| {
-            reading.options.elf.relax = false;
-            Ok(())
+        Flag::on(&["relax"], "rewrite loads from the GOT that can do without it (default)", |reading| {
+            &mut reading.options.elf.relax
         }),
+        Flag::off(&["no-relax"], "leave such loads as they are", |reading| &mut reading.options.elf.relax),
         Flag::does(
             &["Bno-symbolic"],
             Takes::Nothing,

@@ -29,45 +29,24 @@ pub(super) const GROUP: Group = Group {
             reading.options.sysroot = if given.value().is_empty() { None } else { Some(given.path()?) };
             Ok(())
         }),
-        Flag::does(
+        Flag::on(
             &["whole-archive"],
-            Takes::Nothing,
             "link all members of the archives that follow, rather than those that define what is referenced",
-            |reading, _| {
-                reading.mode.whole_archive = true;
-                Ok(())
-            },
+            |reading| &mut reading.mode.whole_archive,
         ),
-        Flag::does(&["no-whole-archive"], Takes::Nothing, "undo --whole-archive", |reading, _| {
-            reading.mode.whole_archive = false;
-            Ok(())
-        }),
-        Flag::does(
+        Flag::off(&["no-whole-archive"], "undo --whole-archive", |reading| &mut reading.mode.whole_archive),
+        Flag::on(
             &["as-needed"],
-            Takes::Nothing,
             "ask the loader for the shared libraries that follow only where they define what is referenced",
-            |reading, _| {
-                reading.mode.as_needed = true;
-                Ok(())
-            },
+            |reading| &mut reading.mode.as_needed,
         ),
-        Flag::does(&["no-as-needed"], Takes::Nothing, "undo --as-needed", |reading, _| {
-            reading.mode.as_needed = false;
-            Ok(())
-        }),
-        Flag::does(
+        Flag::off(&["no-as-needed"], "undo --as-needed", |reading| &mut reading.mode.as_needed),
+        Flag::on(
             &["Bstatic", "static", "dn", "non_shared"],
-            Takes::Nothing,
             "search for archives only, for the -l that follow",
-            |reading, _| {
-                reading.mode.static_only = true;
-                Ok(())
-            },
+            |reading| &mut reading.mode.static_only,
         ),
-        Flag::does(&["Bdynamic", "dy", "call_shared"], Takes::Nothing, "undo -Bstatic", |reading, _| {
-            reading.mode.static_only = false;
-            Ok(())
-        }),
+        Flag::off(&["Bdynamic", "dy", "call_shared"], "undo -Bstatic", |reading| &mut reading.mode.static_only),
         Flag::does(
             &["push-state"],
             Takes::Nothing,
@@ -106,14 +85,10 @@ pub(super) const GROUP: Group = Group {
                 _ => Err(given.bad("one of elf, default")),
             },
         ),
-        Flag::does(
+        Flag::on(
             &["read-inputs"],
-            Takes::Nothing,
             "read inputs into memory rather than map them, so that nobody who changes one meanwhile disturbs the link",
-            |reading, _| {
-                reading.options.read_inputs = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.read_inputs,
         ),
         Flag::does(
             &["rsp-quoting"],

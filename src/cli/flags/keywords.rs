@@ -13,91 +13,48 @@ const REPORTS: [(&str, MissingFeature); 3] =
 pub(super) const HONOURED: Group = Group {
     title: "Keywords of -z",
     flags: &[
-        Flag::does(&["defs"], Takes::Nothing, "fail if a symbol is defined nowhere", |reading, _| {
-            reading.report_undefined = true;
-            Ok(())
+        Flag::on(&["defs"], "fail if a symbol is defined nowhere", |reading| &mut reading.report_undefined),
+        Flag::off(&["undefs"], "leave undefined symbols to the loader (default)", |reading| {
+            &mut reading.report_undefined
         }),
-        Flag::does(&["undefs"], Takes::Nothing, "leave undefined symbols to the loader (default)", |reading, _| {
-            reading.report_undefined = false;
-            Ok(())
+        Flag::on(&["muldefs"], "as --allow-multiple-definition", |reading| {
+            &mut reading.options.allow_multiple_definition
         }),
-        Flag::does(&["muldefs"], Takes::Nothing, "as --allow-multiple-definition", |reading, _| {
-            reading.options.allow_multiple_definition = true;
-            Ok(())
+        Flag::on(&["relro"], "protect relocated constants after loading (default)", |reading| {
+            &mut reading.options.elf.relro
         }),
-        Flag::does(&["relro"], Takes::Nothing, "protect relocated constants after loading (default)", |reading, _| {
-            reading.options.elf.relro = true;
-            Ok(())
+        Flag::off(&["norelro"], "do not protect them", |reading| &mut reading.options.elf.relro),
+        Flag::on(&["now"], "have the loader bind all functions at once", |reading| &mut reading.options.elf.now),
+        Flag::off(&["lazy"], "have the loader bind a function when it is first called (default)", |reading| {
+            &mut reading.options.elf.now
         }),
-        Flag::does(&["norelro"], Takes::Nothing, "do not protect them", |reading, _| {
-            reading.options.elf.relro = false;
-            Ok(())
+        Flag::on(&["text"], "refuse relocations in read-only sections (default)", |reading| {
+            &mut reading.options.elf.text
         }),
-        Flag::does(&["now"], Takes::Nothing, "have the loader bind all functions at once", |reading, _| {
-            reading.options.elf.now = true;
-            Ok(())
+        Flag::off(&["notext", "textoff"], "allow them", |reading| &mut reading.options.elf.text),
+        Flag::on(&["nodelete"], "never unload the library", |reading| &mut reading.options.elf.dynamic_flags.nodelete),
+        Flag::on(&["nodlopen"], "dlopen may not load the library", |reading| {
+            &mut reading.options.elf.dynamic_flags.nodlopen
         }),
-        Flag::does(
-            &["lazy"],
-            Takes::Nothing,
-            "have the loader bind a function when it is first called (default)",
-            |reading, _| {
-                reading.options.elf.now = false;
-                Ok(())
-            },
-        ),
-        Flag::does(&["text"], Takes::Nothing, "refuse relocations in read-only sections (default)", |reading, _| {
-            reading.options.elf.text = true;
-            Ok(())
+        Flag::on(&["initfirst"], "initialise the library before others", |reading| {
+            &mut reading.options.elf.dynamic_flags.initfirst
         }),
-        Flag::does(&["notext", "textoff"], Takes::Nothing, "allow them", |reading, _| {
-            reading.options.elf.text = false;
-            Ok(())
+        Flag::on(&["loadfltr"], "load what a filter stands for with it, not when needed", |reading| {
+            &mut reading.options.elf.dynamic_flags.loadfltr
         }),
-        Flag::does(&["nodelete"], Takes::Nothing, "never unload the library", |reading, _| {
-            reading.options.elf.dynamic_flags.nodelete = true;
-            Ok(())
+        Flag::on(&["interpose"], "its symbols go before those of other libraries", |reading| {
+            &mut reading.options.elf.dynamic_flags.interpose
         }),
-        Flag::does(&["nodlopen"], Takes::Nothing, "dlopen may not load the library", |reading, _| {
-            reading.options.elf.dynamic_flags.nodlopen = true;
-            Ok(())
+        Flag::on(&["global"], "libraries loaded later see its symbols", |reading| {
+            &mut reading.options.elf.dynamic_flags.global
         }),
-        Flag::does(&["initfirst"], Takes::Nothing, "initialise the library before others", |reading, _| {
-            reading.options.elf.dynamic_flags.initfirst = true;
-            Ok(())
+        Flag::on(&["origin"], "the loader must know $ORIGIN", |reading| &mut reading.options.elf.dynamic_flags.origin),
+        Flag::on(&["nodefaultlib"], "search no default directories at run time", |reading| {
+            &mut reading.options.elf.dynamic_flags.nodefaultlib
         }),
-        Flag::does(
-            &["loadfltr"],
-            Takes::Nothing,
-            "load what a filter stands for with it, not when needed",
-            |reading, _| {
-                reading.options.elf.dynamic_flags.loadfltr = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["interpose"], Takes::Nothing, "its symbols go before those of other libraries", |reading, _| {
-            reading.options.elf.dynamic_flags.interpose = true;
-            Ok(())
-        }),
-        Flag::does(&["global"], Takes::Nothing, "libraries loaded later see its symbols", |reading, _| {
-            reading.options.elf.dynamic_flags.global = true;
-            Ok(())
-        }),
-        Flag::does(&["origin"], Takes::Nothing, "the loader must know $ORIGIN", |reading, _| {
-            reading.options.elf.dynamic_flags.origin = true;
-            Ok(())
-        }),
-        Flag::does(&["nodefaultlib"], Takes::Nothing, "search no default directories at run time", |reading, _| {
-            reading.options.elf.dynamic_flags.nodefaultlib = true;
-            Ok(())
-        }),
-        Flag::does(&["pack-relative-relocs"], Takes::Nothing, "as --pack-dyn-relocs=relr", |reading, _| {
-            reading.options.elf.relr = true;
-            Ok(())
-        }),
-        Flag::does(&["nopack-relative-relocs"], Takes::Nothing, "as --pack-dyn-relocs=none (default)", |reading, _| {
-            reading.options.elf.relr = false;
-            Ok(())
+        Flag::on(&["pack-relative-relocs"], "as --pack-dyn-relocs=relr", |reading| &mut reading.options.elf.relr),
+        Flag::off(&["nopack-relative-relocs"], "as --pack-dyn-relocs=none (default)", |reading| {
+            &mut reading.options.elf.relr
         }),
         Flag::does(&["execstack"], Takes::Nothing, "ask for an executable stack", |reading, _| {
             reading.options.elf.exec_stack = Some(true);
@@ -126,41 +83,21 @@ pub(super) const HONOURED: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
+        Flag::on(
             &["ibt"],
-            Takes::Nothing,
             "state that the library goes with indirect-branch tracking, whatever its objects state",
-            |reading, _| {
-                reading.options.elf.ibt = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.elf.ibt,
         ),
-        Flag::does(
-            &["force-ibt"],
-            Takes::Nothing,
-            "the same, with a warning for each object that does not",
-            |reading, _| {
-                reading.options.elf.force_ibt = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
-            &["shstk"],
-            Takes::Nothing,
-            "state that the library goes with shadow stacks, whatever its objects state",
-            |reading, _| {
-                reading.options.elf.shstk = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::on(&["force-ibt"], "the same, with a warning for each object that does not", |reading| {
+            &mut reading.options.elf.force_ibt
+        }),
+        Flag::on(&["shstk"], "state that the library goes with shadow stacks, whatever its objects state", |reading| {
+            &mut reading.options.elf.shstk
+        }),
+        Flag::on(
             &["force-bti"],
-            Takes::Nothing,
             "state that the library goes with branch target identification, with a warning for each object that does not",
-            |reading, _| {
-                reading.options.elf.force_bti = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.elf.force_bti,
         ),
         Flag::does(
             &["cet-report"],

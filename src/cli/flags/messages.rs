@@ -10,23 +10,13 @@ pub(super) const GROUP: Group = Group {
         // The parser acts on these two before it reads anything else.
         Flag::does(&[HELP], Takes::Nothing, "print this text and exit", |_, _| Ok(())),
         Flag::does(&[VERSION], Takes::Nothing, "print the version and exit", |_, _| Ok(())),
-        Flag::does(&["v", "V"], Takes::Nothing, "print the version, and link if there are inputs", |reading, _| {
-            reading.show.version = true;
-            Ok(())
-        }),
-        Flag::does(
+        Flag::on(&["v", "V"], "print the version, and link if there are inputs", |reading| &mut reading.show.version),
+        Flag::on(
             &["verbose"],
-            Takes::Nothing,
             "tell inputs, libraries, counts, times and the checksum (CRC-32C) of the image, on standard error",
-            |reading, _| {
-                reading.show.verbose = true;
-                Ok(())
-            },
+            |reading| &mut reading.show.verbose,
         ),
-        Flag::does(&["t", "trace"], Takes::Nothing, "print the names of the inputs that take part", |reading, _| {
-            reading.show.trace = true;
-            Ok(())
-        }),
+        Flag::on(&["t", "trace"], "print the names of the inputs that take part", |reading| &mut reading.show.trace),
         Flag::does(
             &["y", "trace-symbol"],
             Takes::Value("SYMBOL"),
@@ -64,18 +54,9 @@ pub(super) const GROUP: Group = Group {
             reading.show.color = Color::Never;
             Ok(())
         }),
-        Flag::does(&["fatal-warnings"], Takes::Nothing, "fail if there is a warning", |reading, _| {
-            reading.show.fatal_warnings = true;
-            Ok(())
-        }),
-        Flag::does(&["no-fatal-warnings"], Takes::Nothing, "undo --fatal-warnings", |reading, _| {
-            reading.show.fatal_warnings = false;
-            Ok(())
-        }),
-        Flag::does(&["w", "no-warnings"], Takes::Nothing, "tell no warnings, and fail for none", |reading, _| {
-            reading.show.warnings = false;
-            Ok(())
-        }),
+        Flag::on(&["fatal-warnings"], "fail if there is a warning", |reading| &mut reading.show.fatal_warnings),
+        Flag::off(&["no-fatal-warnings"], "undo --fatal-warnings", |reading| &mut reading.show.fatal_warnings),
+        Flag::off(&["w", "no-warnings"], "tell no warnings, and fail for none", |reading| &mut reading.show.warnings),
         Flag::does(
             &["error-limit"],
             Takes::Value("N"),

@@ -13,14 +13,10 @@ pub(super) const GROUP: Group = Group {
             reading.output = Some(given.path()?);
             Ok(())
         }),
-        Flag::does(
+        Flag::on(
             &["shared", "Bshareable", "dll"],
-            Takes::Nothing,
             "make a shared library; needed, since nothing else is made",
-            |reading, _| {
-                reading.shared = true;
-                Ok(())
-            },
+            |reading| &mut reading.shared,
         ),
         Flag::does(
             &["m"],
@@ -57,15 +53,9 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["no-fix-cortex-a53-843419"],
-            Takes::Nothing,
-            "leave them where they are (default)",
-            |reading, _| {
-                reading.options.elf.fix_cortex_a53_843419 = false;
-                Ok(())
-            },
-        ),
+        Flag::off(&["no-fix-cortex-a53-843419"], "leave them where they are (default)", |reading| {
+            &mut reading.options.elf.fix_cortex_a53_843419
+        }),
         Flag::does(
             &["package-metadata"],
             Takes::Value("JSON"),
@@ -76,31 +66,15 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["gc-sections"],
-            Takes::Nothing,
-            "leave out sections that nothing reachable refers to",
-            |reading, _| {
-                reading.options.gc_sections = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["no-gc-sections"], Takes::Nothing, "undo --gc-sections", |reading, _| {
-            reading.options.gc_sections = false;
-            Ok(())
+        Flag::on(&["gc-sections"], "leave out sections that nothing reachable refers to", |reading| {
+            &mut reading.options.gc_sections
         }),
-        Flag::does(
-            &["print-gc-sections"],
-            Takes::Nothing,
-            "tell which sections --gc-sections leaves out",
-            |reading, _| {
-                reading.options.print_collected = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["no-print-gc-sections"], Takes::Nothing, "do not tell it (default)", |reading, _| {
-            reading.options.print_collected = false;
-            Ok(())
+        Flag::off(&["no-gc-sections"], "undo --gc-sections", |reading| &mut reading.options.gc_sections),
+        Flag::on(&["print-gc-sections"], "tell which sections --gc-sections leaves out", |reading| {
+            &mut reading.options.print_collected
+        }),
+        Flag::off(&["no-print-gc-sections"], "do not tell it (default)", |reading| {
+            &mut reading.options.print_collected
         }),
         Flag::does(
             &["O"],

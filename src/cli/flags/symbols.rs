@@ -8,14 +8,10 @@ use crate::{SymbolList, SymbolValue, VersionScript, WrappedSymbol};
 pub(super) const GROUP: Group = Group {
     title: "Symbols",
     flags: &[
-        Flag::does(
+        Flag::on(
             &["no-undefined"],
-            Takes::Nothing,
             "fail if a symbol is defined nowhere, as -z defs does (default: leave it to the loader)",
-            |reading, _| {
-                reading.report_undefined = true;
-                Ok(())
-            },
+            |reading| &mut reading.report_undefined,
         ),
         Flag::does(
             &["unresolved-symbols"],
@@ -32,77 +28,35 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["warn-unresolved-symbols"],
-            Takes::Nothing,
-            "where undefined symbols are reported, make it a warning",
-            |reading, _| {
-                reading.undefined_warns = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::on(&["warn-unresolved-symbols"], "where undefined symbols are reported, make it a warning", |reading| {
+            &mut reading.undefined_warns
+        }),
+        Flag::off(
             &["error-unresolved-symbols"],
-            Takes::Nothing,
             "where undefined symbols are reported, make it an error (default)",
-            |reading, _| {
-                reading.undefined_warns = false;
-                Ok(())
-            },
+            |reading| &mut reading.undefined_warns,
         ),
-        Flag::does(
-            &["allow-multiple-definition"],
-            Takes::Nothing,
-            "take the first of several definitions (default: fail)",
-            |reading, _| {
-                reading.options.allow_multiple_definition = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
-            &["no-allow-multiple-definition"],
-            Takes::Nothing,
-            "undo --allow-multiple-definition",
-            |reading, _| {
-                reading.options.allow_multiple_definition = false;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::on(&["allow-multiple-definition"], "take the first of several definitions (default: fail)", |reading| {
+            &mut reading.options.allow_multiple_definition
+        }),
+        Flag::off(&["no-allow-multiple-definition"], "undo --allow-multiple-definition", |reading| {
+            &mut reading.options.allow_multiple_definition
+        }),
+        Flag::on(
             &["warn-common"],
-            Takes::Nothing,
             "warn of common symbols of several objects, and of those that give way to definitions",
-            |reading, _| {
-                reading.options.warn_common = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.warn_common,
         ),
-        Flag::does(&["no-warn-common"], Takes::Nothing, "undo --warn-common", |reading, _| {
-            reading.options.warn_common = false;
-            Ok(())
+        Flag::off(&["no-warn-common"], "undo --warn-common", |reading| &mut reading.options.warn_common),
+        Flag::on(&["noinhibit-exec"], "as --warn-unresolved-symbols; other errors stay what they are", |reading| {
+            &mut reading.undefined_warns
         }),
-        Flag::does(
-            &["noinhibit-exec"],
-            Takes::Nothing,
-            "as --warn-unresolved-symbols; other errors stay what they are",
-            |reading, _| {
-                reading.undefined_warns = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::off(
             &["no-gnu-unique"],
-            Takes::Nothing,
             "let symbols of which a process has one definition (STB_GNU_UNIQUE) be ordinary ones",
-            |reading, _| {
-                reading.options.elf.gnu_unique = false;
-                Ok(())
-            },
+            |reading| &mut reading.options.elf.gnu_unique,
         ),
-        Flag::does(&["gnu-unique"], Takes::Nothing, "keep them (default)", |reading, _| {
-            reading.options.elf.gnu_unique = true;
-            Ok(())
-        }),
+        Flag::on(&["gnu-unique"], "keep them (default)", |reading| &mut reading.options.elf.gnu_unique),
         Flag::does(
             &["u", "undefined"],
             Takes::Value("SYMBOL"),
@@ -187,9 +141,8 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(&["dynamic-list-data"], Takes::Nothing, "as a --dynamic-list that names all data", |reading, _| {
-            reading.options.elf.dynamic_list_data = true;
-            Ok(())
+        Flag::on(&["dynamic-list-data"], "as a --dynamic-list that names all data", |reading| {
+            &mut reading.options.elf.dynamic_list_data
         }),
         Flag::does(
             &["version-script"],
@@ -212,23 +165,13 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(
-            &["undefined-version"],
-            Takes::Nothing,
-            "let a version script name symbols that nothing defines",
-            |reading, _| {
-                reading.options.elf.undefined_version = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::on(&["undefined-version"], "let a version script name symbols that nothing defines", |reading| {
+            &mut reading.options.elf.undefined_version
+        }),
+        Flag::off(
             &["no-undefined-version"],
-            Takes::Nothing,
             "fail if a version script names a symbol that nothing defines (default)",
-            |reading, _| {
-                reading.options.elf.undefined_version = false;
-                Ok(())
-            },
+            |reading| &mut reading.options.elf.undefined_version,
         ),
     ],
 };
