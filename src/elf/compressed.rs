@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use super::parse::ALIGN_LIMIT;
 use super::segments;
 use crate::apply::{self, Stretch};
+use crate::arch::Bits;
 use crate::debug::compress::{Algorithm, Compressed, Refused, compress, header_alignment};
 use crate::debug::{self, Trouble};
 use crate::error::{Error, Errors};
@@ -26,6 +27,7 @@ use crate::reader::Malformed;
 /// [`Limits::decompressed_size`](crate::Limits).
 pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
     let stripped = link.options.strip != Strip::None;
+    let class64 = is_class64(link);
     let mut sections: Vec<(ObjectId, SectionIndex)> = Vec::new();
     let mut problems = Vec::new();
     let mut total = 0_u64;
@@ -35,7 +37,7 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
             if !section.is_live() || left_out || !section.flags.has(SectionFlags::COMPRESSED) {
                 continue;
             }
-            match header(section) {
+            match header(section, class64) {
                 Ok(None) => {}
                 Ok(Some(compressed)) => {
                     total = total.saturating_add(compressed.size);
@@ -53,7 +55,7 @@ pub(crate) fn decompress(link: &mut Link<'_>) -> Result<(), Errors> {
     }
     let contents = link.workers.map(&sections, |(id, index)| {
         let section = link.section(*id, *index);
-        let compressed = header(section)?.ok_or(Malformed::new(0, "not compressed"))?;
+        let compressed = header(section, class64)?.ok_or(Malformed::new(0, "not compressed"))?;
         Ok((compressed.decompress(total)?, compressed.alignment))
     });
     let mut problems = Vec::new();
@@ -104,10 +106,11 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
     sizes.sort_unstable_by(|one, other| other.cmp(one));
     let largest = sizes.iter().take(link.workers.count());
     let at_once = largest.map(|size| size + algorithm.packing_memory(*size)).sum::<u64>();
+    let class64 = is_class64(link);
     let packed = link.workers.map(&numbers, |number| {
         let output = &link.outputs[*number];
         let contents = contents(link, output)?;
-        Ok::<_, Vec<Trouble>>((*number, compress(&contents, algorithm, output.align, true)))
+        Ok::<_, Vec<Trouble>>((*number, compress(&contents, algorithm, output.align, class64)))
     });
     let mut problems: Vec<Trouble> = Vec::new();
     for result in packed {
@@ -116,7 +119,7 @@ pub(crate) fn pack(link: &mut Link<'_>) -> Result<(), Errors> {
             Ok((number, Some(bytes))) => {
                 let output = &mut link.outputs[number];
                 output.size = bytes.len() as u64;
-                output.align = header_alignment(true);
+                output.align = header_alignment(class64);
                 output.flags = output.flags.and(SectionFlags::COMPRESSED);
                 link.elf.packed.insert(number, bytes);
             }
@@ -155,15 +158,20 @@ fn contents(link: &Link<'_>, output: &OutputSection<'_>) -> Result<Vec<u8>, Vec<
     if problems.is_empty() { Ok(contents) } else { Err(problems) }
 }
 
+/// Whether the image, as its inputs, has headers of 64-bit files.
+fn is_class64(link: &Link<'_>) -> bool {
+    super::machine(link).bits == Bits::B64
+}
+
 /// The compression header of a section that was said to have one; `None` for a `.zdebug_*` section without.
-fn header<'s>(section: &'s Section<'_>) -> Result<Option<Compressed<'s>>, Malformed> {
+fn header<'s>(section: &'s Section<'_>, class64: bool) -> Result<Option<Compressed<'s>>, Malformed> {
     if section.name.starts_with(b".zdebug_") {
         if plain_name(section.name).is_none() {
             return Err(Malformed::new(0, "the name of a compressed debug section is not known"));
         }
         return Compressed::parse_gnu(&section.data);
     }
-    Compressed::parse(&section.data, true).map(Some)
+    Compressed::parse(&section.data, class64).map(Some)
 }
 
 fn problem(object: &Object<'_>, section: &Section<'_>, malformed: Malformed) -> Error {
