@@ -514,6 +514,16 @@ impl<'a> Object<'a> {
         symbol.kind == SymbolKind::None && self.symbol_name_start(symbol, 2).first() == Some(&b'$')
     }
 
+    /// Whether a symbol is a label of the assembler's own, of which some stay in objects: `.L0 ` of LLVM for RISC-V, `ltmp1` for
+    /// Mach-O, `LBB0_1` of hand-written code.
+    fn is_label(&self, symbol: &Symbol) -> bool {
+        let name = self.symbol_name_start(symbol, 4);
+        match &self.info {
+            ObjectInfo::MachO(_) => name == b"ltmp" || name.first() == Some(&b'L'),
+            _ => symbol.kind == SymbolKind::None && name.starts_with(b".L"),
+        }
+    }
+
     /// Where what a symbol of a section stands for starts in it: its value, of Arm functions without the bit that says in which
     /// of two instruction sets they are.
     fn start(&self, symbol: &Symbol) -> u64 {
@@ -523,7 +533,7 @@ impl<'a> Object<'a> {
     }
 
     /// The function or data that covers `offset` of a section: the last symbol that starts at or before it and, if it
-    /// has a size, ends after it.
+    /// has a size, ends after it. A label of the assembler's only if there is nothing else.
     pub(crate) fn symbol_at(&self, section: SectionIndex, offset: u64) -> Option<&'a [u8]> {
         let covers = |symbol: &&Symbol| {
             symbol.section() == SymbolSection::In(section)
@@ -532,7 +542,7 @@ impl<'a> Object<'a> {
                 && self.start(symbol) <= offset
                 && (symbol.size == 0 || offset - self.start(symbol) < symbol.size)
         };
-        let symbol = self.symbols.iter().filter(covers).max_by_key(|symbol| symbol.value)?;
+        let symbol = self.symbols.iter().filter(covers).max_by_key(|symbol| (!self.is_label(symbol), symbol.value))?;
         Some(self.symbol_name(symbol)).filter(|name| !name.is_empty())
     }
 }

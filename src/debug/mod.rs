@@ -20,8 +20,8 @@ use crate::arch::riscv64::{Imm, Operation};
 use crate::elf::riscv::pairs;
 use crate::error::{Error, Errors, Place, SHOWN};
 use crate::link::Link;
-use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
-use crate::options::Target;
+use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolSection};
+use crate::options::{Arch, Target};
 use crate::reloc::{self, RawReloc};
 use crate::reloc::{Field, Origin, What};
 use crate::scan;
@@ -181,11 +181,12 @@ fn explain(link: &Link<'_>, problems: &mut [Error]) {
     }
     for (id, places) in by_object {
         let object = link.object(id);
-        let sections = relocated(object, link.target);
+        let bases = Bases::new(object, link.target);
+        let sections = relocated(object, link.target, &bases);
         let mut lines = SourceLines::new(|id| sections.get(id.name()).map_or(&[], Vec::as_slice));
         for (section, place) in places {
             let (whole, start) = object.whole(section);
-            let address = base(whole).and_then(|base| base.checked_add(place.offset));
+            let address = bases.of(whole).and_then(|base| base.checked_add(place.offset));
             let function = object.symbol_at(section, place.offset.saturating_sub(start));
             place.function = function.map(|name| String::from_utf8_lossy(name).into_owned());
             if let Some(address) = address {
@@ -205,27 +206,52 @@ fn is_named(name: &[u8], wanted: &str) -> bool {
         || name.strip_prefix(b"__").is_some_and(|name| !name.is_empty() && name == plain.get(..14).unwrap_or(plain))
 }
 
-/// An address for each loaded section of an object, so that none overlap: 64 GiB each.
-fn base(section: SectionIndex) -> Option<u64> {
-    u64::from(section).checked_add(1)?.checked_mul(1 << 36)
+/// An address for each loaded section of an object, so that none overlap and the target's tables can hold it.
+struct Bases(Vec<Option<u64>>);
+
+impl Bases {
+    fn new(object: &Object<'_>, target: Target) -> Self {
+        let narrow = matches!(target.arch, Arch::X86 | Arch::Arm);
+        // Of 32-bit addresses each section takes what it needs; those that there is no room for have none.
+        let mut next = 1_u64 << 16;
+        let of = |(number, section): (u64, &Section<'_>)| {
+            if !section.flags.has(SectionFlags::ALLOC) {
+                return None;
+            }
+            if !narrow {
+                return number.checked_add(1)?.checked_mul(1 << 36);
+            }
+            let start = next;
+            let end = start.checked_add(section.size).filter(|end| *end < 1 << 32)?;
+            // What follows an empty section, or one to whose end something refers, is somewhere else.
+            next = end.checked_next_multiple_of(16)?.checked_add(16)?;
+            Some(start)
+        };
+        Self((0..).zip(&object.sections).map(of).collect())
+    }
+
+    /// That of a section; `None` if it is not loaded.
+    fn of(&self, section: SectionIndex) -> Option<u64> {
+        self.0.get(section as usize).copied().flatten()
+    }
 }
 
-/// S + A of a relocation, where loaded sections stand at their [`base`] and others at 0.
-fn number(object: &Object<'_>, raw: &RawReloc) -> Option<i64> {
+/// S + A of a relocation, where loaded sections stand at their [`Bases`] and others at 0.
+fn number(object: &Object<'_>, raw: &RawReloc, bases: &Bases) -> Option<i64> {
     let symbol = object.symbols.get(raw.symbol as usize)?;
     let start = match symbol.section() {
         SymbolSection::In(index) => {
             let loaded = object.sections.get(index as usize).is_some_and(|to| to.flags.has(SectionFlags::ALLOC));
             let (whole, start) = object.whole(index);
-            if loaded { base(whole).and_then(|base| base.checked_add(start)).unwrap_or(u64::MAX) } else { 0 }
+            if loaded { bases.of(whole)?.checked_add(start)? } else { 0 }
         }
         _ => 0,
     };
     Some(start.wrapping_add(symbol.value).wrapping_add_signed(raw.addend).cast_signed())
 }
 
-/// Copies of an object's debug sections, with loaded sections at their [`base`] and others at 0.
-fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<u8>> {
+/// Copies of an object's debug sections, with loaded sections at their [`Bases`] and others at 0.
+fn relocated(object: &Object<'_>, target: Target, bases: &Bases) -> BTreeMap<&'static str, Vec<u8>> {
     const READ: [SectionId; 9] = [
         SectionId::DebugAbbrev,
         SectionId::DebugAddr,
@@ -249,10 +275,10 @@ fn relocated(object: &Object<'_>, target: Target) -> BTreeMap<&'static str, Vec<
             let Some(reloc) = reloc::understand(target, raw).filter(|reloc| plain.contains(&reloc.value)) else {
                 continue;
             };
-            let Some(mut value) = number(object, &raw) else { continue };
+            let Some(mut value) = number(object, &raw, bases) else { continue };
             if let Field::Riscv64(Imm::Uleb(operation)) = reloc.field {
                 // The other half is stored together with this one.
-                let other = pairs::subtrahend(section, &raw).ok().and_then(|other| number(object, &other));
+                let other = pairs::subtrahend(section, &raw).ok().and_then(|other| number(object, &other, bases));
                 let Some(other) = other.filter(|_| operation == Operation::Set) else { continue };
                 value = value.wrapping_sub(other);
             }

@@ -40,6 +40,11 @@ fn undefined_symbols_name_the_line_whatever_the_form_of_debug_information() {
         ("clang-19", &["-g"]),
         ("clang-19", &["-g", "-gz=zstd", "-ffunction-sections"]),
         ("clang-19", &["-gline-tables-only"]),
+        // Addresses of 32 bits; labels of the assembler's before the function.
+        ("i686-linux-gnu-gcc", &["-g", "-ffunction-sections"]),
+        ("arm-linux-gnueabihf-gcc", &["-g"]),
+        ("clang-19", &["-g", "-gdwarf-4", "--target=i686-linux-gnu"]),
+        ("clang-19", &["-g", "--target=riscv64-linux-gnu"]),
     ] {
         compile(directory, compiler, "user", USER, &[&["-fPIC", "-O1"], form].concat());
         let object = fs::read(directory.join("user.o")).unwrap();
