@@ -5,6 +5,8 @@
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::border::{self, Failure, Opaque, exclusive, guarded, panicked, prepare, put, refused, shared};
@@ -22,6 +24,8 @@ pub struct Job {
 pub(crate) struct JobState {
     /// Until it has been waited for.
     thread: Option<JoinHandle<Outcome>>,
+    /// The work has been done: before its end is told, so that who is told and asks hears the same.
+    done: Arc<AtomicBool>,
 }
 
 /// What a job makes.
@@ -50,6 +54,7 @@ pub type Notify = Option<unsafe extern "C" fn(context: *mut c_void) -> i32>;
 /// Work on its way to its thread, with whom to tell of its end.
 struct Carried<W> {
     work: W,
+    done: Arc<AtomicBool>,
     notify: Notify,
     context: *mut c_void,
 }
@@ -60,9 +65,10 @@ unsafe impl<W> Send for Carried<W> {}
 
 impl<W: FnOnce() -> Outcome> Carried<W> {
     fn run(self) -> Outcome {
-        let Self { work, notify, context } = self;
+        let Self { work, done, notify, context } = self;
         // A panic can leave nothing half done that anybody sees, as in `guarded`.
         let outcome = catch_unwind(AssertUnwindSafe(work));
+        done.store(true, Ordering::Release);
         if let Some(notify) = notify {
             // SAFETY: the caller has given it to be called so.
             unsafe { notify(context) };
@@ -86,19 +92,20 @@ pub(crate) unsafe fn start<W: FnOnce() -> Outcome + 'static>(
     let begin = || {
         // SAFETY: the caller's promise.
         unsafe { prepare("job", job, std::ptr::null_mut()) }?;
-        let carried = Carried { work: make()?, notify, context };
+        let done = Arc::new(AtomicBool::new(false));
+        let carried = Carried { work: make()?, done: Arc::clone(&done), notify, context };
         let thread = thread::Builder::new().name("pkgld".to_owned()).spawn(move || carried.run());
         let failed = |error| vec![Problem::new(Status::Limit, format!("no thread for the job: {error}"))];
         let thread = Some(thread.map_err(failed)?);
         // SAFETY: the caller's promise.
-        unsafe { put(job, border::handle(JobState { thread })) };
+        unsafe { put(job, border::handle(JobState { thread, done })) };
         Ok(())
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(errors, begin) }
 }
 
-/// Whether the job is done, so that `pkgld_job_finish` will not wait; false if `job` is null or no such handle.
+/// Whether the job is done, so that `pkgld_job_finish` will wait for no more than the return of the function that is told of it; false if `job` is null or no such handle.
 ///
 /// # Safety
 /// `job` is null, or a handle that has not been finished.
@@ -106,7 +113,7 @@ pub(crate) unsafe fn start<W: FnOnce() -> Outcome + 'static>(
 pub unsafe extern "C" fn pkgld_job_is_done(job: *const Job) -> bool {
     // SAFETY: the caller's promise.
     let job = unsafe { shared(job) };
-    job.is_ok_and(|job| job.thread.as_ref().is_none_or(JoinHandle::is_finished))
+    job.is_ok_and(|job| job.done.load(Ordering::Acquire))
 }
 
 /// Waits for the job, says how it went, as the function of the same name without `_start` would have, and frees it: sets the

@@ -56,6 +56,7 @@ static void run(const char *const *arguments, size_t count) {
     int done = 0;
     must(pkgld_run_start(arguments, count, wake, &done, &job, &errors), errors);
     wait_for(&done);
+    CHECK(pkgld_job_is_done(job));
     must(pkgld_job_finish(&job, NULL, &output, NULL, &errors), errors);
     CHECK(job == NULL && output != NULL);
     uint64_t size = 0;
@@ -109,6 +110,7 @@ static void link_from_memory(char **arguments, int count) {
     // It has what it needs.
     CHECK(pkgld_link_free(&link) == PKGLD_STATUS_OK);
     wait_for(&done);
+    CHECK(pkgld_job_is_done(job));
     must(pkgld_job_finish(&job, &image, NULL, NULL, &errors), errors);
 
     uint64_t bytes = pkgld_image_size(image);
