@@ -37,7 +37,9 @@ const LC_CODE_SIGNATURE: u32 = 0x1d;
 const LC_DYLD_INFO: u32 = 0x22;
 const LC_FUNCTION_STARTS: u32 = 0x26;
 const LC_DATA_IN_CODE: u32 = 0x29;
+const LC_LAZY_LOAD_DYLIB: u32 = 0x20;
 const LC_LOAD_WEAK_DYLIB: u32 = 0x8000_0018;
+const LC_LOAD_UPWARD_DYLIB: u32 = 0x8000_0023;
 const LC_REEXPORT_DYLIB: u32 = 0x8000_001f;
 const LC_DYLD_INFO_ONLY: u32 = 0x8000_0022;
 const LC_DYLD_EXPORTS_TRIE: u32 = 0x8000_0033;
@@ -157,8 +159,9 @@ fn command<'a>(file: &'a [u8], command: &'a [u8], parts: &mut Parts<'a>, found: 
             let size = u64::from(u32_at(60)?).saturating_mul(4);
             parts.claims.push(Claim::new(u32_at(56)?.into(), size, Purpose::Symbols));
         }
-        LC_LOAD_DYLIB | LC_LOAD_WEAK_DYLIB | LC_REEXPORT_DYLIB => {
-            parts.needed.push(string(command, u32_at(8)?.into())?);
+        // Imports name libraries by their place among these, so that even one without a name has to be counted.
+        LC_LOAD_DYLIB | LC_LOAD_WEAK_DYLIB | LC_REEXPORT_DYLIB | LC_LOAD_UPWARD_DYLIB | LC_LAZY_LOAD_DYLIB => {
+            parts.needed.push(u32_at(8).and_then(|offset| string(command, offset.into())).unwrap_or_default());
         }
         LC_ID_DYLIB => parts.name = string(command, u32_at(8)?.into()),
         LC_UUID => {

@@ -236,7 +236,11 @@ fn unwind(parts: &Parts<'_>) -> Unwind {
     };
     let uncovered: Vec<u64> = parts.functions.iter().copied().filter(|function| !covers(*function)).collect();
     let name = |address: &u64| {
-        let symbol = parts.symbols.iter().find(|symbol| symbol.address & !1 == *address);
+        let mut there = parts.symbols.iter().filter(|symbol| symbol.address & !1 == *address);
+        // Assemblers mark places by names of their own, which say nothing.
+        let is_label =
+            |symbol: &&parts::SymbolPart<'_>| symbol.name.starts_with(b"$") || symbol.name.starts_with(b".L");
+        let symbol = there.clone().find(|symbol| !is_label(symbol)).or_else(|| there.next());
         symbol.map_or_else(|| format!("0x{address:x}"), |symbol| text_of(symbol.name))
     };
     Unwind {
