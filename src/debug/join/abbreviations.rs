@@ -231,7 +231,8 @@ fn section_of(attribute: DwAt, version: u16) -> Option<Result<Kind, &'static str
         c::DW_AT_addr_base | c::DW_AT_GNU_addr_base => Kind::Addr,
         c::DW_AT_rnglists_base => Kind::RngLists,
         c::DW_AT_loclists_base => Kind::LocLists,
-        c::DW_AT_macros | c::DW_AT_macro_info | c::DW_AT_GNU_macros => {
+        c::DW_AT_macro_info => Kind::MacInfo,
+        c::DW_AT_macros | c::DW_AT_GNU_macros => {
             return Some(Err("macro information, which is not joined"));
         }
         // In DWARF 3 a number of four bytes could be the one or the other; compilers mean the number.

@@ -31,7 +31,8 @@ pub(super) fn walk(
                 skip(reader, 1)?;
             }
             c::DW_OP_const2u | c::DW_OP_const2s | c::DW_OP_skip | c::DW_OP_bra | c::DW_OP_call2 => skip(reader, 2)?,
-            c::DW_OP_const4u | c::DW_OP_const4s | c::DW_OP_call4 => skip(reader, 4)?,
+            // An offset in the unit, of DW_OP_GNU_parameter_ref.
+            c::DW_OP_const4u | c::DW_OP_const4s | c::DW_OP_call4 | c::DW_OP_GNU_parameter_ref => skip(reader, 4)?,
             c::DW_OP_const8u | c::DW_OP_const8s => skip(reader, 8)?,
             c::DW_OP_constu
             | c::DW_OP_consts
@@ -42,17 +43,19 @@ pub(super) fn walk(
             | c::DW_OP_addrx
             | c::DW_OP_constx
             | c::DW_OP_convert
-            | c::DW_OP_reinterpret => number(reader)?,
+            | c::DW_OP_reinterpret
+            | c::DW_OP_GNU_convert
+            | c::DW_OP_GNU_reinterpret => number(reader)?,
             DwOp(0x70..=0x8f) => number(reader)?, // DW_OP_breg0 and on
-            c::DW_OP_bregx | c::DW_OP_bit_piece | c::DW_OP_regval_type => {
+            c::DW_OP_bregx | c::DW_OP_bit_piece | c::DW_OP_regval_type | c::DW_OP_GNU_regval_type => {
                 number(reader)?;
                 number(reader)?;
             }
-            c::DW_OP_deref_type | c::DW_OP_xderef_type => {
+            c::DW_OP_deref_type | c::DW_OP_xderef_type | c::DW_OP_GNU_deref_type => {
                 skip(reader, 1)?;
                 number(reader)?;
             }
-            c::DW_OP_const_type => {
+            c::DW_OP_const_type | c::DW_OP_GNU_const_type => {
                 number(reader)?;
                 let size = reader.u8(CUT)?;
                 skip(reader, size.into())?;
@@ -74,7 +77,7 @@ pub(super) fn walk(
             c::DW_OP_call_ref | c::DW_OP_implicit_pointer | c::DW_OP_GNU_implicit_pointer if version < 3 => {
                 return Err(place.malformed("a reference to another unit in DWARF 2, which is not joined"));
             }
-            c::DW_OP_call_ref => {
+            c::DW_OP_call_ref | c::DW_OP_GNU_variable_value => {
                 found(reader.offset());
                 skip(reader, 4)?;
             }

@@ -57,10 +57,12 @@ pub(crate) enum Kind {
     Loc,
     /// `.debug_loclists`: the same since
     LocLists,
+    /// `.debug_macinfo`: macros, before DWARF 5; no offsets are in it (DWARF 4, 7.22)
+    MacInfo,
 }
 
 /// How many kinds there are.
-pub(crate) const KIND_COUNT: usize = 11;
+pub(crate) const KIND_COUNT: usize = 12;
 
 /// All kinds, in the order of their numbers, with the rest of their names behind `.debug_` or `__debug_`.
 pub(crate) const KINDS: [(Kind, &str); KIND_COUNT] = [
@@ -75,6 +77,7 @@ pub(crate) const KINDS: [(Kind, &str); KIND_COUNT] = [
     (Kind::RngLists, "rnglists"),
     (Kind::Loc, "loc"),
     (Kind::LocLists, "loclists"),
+    (Kind::MacInfo, "macinfo"),
 ];
 
 /// Something for each kind of section.

@@ -87,6 +87,10 @@ fn references_in_expressions_are_found() {
         (&[0x30, 0xa0, 0, 0, 0, 0, 4], &[2]),       // DW_OP_lit0; DW_OP_implicit_pointer
         (&[0xa3, 5, 0x9a, 0, 0, 0, 0, 0x9f], &[3]), // DW_OP_entry_value
         (&[0x9e, 2, 0x9a, 0x9a], &[]),              // DW_OP_implicit_value
+        (&[0xf5, 0, 1, 0xf7, 1, 0x9f], &[]),        // DW_OP_GNU_regval_type; DW_OP_GNU_convert; DW_OP_stack_value
+        (&[0xf4, 1, 2, 0x9a, 0x9a, 0xf9, 0], &[]),  // DW_OP_GNU_const_type; DW_OP_GNU_reinterpret
+        (&[0xfa, 0x9a, 0, 0, 0, 0xf6, 8, 1], &[]),  // DW_OP_GNU_parameter_ref; DW_OP_GNU_deref_type
+        (&[0xfd, 0, 0, 0, 0, 0x9f], &[1]),          // DW_OP_GNU_variable_value
     ];
     for (expression, places) in cases {
         let info = unit(4, &[&[1, expression.len() as u8], *expression].concat());
@@ -117,6 +121,15 @@ fn names_of_line_tables_and_lists_of_strings_are_found() {
     let found = patches(&data).unwrap();
     assert_eq!(offsets(found.of(Kind::Line)), [(31, Kind::LineStr), (41, Kind::Str)]);
     assert_eq!(offsets(found.of(Kind::StrOffsets)), [(8, Kind::Str), (12, Kind::Str)]);
+}
+
+#[test]
+fn macros_of_dwarf_4_are_led_to() {
+    let abbreviations = abbreviation(&[[0x43, 0x17]]); // DW_AT_macro_info, DW_FORM_sec_offset
+    let info = unit(4, &[1, 0, 0, 0, 0]);
+    let data = sections(&[(Kind::Info, &info), (Kind::Abbrev, &abbreviations), (Kind::MacInfo, &[1, 1, b'a', 0, 0])]);
+    let found = patches(&data).unwrap();
+    assert_eq!(offsets(&found.of(Kind::Info)[1..]), [(12, Kind::MacInfo)]);
 }
 
 #[test]
