@@ -370,7 +370,8 @@ pkgld_status pkgld_buffer_free(struct pkgld_buffer_t **buffer);
 // `image` is null, or points to null or a handle that is not used any more.
 pkgld_status pkgld_image_free(struct pkgld_image_t **image);
 
-// Whether the job is done, so that `pkgld_job_finish` will not wait; false if `job` is null or no such handle.
+// Whether the job is done, so that `pkgld_job_finish` will wait for no more than the return of the function that is told
+// of it; false if `job` is null or no such handle.
 //
 // The caller keeps to this:
 // `job` is null, or a handle that has not been finished.

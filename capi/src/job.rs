@@ -105,7 +105,8 @@ pub(crate) unsafe fn start<W: FnOnce() -> Outcome + 'static>(
     unsafe { guarded(errors, begin) }
 }
 
-/// Whether the job is done, so that `pkgld_job_finish` will wait for no more than the return of the function that is told of it; false if `job` is null or no such handle.
+/// Whether the job is done, so that `pkgld_job_finish` will wait for no more than the return of the function that is told
+/// of it; false if `job` is null or no such handle.
 ///
 /// # Safety
 /// `job` is null, or a handle that has not been finished.
