@@ -523,17 +523,25 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
         .when(alloc && writable && is_relro(name, kind, raw), SectionFlags::RELRO)
 }
 
-/// Sections that run by themselves.
+/// Sections that run by themselves. What is called `.init.text` or `.fini.data` only starts like their names: the program
+/// calls and writes it as it likes.
 fn is_start_up(name: &[u8], kind: u32) -> bool {
+    is_start_up_list(name, kind) || matches!(name, b".init" | b".fini" | b".jcr")
+}
+
+/// Lists of what runs by itself. Some compilers leave their type at SHT_PROGBITS.
+fn is_start_up_list(name: &[u8], kind: u32) -> bool {
     let array = matches!(elf::SectionType(kind), elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY | elf::SHT_PREINIT_ARRAY);
-    array || [&b".init"[..], b".fini", b".ctors", b".dtors", b".jcr"].iter().any(|prefix| is_or_starts(name, prefix))
+    let lists = [&b".init_array"[..], b".fini_array", b".preinit_array", b".ctors", b".dtors"];
+    array || lists.iter().any(|list| is_or_starts(name, list))
 }
 
 /// Sections that only the loader's relocations write.
 fn is_relro(name: &[u8], kind: u32, raw: u64) -> bool {
     let constant =
         [&b".data.rel.ro"[..], b".ldata.rel.ro", b".bss.rel.ro"].iter().any(|name_| is_or_starts(name, name_));
-    constant || raw & elf::SHF_TLS.0 != 0 || (is_start_up(name, kind) && raw & elf::SHF_EXECINSTR.0 == 0)
+    let list = is_start_up_list(name, kind) || name == b".jcr";
+    constant || raw & elf::SHF_TLS.0 != 0 || (list && raw & elf::SHF_EXECINSTR.0 == 0)
 }
 
 /// Whether a section's name is `base` or `base` followed by a dot and more.

@@ -44,7 +44,7 @@ const MOVED: u32 = 650;
 const NAMES: u32 = 702;
 
 /// Output names that several input names go to: `.text.foo` goes to `.text`.
-const FAMILIES: [&[u8]; 25] = [
+const FAMILIES: [&[u8]; 23] = [
     b".text",
     b".rodata",
     b".data.rel.ro",
@@ -64,8 +64,6 @@ const FAMILIES: [&[u8]; 25] = [
     b".preinit_array",
     b".ctors",
     b".dtors",
-    b".init",
-    b".fini",
     b".sdata",
     b".sbss",
     b".eh_frame",
