@@ -3,6 +3,7 @@
 
 pub(crate) mod arm;
 pub(crate) mod class;
+mod collect;
 pub(crate) mod companion;
 pub(crate) mod compressed;
 pub(crate) mod define;

@@ -5,24 +5,23 @@
 //! its *rank*; ranks below [`CODE`] are read-only, and so on.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use indexmap::IndexMap;
 use object::elf;
 
+use super::collect;
 use super::companion;
 use super::define::bounded_section;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got;
-use super::parse::is_or_starts;
 use super::rela::{self, Class, DynamicRelocations};
 use super::symtab::SymbolTable;
 use super::{TABLES, Table, machine, ppc64};
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
-use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::model::{GlobalId, SectionFlags as Flags};
 use crate::options::{Arch, BuildId, Options, Strip};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Definition};
@@ -39,36 +38,9 @@ pub(crate) const HEAP_IMAGE: u32 = 500;
 /// The first rank of what is not loaded.
 pub(crate) const NOT_LOADED: u32 = 600;
 /// The first rank of what goes to the companion, if there is one.
-const MOVED: u32 = 650;
+pub(super) const MOVED: u32 = 650;
 /// The rank of the names of sections, behind what goes to the companion.
 const NAMES: u32 = 702;
-
-/// Output names that several input names go to: `.text.foo` goes to `.text`.
-const FAMILIES: [&[u8]; 23] = [
-    b".text",
-    b".rodata",
-    b".data.rel.ro",
-    b".data",
-    b".bss.rel.ro",
-    b".bss",
-    b".ltext",
-    b".lrodata",
-    b".ldata.rel.ro",
-    b".ldata",
-    b".lbss",
-    b".gcc_except_table",
-    b".tdata",
-    b".tbss",
-    b".init_array",
-    b".fini_array",
-    b".preinit_array",
-    b".ctors",
-    b".dtors",
-    b".sdata",
-    b".sbss",
-    b".eh_frame",
-    b".ARM.extab",
-];
 
 /// Decides the sections of the image, and makes all tables that do not depend on addresses.
 ///
@@ -85,7 +57,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     super::features::merge(link)?;
     super::riscv::merge(link)?;
     super::arm::merge(link)?;
-    collect(link);
+    collect::collect(link);
     add_commons(link, commons);
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
     link.elf.dynamic = DynamicSymbols::new(link)?;
@@ -109,195 +81,6 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
 /// Whether the sections of a rank stand in the companion and not in the image.
 pub(crate) fn is_moved(options: &Options, rank: u32) -> bool {
     options.elf.separate_debug_file.is_some() && (MOVED..NAMES).contains(&rank)
-}
-
-/// The output section's name of an input section.
-fn family(name: &[u8]) -> &[u8] {
-    let mut families = FAMILIES.iter().copied();
-    families.find(|family| is_or_starts(name, family)).map_or(name, |family| &name[..family.len()])
-}
-
-/// Sorts the input sections into output sections.
-fn collect(link: &mut Link<'_>) {
-    type Key<'a> = (Cow<'a, [u8]>, Flags);
-    let kept = Flags::ALLOC.and(Flags::WRITE).and(Flags::EXEC).and(Flags::TLS);
-    let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
-    let mut comments: HashSet<Vec<u8>> = HashSet::new();
-    let mut dropped = Vec::new();
-    let moves = link.options.elf.separate_debug_file.is_some();
-    let mut priorities: HashMap<(ObjectId, SectionIndex), i64> = HashMap::new();
-    let mut reversed = HashMap::default();
-    let word = machine(link).bits.word();
-    for (id, object) in link.objects() {
-        for (index, section) in object.sections.iter().enumerate() {
-            let index = index as u32;
-            if !section.is_live() || section.flags.has(Flags::EXIDX) {
-                continue;
-            }
-            let debug = section.flags.has(Flags::DEBUG) || is_debug_aid(section.name);
-            if debug && !section.flags.has(Flags::ALLOC) && link.options.strip != Strip::None {
-                dropped.push((id, index));
-                continue;
-            }
-            // Each compiler signs each object; one signature of each is enough.
-            let signed = section.name == b".comment" && section.relocs.is_empty();
-            if signed && !comments.insert(section.data.to_vec()) {
-                dropped.push((id, index));
-                continue;
-            }
-            let heap = link.heap_image == Some((id, index));
-            let constructors = super::constructors(word, object, section);
-            let family = constructors.unwrap_or_else(|| family(section.name));
-            let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
-            let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
-            let far = section.flags.common(Flags::FAR);
-            let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
-                rank: match rank(family, kind, section.flags) {
-                    _ if heap => HEAP_IMAGE,
-                    NOT_LOADED if debug && moves => MOVED,
-                    rank => rank,
-                },
-                name,
-                kind,
-                flags: section.flags.without(Flags::GROUP.and(Flags::RETAIN)),
-                align: 1,
-                entry_size: section.entry_size,
-                content: Content::Inputs(Vec::new()),
-                size: 0,
-                address: 0,
-                offset: 0,
-            });
-            combine(output, section.flags.and(far), kind, section.entry_size);
-            if let Content::Inputs(inputs) = &mut output.content {
-                inputs.push((id, index));
-            }
-            if constructors.is_some() {
-                reversed.insert((id, index), section.data.len() as u64);
-            }
-            if let Some(priority) = start_up_priority(section.name, constructors.is_some()) {
-                priorities.insert((id, index), priority);
-            }
-        }
-    }
-    let mut outputs: Vec<OutputSection<'_>> = outputs.into_values().collect();
-    for output in &mut outputs {
-        if let Content::Inputs(inputs) = &mut output.content
-            && inputs.iter().any(|input| priorities.contains_key(input))
-        {
-            // Stable: equal priorities stay in link order.
-            inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(NO_PRIORITY));
-        }
-    }
-    // The heap image is called as other data is, unless there is other data of that name.
-    if let Some(heap) = outputs.iter().position(|output| output.rank == HEAP_IMAGE) {
-        let plain = outputs[heap].name.strip_suffix(b".image").unwrap_or_default().to_vec();
-        if !outputs.iter().any(|output| *output.name == *plain) {
-            outputs[heap].name = Cow::Owned(plain);
-        }
-    }
-    if !dropped.is_empty() {
-        for (object, section) in dropped {
-            link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
-        }
-        link.symbols.mark_left_out(&link.objects);
-    }
-    link.outputs = outputs;
-    link.elf.reversed = reversed;
-}
-
-/// Sections that only debuggers read, beside DWARF's.
-fn is_debug_aid(name: &[u8]) -> bool {
-    name.starts_with(b".stab") || name == b".gdb_index" || name.starts_with(b".gnu.debuglto_")
-}
-
-/// What an output section is when one more input section joins it.
-fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: u64) {
-    let merging = Flags::MERGE.and(Flags::STRINGS);
-    if output.flags.common(merging) != flags.common(merging) || output.entry_size != entry_size {
-        output.flags = output.flags.without(merging);
-        output.entry_size = 0;
-    }
-    if !flags.has(Flags::ZERO) && output.flags.has(Flags::ZERO) {
-        output.flags = output.flags.without(Flags::ZERO);
-        output.kind = kind;
-    } else if output.kind != kind && !flags.has(Flags::ZERO) {
-        output.kind = elf::SHT_PROGBITS.0;
-    }
-    output.flags = output.flags.when(flags.has(Flags::FAR), Flags::FAR);
-}
-
-/// The type of sections whose name says what they are: some compilers leave it at SHT_PROGBITS.
-fn start_up_kind(family: &[u8]) -> Option<elf::SectionType> {
-    match family {
-        b".init_array" => Some(elf::SHT_INIT_ARRAY),
-        b".fini_array" => Some(elf::SHT_FINI_ARRAY),
-        b".preinit_array" => Some(elf::SHT_PREINIT_ARRAY),
-        _ => None,
-    }
-}
-
-/// Where a section without a number stands among those with one: behind the 65,536 priorities that compilers know, before what
-/// is numbered higher to come last of all, as LLD has it (for GNU ld any number comes first).
-const NO_PRIORITY: i64 = 1 << 16;
-
-/// The order of `.init_array.N` and the like: by number. `.ctors.N` counts the other way round (GCC's manual, `init_priority`),
-/// and so does the list that its start files go through from its end.
-fn start_up_priority(name: &[u8], to_array: bool) -> Option<i64> {
-    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u32>().ok().map(i64::from);
-    for family in [&b".init_array."[..], b".fini_array.", b".preinit_array."] {
-        if let Some(digits) = name.strip_prefix(family) {
-            return number(digits);
-        }
-    }
-    for family in [&b".ctors."[..], b".dtors."] {
-        if let Some(digits) = name.strip_prefix(family) {
-            return number(digits).map(|number| if to_array { NO_PRIORITY - 1 - number } else { number });
-        }
-    }
-    None
-}
-
-fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
-    if !flags.has(Flags::ALLOC) {
-        return NOT_LOADED;
-    }
-    if flags.has(Flags::EXEC) {
-        return match name {
-            b".init" => CODE,
-            b".text" => CODE + 10,
-            b".fini" => CODE + 30,
-            _ => CODE + 11,
-        };
-    }
-    if !flags.has(Flags::WRITE) {
-        return match name {
-            _ if kind == elf::SHT_NOTE.0 => 12,
-            b".lrodata" => 30,
-            b".rodata" => 40,
-            _ if flags.has(Flags::EH_FRAME) => 51,
-            b".gcc_except_table" => 52,
-            _ => 45,
-        };
-    }
-    if flags.has(Flags::RELRO) {
-        return match elf::SectionType(kind) {
-            _ if flags.has(Flags::TLS) => RELRO + u32::from(flags.has(Flags::ZERO)),
-            elf::SHT_PREINIT_ARRAY => RELRO + 2,
-            elf::SHT_INIT_ARRAY => RELRO + 3,
-            elf::SHT_FINI_ARRAY => RELRO + 4,
-            _ if name == b".ctors" || name == b".dtors" => RELRO + 5,
-            // Words like those of the GOT, as near to the TOC pointer.
-            _ if name == b".toc" => RELRO + 32,
-            _ if flags.has(Flags::ZERO) => RELRO + 40,
-            _ => RELRO + 10,
-        };
-    }
-    match (flags.has(Flags::ZERO), flags.has(Flags::FAR)) {
-        (false, false) => WRITABLE + 10,
-        (false, true) => WRITABLE + 20,
-        (true, false) => WRITABLE + 100,
-        (true, true) => WRITABLE + 110,
-    }
 }
 
 fn add_commons(link: &mut Link<'_>, commons: Option<(u64, u64)>) {
