@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::names::is_identifier;
 use crate::options::Format;
 use crate::reloc;
 use crate::slots::SymbolRef;
@@ -250,10 +251,6 @@ impl Marks {
             _ => {}
         }
     }
-}
-
-fn is_identifier(name: &[u8]) -> bool {
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 /// Whether something refers to the bounds of the output section with this name, by names made of it.

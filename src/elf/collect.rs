@@ -15,6 +15,7 @@ use super::plan::{CODE, HEAP_IMAGE, MOVED, NOT_LOADED, RELRO, WRITABLE};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::names::is_identifier;
 use crate::options::Strip;
 
 /// Output names that several input names go to: `.text.foo` goes to `.text`.
@@ -47,7 +48,10 @@ const FAMILIES: [&[u8]; 23] = [
 /// Sorts the input sections into output sections.
 pub(super) fn collect(link: &mut Link<'_>) {
     type Key<'a> = (Cow<'a, [u8]>, Flags);
-    let kept = Flags::ALLOC.and(Flags::WRITE).and(Flags::EXEC).and(Flags::TLS);
+    // Where programs or loaders ask for a section's bounds, it is one, whether or not some of what goes there is only read. But
+    // code and data stay apart: nothing is written where code is.
+    let joined = Flags::ALLOC.and(Flags::EXEC).and(Flags::TLS);
+    let kept = joined.and(Flags::WRITE);
     let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
     let mut comments: HashSet<Vec<u8>> = HashSet::new();
     let mut dropped = Vec::new();
@@ -77,12 +81,13 @@ pub(super) fn collect(link: &mut Link<'_>) {
             let family = constructors.unwrap_or_else(|| family(section.name));
             let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
             let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
-            let far = section.flags.common(Flags::FAR);
-            let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
-                rank: match rank(family, kind, section.flags) {
+            let bounded = is_identifier(&name) || start_up_kind(family).is_some();
+            let key = section.flags.common(if bounded { joined } else { kept });
+            let output = outputs.entry((name.clone(), key)).or_insert_with(|| OutputSection {
+                rank: match section.flags.has(Flags::ALLOC) {
                     _ if heap => HEAP_IMAGE,
-                    NOT_LOADED if debug && moves => MOVED,
-                    rank => rank,
+                    false if debug && moves => MOVED,
+                    _ => NOT_LOADED,
                 },
                 name,
                 kind,
@@ -94,7 +99,7 @@ pub(super) fn collect(link: &mut Link<'_>) {
                 address: 0,
                 offset: 0,
             });
-            combine(output, section.flags.and(far), kind, section.entry_size);
+            combine(output, section.flags, kind, section.entry_size);
             if let Content::Inputs(inputs) = &mut output.content {
                 inputs.push((id, index));
             }
@@ -108,6 +113,9 @@ pub(super) fn collect(link: &mut Link<'_>) {
     }
     let mut outputs: Vec<OutputSection<'_>> = outputs.into_values().collect();
     for output in &mut outputs {
+        if !matches!(output.rank, HEAP_IMAGE | MOVED) {
+            output.rank = rank(&output.name, output.kind, output.flags);
+        }
         if let Content::Inputs(inputs) = &mut output.content
             && inputs.iter().any(|input| priorities.contains_key(input))
         {
@@ -156,7 +164,11 @@ fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: 
     } else if output.kind != kind && !flags.has(Flags::ZERO) {
         output.kind = elf::SHT_PROGBITS.0;
     }
-    output.flags = output.flags.when(flags.has(Flags::FAR), Flags::FAR);
+    if flags.has(Flags::WRITE) {
+        let protected = flags.has(Flags::RELRO) && (output.flags.has(Flags::RELRO) || !output.flags.has(Flags::WRITE));
+        output.flags = output.flags.without(Flags::RELRO).when(protected, Flags::RELRO);
+    }
+    output.flags = output.flags.and(flags.common(Flags::FAR.and(Flags::WRITE)));
 }
 
 /// The type of sections whose name says what they are: some compilers leave it at SHT_PROGBITS.
@@ -190,6 +202,7 @@ fn start_up_priority(name: &[u8], to_array: bool) -> Option<i64> {
     None
 }
 
+/// The place in the image of an output section, once all is in it.
 fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
     if !flags.has(Flags::ALLOC) {
         return NOT_LOADED;

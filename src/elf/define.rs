@@ -11,6 +11,7 @@ use crate::link::Link;
 use crate::model::{
     GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
 };
+use crate::names::is_identifier;
 use crate::options::Arch;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
@@ -196,8 +197,7 @@ fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
         Some(name) => (name, true),
         None => (symbol.strip_prefix(b"__stop_")?, false),
     };
-    let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    (name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(identifier)).then_some((name, start))
+    is_identifier(name).then_some((name, start))
 }
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Traits {

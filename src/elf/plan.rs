@@ -68,7 +68,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.outputs.sort_by_key(|output| (output.rank, note_align(output)));
     number(link);
     super::arm::exidx::fix(link)?;
-    define_section_bounds(link);
+    define_section_bounds(link)?;
     // What the dynamic section says depends on the sections there are, its size on what it says.
     fix_dynamic_section(link);
     name_sections(link);
@@ -232,14 +232,20 @@ fn number(link: &mut Link<'_>) {
 }
 
 /// Makes `__start_NAME`, `__stop_NAME` and the bounds of arrays mean output sections.
-fn define_section_bounds(link: &mut Link<'_>) {
+///
+/// # Errors
+/// Names of sections of which some are code and others are not.
+fn define_section_bounds(link: &mut Link<'_>) -> Result<(), Error> {
     let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
     if !link.symbols.iter().any(|(_, global)| pending.contains(&global.definition)) {
-        return;
+        return Ok(());
     }
-    let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+    let mut numbers: HashMap<Vec<u8>, (u32, Option<u32>)> = HashMap::new();
     for (number, output) in (0_u32..).zip(&link.outputs) {
-        numbers.entry(output.name.to_vec()).or_insert(number);
+        let (_, other) = numbers.entry(output.name.to_vec()).or_insert((number, None));
+        if output.flags.has(Flags::ALLOC) {
+            *other = Some(number);
+        }
     }
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
@@ -248,10 +254,32 @@ fn define_section_bounds(link: &mut Link<'_>) {
             continue;
         }
         let Some((name, start)) = bounded_section(global.name) else { continue };
-        let Some(&number) = numbers.get(name) else { continue };
+        let Some(&(number, last)) = numbers.get(name) else { continue };
+        if let Some(other) = last.filter(|last| *last != number) {
+            return Err(divided(link, global.name, number, other));
+        }
         let anchor = if start { Anchor::SectionStart(number) } else { Anchor::SectionEnd(number) };
         link.symbols.get_mut(id).definition = Definition::Anchor(anchor);
     }
+    Ok(())
+}
+
+/// The error for a symbol that stands for a bound of two sections.
+fn divided(link: &Link<'_>, symbol: &[u8], one: u32, other: u32) -> Error {
+    let describe = |number: u32| {
+        let output = &link.outputs[number as usize];
+        let kind = match () {
+            () if output.flags.has(Flags::EXEC) => "code",
+            () if output.flags.has(Flags::TLS) => "thread-local variables",
+            () => "data",
+        };
+        let first = if let Content::Inputs(inputs) = &output.content { inputs.first() } else { None };
+        (first.map_or_else(String::new, |(object, _)| link.object(*object).name.to_string()), kind)
+    };
+    let name = String::from_utf8_lossy(&link.outputs[one as usize].name);
+    let (symbol, (file, kind), (other, other_kind)) = (String::from_utf8_lossy(symbol), describe(one), describe(other));
+    let what = format!("has {kind} in section {name}, which cannot have one bound {symbol}");
+    Error::Incompatible { file, what, other, other_what: format!("has {other_kind} in it; give one another name") }
 }
 
 fn fix_dynamic_section(link: &mut Link<'_>) {
