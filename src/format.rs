@@ -12,7 +12,8 @@ use crate::input::Content;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{
-    GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, Traits,
+    GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex,
+    Traits, Visibility,
 };
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
@@ -294,8 +295,10 @@ pub(crate) fn refuses_text_relocations(link: &Link<'_>) -> bool {
 /// A likely reason why nothing defines a symbol, beside a similar name.
 pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<String> {
     match link.target.format {
-        Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE))
-            .then(|| "it has hidden visibility, so another library cannot define it".to_owned()),
+        Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE)).then(|| {
+            let visibility = if global.visibility == Visibility::Protected { "protected" } else { "hidden" };
+            format!("it has {visibility} visibility, so another library cannot define it")
+        }),
         Format::Pe => pe::undefined_hint(link, id),
     }
 }

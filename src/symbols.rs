@@ -245,7 +245,7 @@ impl<'a> Symbols<'a> {
         let id = self.intern(name);
         symbol.global = id;
         let global = self.get_mut(id);
-        global.visibility = global.visibility.max(visibility(symbol.other));
+        global.constrain(visibility(symbol.other));
         let strong = symbol.binding != Binding::Weak;
         let flags = global.flags.when(strong, GlobalFlags::STRONG_REFERENCE);
         global.flags = flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
@@ -293,7 +293,7 @@ impl<'a> Symbols<'a> {
         global.flags = global.flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
         let visibility = visibility(symbol.other);
         if !by_definition {
-            global.visibility = global.visibility.max(visibility);
+            global.constrain(visibility);
         }
         let weak = symbol.binding == Binding::Weak;
         if symbol.section() == SymbolSection::Undefined || discarded {

@@ -169,6 +169,15 @@ impl<'a> Global<'a> {
         self.versioned.as_ref().map_or(self.name, |both| both.0)
     }
 
+    /// Takes note of the visibility that a mention has. What must not be seen from outside has to be defined in the image (gABI,
+    /// *Symbol Table*): the definition that a library has given to earlier mentions is none any more.
+    pub(super) fn constrain(&mut self, visibility: Visibility) {
+        self.visibility = self.visibility.max(visibility);
+        if self.visibility != Visibility::Default && matches!(self.definition, Definition::Library(..)) {
+            self.definition = Definition::Undefined;
+        }
+    }
+
     /// What relocations ask for.
     pub(crate) fn needs(&self) -> Needs {
         Needs(self.needs.load(Ordering::Relaxed))

@@ -434,6 +434,47 @@ fn undefined_symbols_are_left_or_refused_as_asked() {
     assert!(said.contains("undefined symbol: missing") && said.contains("hidden visibility"), "{said}");
 }
 
+/// What a library defines is not for references that must not be seen from outside, wherever these stand.
+#[test]
+fn libraries_do_not_define_hidden_symbols_in_any_order() {
+    let bench = Bench::new();
+    bench.library("far", "", "int foo(void) { return 1; }");
+    bench.compile("gcc -O1", "one.c", "extern int foo(void); int one(void) { return foo(); }");
+    let orders = ["one.o two.o", "two.o one.o"].map(|objects| {
+        let (first, second) = objects.split_once(' ').unwrap();
+        [format!("libfar.so {objects}"), format!("{first} libfar.so {second}"), format!("{objects} libfar.so")]
+    });
+    for visibility in ["hidden", "protected"] {
+        let two = |weak: &str| {
+            format!(
+                "extern int foo(void) __attribute__((visibility(\"{visibility}\"){weak})); int two(void) {{ return foo(); }}"
+            )
+        };
+        bench.compile("gcc -O1", "two.c", &two(""));
+        for order in orders.iter().flatten() {
+            let said = bench.refuses(order);
+            assert!(said.contains("undefined symbol: foo"), "{order}: {said}");
+            assert!(said.contains(&format!("it has {visibility} visibility")), "{order}: {said}");
+        }
+    }
+    // Weak ones are null; and archives may have what they mean.
+    let weak = "extern int foo(void) __attribute__((visibility(\"hidden\"), weak)); void *address = foo;
+        int probe(void) { return foo ? foo() : 7; }";
+    bench.compile("gcc -O1", "two.c", weak);
+    bench.compile("gcc -O1", "one.c", "extern int foo(void) __attribute__((weak)); int one(void) { return foo(); }");
+    bench.compile("gcc -O1", "own.c", "int foo(void) { return 5; }");
+    bench.must("ar rcs libown.a own.o");
+    for order in orders.iter().flatten() {
+        succeeds(&bench.ours(&format!("-shared -o ours/weak.so {order}")));
+        reads_clean(&bench, "ours/weak.so");
+        assert_eq!(bench.load("ours/weak.so"), "probe 7\nend\n", "{order}");
+        let symbols = bench.must("readelf -W --dyn-syms ours/weak.so");
+        assert!(!symbols.contains(" foo"), "{order}: {symbols}");
+        succeeds(&bench.ours(&format!("-shared -o ours/own.so -u foo {order} libown.a")));
+        assert_eq!(bench.load("ours/own.so"), "probe 5\nend\n", "{order}");
+    }
+}
+
 #[test]
 fn who_sees_the_bounds_of_sections_is_asked_for() {
     let bench = Bench::new();
