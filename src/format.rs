@@ -12,8 +12,8 @@ use crate::input::Content;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{
-    GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex,
-    Traits, Visibility,
+    CommonKind, GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol,
+    SymbolIndex, Traits, Visibility,
 };
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
@@ -208,10 +208,10 @@ pub(crate) fn moved_offset(link: &Link<'_>, object: ObjectId, section: SectionIn
     }
 }
 
-/// The address of the block of common symbols.
-pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
+/// The address of the block of common symbols of a kind.
+pub(crate) fn commons_address(link: &Link<'_>, kind: CommonKind) -> u64 {
     match link.target.format {
-        Format::Elf => link.elf.commons_address(link),
+        Format::Elf => link.elf.commons_address(link, kind),
         Format::Pe => pe::commons_address(link),
         Format::MachO => macho::commons_address(link),
     }

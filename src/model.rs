@@ -307,6 +307,21 @@ pub(crate) enum SymbolKind {
     Ifunc,
 }
 
+/// The kind of memory that a common symbol is allotted in: each has a block of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum CommonKind {
+    /// Zero-filled data.
+    Data,
+    /// Zero-filled thread-local storage (ELF).
+    ThreadLocal,
+}
+
+impl CommonKind {
+    /// All kinds, in the order of their numbers.
+    pub(crate) const ALL: [Self; 2] = [Self::Data, Self::ThreadLocal];
+}
+
 /// Where a symbol's value counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SymbolSection {
@@ -315,7 +330,7 @@ pub(crate) enum SymbolSection {
     /// Zero: the value is a number.
     Absolute,
     /// Not yet allotted; the value is the alignment.
-    Common,
+    Common(CommonKind),
     /// The start of a section.
     In(SectionIndex),
 }
@@ -374,13 +389,15 @@ impl Symbol {
     const UNDEFINED: u32 = 0;
     const ABSOLUTE: u32 = u32::MAX;
     const COMMON: u32 = u32::MAX - 1;
+    const THREAD_LOCAL_COMMON: u32 = u32::MAX - 2;
 
     /// A local symbol of no kind at `value` of `section`.
     pub(crate) fn new(name: u32, section: SymbolSection, value: u64) -> Self {
         let section = match section {
             SymbolSection::Undefined => Self::UNDEFINED,
             SymbolSection::Absolute => Self::ABSOLUTE,
-            SymbolSection::Common => Self::COMMON,
+            SymbolSection::Common(CommonKind::Data) => Self::COMMON,
+            SymbolSection::Common(CommonKind::ThreadLocal) => Self::THREAD_LOCAL_COMMON,
             SymbolSection::In(index) => index,
         };
         let traits = Traits::default();
@@ -393,7 +410,8 @@ impl Symbol {
         match self.section {
             Self::UNDEFINED => SymbolSection::Undefined,
             Self::ABSOLUTE => SymbolSection::Absolute,
-            Self::COMMON => SymbolSection::Common,
+            Self::COMMON => SymbolSection::Common(CommonKind::Data),
+            Self::THREAD_LOCAL_COMMON => SymbolSection::Common(CommonKind::ThreadLocal),
             index => SymbolSection::In(index),
         }
     }

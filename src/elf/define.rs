@@ -224,7 +224,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
             kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
                 .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
         }
-        Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => kind,
+        Definition::Common { .. } | Definition::Allotted(..) | Definition::Anchor(_) => kind,
     }
 }
 
@@ -239,7 +239,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
     match symbol.section() {
         SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         SymbolSection::Absolute => Traits::ABSOLUTE,
-        SymbolSection::Common => Traits::default(),
+        SymbolSection::Common(_) => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)

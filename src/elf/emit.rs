@@ -191,7 +191,7 @@ fn emit_section(link: &Link<'_>, number: usize, offset: u64, extents: &mut Vec<E
     let fill = if matches!(&*output.name, b".init" | b".fini") { machine.nop } else { machine.trap };
     let code = output.flags.has(Flags::EXEC);
     match &output.content {
-        Content::Commons => {}
+        Content::Commons(_) => {}
         Content::Table(number) => {
             if let Some(table) = Table::from_number(*number) {
                 emit_table(link, output.size, offset, table, extents);

@@ -35,7 +35,7 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
+use crate::model::{self, CommonKind, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Needs};
@@ -204,8 +204,8 @@ pub(crate) struct Plan {
     pub(crate) relocations: rela::DynamicRelocations,
     /// The output section of each table.
     pub(crate) tables: Vec<Option<u32>>,
-    /// The output section of common symbols.
-    pub(crate) commons: u32,
+    /// The output sections of common symbols, by kind.
+    pub(crate) commons: [u32; CommonKind::ALL.len()],
     /// The names of all sections, and where each output section's name starts.
     pub(crate) section_names: (Vec<u8>, Vec<u32>),
     /// The loadable and other segments.
@@ -245,9 +245,9 @@ fn reversed_offset(word: u64, size: u64, offset: u64) -> u64 {
 }
 
 impl Plan {
-    /// The address of the block of common symbols.
-    pub(crate) fn commons_address(&self, link: &Link<'_>) -> u64 {
-        link.outputs.get(self.commons as usize).map_or(0, |output| output.address)
+    /// The address of the block of common symbols of a kind.
+    pub(crate) fn commons_address(&self, link: &Link<'_>, kind: CommonKind) -> u64 {
+        link.outputs.get(self.commons[kind as usize] as usize).map_or(0, |output| output.address)
     }
 }
 

@@ -28,8 +28,8 @@ use crate::arch::{Bits, ElfMachine};
 use crate::error::{Error, Label};
 use crate::lto;
 use crate::model::{
-    self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol,
-    SymbolKind, SymbolSection,
+    self, Binding, CommonKind, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags,
+    SectionIndex, Symbol, SymbolKind, SymbolSection,
 };
 use crate::names::{self, Names};
 use crate::options::Arch;
@@ -251,7 +251,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             let section = match raw.st_shndx(LE) {
                 elf::SHN_UNDEF => SymbolSection::Undefined,
                 elf::SHN_ABS => SymbolSection::Absolute,
-                elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => SymbolSection::Common,
+                elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => {
+                    let tls = raw.st_type() == elf::STT_TLS;
+                    SymbolSection::Common(if tls { CommonKind::ThreadLocal } else { CommonKind::Data })
+                }
                 shndx => match symtab.symbol_section(LE, raw, index).map_err(|error| malformed(error.to_string()))? {
                     Some(section) if section.0 < sections.len() => {
                         SymbolSection::In(u32::try_from(section.0).map_err(|_| malformed("section index".into()))?)
@@ -288,7 +291,8 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 return Err(malformed(what));
             }
             let align = symbol.value.max(1);
-            if section == SymbolSection::Common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
+            let common = matches!(section, SymbolSection::Common(_));
+            if common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
                 return Err(malformed(format!("common symbol with alignment {align}, no power of two up to 2^32")));
             }
             let local = symbol.binding == Binding::Local;
@@ -297,7 +301,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                     "local symbols must stand before index {first_global} (sh_info), others not"
                 )));
             }
-            if local && matches!(section, SymbolSection::Common) {
+            if local && common {
                 return Err(malformed("common and local".to_owned()));
             }
             symbols.push(symbol);

@@ -21,10 +21,10 @@ use super::{TABLES, Table, machine, ppc64};
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
-use crate::model::{GlobalId, SectionFlags as Flags};
+use crate::model::{CommonKind, GlobalId, SectionFlags as Flags};
 use crate::options::{Arch, BuildId, Options, Strip};
 use crate::scan::Scan;
-use crate::symbols::{Anchor, Definition};
+use crate::symbols::{Anchor, CommonBlock, Definition};
 use crate::unwind::{eh_frame_hdr, exidx};
 
 /// The first rank of code.
@@ -58,7 +58,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     super::riscv::merge(link)?;
     super::arm::merge(link)?;
     collect::collect(link);
-    add_commons(link, commons);
+    add_commons(link, &commons);
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
     link.elf.dynamic = DynamicSymbols::new(link)?;
     add_tables(link)?;
@@ -83,11 +83,17 @@ pub(crate) fn is_moved(options: &Options, rank: u32) -> bool {
     options.elf.separate_debug_file.is_some() && (MOVED..NAMES).contains(&rank)
 }
 
-fn add_commons(link: &mut Link<'_>, commons: Option<(u64, u64)>) {
-    let Some((size, align)) = commons else { return };
+/// Adds the blocks of common symbols, each behind what objects themselves have of its kind.
+fn add_commons(link: &mut Link<'_>, blocks: &[CommonBlock]) {
     let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
-    let output = section(b".bss", elf::SHT_NOBITS, flags, WRITABLE + 105, align, 0, Content::Commons);
-    link.outputs.push(OutputSection { size, ..output });
+    for &CommonBlock { kind, size, align } in blocks {
+        let (name, more, rank): (&[u8], _, _) = match kind {
+            CommonKind::Data => (b".bss", Flags::default(), WRITABLE + 105),
+            CommonKind::ThreadLocal => (b".tbss", Flags::TLS, RELRO + 1),
+        };
+        let output = section(name, elf::SHT_NOBITS, flags.and(more), rank, align, 0, Content::Commons(kind));
+        link.outputs.push(OutputSection { size, ..output });
+    }
 }
 
 fn section(
@@ -221,7 +227,7 @@ fn number(link: &mut Link<'_>) {
     for (number, output) in (0_u32..).zip(&link.outputs) {
         match &output.content {
             Content::Table(table) => link.elf.tables[*table as usize] = Some(number),
-            Content::Commons => link.elf.commons = number,
+            Content::Commons(kind) => link.elf.commons[*kind as usize] = number,
             Content::Inputs(inputs) => {
                 for (object, section) in inputs {
                     link.objects[object.index()].sections[*section as usize].output = number;
