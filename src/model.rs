@@ -315,11 +315,13 @@ pub(crate) enum CommonKind {
     Data,
     /// Zero-filled thread-local storage (ELF).
     ThreadLocal,
+    /// Zero-filled data that may lie farther than 32-bit displacements reach (ELF).
+    Far,
 }
 
 impl CommonKind {
     /// All kinds, in the order of their numbers.
-    pub(crate) const ALL: [Self; 2] = [Self::Data, Self::ThreadLocal];
+    pub(crate) const ALL: [Self; 3] = [Self::Data, Self::ThreadLocal, Self::Far];
 }
 
 /// Where a symbol's value counts from.
@@ -390,6 +392,7 @@ impl Symbol {
     const ABSOLUTE: u32 = u32::MAX;
     const COMMON: u32 = u32::MAX - 1;
     const THREAD_LOCAL_COMMON: u32 = u32::MAX - 2;
+    const FAR_COMMON: u32 = u32::MAX - 3;
 
     /// A local symbol of no kind at `value` of `section`.
     pub(crate) fn new(name: u32, section: SymbolSection, value: u64) -> Self {
@@ -398,6 +401,7 @@ impl Symbol {
             SymbolSection::Absolute => Self::ABSOLUTE,
             SymbolSection::Common(CommonKind::Data) => Self::COMMON,
             SymbolSection::Common(CommonKind::ThreadLocal) => Self::THREAD_LOCAL_COMMON,
+            SymbolSection::Common(CommonKind::Far) => Self::FAR_COMMON,
             SymbolSection::In(index) => index,
         };
         let traits = Traits::default();
@@ -412,6 +416,7 @@ impl Symbol {
             Self::ABSOLUTE => SymbolSection::Absolute,
             Self::COMMON => SymbolSection::Common(CommonKind::Data),
             Self::THREAD_LOCAL_COMMON => SymbolSection::Common(CommonKind::ThreadLocal),
+            Self::FAR_COMMON => SymbolSection::Common(CommonKind::Far),
             index => SymbolSection::In(index),
         }
     }

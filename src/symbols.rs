@@ -324,8 +324,12 @@ impl<'a> Symbols<'a> {
             self.any_commons = true;
             let align = symbol.value.max(1).checked_next_power_of_two().map_or(63, u64::ilog2) as u8;
             match &mut global.definition {
-                Definition::Common { size: known, align: known_align, .. } => {
+                Definition::Common { size: known, align: known_align, kind: known_kind } => {
                     *known_align = align.max(*known_align);
+                    // Who takes it to be near must reach it.
+                    if kind == CommonKind::Data && *known_kind == CommonKind::Far {
+                        *known_kind = kind;
+                    }
                     // The largest mention gives the symbol its name and size in the symbol table.
                     if symbol.size <= *known {
                         return;

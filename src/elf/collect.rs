@@ -11,7 +11,7 @@ use object::elf;
 
 use super::machine;
 use super::parse::is_or_starts;
-use super::plan::{CODE, HEAP_IMAGE, MOVED, NOT_LOADED, RELRO, WRITABLE};
+use super::plan::{CODE, HEAP_IMAGE, LARGE, MOVED, NOT_LOADED, RELRO, WRITABLE};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex};
@@ -51,7 +51,7 @@ pub(super) fn collect(link: &mut Link<'_>) {
     // Where programs or loaders ask for a section's bounds, it is one, whether or not some of what goes there is only read. But
     // code and data stay apart: nothing is written where code is.
     let joined = Flags::ALLOC.and(Flags::EXEC).and(Flags::TLS);
-    let kept = joined.and(Flags::WRITE);
+    let kept = joined.and(Flags::WRITE).and(Flags::FAR);
     let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
     let mut comments: HashSet<Vec<u8>> = HashSet::new();
     let mut dropped = Vec::new();
@@ -218,7 +218,7 @@ fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
     if !flags.has(Flags::WRITE) {
         return match name {
             _ if kind == elf::SHT_NOTE.0 => 12,
-            b".lrodata" => 30,
+            _ if flags.has(Flags::FAR) || name == b".lrodata" => 30,
             b".rodata" => 40,
             _ if flags.has(Flags::EH_FRAME) => 51,
             b".gcc_except_table" => 52,
@@ -238,10 +238,11 @@ fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
             _ => RELRO + 10,
         };
     }
-    match (flags.has(Flags::ZERO), flags.has(Flags::FAR)) {
+    match (flags.has(Flags::FAR), flags.has(Flags::ZERO)) {
         (false, false) => WRITABLE + 10,
-        (false, true) => WRITABLE + 20,
-        (true, false) => WRITABLE + 100,
-        (true, true) => WRITABLE + 110,
+        (false, true) => WRITABLE + 100,
+        // Behind all that 32-bit displacements must reach, what is zero included.
+        (true, false) => LARGE,
+        (true, true) => LARGE + 10,
     }
 }

@@ -9,7 +9,8 @@ use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
-    GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
+    CommonKind, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits,
+    Visibility,
 };
 use crate::names::is_identifier;
 use crate::options::Arch;
@@ -224,7 +225,10 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
             kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
                 .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
         }
-        Definition::Common { .. } | Definition::Allotted(..) | Definition::Anchor(_) => kind,
+        Definition::Common { kind: of, .. } | Definition::Allotted(of, _) => {
+            kind.when(of == CommonKind::Far, Traits::FAR)
+        }
+        Definition::Anchor(_) => kind,
     }
 }
 

@@ -324,10 +324,13 @@ impl Bounds {
             loaded().filter(|output| wanted(output.flags)).map(OutputSection::end).max().unwrap_or(0)
         };
         let image_end = end(&|_| true);
-        let zero = loaded().find(|output| output.flags.has(SectionFlags::ZERO));
+        let apart = SectionFlags::RELRO.and(SectionFlags::FAR);
+        let zero = loaded().find(|output| output.flags.has(SectionFlags::ZERO) && !output.flags.any(apart));
         Self {
             text_end: end(&|flags| flags.has(SectionFlags::EXEC)),
-            data_end: end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
+            data_end: end(&|flags| {
+                flags.has(SectionFlags::WRITE) && !flags.any(SectionFlags::ZERO.and(SectionFlags::FAR))
+            }),
             zero_start: zero.map_or(image_end, |output| output.address),
             image_end,
         }

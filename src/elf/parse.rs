@@ -47,7 +47,7 @@ pub(crate) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
 /// The strictest alignment, in bytes: as much as an address space of 2^47 bytes can meaningfully have.
 pub(crate) const ALIGN_LIMIT: u64 = 1 << 32;
 /// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
-const SHN_X86_64_LCOMMON: u16 = 0xff02;
+const SHN_X86_64_LCOMMON: elf::SymbolSection = elf::SymbolSection(0xff02);
 
 /// Reads an object file.
 ///
@@ -251,9 +251,10 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             let section = match raw.st_shndx(LE) {
                 elf::SHN_UNDEF => SymbolSection::Undefined,
                 elf::SHN_ABS => SymbolSection::Absolute,
-                elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => {
-                    let tls = raw.st_type() == elf::STT_TLS;
-                    SymbolSection::Common(if tls { CommonKind::ThreadLocal } else { CommonKind::Data })
+                elf::SHN_COMMON if raw.st_type() == elf::STT_TLS => SymbolSection::Common(CommonKind::ThreadLocal),
+                elf::SHN_COMMON => SymbolSection::Common(CommonKind::Data),
+                SHN_X86_64_LCOMMON if self.arch == Some(Arch::X86_64) && raw.st_type() != elf::STT_TLS => {
+                    SymbolSection::Common(CommonKind::Far)
                 }
                 shndx => match symtab.symbol_section(LE, raw, index).map_err(|error| malformed(error.to_string()))? {
                     Some(section) if section.0 < sections.len() => {

@@ -1,8 +1,8 @@
 //! Which sections an ELF image has, in which order, and what goes into each.
 //!
 //! The order is that of other ELF linkers, with the heap image last: what is read only, code, what is protected after
-//! loading, what is written, what is zero, the heap image; then what is not loaded. A section's place in it is
-//! its *rank*; ranks below [`CODE`] are read-only, and so on.
+//! loading, what is written, what is zero, the large data of x86-64, the heap image; then what is not loaded. A section's
+//! place in it is its *rank*; ranks below [`CODE`] are read-only, and so on.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -33,6 +33,8 @@ pub(crate) const CODE: u32 = 100;
 pub(crate) const RELRO: u32 = 200;
 /// The first rank of what is written.
 pub(crate) const WRITABLE: u32 = 300;
+/// The first rank of what is written and may lie farther than 32-bit displacements reach.
+pub(crate) const LARGE: u32 = 450;
 /// The rank of the heap image.
 pub(crate) const HEAP_IMAGE: u32 = 500;
 /// The first rank of what is not loaded.
@@ -90,6 +92,7 @@ fn add_commons(link: &mut Link<'_>, blocks: &[CommonBlock]) {
         let (name, more, rank): (&[u8], _, _) = match kind {
             CommonKind::Data => (b".bss", Flags::default(), WRITABLE + 105),
             CommonKind::ThreadLocal => (b".tbss", Flags::TLS, RELRO + 1),
+            CommonKind::Far => (b".lbss", Flags::FAR, LARGE + 15),
         };
         let output = section(name, elf::SHT_NOBITS, flags.and(more), rank, align, 0, Content::Commons(kind));
         link.outputs.push(OutputSection { size, ..output });
