@@ -92,3 +92,82 @@ fn groups_of_the_old_form_are_groups() {
         assert_eq!(bench.load("ours/old.so"), "probe 1\nend\n", "{first} {second}");
     }
 }
+
+/// An object with unwind records that hold plain addresses, for the loader to fill: of a function in a group and of its own.
+fn with_plain_addresses(bench: &Bench, word: &str, writable: bool, name: &str) -> String {
+    let number = if word == ".quad" { "8" } else { "4" };
+    let function = |name: &str, section: &str| {
+        format!("{section}\n.type {name}, @function\n{name}: nop\nnop\nret\n.size {name}, .-{name}\n")
+    };
+    let record = |name: &str, range: &str| {
+        format!("1: .long 3f - 2f\n2: .long 2b - cie\n{word} {name}\n{word} {range}\n.balign {number}\n3:\n")
+    };
+    let source = format!(
+        "{}{}.section .eh_frame,\"a\",@progbits
+        cie: .long 2f - 1f
+        1: .long 0
+        .byte 1, 0, 1, 0x78, 16, 12, 7, 8
+        .balign {number}
+        2:
+        {}{}.section .note.GNU-stack,\"\",@progbits\n",
+        function("shared", ".section .text.shared,\"axG\",@progbits,shared,comdat\n.weak shared\n.hidden shared"),
+        function(name, &format!(".text\n.globl {name}\n.hidden {name}")),
+        record("shared", "3"),
+        record(name, "3"),
+    );
+    let object = bench.compile("clang-19", &format!("{name}.s"), &source);
+    if writable {
+        bench.must(&format!("objcopy --set-section-flags .eh_frame=alloc,load,data {object}"));
+    }
+    object
+}
+
+pub(crate) fn records_move_with_the_loaders_relocations_on(cpu: Cpu, word: &str) {
+    let bench = Bench::of(cpu);
+    let probe = "extern void *_Unwind_FindEnclosingFunction(void *);
+        extern char shared[] __attribute__((visibility(\"hidden\")));
+        extern char one[] __attribute__((visibility(\"hidden\"))), two[] __attribute__((visibility(\"hidden\")));
+        int probe(void) {
+            CHECK(_Unwind_FindEnclosingFunction(shared + 1) == shared);
+            CHECK(_Unwind_FindEnclosingFunction(one + 1) == one && _Unwind_FindEnclosingFunction(two + 1) == two);
+            return 0;
+        }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    for (writable, options) in [
+        (true, ""),
+        (false, "-z notext"),
+        (true, "-z pack-relative-relocs"),
+        (false, "-z notext -z pack-relative-relocs"),
+    ] {
+        let objects = ["one", "two"].map(|name| with_plain_addresses(&bench, word, writable, name)).join(" ");
+        let line = format!("-shared -o ours/plain.so {options} {probe} {objects} {}", cpu.standard());
+        succeeds(&bench.ours(&line));
+        reads_clean(&bench, "ours/plain.so");
+        assert_eq!(bench.load("ours/plain.so"), "probe 0\nend\n", "{writable} {options}");
+        // The loader fills what is there, and nothing else.
+        let sections = bench.must("readelf -SW ours/plain.so");
+        let section = sections.lines().rfind(|line| line.contains(" .eh_frame ")).unwrap();
+        let fields: Vec<&str> = section.split(" .eh_frame ").nth(1).unwrap().split_whitespace().collect();
+        let number = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+        let (start, size) = (number(fields[1]), number(fields[3]));
+        let relocations = bench.must("readelf -rW ours/plain.so");
+        let offsets =
+            relocations.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().next()?, 16).ok());
+        let offsets: Vec<u64> = offsets.collect();
+        let inside = offsets.iter().filter(|offset| (start..start + size).contains(offset)).count();
+        assert_eq!(inside, 3, "{writable} {options}: {sections}{relocations}");
+        let dynamic = bench.must("readelf -dW ours/plain.so");
+        assert!(!dynamic.contains("(RELR)"), "{dynamic}");
+    }
+}
+
+#[test]
+fn records_move_with_the_loaders_relocations() {
+    records_move_with_the_loaders_relocations_on(Cpu::X86_64, ".quad");
+}
+
+#[test]
+#[ignore = "needs the packages gcc-i686-linux-gnu, clang-19 and qemu-user-static"]
+fn records_of_32_bits_move_with_the_loaders_relocations() {
+    records_move_with_the_loaders_relocations_on(Cpu::X86, ".long");
+}
