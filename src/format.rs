@@ -12,7 +12,7 @@ use crate::input::Content;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{
-    CommonKind, GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol,
+    CommonKind, GlobalId, Group, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol,
     SymbolIndex, Traits, Visibility,
 };
 use crate::options::{Arch, BuildId, Format, Options, Target};
@@ -341,9 +341,25 @@ pub(crate) fn function_row(link: &Link<'_>, section: &Section<'_>) -> Option<u64
     }
 }
 
-/// Whether the first section of each of an object's groups keeps the others.
-pub(crate) fn associates(object: &Object<'_>) -> bool {
-    matches!(object.info, ObjectInfo::Pe(_))
+/// Which section of a group keeps which other one, in pairs.
+pub(crate) fn kept_in_group(object: &Object<'_>, group: &Group<'_>) -> Vec<(SectionIndex, SectionIndex)> {
+    match object.info {
+        ObjectInfo::Elf(_) => elf::kept_in_group(object, group),
+        // The first one has the leader.
+        ObjectInfo::Pe(_) => {
+            let first = group.members.first().into_iter();
+            first.flat_map(|first| group.members.iter().skip(1).map(|other| (*first, *other))).collect()
+        }
+        ObjectInfo::MachO(_) => Vec::new(),
+    }
+}
+
+/// Leaves out what is not loaded and belongs to loaded sections that nothing refers to.
+pub(crate) fn leave_out_attached(link: &mut Link<'_>) {
+    match link.target.format {
+        Format::Elf => elf::leave_out_attached(link),
+        Format::MachO | Format::Pe => {}
+    }
 }
 
 /// Symbols that stay in the image whoever refers to them, beside those with

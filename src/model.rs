@@ -448,9 +448,11 @@ fn name_bytes<'a>(strings: &'a [u8], short_names: &'a [u8], name: u32) -> &'a [u
     strings.get(name as usize..).unwrap_or_default()
 }
 
-/// A set of sections of which one copy is enough.
+/// A set of sections that belong together.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
+    /// Whether one copy of it is enough.
+    pub(crate) comdat: bool,
     /// The name that tells copies: the first group with it stays, the others go.
     pub(crate) signature: &'a [u8],
     /// Its sections.

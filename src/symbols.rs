@@ -203,7 +203,7 @@ impl<'a> Symbols<'a> {
         /// Symbols that are looked at together.
         const BATCH: usize = 32;
         for group in &object.groups {
-            if self.groups.insert(group.signature) {
+            if !group.comdat || self.groups.insert(group.signature) {
                 continue;
             }
             for member in &group.members {

@@ -35,7 +35,9 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{self, CommonKind, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
+use crate::model::{
+    self, CommonKind, Fate, Group, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits,
+};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Needs};
@@ -274,6 +276,40 @@ pub(crate) fn constructors(word: u64, object: &Object<'_>, section: &Section<'_>
     let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE))
         && (section.data.len() as u64).is_multiple_of(word);
     (words && !start_file).then_some(array)
+}
+
+/// Which section of a group keeps which other one, in pairs: each its next, and the last one the first, so that all stay or
+/// none (gABI, *Section Groups*). Unwind records and what is not loaded keep nothing.
+pub(crate) fn kept_in_group(object: &Object<'_>, group: &Group<'_>) -> Vec<(SectionIndex, SectionIndex)> {
+    let loaded: Vec<SectionIndex> = loaded_members(object, group).collect();
+    let next = loaded.iter().cycle().skip(1);
+    loaded.iter().zip(next).map(|(one, next)| (*one, *next)).collect()
+}
+
+fn loaded_members(object: &Object<'_>, group: &Group<'_>) -> impl Iterator<Item = SectionIndex> {
+    let loaded =
+        |section: &Section<'_>| section.flags.has(SectionFlags::ALLOC) && !section.flags.has(SectionFlags::EH_FRAME);
+    let members = group.members.iter().copied();
+    members.filter(move |member| object.sections.get(*member as usize).is_some_and(loaded))
+}
+
+/// Leaves out what is not loaded of groups whose loaded sections nothing refers to.
+pub(crate) fn leave_out_attached(link: &mut Link<'_>) {
+    let unreferenced = |object: &Object<'_>, member: SectionIndex| {
+        object.sections.get(member as usize).is_some_and(|section| section.fate == Fate::Unreferenced)
+    };
+    for object in &mut link.objects {
+        let is_gone = |group: &&Group<'_>| loaded_members(object, group).any(|member| unreferenced(object, member));
+        let gone = object.groups.iter().filter(is_gone);
+        let members: Vec<SectionIndex> = gone.flat_map(|group| group.members.iter().copied()).collect();
+        for member in members {
+            if let Some(section) = object.sections.get_mut(member as usize).filter(|section| section.is_live())
+                && !section.flags.has(SectionFlags::ALLOC)
+            {
+                section.fate = Fate::Unreferenced;
+            }
+        }
+    }
 }
 
 /// What is known of the link's CPU.

@@ -317,7 +317,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         self.read(header.data(LE, self.bytes), "string table of the symbol table")
     }
 
-    /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays.
+    /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays, and all of a group stay or go together.
     fn groups(
         &self,
         table: &SectionTable<'a, H>,
@@ -339,10 +339,9 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 section.flags.set(SectionFlags::GROUP);
                 list.push(member);
             }
-            if flag & elf::GRP_COMDAT != elf::GRP_COMDAT {
-                continue;
-            }
-            let signature = match (symbol.kind, symbol.section()) {
+            let comdat = flag & elf::GRP_COMDAT == elf::GRP_COMDAT;
+            let signature: &[u8] = match (symbol.kind, symbol.section()) {
+                _ if !comdat => &[],
                 // A section symbol as signature stands for the section's name.
                 (SymbolKind::Section, SymbolSection::In(section)) => {
                     sections.get(section as usize).map(|section| section.name).unwrap_or_default()
@@ -350,7 +349,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 _ => names::first(strings.get(symbol.name as usize..).unwrap_or_default()).0,
             };
             lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
-            groups.push(Group { signature, members: list });
+            groups.push(Group { comdat, signature, members: list });
         }
         // The form of old assemblers, which start files of old C libraries have: sections `.gnu.linkonce.KIND.SIGNATURE` of
         // one signature are one group.
@@ -369,7 +368,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                     section.flags.set(SectionFlags::GROUP);
                 }
             });
-            groups.push(Group { signature, members });
+            groups.push(Group { comdat: true, signature, members });
         }
         Ok(groups)
     }
@@ -506,7 +505,9 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
     // The template of thread-local storage is relocated and then protected, as all of it that is writable.
     let tls = alloc && raw & elf::SHF_TLS.0 != 0;
     let writable = tls || raw & elf::SHF_WRITE.0 != 0;
-    let retained = raw & SHF_GNU_RETAIN != 0 || kind == elf::SHT_NOTE.0 || is_start_up(name, kind);
+    // A note that belongs to something stays if that does.
+    let note = kind == elf::SHT_NOTE.0 && raw & elf::SHF_GROUP.0 == 0;
+    let retained = raw & SHF_GNU_RETAIN != 0 || note || is_start_up(name, kind);
     SectionFlags::default()
         .when(alloc, SectionFlags::ALLOC)
         .when(writable, SectionFlags::WRITE)

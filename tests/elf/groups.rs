@@ -93,6 +93,68 @@ fn groups_of_the_old_form_are_groups() {
     }
 }
 
+/// "The sections in a group must be retained or discarded as a unit" (gABI, *Section Groups*), whatever kind of group it is.
+#[test]
+fn members_of_a_group_stay_together_when_others_are_collected() {
+    let bench = Bench::new();
+    let group = |name: &str, form: &str| {
+        format!(
+            ".section .text.{name},\"axG\",@progbits,{name}{form}
+            .globl {name}
+            .hidden {name}
+            {name}: ret
+            .section facts.{name},\"aG\",@progbits,{name}{form}
+            .quad 7
+            .section .data.{name},\"awG\",@progbits,{name}{form}
+            .globl data_{name}
+            .hidden data_{name}
+            data_{name}: .quad other_{name}
+            .section .note.{name},\"aG\",@note,{name}{form}
+            .long 4, 0, 1
+            .asciz \"abc\"
+            .section said.{name},\"G\",@progbits,{name}{form}
+            .quad {name}
+            .section .text.other_{name},\"ax\",@progbits
+            other_{name}: ret
+            .section unloaded.{name},\"\",@progbits
+            .quad 1\n"
+        )
+    };
+    let names = ["called", "read", "dead"];
+    for form in ["", ",comdat"] {
+        let groups: String = names.iter().map(|name| group(name, form)).collect();
+        let source = format!(
+            ".text
+            .globl probe
+            probe: call called
+            movq data_read(%rip), %rax
+            xorl %eax, %eax
+            ret
+            {groups}.section .note.GNU-stack,\"\",@progbits\n"
+        );
+        let object = bench.compile("clang-19", "groups.s", &source);
+        let pair = bench.link("groups.so", &format!("--gc-sections {object}"));
+        pair.reads_clean();
+        pair.prints("", "probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let sections = bench.must(&format!("readelf -SW {linker}/groups.so"));
+            let symbols = bench.must(&format!("readelf -sW {linker}/groups.so"));
+            for name in names {
+                let stays = name != "dead";
+                for section in ["facts", ".note", "said"] {
+                    let there = sections.contains(&format!(" {section}.{name}"));
+                    assert_eq!(there, stays, "{linker}{form}: {section}.{name}: {sections}");
+                }
+                for symbol in [name, &format!("data_{name}"), &format!("other_{name}")] {
+                    let there = symbols.lines().any(|line| line.ends_with(&format!(" {symbol}")));
+                    assert_eq!(there, stays, "{linker}{form}: {symbol}: {symbols}");
+                }
+                assert!(sections.contains(&format!(" unloaded.{name}")), "{linker}{form}: {sections}");
+            }
+        }
+    }
+}
+
 /// An object with unwind records that hold plain addresses, for the loader to fill: of a function in a group and of its own.
 fn with_plain_addresses(bench: &Bench, word: &str, writable: bool, name: &str) -> String {
     let number = if word == ".quad" { "8" } else { "4" };
