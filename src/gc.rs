@@ -76,6 +76,9 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
             }
         }
     }
+    if link.target.format == Format::Elf {
+        crate::resolve::mark_needed(&mut link.libraries, &link.symbols);
+    }
     crate::format::leave_out_frames(link)?;
     // What was known of symbols' sections has changed.
     crate::format::fix_traits(link);

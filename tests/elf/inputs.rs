@@ -340,3 +340,28 @@ fn references_to_what_was_left_out_become_what_is_asked_for() {
     let symbols = bench.must("readelf -W --dyn-syms ours/dead.so");
     assert!(symbols.contains(" nowhere"), "{symbols}");
 }
+
+#[test]
+fn libraries_that_only_dropped_code_uses_are_not_asked_for() {
+    let bench = Bench::new();
+    for name in ["used", "dropped", "unused", "wanted"] {
+        bench.library(name, "", &format!("int from_{name}(void) {{ return 3; }}"));
+    }
+    let source = "extern int from_used(void), from_dropped(void);
+        __attribute__((visibility(\"hidden\"))) int dead(void) { return from_dropped(); }
+        int probe(void) { return from_used() - 3; }";
+    let object = bench.compile("gcc -O1 -ffunction-sections", "user.c", source);
+    for (options, expected) in [("", &["used", "dropped"][..]), ("--gc-sections", &["used"])] {
+        let line = format!("{options} --as-needed {object} -L. -lused -ldropped -lunused --no-as-needed -lwanted");
+        let pair = bench.link("needed.so", &line);
+        pair.is_right("probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let dynamic = bench.must(&format!("readelf -Wd {linker}/needed.so"));
+            let needed: Vec<&str> = ["used", "dropped", "unused", "wanted"]
+                .into_iter()
+                .filter(|name| dynamic.contains(&format!("[lib{name}.so]")))
+                .collect();
+            assert_eq!(needed, [expected, &["wanted"]].concat(), "{linker} {options}");
+        }
+    }
+}
