@@ -51,6 +51,14 @@ impl OutputSection<'_> {
         self.address.saturating_add(self.size)
     }
 
+    /// The input sections it consists of, in order.
+    pub(crate) fn inputs(&self) -> &[(ObjectId, SectionIndex)] {
+        match &self.content {
+            Content::Inputs(inputs) => inputs,
+            Content::Commons(_) | Content::Table(_) => &[],
+        }
+    }
+
     /// Size in the file, in bytes.
     pub(crate) fn file_size(&self) -> u64 {
         if self.flags.has(SectionFlags::ZERO) { 0 } else { self.size }

@@ -123,6 +123,7 @@ pub(super) fn collect(link: &mut Link<'_>) {
             inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(NO_PRIORITY));
         }
     }
+    order_by_links(link, &mut outputs);
     // The heap image is called as other data is, unless there is other data of that name.
     if let Some(heap) = outputs.iter().position(|output| output.rank == HEAP_IMAGE) {
         let plain = outputs[heap].name.strip_suffix(b".image").unwrap_or_default().to_vec();
@@ -138,6 +139,36 @@ pub(super) fn collect(link: &mut Link<'_>) {
     }
     link.outputs = outputs;
     link.elf.reversed = reversed;
+}
+
+/// Puts sections that are ordered as others (SHF_LINK_ORDER) in the order that those have (gABI, *Sections*), before what is
+/// not. Lists of what runs by itself have an order of their own.
+fn order_by_links(link: &Link<'_>, outputs: &mut [OutputSection<'_>]) {
+    let leader = |&(object, index): &(ObjectId, SectionIndex)| leader(link, object, index);
+    let leaders: HashSet<_> = outputs.iter().flat_map(OutputSection::inputs).filter_map(leader).collect();
+    if leaders.is_empty() {
+        return;
+    }
+    let mut places = HashMap::new();
+    for (number, output) in outputs.iter().enumerate() {
+        for (at, input) in output.inputs().iter().enumerate().filter(|(_, input)| leaders.contains(input)) {
+            places.insert(*input, (output.rank, number, at));
+        }
+    }
+    for output in outputs.iter_mut().filter(|output| start_up_kind(&output.name).is_none()) {
+        if let Content::Inputs(inputs) = &mut output.content
+            && inputs.iter().any(|input| leader(input).is_some())
+        {
+            let place = |input: &_| leader(input).and_then(|leader| places.get(&leader).copied());
+            inputs.sort_by_cached_key(|input| place(input).map_or((true, (0, 0, 0)), |place| (false, place)));
+        }
+    }
+}
+
+/// The section that another one is ordered as, if it is one of those.
+pub(super) fn leader(link: &Link<'_>, object: ObjectId, index: SectionIndex) -> Option<(ObjectId, SectionIndex)> {
+    let section = link.section(object, index);
+    section.flags.has(Flags::LINK_ORDER).then_some((object, section.linked))
 }
 
 /// The output section's name of an input section.
@@ -167,6 +198,9 @@ fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: 
     if flags.has(Flags::WRITE) {
         let protected = flags.has(Flags::RELRO) && (output.flags.has(Flags::RELRO) || !output.flags.has(Flags::WRITE));
         output.flags = output.flags.without(Flags::RELRO).when(protected, Flags::RELRO);
+    }
+    if !flags.has(Flags::LINK_ORDER) {
+        output.flags = output.flags.without(Flags::LINK_ORDER);
     }
     output.flags = output.flags.and(flags.common(Flags::FAR.and(Flags::WRITE)));
 }

@@ -282,7 +282,7 @@ fn divided(link: &Link<'_>, symbol: &[u8], one: u32, other: u32) -> Error {
             () if output.flags.has(Flags::TLS) => "thread-local variables",
             () => "data",
         };
-        let first = if let Content::Inputs(inputs) = &output.content { inputs.first() } else { None };
+        let first = output.inputs().first();
         (first.map_or_else(String::new, |(object, _)| link.object(*object).name.to_string()), kind)
     };
     let name = String::from_utf8_lossy(&link.outputs[one as usize].name);

@@ -365,3 +365,68 @@ fn libraries_that_only_dropped_code_uses_are_not_asked_for() {
         }
     }
 }
+
+/// Tables that describe code section by section are in the order of the code (SHF_LINK_ORDER), however their objects have them.
+#[test]
+fn sections_stand_in_the_order_of_what_they_are_linked_to() {
+    let bench = Bench::new();
+    let code = |name: &str| {
+        format!(".section .text.{name},\"ax\",@progbits\n.globl {name}\n.hidden {name}\n{name}: nop\nret\n")
+    };
+    let entry = |name: &str, number: u32| {
+        format!(".section table,\"ao\",@progbits,.text.{name},unique,{number}\n.long {name} - .\n")
+    };
+    let stack = |name: &str, number: u32| {
+        format!(".section .sizes,\"o\",@progbits,.text.{name},unique,{number}\n.byte {number}\n")
+    };
+    let note = ".section .note.GNU-stack,\"\",@progbits\n";
+    let one =
+        [code("a"), code("b"), entry("b", 1), entry("a", 2), stack("b", 3), stack("a", 4), note.to_owned()].concat();
+    let two =
+        [code("c"), code("d"), entry("d", 1), entry("c", 2), stack("d", 5), stack("c", 6), note.to_owned()].concat();
+    let one = bench.compile("clang-19", "one.s", &one);
+    let two = bench.compile("clang-19", "two.s", &two);
+    let probe = "extern const int __start_table[] __attribute__((visibility(\"hidden\")));
+        extern const int __stop_table[] __attribute__((visibility(\"hidden\")));
+        extern char a[] __attribute__((visibility(\"hidden\"))), d[] __attribute__((visibility(\"hidden\")));
+        int probe(void) {
+            CHECK(__stop_table - __start_table == 4);
+            const char *last = 0;
+            for (const int *each = __start_table; each < __stop_table; each++) {
+                const char *function = (const char *)each + *each;
+                CHECK(function > last);
+                last = function;
+            }
+            CHECK((const char *)__start_table + *__start_table == a && last == d);
+            return 0;
+        }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    // What is in no order comes last, and then the table as a whole has none.
+    let rest = ".section .sizes,\"\",@progbits\n.byte 9\n.section .note.GNU-stack,\"\",@progbits\n";
+    let rest = bench.compile("clang-19", "rest.s", rest);
+    for (objects, sizes, ordered) in [
+        (format!("{probe} {one} {two}"), &[4, 3, 6, 5][..], true),
+        (format!("{rest} {probe} {one} {two}"), &[4, 3, 6, 5, 9], false),
+    ] {
+        let pair = bench.link("order.so", &objects);
+        pair.reads_clean();
+        pair.prints("", "probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let headers = bench.must(&format!("readelf -SW {linker}/order.so"));
+            let field = |name: &str, number: usize| {
+                let line = headers.lines().find(|line| line.contains(&format!("] {name} "))).unwrap();
+                line.split(']').nth(1).unwrap().split_whitespace().nth(number).unwrap().to_owned()
+            };
+            let text = headers.lines().find(|line| line.contains("] .text ")).unwrap();
+            let text = text.split(['[', ']']).nth(1).unwrap().trim().to_owned();
+            assert_eq!((field("table", 6), field("table", 7)), ("AL".to_owned(), text), "{linker}: {headers}");
+            bench.must(&format!(
+                "objcopy -O binary --only-section=.sizes --set-section-flags .sizes=alloc {linker}/order.so bytes"
+            ));
+            assert_eq!(bench.bytes("bytes"), sizes, "{linker}");
+            if linker == "ours" {
+                assert_eq!(field(".sizes", 6) == "L", ordered, "{headers}");
+            }
+        }
+    }
+}
