@@ -1,6 +1,6 @@
 //! Forms of inputs: archives, linker scripts, many sections, compact relocations, compressed debug information, notes.
 
-use crate::support::{Bench, LIBC, reads_clean, succeeds, text};
+use crate::support::{Bench, Cpu, LIBC, reads_clean, succeeds, text};
 
 const MAIN: &str = "extern int first(void); int probe(void) { CHECK(first() == 3); return 0; }";
 const CHAIN: [(&str, &str); 4] = [
@@ -239,6 +239,34 @@ fn control_flow_protection_holds_if_all_objects_have_it() {
             let code = bench.must("llvm-objdump-19 -d -j .plt -j .plt.sec -j .plt.got ours/cet.so");
             assert_eq!(code.contains("endbr64"), wanted.contains("IBT"), "{code}");
         }
+    }
+}
+
+/// The program's PLT for RISC-V has no landing pads, and must not say so.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu, clang-19 and qemu-user-static"]
+fn an_image_does_not_claim_landing_pads_that_its_calls_lack() {
+    let bench = Bench::of(Cpu::Riscv64);
+    let note = |bits: u32| {
+        format!(
+            ".section .note.gnu.property,\"a\",@note\n.p2align 3\n.long 4, 16, 5\n.asciz \"GNU\"\n.long 0xc0000000, 4, {bits}, 0\n
+            .section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let probe = ".text\n.globl probe\n.type probe, @function\nprobe: ";
+    let features = |body: &str, bits: u32| {
+        let object = bench.compile("clang-19", "pads.s", &format!("{probe}{body}\n{}", note(bits)));
+        succeeds(&bench.ours(&format!("-shared -o ours/pads.so {object}")));
+        reads_clean(&bench, "ours/pads.so");
+        let section = bench.must("llvm-readelf-19 -x .note.gnu.property ours/pads.so");
+        // Of the last line, the third word: the value.
+        let line =
+            section.lines().rfind(|line| line.starts_with("0x")).map(|line| line.split_whitespace().nth(3).unwrap());
+        line.map(|word| u32::from_str_radix(word, 16).unwrap().swap_bytes())
+    };
+    for (bits, without_calls, with_calls) in [(1, 1, None), (3, 3, Some(2)), (6, 6, Some(2))] {
+        assert_eq!(features("li a0, 0\nret", bits), Some(without_calls));
+        assert_eq!(features("tail elsewhere@plt", bits), with_calls, "{bits}");
     }
 }
 
