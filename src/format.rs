@@ -12,7 +12,8 @@ use crate::input::Content;
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{
-    GlobalId, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, Traits,
+    CommonKind, GlobalId, Group, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol,
+    SymbolIndex, Traits, Visibility,
 };
 use crate::options::{Arch, BuildId, Format, Options, Target};
 use crate::pe;
@@ -207,10 +208,10 @@ pub(crate) fn moved_offset(link: &Link<'_>, object: ObjectId, section: SectionIn
     }
 }
 
-/// The address of the block of common symbols.
-pub(crate) fn commons_address(link: &Link<'_>) -> u64 {
+/// The address of the block of common symbols of a kind.
+pub(crate) fn commons_address(link: &Link<'_>, kind: CommonKind) -> u64 {
     match link.target.format {
-        Format::Elf => link.elf.commons_address(link),
+        Format::Elf => link.elf.commons_address(link, kind),
         Format::Pe => pe::commons_address(link),
         Format::MachO => macho::commons_address(link),
     }
@@ -294,8 +295,10 @@ pub(crate) fn refuses_text_relocations(link: &Link<'_>) -> bool {
 /// A likely reason why nothing defines a symbol, beside a similar name.
 pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<String> {
     match link.target.format {
-        Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE))
-            .then(|| "it has hidden visibility, so another library cannot define it".to_owned()),
+        Format::Elf | Format::MachO => (!global.traits.has(Traits::PREEMPTIBLE)).then(|| {
+            let visibility = if global.visibility == Visibility::Protected { "protected" } else { "hidden" };
+            format!("it has {visibility} visibility, so another library cannot define it")
+        }),
         Format::Pe => pe::undefined_hint(link, id),
     }
 }
@@ -338,9 +341,25 @@ pub(crate) fn function_row(link: &Link<'_>, section: &Section<'_>) -> Option<u64
     }
 }
 
-/// Whether the first section of each of an object's groups keeps the others.
-pub(crate) fn associates(object: &Object<'_>) -> bool {
-    matches!(object.info, ObjectInfo::Pe(_))
+/// Which section of a group keeps which other one, in pairs.
+pub(crate) fn kept_in_group(object: &Object<'_>, group: &Group<'_>) -> Vec<(SectionIndex, SectionIndex)> {
+    match object.info {
+        ObjectInfo::Elf(_) => elf::kept_in_group(object, group),
+        // The first one has the leader.
+        ObjectInfo::Pe(_) => {
+            let first = group.members.first().into_iter();
+            first.flat_map(|first| group.members.iter().skip(1).map(|other| (*first, *other))).collect()
+        }
+        ObjectInfo::MachO(_) => Vec::new(),
+    }
+}
+
+/// Leaves out what is not loaded and belongs to loaded sections that nothing refers to.
+pub(crate) fn leave_out_attached(link: &mut Link<'_>) {
+    match link.target.format {
+        Format::Elf => elf::leave_out_attached(link),
+        Format::MachO | Format::Pe => {}
+    }
 }
 
 /// Symbols that stay in the image whoever refers to them, beside those with

@@ -4,7 +4,7 @@
 //! relocations refer to is reached. Unwind records do not keep a function, but a function keeps what its record refers
 //! to (language-specific data, the personality routine); so do the rows of tables of functions (`.pdata` of Windows,
 //! `__compact_unwind` of macOS).
-//! Sections that are not loaded stay and keep nothing.
+//! Sections that are not loaded stay and keep nothing; of ELF's section groups all stay or none.
 
 #![deny(clippy::arithmetic_side_effects)]
 
@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::link::Link;
 use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex, SymbolSection};
+use crate::names::is_identifier;
 use crate::options::Format;
 use crate::reloc;
 use crate::slots::SymbolRef;
@@ -65,6 +66,7 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
             }
         }
     }
+    crate::format::leave_out_attached(link);
     if link.target.format != Format::Pe {
         // The loader need not look for what nothing refers to any more.
         for (index, referred) in marks.referred.iter().enumerate() {
@@ -73,6 +75,9 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
                 global.flags = global.flags.without(GlobalFlags::IN_OBJECT);
             }
         }
+    }
+    if link.target.format == Format::Elf {
+        crate::resolve::mark_needed(&mut link.libraries, &link.symbols);
     }
     crate::format::leave_out_frames(link)?;
     // What was known of symbols' sections has changed.
@@ -121,12 +126,8 @@ fn followers(link: &Link<'_>) -> Followers {
     use crate::unwind::eh_frame::{Kind, records};
     let mut followers = Followers::new();
     for (id, object) in link.objects() {
-        if crate::format::associates(object) {
-            // Sections of a group follow the first one, which has the leader.
-            for group in &object.groups {
-                let (Some(first), rest) = (group.members.first(), group.members.iter().skip(1)) else { continue };
-                followers.entry((id, *first)).or_default().extend(rest.map(|index| Follower::Section(*index)));
-            }
+        for (keeper, kept) in object.groups.iter().flat_map(|group| crate::format::kept_in_group(object, group)) {
+            followers.entry((id, keeper)).or_default().push(Follower::Section(kept));
         }
         for (index, section) in object.sections.iter().enumerate() {
             if section.flags.has(SectionFlags::LINK_ORDER) {
@@ -250,10 +251,6 @@ impl Marks {
             _ => {}
         }
     }
-}
-
-fn is_identifier(name: &[u8]) -> bool {
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 /// Whether something refers to the bounds of the output section with this name, by names made of it.

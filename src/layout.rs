@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::malfunction::{self, Malfunction};
-use crate::model::{Object, ObjectId, SectionFlags, SectionIndex};
+use crate::model::{CommonKind, Object, ObjectId, SectionFlags, SectionIndex};
 use crate::thunks::Island;
 
 /// A section of the image.
@@ -39,8 +39,8 @@ pub(crate) struct OutputSection<'a> {
 pub(crate) enum Content {
     /// Input sections, in order.
     Inputs(Vec<(ObjectId, SectionIndex)>),
-    /// The block of common symbols.
-    Commons,
+    /// The block of common symbols of a kind.
+    Commons(CommonKind),
     /// A table of the format's, by its number.
     Table(u16),
 }
@@ -49,6 +49,14 @@ impl OutputSection<'_> {
     /// The address behind its last byte.
     pub(crate) fn end(&self) -> u64 {
         self.address.saturating_add(self.size)
+    }
+
+    /// The input sections it consists of, in order.
+    pub(crate) fn inputs(&self) -> &[(ObjectId, SectionIndex)] {
+        match &self.content {
+            Content::Inputs(inputs) => inputs,
+            Content::Commons(_) | Content::Table(_) => &[],
+        }
     }
 
     /// Size in the file, in bytes.

@@ -266,7 +266,7 @@ impl<'a> Link<'a> {
                 self.address_in(object, section, symbol.value)
             }
             SymbolSection::Absolute => Some(symbol.value),
-            SymbolSection::Undefined | SymbolSection::Common => Some(0),
+            SymbolSection::Undefined | SymbolSection::Common(_) => Some(0),
         }
     }
 
@@ -291,7 +291,7 @@ impl<'a> Link<'a> {
                     _ => symbol.value,
                 }
             }
-            Definition::Allotted(offset) => format::commons_address(self).wrapping_add(offset),
+            Definition::Allotted(kind, offset) => format::commons_address(self, kind).wrapping_add(offset),
             Definition::Absolute(value) => value,
             Definition::Anchor(anchor) => format::anchor_address(self, anchor),
             Definition::Alias(target, offset) => {

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{Object, ObjectId, SectionIndex, Symbol, SymbolIndex, SymbolKind, SymbolSection};
+use crate::model::{CommonKind, Object, ObjectId, SectionIndex, Symbol, SymbolIndex, SymbolKind, SymbolSection};
 use crate::symbols::Definition;
 
 /// The most bytes of a symbol's name that are shown: names of a hostile object may overlap.
@@ -31,7 +31,7 @@ pub(crate) fn link_map(link: &Link<'_>) -> String {
                     map.input(link, output, object, index, symbols.map_or(&[], Vec::as_slice));
                 }
             }
-            Content::Commons => map.commons(link, output),
+            Content::Commons(kind) => map.commons(link, output, *kind),
             Content::Table(_) => {}
         }
     }
@@ -87,10 +87,12 @@ impl Map {
         }
     }
 
-    fn commons(&mut self, link: &Link<'_>, output: &OutputSection<'_>) {
+    fn commons(&mut self, link: &Link<'_>, output: &OutputSection<'_>, kind: CommonKind) {
         let mut symbols: Vec<(u64, u64, &[u8])> = Vec::new();
         for (_, global) in link.symbols.iter() {
-            if let Definition::Allotted(offset) = global.definition {
+            if let Definition::Allotted(of, offset) = global.definition
+                && of == kind
+            {
                 let mention =
                     global.mention.and_then(|(object, index)| link.object(object).symbols.get(index as usize));
                 symbols.push((offset, mention.map_or(0, |symbol| symbol.size), global.name));

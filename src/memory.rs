@@ -36,7 +36,7 @@ pub(crate) fn held(link: &Link<'_>) -> u64 {
     let objects = link.objects.iter().map(of_object).sum::<u64>() + of_vec(&link.objects);
     let inputs = link.outputs.iter().map(|output| match &output.content {
         Content::Inputs(inputs) => of_vec(inputs),
-        Content::Commons | Content::Table(_) => 0,
+        Content::Commons(_) | Content::Table(_) => 0,
     });
     let outputs = of_vec(&link.outputs) + inputs.sum::<u64>();
     let addresses = of_vec(&link.addresses) + link.addresses.iter().map(of_vec).sum::<u64>();

@@ -307,6 +307,23 @@ pub(crate) enum SymbolKind {
     Ifunc,
 }
 
+/// The kind of memory that a common symbol is allotted in: each has a block of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum CommonKind {
+    /// Zero-filled data.
+    Data,
+    /// Zero-filled thread-local storage (ELF).
+    ThreadLocal,
+    /// Zero-filled data that may lie farther than 32-bit displacements reach (ELF).
+    Far,
+}
+
+impl CommonKind {
+    /// All kinds, in the order of their numbers.
+    pub(crate) const ALL: [Self; 3] = [Self::Data, Self::ThreadLocal, Self::Far];
+}
+
 /// Where a symbol's value counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SymbolSection {
@@ -315,7 +332,7 @@ pub(crate) enum SymbolSection {
     /// Zero: the value is a number.
     Absolute,
     /// Not yet allotted; the value is the alignment.
-    Common,
+    Common(CommonKind),
     /// The start of a section.
     In(SectionIndex),
 }
@@ -374,13 +391,17 @@ impl Symbol {
     const UNDEFINED: u32 = 0;
     const ABSOLUTE: u32 = u32::MAX;
     const COMMON: u32 = u32::MAX - 1;
+    const THREAD_LOCAL_COMMON: u32 = u32::MAX - 2;
+    const FAR_COMMON: u32 = u32::MAX - 3;
 
     /// A local symbol of no kind at `value` of `section`.
     pub(crate) fn new(name: u32, section: SymbolSection, value: u64) -> Self {
         let section = match section {
             SymbolSection::Undefined => Self::UNDEFINED,
             SymbolSection::Absolute => Self::ABSOLUTE,
-            SymbolSection::Common => Self::COMMON,
+            SymbolSection::Common(CommonKind::Data) => Self::COMMON,
+            SymbolSection::Common(CommonKind::ThreadLocal) => Self::THREAD_LOCAL_COMMON,
+            SymbolSection::Common(CommonKind::Far) => Self::FAR_COMMON,
             SymbolSection::In(index) => index,
         };
         let traits = Traits::default();
@@ -393,7 +414,9 @@ impl Symbol {
         match self.section {
             Self::UNDEFINED => SymbolSection::Undefined,
             Self::ABSOLUTE => SymbolSection::Absolute,
-            Self::COMMON => SymbolSection::Common,
+            Self::COMMON => SymbolSection::Common(CommonKind::Data),
+            Self::THREAD_LOCAL_COMMON => SymbolSection::Common(CommonKind::ThreadLocal),
+            Self::FAR_COMMON => SymbolSection::Common(CommonKind::Far),
             index => SymbolSection::In(index),
         }
     }
@@ -425,9 +448,11 @@ fn name_bytes<'a>(strings: &'a [u8], short_names: &'a [u8], name: u32) -> &'a [u
     strings.get(name as usize..).unwrap_or_default()
 }
 
-/// A set of sections of which one copy is enough.
+/// A set of sections that belong together.
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
+    /// Whether one copy of it is enough.
+    pub(crate) comdat: bool,
     /// The name that tells copies: the first group with it stays, the others go.
     pub(crate) signature: &'a [u8],
     /// Its sections.

@@ -47,6 +47,12 @@ pub(crate) fn first(bytes: &[u8]) -> (&[u8], bool) {
     (bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default(), has_at)
 }
 
+/// Whether a name is an identifier of C, so that programs can ask for the bounds of sections with it (`__start_NAME`).
+pub(crate) fn is_identifier(name: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(letter)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -65,6 +71,14 @@ mod tests {
             (b"@", b"@", true),
         ] {
             assert_eq!(first(bytes), (name, has_at));
+        }
+    }
+
+    #[test]
+    fn identifiers_are_those_of_c() {
+        for (name, is) in [("words", true), ("_1", true), ("A_b2", true), ("", false), ("1a", false), (".data", false)]
+        {
+            assert_eq!(is_identifier(name.as_bytes()), is, "{name}");
         }
     }
 

@@ -39,6 +39,8 @@ use providers::{Answer, Provider, count_lookup};
 pub(crate) struct Library<'a> {
     /// What can be looked up in it.
     pub(crate) shared: SharedLibrary<'a>,
+    /// It is to be asked for whether or not something is used of it.
+    wanted: bool,
     /// The image asks the loader for it.
     pub(crate) needed: bool,
     /// It is asked for names. A library that was only found because others re-export it is asked through these.
@@ -51,8 +53,8 @@ pub(crate) struct Library<'a> {
 
 impl<'a> Library<'a> {
     /// A library as ordinary ones are.
-    fn new(shared: SharedLibrary<'a>, needed: bool) -> Self {
-        Self { shared, needed, asked: true, role: LibraryRole::Plain, stays: false }
+    fn new(shared: SharedLibrary<'a>, wanted: bool) -> Self {
+        Self { shared, wanted, needed: wanted, asked: true, role: LibraryRole::Plain, stays: false }
     }
 }
 
@@ -110,7 +112,7 @@ pub(crate) fn resolve<'a>(
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;
-    resolver.mark_needed();
+    mark_needed(&mut resolver.libraries, &resolver.symbols);
     resolver.into_link(inputs, options, workers, definitions, files)
 }
 
@@ -177,6 +179,17 @@ fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValu
         }
     }
     Ok(())
+}
+
+/// Marks the libraries that are to be asked for, and those that define something the image needs.
+pub(crate) fn mark_needed(libraries: &mut [Library<'_>], symbols: &Symbols<'_>) {
+    libraries.iter_mut().for_each(|library| library.needed = library.wanted);
+    let needs = GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT);
+    for (_, global) in symbols.iter().filter(|(_, global)| global.flags.has(needs)) {
+        if let Definition::Library(library, _) = global.definition {
+            libraries[library as usize].needed = true;
+        }
+    }
 }
 
 /// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains. `false`
@@ -490,16 +503,5 @@ impl<'a> Resolver<'a> {
             return Err(object.map_or(Error::Options(what.clone()), |object| Error::malformed(&object.name, what)));
         }
         Ok(())
-    }
-
-    /// Marks the libraries that define something the image needs.
-    fn mark_needed(&mut self) {
-        for (_, global) in self.symbols.iter() {
-            if let Definition::Library(library, _) = global.definition
-                && global.flags.has(GlobalFlags::STRONG_REFERENCE)
-            {
-                self.libraries[library as usize].needed = true;
-            }
-        }
     }
 }

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Place, SHOWN};
 use crate::memory;
-use crate::model::{Binding, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolSection, Visibility};
+use crate::model::{
+    Binding, CommonKind, Fate, GlobalId, Object, ObjectId, Symbol, SymbolIndex, SymbolSection, Visibility,
+};
 
 pub(crate) use global::{Anchor, Definition, Global, GlobalFlags, Needs, VARIANT_CALL};
 use table::Table;
@@ -58,6 +60,17 @@ pub(crate) struct Duplicate {
     pub(crate) first: Option<(ObjectId, SymbolIndex)>,
     /// The other one.
     pub(crate) second: (ObjectId, SymbolIndex),
+}
+
+/// The memory that all common symbols of a kind are allotted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommonBlock {
+    /// The kind.
+    pub(crate) kind: CommonKind,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// In bytes.
+    pub(crate) align: u64,
 }
 
 impl<'a> Symbols<'a> {
@@ -190,7 +203,7 @@ impl<'a> Symbols<'a> {
         /// Symbols that are looked at together.
         const BATCH: usize = 32;
         for group in &object.groups {
-            if self.groups.insert(group.signature) {
+            if !group.comdat || self.groups.insert(group.signature) {
                 continue;
             }
             for member in &group.members {
@@ -245,7 +258,7 @@ impl<'a> Symbols<'a> {
         let id = self.intern(name);
         symbol.global = id;
         let global = self.get_mut(id);
-        global.visibility = global.visibility.max(visibility(symbol.other));
+        global.constrain(visibility(symbol.other));
         let strong = symbol.binding != Binding::Weak;
         let flags = global.flags.when(strong, GlobalFlags::STRONG_REFERENCE);
         global.flags = flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
@@ -293,7 +306,7 @@ impl<'a> Symbols<'a> {
         global.flags = global.flags.when(symbol.other & VARIANT_CALL != 0, GlobalFlags::VARIANT_CALL);
         let visibility = visibility(symbol.other);
         if !by_definition {
-            global.visibility = global.visibility.max(visibility);
+            global.constrain(visibility);
         }
         let weak = symbol.binding == Binding::Weak;
         if symbol.section() == SymbolSection::Undefined || discarded {
@@ -307,12 +320,16 @@ impl<'a> Symbols<'a> {
             return;
         }
         let strong_here = global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
-        if symbol.section() == SymbolSection::Common {
+        if let SymbolSection::Common(kind) = symbol.section() {
             self.any_commons = true;
             let align = symbol.value.max(1).checked_next_power_of_two().map_or(63, u64::ilog2) as u8;
             match &mut global.definition {
-                Definition::Common { size: known, align: known_align } => {
+                Definition::Common { size: known, align: known_align, kind: known_kind } => {
                     *known_align = align.max(*known_align);
+                    // Who takes it to be near must reach it.
+                    if kind == CommonKind::Data && *known_kind == CommonKind::Far {
+                        *known_kind = kind;
+                    }
                     // The largest mention gives the symbol its name and size in the symbol table.
                     if symbol.size <= *known {
                         return;
@@ -325,7 +342,7 @@ impl<'a> Symbols<'a> {
                     return;
                 }
                 _ if strong_here => return,
-                _ => global.definition = Definition::Common { size: symbol.size, align },
+                _ => global.definition = Definition::Common { size: symbol.size, align, kind },
             }
         } else {
             match global.definition {
@@ -403,26 +420,29 @@ impl<'a> Symbols<'a> {
         (problems, cut)
     }
 
-    /// Gives every common symbol its place in one block, largest alignment first; returns the block's size and
-    /// alignment in bytes, or `None` if there is no common symbol.
+    /// Gives every common symbol its place in the block of its kind, largest alignment first; returns the blocks that are
+    /// there, by kind.
     ///
     /// # Errors
     /// If the sizes add up to more than an address space.
-    pub(crate) fn allot_commons(&mut self) -> Result<Option<(u64, u64)>, Error> {
+    pub(crate) fn allot_commons(&mut self) -> Result<Vec<CommonBlock>, Error> {
+        let mut blocks: Vec<CommonBlock> = Vec::new();
         if !self.any_commons {
-            return Ok(None);
+            return Ok(blocks);
         }
-        let mut commons: Vec<(u64, GlobalId, u64)> = Vec::new();
+        let mut commons: Vec<(CommonKind, u64, GlobalId, u64)> = Vec::new();
         for (id, global) in self.iter() {
-            if let Definition::Common { size, align } = global.definition {
-                commons.push((1 << align, id, size));
+            if let Definition::Common { size, align, kind } = global.definition {
+                commons.push((kind, 1 << align, id, size));
             }
         }
-        commons.sort_by_key(|(align, id, _)| (std::cmp::Reverse(*align), *id));
-        let Some(largest) = commons.first().map(|(align, ..)| *align) else { return Ok(None) };
-        let mut end = 0_u64;
-        for (align, id, size) in commons {
-            let start = end.checked_next_multiple_of(align);
+        commons.sort_by_key(|(kind, align, id, _)| (*kind, std::cmp::Reverse(*align), *id));
+        for (kind, align, id, size) in commons {
+            if blocks.last().is_none_or(|block| block.kind != kind) {
+                blocks.push(CommonBlock { kind, size: 0, align });
+            }
+            let Some(block) = blocks.last_mut() else { continue };
+            let start = block.size.checked_next_multiple_of(align);
             let next = start.and_then(|start| start.checked_add(size)).filter(|end| *end <= i64::MAX as u64);
             let (Some(start), Some(next)) = (start, next) else {
                 return Err(Error::Limit {
@@ -432,10 +452,10 @@ impl<'a> Symbols<'a> {
                     limit: i64::MAX as u64,
                 });
             };
-            self.get_mut(id).definition = Definition::Allotted(start);
-            end = next;
+            block.size = next;
+            self.get_mut(id).definition = Definition::Allotted(kind, start);
         }
-        Ok(Some((end, largest)))
+        Ok(blocks)
     }
 }
 

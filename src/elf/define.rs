@@ -9,8 +9,10 @@ use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
-    GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits, Visibility,
+    CommonKind, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits,
+    Visibility,
 };
+use crate::names::is_identifier;
 use crate::options::Arch;
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
@@ -196,8 +198,7 @@ fn section_bound(symbol: &[u8]) -> Option<(&[u8], bool)> {
         Some(name) => (name, true),
         None => (symbol.strip_prefix(b"__stop_")?, false),
     };
-    let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    (name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(identifier)).then_some((name, start))
+    is_identifier(name).then_some((name, start))
 }
 
 fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Traits {
@@ -224,7 +225,10 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, preemptible: bool) -> Tra
             kind.and(of_target.common(Traits::ABSOLUTE.and(Traits::FAR).and(Traits::TLS)))
                 .when(global.kind == SymbolKind::Ifunc && !preemptible, Traits::IFUNC)
         }
-        Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => kind,
+        Definition::Common { kind: of, .. } | Definition::Allotted(of, _) => {
+            kind.when(of == CommonKind::Far, Traits::FAR)
+        }
+        Definition::Anchor(_) => kind,
     }
 }
 
@@ -239,7 +243,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
     match symbol.section() {
         SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         SymbolSection::Absolute => Traits::ABSOLUTE,
-        SymbolSection::Common => Traits::default(),
+        SymbolSection::Common(_) => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)

@@ -10,7 +10,7 @@ use super::companion::{self, CHECKSUM_SIZE};
 use super::parse::SHF_X86_64_LARGE;
 use super::plan::{NOT_LOADED, build_id_size, is_moved};
 use super::segments::Segment;
-use super::{Table, frames, got, machine, ppc64, rela, table_output};
+use super::{Table, collect, frames, got, machine, ppc64, rela, table_output};
 use crate::addresses;
 use crate::arch::Bits;
 use crate::error::Result;
@@ -191,7 +191,7 @@ fn emit_section(link: &Link<'_>, number: usize, offset: u64, extents: &mut Vec<E
     let fill = if matches!(&*output.name, b".init" | b".fini") { machine.nop } else { machine.trap };
     let code = output.flags.has(Flags::EXEC);
     match &output.content {
-        Content::Commons => {}
+        Content::Commons(_) => {}
         Content::Table(number) => {
             if let Some(table) = Table::from_number(*number) {
                 emit_table(link, output.size, offset, table, extents);
@@ -393,6 +393,20 @@ fn first_code(link: &Link<'_>, sections: &[Placed]) -> u32 {
     sections.iter().position(is_code).map_or(0, |at| at as u32 + 1)
 }
 
+/// The header index of the section that another one is ordered as; 0 for one that is not ordered so.
+fn leader_index(link: &Link<'_>, sections: &[Placed], output: &OutputSection<'_>) -> u32 {
+    if !output.flags.has(Flags::LINK_ORDER) {
+        return 0;
+    }
+    // One can be named: that of the first.
+    let first = output.inputs().first();
+    let leader = first.and_then(|(object, index)| collect::leader(link, *object, *index));
+    let section = leader.and_then(|(object, index)| link.object(object).sections.get(index as usize));
+    // They stand in the order of their numbers.
+    let at = section.map(|section| sections.binary_search_by_key(&(section.output as usize), |placed| placed.number));
+    at.and_then(Result::ok).map_or(0, |at| at as u32 + 1)
+}
+
 /// The section headers.
 fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
     let bits = machine(link).bits;
@@ -421,12 +435,13 @@ fn section_headers(link: &Link<'_>, sections: &[Placed]) -> Vec<u8> {
             Some(Table::Symtab) => {
                 (index(Table::Strtab), link.elf.symtab.as_ref().map_or(0, |table| table.first_global))
             }
-            _ => (0, 0),
+            _ => (leader_index(link, sections, output), 0),
         };
         bytes.u32(link.elf.section_names.1[number]);
         bytes.u32(kind);
         let flags = header_flags(output, table);
-        bytes.word(if info == 0 { flags & !elf::SHF_INFO_LINK.0 } else { flags });
+        let flags = if info == 0 { flags & !elf::SHF_INFO_LINK.0 } else { flags };
+        bytes.word(if related == 0 { flags & !elf::SHF_LINK_ORDER.0 } else { flags });
         bytes.word(output.address);
         bytes.word(offset);
         bytes.word(output.size);
@@ -449,6 +464,7 @@ fn header_flags(output: &OutputSection<'_>, table: Option<Table>) -> u64 {
         (Flags::STRINGS, elf::SHF_STRINGS.0),
         (Flags::FAR, SHF_X86_64_LARGE),
         (Flags::COMPRESSED, elf::SHF_COMPRESSED.0),
+        (Flags::LINK_ORDER, elf::SHF_LINK_ORDER.0),
     ];
     let flags = bits.into_iter().filter(|(flag, _)| output.flags.has(*flag)).fold(0, |all, (_, bit)| all | bit);
     match table {

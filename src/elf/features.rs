@@ -4,7 +4,9 @@
 //! (x86 *IBT*, AArch64 *BTI*), each return goes where the shadow stack says (x86 *SHSTK*). The image says so if all objects
 //! do, or if an option demands it; who demands what some objects do not have is told of these.
 
-use super::property::{AARCH64_FEATURE_1_BTI, Properties, X86_FEATURE_1_IBT, X86_FEATURE_1_SHSTK};
+use super::property::{
+    AARCH64_FEATURE_1_BTI, Properties, RISCV_FEATURE_1_LANDING_PADS, X86_FEATURE_1_IBT, X86_FEATURE_1_SHSTK,
+};
 use crate::arch::Bits;
 use crate::elf::machine;
 use crate::error::{Error, Errors, Result};
@@ -63,7 +65,11 @@ pub(crate) fn merge(link: &mut Link<'_>) -> Result<()> {
         merged.get_or_insert_with(Properties::absent).demand(wanted, link.target.arch == Arch::Aarch64);
     }
     link.report.warnings.extend(warnings);
-    let Some(merged) = merged else { return Ok(()) };
+    let Some(mut merged) = merged else { return Ok(()) };
+    // The PLT of this linker has no landing pads, and its first entry is jumped to through a register.
+    if link.target.arch == Arch::Riscv64 && !(link.slots.lazy.is_empty() && link.slots.through_got.is_empty()) {
+        merged.withdraw(RISCV_FEATURE_1_LANDING_PADS);
+    }
     link.elf.ibt = match link.target.arch {
         Arch::Aarch64 => merged.aarch64_features() & AARCH64_FEATURE_1_BTI != 0,
         _ => merged.x86_features() & X86_FEATURE_1_IBT != 0,

@@ -134,8 +134,9 @@ fn entries(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Vec<eh_frame_h
     };
     let mut cursor = reloc::decode(section, 0..section.relocs.len()).peekable();
     let mut entries = Vec::new();
+    let address_size = super::machine(link).bits.word() as u8;
     // A record that does not parse further than joining looked is kept and left out of the table.
-    for description in eh_frame::descriptions(&section.data, 8).map_while(Result::ok) {
+    for description in eh_frame::descriptions(&section.data, address_size).flatten() {
         let field = description.pc_begin.offset;
         while cursor.next_if(|raw| raw.offset < field).is_some() {}
         let Some(raw) = cursor.peek().filter(|raw| raw.offset == field) else { continue };

@@ -3,6 +3,7 @@
 
 pub(crate) mod arm;
 pub(crate) mod class;
+mod collect;
 pub(crate) mod companion;
 pub(crate) mod compressed;
 pub(crate) mod define;
@@ -34,7 +35,9 @@ use crate::arch::{Bits, ElfMachine, GotBase};
 use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
-use crate::model::{self, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits};
+use crate::model::{
+    self, CommonKind, Fate, Group, InputName, Object, ObjectId, Section, SectionFlags, SectionIndex, Traits,
+};
 use crate::options::{Arch, Format, Os, Target};
 use crate::scan::Scan;
 use crate::symbols::{Anchor, Needs};
@@ -203,8 +206,8 @@ pub(crate) struct Plan {
     pub(crate) relocations: rela::DynamicRelocations,
     /// The output section of each table.
     pub(crate) tables: Vec<Option<u32>>,
-    /// The output section of common symbols.
-    pub(crate) commons: u32,
+    /// The output sections of common symbols, by kind.
+    pub(crate) commons: [u32; CommonKind::ALL.len()],
     /// The names of all sections, and where each output section's name starts.
     pub(crate) section_names: (Vec<u8>, Vec<u32>),
     /// The loadable and other segments.
@@ -244,9 +247,9 @@ fn reversed_offset(word: u64, size: u64, offset: u64) -> u64 {
 }
 
 impl Plan {
-    /// The address of the block of common symbols.
-    pub(crate) fn commons_address(&self, link: &Link<'_>) -> u64 {
-        link.outputs.get(self.commons as usize).map_or(0, |output| output.address)
+    /// The address of the block of common symbols of a kind.
+    pub(crate) fn commons_address(&self, link: &Link<'_>, kind: CommonKind) -> u64 {
+        link.outputs.get(self.commons[kind as usize] as usize).map_or(0, |output| output.address)
     }
 }
 
@@ -273,6 +276,40 @@ pub(crate) fn constructors(word: u64, object: &Object<'_>, section: &Section<'_>
     let words = section.flags.has(SectionFlags::ALLOC.and(SectionFlags::WRITE))
         && (section.data.len() as u64).is_multiple_of(word);
     (words && !start_file).then_some(array)
+}
+
+/// Which section of a group keeps which other one, in pairs: each its next, and the last one the first, so that all stay or
+/// none (gABI, *Section Groups*). Unwind records and what is not loaded keep nothing.
+pub(crate) fn kept_in_group(object: &Object<'_>, group: &Group<'_>) -> Vec<(SectionIndex, SectionIndex)> {
+    let loaded: Vec<SectionIndex> = loaded_members(object, group).collect();
+    let next = loaded.iter().cycle().skip(1);
+    loaded.iter().zip(next).map(|(one, next)| (*one, *next)).collect()
+}
+
+fn loaded_members(object: &Object<'_>, group: &Group<'_>) -> impl Iterator<Item = SectionIndex> {
+    let loaded =
+        |section: &Section<'_>| section.flags.has(SectionFlags::ALLOC) && !section.flags.has(SectionFlags::EH_FRAME);
+    let members = group.members.iter().copied();
+    members.filter(move |member| object.sections.get(*member as usize).is_some_and(loaded))
+}
+
+/// Leaves out what is not loaded of groups whose loaded sections nothing refers to.
+pub(crate) fn leave_out_attached(link: &mut Link<'_>) {
+    let unreferenced = |object: &Object<'_>, member: SectionIndex| {
+        object.sections.get(member as usize).is_some_and(|section| section.fate == Fate::Unreferenced)
+    };
+    for object in &mut link.objects {
+        let is_gone = |group: &&Group<'_>| loaded_members(object, group).any(|member| unreferenced(object, member));
+        let gone = object.groups.iter().filter(is_gone);
+        let members: Vec<SectionIndex> = gone.flat_map(|group| group.members.iter().copied()).collect();
+        for member in members {
+            if let Some(section) = object.sections.get_mut(member as usize).filter(|section| section.is_live())
+                && !section.flags.has(SectionFlags::ALLOC)
+            {
+                section.fate = Fate::Unreferenced;
+            }
+        }
+    }
 }
 
 /// What is known of the link's CPU.
@@ -323,10 +360,13 @@ impl Bounds {
             loaded().filter(|output| wanted(output.flags)).map(OutputSection::end).max().unwrap_or(0)
         };
         let image_end = end(&|_| true);
-        let zero = loaded().find(|output| output.flags.has(SectionFlags::ZERO));
+        let apart = SectionFlags::RELRO.and(SectionFlags::FAR);
+        let zero = loaded().find(|output| output.flags.has(SectionFlags::ZERO) && !output.flags.any(apart));
         Self {
             text_end: end(&|flags| flags.has(SectionFlags::EXEC)),
-            data_end: end(&|flags| flags.has(SectionFlags::WRITE) && !flags.has(SectionFlags::ZERO)),
+            data_end: end(&|flags| {
+                flags.has(SectionFlags::WRITE) && !flags.any(SectionFlags::ZERO.and(SectionFlags::FAR))
+            }),
             zero_start: zero.map_or(image_end, |output| output.address),
             image_end,
         }

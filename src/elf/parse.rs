@@ -28,8 +28,8 @@ use crate::arch::{Bits, ElfMachine};
 use crate::error::{Error, Label};
 use crate::lto;
 use crate::model::{
-    self, Binding, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol,
-    SymbolKind, SymbolSection,
+    self, Binding, CommonKind, Fate, Group, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags,
+    SectionIndex, Symbol, SymbolKind, SymbolSection,
 };
 use crate::names::{self, Names};
 use crate::options::Arch;
@@ -47,7 +47,7 @@ pub(crate) const SHF_X86_64_LARGE: u64 = 0x1000_0000;
 /// The strictest alignment, in bytes: as much as an address space of 2^47 bytes can meaningfully have.
 pub(crate) const ALIGN_LIMIT: u64 = 1 << 32;
 /// `SHN_X86_64_LCOMMON`: a common symbol of the large data sections.
-const SHN_X86_64_LCOMMON: u16 = 0xff02;
+const SHN_X86_64_LCOMMON: elf::SymbolSection = elf::SymbolSection(0xff02);
 
 /// Reads an object file.
 ///
@@ -251,7 +251,11 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             let section = match raw.st_shndx(LE) {
                 elf::SHN_UNDEF => SymbolSection::Undefined,
                 elf::SHN_ABS => SymbolSection::Absolute,
-                elf::SHN_COMMON | elf::SymbolSection(SHN_X86_64_LCOMMON) => SymbolSection::Common,
+                elf::SHN_COMMON if raw.st_type() == elf::STT_TLS => SymbolSection::Common(CommonKind::ThreadLocal),
+                elf::SHN_COMMON => SymbolSection::Common(CommonKind::Data),
+                SHN_X86_64_LCOMMON if self.arch == Some(Arch::X86_64) && raw.st_type() != elf::STT_TLS => {
+                    SymbolSection::Common(CommonKind::Far)
+                }
                 shndx => match symtab.symbol_section(LE, raw, index).map_err(|error| malformed(error.to_string()))? {
                     Some(section) if section.0 < sections.len() => {
                         SymbolSection::In(u32::try_from(section.0).map_err(|_| malformed("section index".into()))?)
@@ -288,7 +292,8 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 return Err(malformed(what));
             }
             let align = symbol.value.max(1);
-            if section == SymbolSection::Common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
+            let common = matches!(section, SymbolSection::Common(_));
+            if common && (!align.is_power_of_two() || align > ALIGN_LIMIT) {
                 return Err(malformed(format!("common symbol with alignment {align}, no power of two up to 2^32")));
             }
             let local = symbol.binding == Binding::Local;
@@ -297,7 +302,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                     "local symbols must stand before index {first_global} (sh_info), others not"
                 )));
             }
-            if local && matches!(section, SymbolSection::Common) {
+            if local && common {
                 return Err(malformed("common and local".to_owned()));
             }
             symbols.push(symbol);
@@ -312,7 +317,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
         self.read(header.data(LE, self.bytes), "string table of the symbol table")
     }
 
-    /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays.
+    /// Section groups (gABI *Section Groups*): a COMDAT group's first copy stays, and all of a group stay or go together.
     fn groups(
         &self,
         table: &SectionTable<'a, H>,
@@ -334,10 +339,9 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 section.flags.set(SectionFlags::GROUP);
                 list.push(member);
             }
-            if flag & elf::GRP_COMDAT != elf::GRP_COMDAT {
-                continue;
-            }
-            let signature = match (symbol.kind, symbol.section()) {
+            let comdat = flag & elf::GRP_COMDAT == elf::GRP_COMDAT;
+            let signature: &[u8] = match (symbol.kind, symbol.section()) {
+                _ if !comdat => &[],
                 // A section symbol as signature stands for the section's name.
                 (SymbolKind::Section, SymbolSection::In(section)) => {
                     sections.get(section as usize).map(|section| section.name).unwrap_or_default()
@@ -345,7 +349,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                 _ => names::first(strings.get(symbol.name as usize..).unwrap_or_default()).0,
             };
             lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
-            groups.push(Group { signature, members: list });
+            groups.push(Group { comdat, signature, members: list });
         }
         // The form of old assemblers, which start files of old C libraries have: sections `.gnu.linkonce.KIND.SIGNATURE` of
         // one signature are one group.
@@ -364,7 +368,7 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
                     section.flags.set(SectionFlags::GROUP);
                 }
             });
-            groups.push(Group { signature, members });
+            groups.push(Group { comdat: true, signature, members });
         }
         Ok(groups)
     }
@@ -501,7 +505,9 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
     // The template of thread-local storage is relocated and then protected, as all of it that is writable.
     let tls = alloc && raw & elf::SHF_TLS.0 != 0;
     let writable = tls || raw & elf::SHF_WRITE.0 != 0;
-    let retained = raw & SHF_GNU_RETAIN != 0 || kind == elf::SHT_NOTE.0 || is_start_up(name, kind);
+    // A note that belongs to something stays if that does.
+    let note = kind == elf::SHT_NOTE.0 && raw & elf::SHF_GROUP.0 == 0;
+    let retained = raw & SHF_GNU_RETAIN != 0 || note || is_start_up(name, kind);
     SectionFlags::default()
         .when(alloc, SectionFlags::ALLOC)
         .when(writable, SectionFlags::WRITE)
@@ -523,17 +529,25 @@ fn flags(name: &[u8], kind: u32, raw: u64) -> SectionFlags {
         .when(alloc && writable && is_relro(name, kind, raw), SectionFlags::RELRO)
 }
 
-/// Sections that run by themselves.
+/// Sections that run by themselves. What is called `.init.text` or `.fini.data` only starts like their names: the program
+/// calls and writes it as it likes.
 fn is_start_up(name: &[u8], kind: u32) -> bool {
+    is_start_up_list(name, kind) || matches!(name, b".init" | b".fini" | b".jcr")
+}
+
+/// Lists of what runs by itself. Some compilers leave their type at SHT_PROGBITS.
+fn is_start_up_list(name: &[u8], kind: u32) -> bool {
     let array = matches!(elf::SectionType(kind), elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY | elf::SHT_PREINIT_ARRAY);
-    array || [&b".init"[..], b".fini", b".ctors", b".dtors", b".jcr"].iter().any(|prefix| is_or_starts(name, prefix))
+    let lists = [&b".init_array"[..], b".fini_array", b".preinit_array", b".ctors", b".dtors"];
+    array || lists.iter().any(|list| is_or_starts(name, list))
 }
 
 /// Sections that only the loader's relocations write.
 fn is_relro(name: &[u8], kind: u32, raw: u64) -> bool {
     let constant =
         [&b".data.rel.ro"[..], b".ldata.rel.ro", b".bss.rel.ro"].iter().any(|name_| is_or_starts(name, name_));
-    constant || raw & elf::SHF_TLS.0 != 0 || (is_start_up(name, kind) && raw & elf::SHF_EXECINSTR.0 == 0)
+    let list = is_start_up_list(name, kind) || name == b".jcr";
+    constant || raw & elf::SHF_TLS.0 != 0 || (list && raw & elf::SHF_EXECINSTR.0 == 0)
 }
 
 /// Whether a section's name is `base` or `base` followed by a dot and more.

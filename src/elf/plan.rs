@@ -1,31 +1,30 @@
 //! Which sections an ELF image has, in which order, and what goes into each.
 //!
 //! The order is that of other ELF linkers, with the heap image last: what is read only, code, what is protected after
-//! loading, what is written, what is zero, the heap image; then what is not loaded. A section's place in it is
-//! its *rank*; ranks below [`CODE`] are read-only, and so on.
+//! loading, what is written, what is zero, the large data of x86-64, the heap image; then what is not loaded. A section's
+//! place in it is its *rank*; ranks below [`CODE`] are read-only, and so on.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use indexmap::IndexMap;
 use object::elf;
 
+use super::collect;
 use super::companion;
 use super::define::bounded_section;
 use super::dynamic::{DynamicSymbols, Facts};
 use super::frames::Frames;
 use super::got;
-use super::parse::is_or_starts;
 use super::rela::{self, Class, DynamicRelocations};
 use super::symtab::SymbolTable;
 use super::{TABLES, Table, machine, ppc64};
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
-use crate::model::{GlobalId, ObjectId, SectionFlags as Flags, SectionIndex};
+use crate::model::{CommonKind, GlobalId, SectionFlags as Flags};
 use crate::options::{Arch, BuildId, Options, Strip};
 use crate::scan::Scan;
-use crate::symbols::{Anchor, Definition};
+use crate::symbols::{Anchor, CommonBlock, Definition};
 use crate::unwind::{eh_frame_hdr, exidx};
 
 /// The first rank of code.
@@ -34,43 +33,16 @@ pub(crate) const CODE: u32 = 100;
 pub(crate) const RELRO: u32 = 200;
 /// The first rank of what is written.
 pub(crate) const WRITABLE: u32 = 300;
+/// The first rank of what is written and may lie farther than 32-bit displacements reach.
+pub(crate) const LARGE: u32 = 450;
 /// The rank of the heap image.
 pub(crate) const HEAP_IMAGE: u32 = 500;
 /// The first rank of what is not loaded.
 pub(crate) const NOT_LOADED: u32 = 600;
 /// The first rank of what goes to the companion, if there is one.
-const MOVED: u32 = 650;
+pub(super) const MOVED: u32 = 650;
 /// The rank of the names of sections, behind what goes to the companion.
 const NAMES: u32 = 702;
-
-/// Output names that several input names go to: `.text.foo` goes to `.text`.
-const FAMILIES: [&[u8]; 25] = [
-    b".text",
-    b".rodata",
-    b".data.rel.ro",
-    b".data",
-    b".bss.rel.ro",
-    b".bss",
-    b".ltext",
-    b".lrodata",
-    b".ldata.rel.ro",
-    b".ldata",
-    b".lbss",
-    b".gcc_except_table",
-    b".tdata",
-    b".tbss",
-    b".init_array",
-    b".fini_array",
-    b".preinit_array",
-    b".ctors",
-    b".dtors",
-    b".init",
-    b".fini",
-    b".sdata",
-    b".sbss",
-    b".eh_frame",
-    b".ARM.extab",
-];
 
 /// Decides the sections of the image, and makes all tables that do not depend on addresses.
 ///
@@ -87,8 +59,8 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     super::features::merge(link)?;
     super::riscv::merge(link)?;
     super::arm::merge(link)?;
-    collect(link);
-    add_commons(link, commons);
+    collect::collect(link);
+    add_commons(link, &commons);
     link.elf.relocations = DynamicRelocations::new(link, &link.elf.found.pieces);
     link.elf.dynamic = DynamicSymbols::new(link)?;
     add_tables(link)?;
@@ -98,7 +70,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.outputs.sort_by_key(|output| (output.rank, note_align(output)));
     number(link);
     super::arm::exidx::fix(link)?;
-    define_section_bounds(link);
+    define_section_bounds(link)?;
     // What the dynamic section says depends on the sections there are, its size on what it says.
     fix_dynamic_section(link);
     name_sections(link);
@@ -113,200 +85,18 @@ pub(crate) fn is_moved(options: &Options, rank: u32) -> bool {
     options.elf.separate_debug_file.is_some() && (MOVED..NAMES).contains(&rank)
 }
 
-/// The output section's name of an input section.
-fn family(name: &[u8]) -> &[u8] {
-    let mut families = FAMILIES.iter().copied();
-    families.find(|family| is_or_starts(name, family)).map_or(name, |family| &name[..family.len()])
-}
-
-/// Sorts the input sections into output sections.
-fn collect(link: &mut Link<'_>) {
-    type Key<'a> = (Cow<'a, [u8]>, Flags);
-    let kept = Flags::ALLOC.and(Flags::WRITE).and(Flags::EXEC).and(Flags::TLS);
-    let mut outputs: IndexMap<Key<'_>, OutputSection<'_>, foldhash::quality::RandomState> = IndexMap::default();
-    let mut comments: HashSet<Vec<u8>> = HashSet::new();
-    let mut dropped = Vec::new();
-    let moves = link.options.elf.separate_debug_file.is_some();
-    let mut priorities: HashMap<(ObjectId, SectionIndex), i64> = HashMap::new();
-    let mut reversed = HashMap::default();
-    let word = machine(link).bits.word();
-    for (id, object) in link.objects() {
-        for (index, section) in object.sections.iter().enumerate() {
-            let index = index as u32;
-            if !section.is_live() || section.flags.has(Flags::EXIDX) {
-                continue;
-            }
-            let debug = section.flags.has(Flags::DEBUG) || is_debug_aid(section.name);
-            if debug && !section.flags.has(Flags::ALLOC) && link.options.strip != Strip::None {
-                dropped.push((id, index));
-                continue;
-            }
-            // Each compiler signs each object; one signature of each is enough.
-            let signed = section.name == b".comment" && section.relocs.is_empty();
-            if signed && !comments.insert(section.data.to_vec()) {
-                dropped.push((id, index));
-                continue;
-            }
-            let heap = link.heap_image == Some((id, index));
-            let constructors = super::constructors(word, object, section);
-            let family = constructors.unwrap_or_else(|| family(section.name));
-            let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
-            let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
-            let far = section.flags.common(Flags::FAR);
-            let output = outputs.entry((name.clone(), section.flags.common(kept))).or_insert_with(|| OutputSection {
-                rank: match rank(family, kind, section.flags) {
-                    _ if heap => HEAP_IMAGE,
-                    NOT_LOADED if debug && moves => MOVED,
-                    rank => rank,
-                },
-                name,
-                kind,
-                flags: section.flags.without(Flags::GROUP.and(Flags::RETAIN)),
-                align: 1,
-                entry_size: section.entry_size,
-                content: Content::Inputs(Vec::new()),
-                size: 0,
-                address: 0,
-                offset: 0,
-            });
-            combine(output, section.flags.and(far), kind, section.entry_size);
-            if let Content::Inputs(inputs) = &mut output.content {
-                inputs.push((id, index));
-            }
-            if constructors.is_some() {
-                reversed.insert((id, index), section.data.len() as u64);
-            }
-            if let Some(priority) = start_up_priority(section.name, constructors.is_some()) {
-                priorities.insert((id, index), priority);
-            }
-        }
-    }
-    let mut outputs: Vec<OutputSection<'_>> = outputs.into_values().collect();
-    for output in &mut outputs {
-        if let Content::Inputs(inputs) = &mut output.content
-            && inputs.iter().any(|input| priorities.contains_key(input))
-        {
-            // Stable: equal priorities stay in link order.
-            inputs.sort_by_key(|input| priorities.get(input).copied().unwrap_or(NO_PRIORITY));
-        }
-    }
-    // The heap image is called as other data is, unless there is other data of that name.
-    if let Some(heap) = outputs.iter().position(|output| output.rank == HEAP_IMAGE) {
-        let plain = outputs[heap].name.strip_suffix(b".image").unwrap_or_default().to_vec();
-        if !outputs.iter().any(|output| *output.name == *plain) {
-            outputs[heap].name = Cow::Owned(plain);
-        }
-    }
-    if !dropped.is_empty() {
-        for (object, section) in dropped {
-            link.objects[object.index()].sections[section as usize].fate = crate::model::Fate::Stripped;
-        }
-        link.symbols.mark_left_out(&link.objects);
-    }
-    link.outputs = outputs;
-    link.elf.reversed = reversed;
-}
-
-/// Sections that only debuggers read, beside DWARF's.
-fn is_debug_aid(name: &[u8]) -> bool {
-    name.starts_with(b".stab") || name == b".gdb_index" || name.starts_with(b".gnu.debuglto_")
-}
-
-/// What an output section is when one more input section joins it.
-fn combine(output: &mut OutputSection<'_>, flags: Flags, kind: u32, entry_size: u64) {
-    let merging = Flags::MERGE.and(Flags::STRINGS);
-    if output.flags.common(merging) != flags.common(merging) || output.entry_size != entry_size {
-        output.flags = output.flags.without(merging);
-        output.entry_size = 0;
-    }
-    if !flags.has(Flags::ZERO) && output.flags.has(Flags::ZERO) {
-        output.flags = output.flags.without(Flags::ZERO);
-        output.kind = kind;
-    } else if output.kind != kind && !flags.has(Flags::ZERO) {
-        output.kind = elf::SHT_PROGBITS.0;
-    }
-    output.flags = output.flags.when(flags.has(Flags::FAR), Flags::FAR);
-}
-
-/// The type of sections whose name says what they are: some compilers leave it at SHT_PROGBITS.
-fn start_up_kind(family: &[u8]) -> Option<elf::SectionType> {
-    match family {
-        b".init_array" => Some(elf::SHT_INIT_ARRAY),
-        b".fini_array" => Some(elf::SHT_FINI_ARRAY),
-        b".preinit_array" => Some(elf::SHT_PREINIT_ARRAY),
-        _ => None,
-    }
-}
-
-/// Where a section without a number stands among those with one: behind the 65,536 priorities that compilers know, before what
-/// is numbered higher to come last of all, as LLD has it (for GNU ld any number comes first).
-const NO_PRIORITY: i64 = 1 << 16;
-
-/// The order of `.init_array.N` and the like: by number. `.ctors.N` counts the other way round (GCC's manual, `init_priority`),
-/// and so does the list that its start files go through from its end.
-fn start_up_priority(name: &[u8], to_array: bool) -> Option<i64> {
-    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u32>().ok().map(i64::from);
-    for family in [&b".init_array."[..], b".fini_array.", b".preinit_array."] {
-        if let Some(digits) = name.strip_prefix(family) {
-            return number(digits);
-        }
-    }
-    for family in [&b".ctors."[..], b".dtors."] {
-        if let Some(digits) = name.strip_prefix(family) {
-            return number(digits).map(|number| if to_array { NO_PRIORITY - 1 - number } else { number });
-        }
-    }
-    None
-}
-
-fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
-    if !flags.has(Flags::ALLOC) {
-        return NOT_LOADED;
-    }
-    if flags.has(Flags::EXEC) {
-        return match name {
-            b".init" => CODE,
-            b".text" => CODE + 10,
-            b".fini" => CODE + 30,
-            _ => CODE + 11,
-        };
-    }
-    if !flags.has(Flags::WRITE) {
-        return match name {
-            _ if kind == elf::SHT_NOTE.0 => 12,
-            b".lrodata" => 30,
-            b".rodata" => 40,
-            _ if flags.has(Flags::EH_FRAME) => 51,
-            b".gcc_except_table" => 52,
-            _ => 45,
-        };
-    }
-    if flags.has(Flags::RELRO) {
-        return match elf::SectionType(kind) {
-            _ if flags.has(Flags::TLS) => RELRO + u32::from(flags.has(Flags::ZERO)),
-            elf::SHT_PREINIT_ARRAY => RELRO + 2,
-            elf::SHT_INIT_ARRAY => RELRO + 3,
-            elf::SHT_FINI_ARRAY => RELRO + 4,
-            _ if name == b".ctors" || name == b".dtors" => RELRO + 5,
-            // Words like those of the GOT, as near to the TOC pointer.
-            _ if name == b".toc" => RELRO + 32,
-            _ if flags.has(Flags::ZERO) => RELRO + 40,
-            _ => RELRO + 10,
-        };
-    }
-    match (flags.has(Flags::ZERO), flags.has(Flags::FAR)) {
-        (false, false) => WRITABLE + 10,
-        (false, true) => WRITABLE + 20,
-        (true, false) => WRITABLE + 100,
-        (true, true) => WRITABLE + 110,
-    }
-}
-
-fn add_commons(link: &mut Link<'_>, commons: Option<(u64, u64)>) {
-    let Some((size, align)) = commons else { return };
+/// Adds the blocks of common symbols, each behind what objects themselves have of its kind.
+fn add_commons(link: &mut Link<'_>, blocks: &[CommonBlock]) {
     let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
-    let output = section(b".bss", elf::SHT_NOBITS, flags, WRITABLE + 105, align, 0, Content::Commons);
-    link.outputs.push(OutputSection { size, ..output });
+    for &CommonBlock { kind, size, align } in blocks {
+        let (name, more, rank): (&[u8], _, _) = match kind {
+            CommonKind::Data => (b".bss", Flags::default(), WRITABLE + 105),
+            CommonKind::ThreadLocal => (b".tbss", Flags::TLS, RELRO + 1),
+            CommonKind::Far => (b".lbss", Flags::FAR, LARGE + 15),
+        };
+        let output = section(name, elf::SHT_NOBITS, flags.and(more), rank, align, 0, Content::Commons(kind));
+        link.outputs.push(OutputSection { size, ..output });
+    }
 }
 
 fn section(
@@ -440,7 +230,7 @@ fn number(link: &mut Link<'_>) {
     for (number, output) in (0_u32..).zip(&link.outputs) {
         match &output.content {
             Content::Table(table) => link.elf.tables[*table as usize] = Some(number),
-            Content::Commons => link.elf.commons = number,
+            Content::Commons(kind) => link.elf.commons[*kind as usize] = number,
             Content::Inputs(inputs) => {
                 for (object, section) in inputs {
                     link.objects[object.index()].sections[*section as usize].output = number;
@@ -451,14 +241,20 @@ fn number(link: &mut Link<'_>) {
 }
 
 /// Makes `__start_NAME`, `__stop_NAME` and the bounds of arrays mean output sections.
-fn define_section_bounds(link: &mut Link<'_>) {
+///
+/// # Errors
+/// Names of sections of which some are code and others are not.
+fn define_section_bounds(link: &mut Link<'_>) -> Result<(), Error> {
     let pending = [Anchor::SectionStart(u32::MAX), Anchor::SectionEnd(u32::MAX)].map(Definition::Anchor);
     if !link.symbols.iter().any(|(_, global)| pending.contains(&global.definition)) {
-        return;
+        return Ok(());
     }
-    let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+    let mut numbers: HashMap<Vec<u8>, (u32, Option<u32>)> = HashMap::new();
     for (number, output) in (0_u32..).zip(&link.outputs) {
-        numbers.entry(output.name.to_vec()).or_insert(number);
+        let (_, other) = numbers.entry(output.name.to_vec()).or_insert((number, None));
+        if output.flags.has(Flags::ALLOC) {
+            *other = Some(number);
+        }
     }
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
@@ -467,10 +263,32 @@ fn define_section_bounds(link: &mut Link<'_>) {
             continue;
         }
         let Some((name, start)) = bounded_section(global.name) else { continue };
-        let Some(&number) = numbers.get(name) else { continue };
+        let Some(&(number, last)) = numbers.get(name) else { continue };
+        if let Some(other) = last.filter(|last| *last != number) {
+            return Err(divided(link, global.name, number, other));
+        }
         let anchor = if start { Anchor::SectionStart(number) } else { Anchor::SectionEnd(number) };
         link.symbols.get_mut(id).definition = Definition::Anchor(anchor);
     }
+    Ok(())
+}
+
+/// The error for a symbol that stands for a bound of two sections.
+fn divided(link: &Link<'_>, symbol: &[u8], one: u32, other: u32) -> Error {
+    let describe = |number: u32| {
+        let output = &link.outputs[number as usize];
+        let kind = match () {
+            () if output.flags.has(Flags::EXEC) => "code",
+            () if output.flags.has(Flags::TLS) => "thread-local variables",
+            () => "data",
+        };
+        let first = output.inputs().first();
+        (first.map_or_else(String::new, |(object, _)| link.object(*object).name.to_string()), kind)
+    };
+    let name = String::from_utf8_lossy(&link.outputs[one as usize].name);
+    let (symbol, (file, kind), (other, other_kind)) = (String::from_utf8_lossy(symbol), describe(one), describe(other));
+    let what = format!("has {kind} in section {name}, which cannot have one bound {symbol}");
+    Error::Incompatible { file, what, other, other_what: format!("has {other_kind} in it; give one another name") }
 }
 
 fn fix_dynamic_section(link: &mut Link<'_>) {

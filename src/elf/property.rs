@@ -63,6 +63,10 @@ pub(crate) const X86_FEATURE_1_SHSTK: u32 = 2;
 /// AArch64, in `FEATURE_1_AND`: indirect branches lead to landing pads only. The image's PLT must do its part.
 pub(crate) const AARCH64_FEATURE_1_BTI: u32 = 1;
 
+/// RISC-V, in `FEATURE_1_AND`: indirect jumps lead to landing pads only, which have labels by the type of their function or
+/// have none (`GNU_PROPERTY_RISCV_FEATURE_1_CFI_LP_FUNC_SIG`, `…_UNLABELED`). The image's PLT must do its part.
+pub(crate) const RISCV_FEATURE_1_LANDING_PADS: u32 = 1 | 4;
+
 impl Properties {
     /// The properties of an object that states none.
     pub(crate) fn absent() -> Self {
@@ -161,6 +165,13 @@ impl Properties {
     pub(crate) fn demand(&mut self, bits: u32, aarch64: bool) {
         let kind = if aarch64 { FEATURE_1_AND } else { X86_FEATURE_1_AND };
         self.add(kind, Rule::And, bits.into());
+    }
+
+    /// Clears bits of AArch64's and RISC-V's `FEATURE_1_AND`, whatever objects state.
+    pub(crate) fn withdraw(&mut self, bits: u32) {
+        if let Some((_, value)) = self.values.get_mut(&FEATURE_1_AND) {
+            *value &= !u64::from(bits);
+        }
     }
 
     /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`] and others.
@@ -348,6 +359,9 @@ mod tests {
         assert_eq!(written(EM_X86_64), note(&[(X86_FEATURE_1_AND, 3)], true));
         assert_eq!(written(EM_AARCH64), note(&[(FEATURE_1_AND, 3)], true));
         assert_eq!(written(object::elf::EM_PPC64), [0_u8; 0]);
+        let mut properties = Properties::parse(&bytes, true, EM_RISCV).unwrap();
+        properties.withdraw(RISCV_FEATURE_1_LANDING_PADS);
+        assert_eq!(properties.write(true), note(&[(FEATURE_1_AND, 2)], true));
     }
 
     #[test]

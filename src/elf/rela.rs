@@ -104,9 +104,7 @@ impl DynamicRelocations {
                     Class::Relative if link.options.elf.relr => {
                         piece_relocations(link, piece, class, |at| !is_packable(link, piece, at)).count() as u32
                     }
-                    Class::Relative => piece.relative,
-                    Class::Symbolic => piece.symbolic,
-                    Class::Indirect => piece.indirect,
+                    _ => piece_count(link, piece, class),
                 };
                 parts.push((class, Source::Piece(index as u32), count));
             }
@@ -114,7 +112,7 @@ impl DynamicRelocations {
         parts.retain(|(.., count)| *count > 0);
         let packed = if link.options.elf.relr {
             let got = link.slots.got.iter().filter(|(_, entry)| is_relative(link, *entry)).count() as u64;
-            let all: u64 = pieces.iter().map(|piece| u64::from(piece.relative)).sum();
+            let all: u64 = pieces.iter().map(|piece| u64::from(piece_count(link, piece, Class::Relative))).sum();
             let kept = parts.iter().filter(|(class, ..)| *class == Class::Relative);
             (got + all).saturating_sub(kept.map(|(.., count)| u64::from(*count)).sum())
         } else {
@@ -220,6 +218,19 @@ fn is_packable(link: &Link<'_>, piece: &Piece, offset: u64) -> bool {
     section.align >= word && offset.is_multiple_of(word) && !section.flags.has(SectionFlags::EH_FRAME)
 }
 
+/// The number of a piece's relocations of one class.
+fn piece_count(link: &Link<'_>, piece: &Piece, class: Class) -> u32 {
+    // Unwind records that are not in the image were counted, too.
+    if link.section(piece.object, piece.section).flags.has(SectionFlags::EH_FRAME) {
+        return piece_relocations(link, piece, class, |_| true).count() as u32;
+    }
+    match class {
+        Class::Relative => piece.relative,
+        Class::Symbolic => piece.symbolic,
+        Class::Indirect => piece.indirect,
+    }
+}
+
 /// A piece's relocations of one class whose offset in the section passes `stays`.
 fn piece_relocations<'l>(
     link: &'l Link<'_>,
@@ -240,6 +251,7 @@ fn piece_relocations<'l>(
         link.kinds.simple(raw.kind).is_some_and(base) && special.get(raw.symbol as usize) == Some(&false)
     };
     let reversed = link.elf.reversed.get(&(object_id, piece.section)).copied();
+    let joined = link.elf.frames.sections.get(&(object_id, piece.section));
     let word = machine(link).bits.word();
     let range = piece.range.0 as usize..piece.range.1 as usize;
     reloc::decode(section, range).filter_map(move |raw| {
@@ -248,14 +260,16 @@ fn piece_relocations<'l>(
             false => (kind, 0, (target() as i64).wrapping_add(raw.addend)),
             true => (kind, 0, target() as i64 & !0xfff),
         };
-        let place = |offset| {
-            let offset = reversed.map_or(offset, |size| super::reversed_offset(word, size, offset));
-            address.wrapping_add(offset)
+        let offset = match (reversed, joined) {
+            (Some(size), _) => super::reversed_offset(word, size, raw.offset),
+            (None, Some(joined)) => joined.output_offset(raw.offset)?,
+            (None, None) => raw.offset,
         };
+        let place = address.wrapping_add(offset);
         if is_plain(&raw) {
             let (kind, symbol, addend) = linked(kinds.relative);
             let wanted = class == Class::Relative && stays(raw.offset);
-            return wanted.then(|| Rela { address: place(raw.offset), symbol, kind, addend });
+            return wanted.then_some(Rela { address: place, symbol, kind, addend });
         }
         let reloc = link.kinds.understand(link.target, raw)?;
         let symbol = object.symbols.get(raw.symbol as usize)?;
@@ -275,7 +289,7 @@ fn piece_relocations<'l>(
             }
             _ => return None,
         };
-        stays(raw.offset).then(|| Rela { address: place(raw.offset), symbol, kind, addend })
+        stays(raw.offset).then_some(Rela { address: place, symbol, kind, addend })
     })
 }
 

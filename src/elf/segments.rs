@@ -1,15 +1,18 @@
 //! Addresses and file offsets, and the program headers that tell the loader of them.
 //!
 //! A *region* is a run of sections with the same permissions, and becomes one loadable segment. Regions follow each other in
-//! the file without padding: each starts at the first address of a fresh page that is congruent to its file offset. Two
+//! the file without padding: each starts at the first address of a fresh page that is congruent to its file offset. (Where
+//! `.ldata` follows `.bss`, large data is a region of its own, so that `.bss` takes no room in the file.) Two
 //! exceptions: what is protected after loading fills whole pages, since glibc rounds down its start; and the heap image
 //! starts at its own alignment in the file, so that a loader may replace its pages.
 //!
 //! Source: gABI chapter 5 (*Program Header*); `PT_GNU_*` as glibc and the LSB define them.
 
+use std::ops::Range;
+
 use object::elf;
 
-use super::plan::{CODE, HEAP_IMAGE, NOT_LOADED, RELRO, WRITABLE, is_moved};
+use super::plan::{CODE, HEAP_IMAGE, LARGE, NOT_LOADED, RELRO, WRITABLE, is_moved};
 use super::{Table, machine};
 use crate::error::{Error, Result};
 use crate::layout::OutputSection;
@@ -102,29 +105,49 @@ pub(super) fn output_limit(link: &Link<'_>) -> (&'static str, u64) {
     if asked <= addresses { ("output_size", asked) } else { ("address space", addresses) }
 }
 
-/// The region of a rank: what its sections' permissions are.
-fn region(rank: u32, relro: bool) -> u32 {
-    match rank {
-        0..CODE => 0,
-        CODE..RELRO => 1,
-        RELRO..WRITABLE if relro => 2,
-        RELRO..HEAP_IMAGE => 3,
-        HEAP_IMAGE..NOT_LOADED => 4,
-        _ => 5,
+/// Which sections make a region.
+struct Regions {
+    /// What is protected after loading is one.
+    relro: bool,
+    /// What is large and written is one.
+    large: bool,
+}
+
+impl Regions {
+    fn new(link: &Link<'_>) -> Self {
+        let any = |ranks: Range<u32>, zero: bool| {
+            let within = link.outputs.iter().filter(|output| ranks.contains(&output.rank));
+            within.filter(|output| !output.flags.has(Flags::TLS)).any(|output| output.flags.has(Flags::ZERO) == zero)
+        };
+        let large = any(WRITABLE..LARGE, true) && any(LARGE..HEAP_IMAGE, false);
+        Self { relro: link.options.elf.relro, large }
+    }
+
+    /// The region of a rank.
+    fn of(&self, rank: u32) -> u32 {
+        match rank {
+            0..CODE => 0,
+            CODE..RELRO => 1,
+            RELRO..WRITABLE if self.relro => RELRO_REGION,
+            LARGE..HEAP_IMAGE if self.large => 4,
+            RELRO..HEAP_IMAGE => 3,
+            HEAP_IMAGE..NOT_LOADED => HEAP_REGION,
+            _ => UNLOADED_REGION,
+        }
     }
 }
 
 const RELRO_REGION: u32 = 2;
-const HEAP_REGION: u32 = 4;
-const UNLOADED_REGION: u32 = 5;
+const HEAP_REGION: u32 = 5;
+const UNLOADED_REGION: u32 = 6;
 
 /// As [`assign_addresses`], with all sizes as they are.
 pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     let options = link.options;
-    let relro = options.elf.relro;
+    let regions = Regions::new(link);
     let page = page_size(link);
     let bits = machine(link).bits;
-    let headers = segment_count(link, relro);
+    let headers = segment_count(link, &regions);
     let mut segments = Vec::with_capacity(headers);
     let (mut address, mut offset) = (0_u64, 0_u64);
     let headers_size = bits.file_header_size() + bits.program_header_size() * headers as u64;
@@ -135,9 +158,8 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
     };
     let mut first = 0;
     while first < link.outputs.len() {
-        let of = |rank| region(rank, relro);
-        let this = of(link.outputs[first].rank);
-        let count = link.outputs[first..].iter().take_while(|output| of(output.rank) == this).count();
+        let this = regions.of(link.outputs[first].rank);
+        let count = link.outputs[first..].iter().take_while(|output| regions.of(output.rank) == this).count();
         let outputs = &mut link.outputs[first..first + count];
         first += count;
         let strictest = outputs.iter().map(|output| output.align).max().unwrap_or(1);
@@ -236,12 +258,12 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
 }
 
 /// The number of program headers; depends on which sections there are only.
-fn segment_count(link: &Link<'_>, relro: bool) -> usize {
+fn segment_count(link: &Link<'_>, regions: &Regions) -> usize {
     let outputs = link.outputs.iter().filter(|output| output.size > 0);
-    let mut regions: Vec<u32> = outputs.map(|output| region(output.rank, relro)).collect();
-    regions.dedup();
-    let loads = regions.iter().filter(|region| **region != UNLOADED_REGION).count();
-    let protected = usize::from(regions.contains(&RELRO_REGION));
+    let mut there: Vec<u32> = outputs.map(|output| regions.of(output.rank)).collect();
+    there.dedup();
+    let loads = there.iter().filter(|region| **region != UNLOADED_REGION).count();
+    let protected = usize::from(there.contains(&RELRO_REGION));
     // PT_PHDR, PT_DYNAMIC and PT_GNU_STACK are always there.
     loads + protected + 3 + others(link).len()
 }

@@ -389,9 +389,9 @@ fn describe(link: &Link<'_>, global: &Global<'_>) -> (u16, u64, u8) {
             };
             (section, symbol.size, symbol.other)
         }
-        Definition::Allotted(_) => {
+        Definition::Allotted(kind, _) => {
             let size = global.mention.map_or(0, |(object, index)| link.object(object).symbols[index as usize].size);
-            (header_index(link.elf.commons), size, 0)
+            (header_index(link.elf.commons[kind as usize]), size, 0)
         }
         Definition::Absolute(_) => (elf::SHN_ABS.0, 0, 0),
         Definition::Anchor(anchor) => (anchor_section(link, anchor), 0, 0),

@@ -256,7 +256,7 @@ fn global_traits(link: &Link<'_>, global: &Global<'_>, left: &HashSet<&[u8]>) ->
             let (target, _) = link.symbols.root(target, offset);
             global_traits(link, link.symbols.get(target), left).common(Traits::ABSOLUTE.and(Traits::FAR))
         }
-        Definition::Common { .. } | Definition::Allotted(_) | Definition::Anchor(_) => Traits::default(),
+        Definition::Common { .. } | Definition::Allotted(..) | Definition::Anchor(_) => Traits::default(),
     }
 }
 
@@ -264,7 +264,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
     match symbol.section() {
         SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         SymbolSection::Absolute => Traits::ABSOLUTE,
-        SymbolSection::Common => Traits::default(),
+        SymbolSection::Common(_) => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()
                 .when(!section.is_live(), Traits::DISCARDED)

@@ -268,7 +268,7 @@ fn emit_section<'a>(link: &Link<'a>, output: &OutputSection<'a>, extents: &mut V
         return;
     }
     match &output.content {
-        Content::Commons => {}
+        Content::Commons(_) => {}
         Content::Table(number) => {
             extents.push(Extent { offset: output.offset, size: output.size, source: Source::Table(*number, 0) });
         }

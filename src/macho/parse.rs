@@ -28,8 +28,8 @@ use super::{ObjectInfo, Platform, other};
 use crate::bytes;
 use crate::error::Error;
 use crate::model::{
-    Binding, Fate, InputName, Object, ObjectInfo as Info, RelocEncoding, Relocs, Section, SectionFlags, Symbol,
-    SymbolKind, SymbolSection,
+    Binding, CommonKind, Fate, InputName, Object, ObjectInfo as Info, RelocEncoding, Relocs, Section, SectionFlags,
+    Symbol, SymbolKind, SymbolSection,
 };
 use crate::options::Arch;
 
@@ -361,7 +361,7 @@ impl<'a> Parser<'_, 'a> {
         let external = kind.is_ext();
         let section = match kind.typ() {
             macho::N_UNDF if !external => return Err(self.malformed(format!("{}: undefined and local", what()))),
-            macho::N_UNDF if value != 0 => SymbolSection::Common,
+            macho::N_UNDF if value != 0 => SymbolSection::Common(CommonKind::Data),
             macho::N_UNDF => SymbolSection::Undefined,
             macho::N_ABS => SymbolSection::Absolute,
             macho::N_SECT => SymbolSection::In(entry.n_sect.into()),
@@ -387,10 +387,10 @@ impl<'a> Parser<'_, 'a> {
                 symbol.kind = if code { SymbolKind::Function } else { SymbolKind::Object };
                 symbol
             }
-            SymbolSection::Common => {
+            SymbolSection::Common(_) => {
                 // GET_COMM_ALIGN: a power of two.
                 let align = 1_u64.checked_shl(u32::from((desc >> 8) & 0xf)).unwrap_or(1);
-                let mut symbol = Symbol::new(name, SymbolSection::Common, align);
+                let mut symbol = Symbol::new(name, section, align);
                 (symbol.kind, symbol.size) = (SymbolKind::Object, value);
                 symbol
             }

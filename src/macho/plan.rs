@@ -24,6 +24,7 @@ use crate::model::SectionFlags as Flags;
 use crate::options::Options;
 use crate::reloc;
 use crate::scan::Scan;
+use crate::symbols::CommonBlock;
 
 /// What ranks of one segment and the next differ by.
 pub(super) const SEGMENT: u32 = 1 << 16;
@@ -85,14 +86,15 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.macho.found = found;
     let commons = link.symbols.allot_commons()?;
     collect(link);
-    if let Some((size, align)) = commons {
+    // Objects of this format have one kind.
+    if let Some(CommonBlock { kind, size, align }) = commons.first().copied() {
         let taken = link.outputs.iter().any(|output| *output.name == *b"__common");
         let name: &[u8] = if taken { b"__commons" } else { b"__common" };
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
         let rank = DATA.saturating_mul(SEGMENT).saturating_add(ZERO);
         link.outputs.push(OutputSection {
             size,
-            ..section(name, macho::S_ZEROFILL.0.into(), flags, rank, align, Content::Commons)
+            ..section(name, macho::S_ZEROFILL.0.into(), flags, rank, align, Content::Commons(kind))
         });
     }
     add_tables(link);
@@ -340,7 +342,7 @@ fn number(link: &mut Link<'_>) {
                     }
                 }
             }
-            Content::Commons => link.macho.commons = Some(number),
+            Content::Commons(_) => link.macho.commons = Some(number),
             Content::Table(table) => {
                 if let Some(place) = link.macho.tables.get_mut(*table as usize) {
                     *place = Some(number);

@@ -308,7 +308,7 @@ impl SymbolTable {
             Part::Locals(id, first, end) => self.visit_locals(link, id, (first, end), |entry| add(None, entry)),
             Part::Commons(first, end) => {
                 for (id, global) in globals(first, end) {
-                    if !matches!(global.definition, Definition::Allotted(_)) || is_exported(link, global) {
+                    if !matches!(global.definition, Definition::Allotted(..)) || is_exported(link, global) {
                         continue;
                     }
                     if let Some(entry) = self.entry(link, id, global) {

@@ -97,7 +97,7 @@ pub(super) fn groups<'a>(
             continue;
         };
         let group = groups.len() as u32;
-        groups.push(Group { signature: name(symbol), members: vec![index as u32] });
+        groups.push(Group { comdat: true, signature: name(symbol), members: vec![index as u32] });
         if let Some(of) = of.get_mut(index) {
             *of = Some(group);
         }

@@ -363,7 +363,7 @@ fn place_traits(object: &Object<'_>, symbol: &Symbol) -> Traits {
     match symbol.section() {
         SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
         SymbolSection::Absolute => Traits::ABSOLUTE,
-        SymbolSection::Common => Traits::default(),
+        SymbolSection::Common(_) => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default().when(!section.is_live(), Traits::DISCARDED),
             None => Traits::DISCARDED,

@@ -29,8 +29,8 @@ use crate::bytes;
 use crate::error::{Error, Label};
 use crate::lto;
 use crate::model::{
-    self, Binding, Fate, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol, SymbolKind,
-    SymbolSection,
+    self, Binding, CommonKind, Fate, InputName, Object, RelocEncoding, Relocs, Section, SectionFlags, Symbol,
+    SymbolKind, SymbolSection,
 };
 use crate::names::Names;
 use crate::options::Arch;
@@ -305,7 +305,9 @@ impl<'a> Parser<'_, 'a> {
             let external = matches!(class, pe::IMAGE_SYM_CLASS_EXTERNAL | pe::IMAGE_SYM_CLASS_WEAK_EXTERNAL);
             let value = u64::from(raw.value());
             let place = match raw.section_number() {
-                pe::IMAGE_SYM_UNDEFINED if class == pe::IMAGE_SYM_CLASS_EXTERNAL && value > 0 => SymbolSection::Common,
+                pe::IMAGE_SYM_UNDEFINED if class == pe::IMAGE_SYM_CLASS_EXTERNAL && value > 0 => {
+                    SymbolSection::Common(CommonKind::Data)
+                }
                 pe::IMAGE_SYM_UNDEFINED => SymbolSection::Undefined,
                 pe::IMAGE_SYM_ABSOLUTE => SymbolSection::Absolute,
                 pe::IMAGE_SYM_DEBUG => SymbolSection::Absolute,
@@ -332,7 +334,7 @@ impl<'a> Parser<'_, 'a> {
             if external {
                 symbol.binding = Binding::Global;
             }
-            if place == SymbolSection::Common {
+            if let SymbolSection::Common(_) = place {
                 // What Microsoft's linker gives them; `-aligncomm:` may ask for more.
                 symbol.size = value;
                 symbol.value = value.checked_next_power_of_two().unwrap_or(32).min(32);

@@ -23,6 +23,7 @@ use crate::link::{Link, over};
 use crate::model::{Fate, ObjectId, Section, SectionFlags as Flags, SectionIndex};
 use crate::options::Strip;
 use crate::scan::Scan;
+use crate::symbols::CommonBlock;
 
 /// Output sections that join others (what MinGW's linkers merge).
 const MERGES: [(&[u8], &[u8]); 9] = [
@@ -77,9 +78,10 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     super::pseudo::check(link)?;
     let commons = link.symbols.allot_commons()?;
     collect(link);
-    if let Some((size, align)) = commons {
+    // Objects of this format have one kind.
+    if let Some(CommonBlock { kind, size, align }) = commons.first().copied() {
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
-        let output = output(Cow::Borrowed(b".bss"), flags, rank(DATA, ZERO + 1), align, Content::Commons);
+        let output = output(Cow::Borrowed(b".bss"), flags, rank(DATA, ZERO + 1), align, Content::Commons(kind));
         link.outputs.push(OutputSection { size, ..output });
     }
     add_tables(link);
@@ -346,7 +348,7 @@ fn number(link: &mut Link<'_>) {
                     link.objects[object.index()].sections[*index as usize].output = number;
                 }
             }
-            Content::Commons => link.pe.commons = Some(number),
+            Content::Commons(_) => link.pe.commons = Some(number),
             Content::Table(table) => {
                 if let Some(place) = link.pe.tables.get_mut(*table as usize) {
                     *place = Some(number);

@@ -235,7 +235,7 @@ pub(crate) fn section_of(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> Opti
             let (root, _) = link.symbols.root(global, 0);
             match link.symbols.get(root).definition {
                 Definition::Object(id, index) => (id, *link.object(id).symbols.get(index as usize)?),
-                Definition::Allotted(_) | Definition::Anchor(_) => {
+                Definition::Allotted(..) | Definition::Anchor(_) => {
                     return super::section_at(link, link.global_address(root));
                 }
                 _ => return None,

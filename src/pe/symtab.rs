@@ -131,7 +131,7 @@ fn strings_size(object: &Object<'_>) -> u64 {
 fn is_extra(link: &Link<'_>, id: GlobalId) -> bool {
     let global = link.symbols.get(id);
     match global.definition {
-        Definition::Allotted(_) | Definition::Absolute(_) => true,
+        Definition::Allotted(..) | Definition::Absolute(_) => true,
         Definition::Anchor(_) => global.mention.is_some() || link.pe.entry == Some(id),
         _ => false,
     }
@@ -171,7 +171,7 @@ fn place(link: &Link<'_>, id: ObjectId, symbol: &Symbol, address: u64) -> Option
             within(link, number, address)
         }
         SymbolSection::Absolute => Some((u32::try_from(symbol.value).ok()?, pe::IMAGE_SYM_ABSOLUTE.0 as i16)),
-        SymbolSection::Undefined | SymbolSection::Common => None,
+        SymbolSection::Undefined | SymbolSection::Common(_) => None,
     }
 }
 

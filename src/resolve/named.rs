@@ -176,7 +176,7 @@ impl<'a> Resolver<'a> {
             {
                 let what = match symbol.section() {
                     SymbolSection::Undefined => "reference to",
-                    SymbolSection::Common => "common definition of",
+                    SymbolSection::Common(_) => "common definition of",
                     _ => "definition of",
                 };
                 say(&object.name, what, self.symbols.get(symbol.global).name);
@@ -236,7 +236,9 @@ pub(super) fn common_warnings(resolver: &Resolver<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
     for (number, object) in resolver.objects.iter().enumerate() {
         for (index, symbol) in object.symbols.iter().enumerate() {
-            let Some(id) = symbol.global.get().filter(|_| symbol.section() == SymbolSection::Common) else { continue };
+            let Some(id) = symbol.global.get().filter(|_| matches!(symbol.section(), SymbolSection::Common(_))) else {
+                continue;
+            };
             let global = resolver.symbols.get(id);
             let Some((other, at)) = global.mention else { continue };
             if (other, at) == (ObjectId(number as u32), index as u32) {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::elf::library::VersionId;
 use crate::elf::version;
-use crate::model::{GlobalId, ObjectId, SymbolIndex, SymbolKind, Traits, Visibility, flags};
+use crate::model::{CommonKind, GlobalId, ObjectId, SymbolIndex, SymbolKind, Traits, Visibility, flags};
 
 /// Where a global symbol is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub(crate) enum Definition {
     /// In an object.
     Object(ObjectId, SymbolIndex),
     /// In no section yet: the largest of its mentions is allotted (size in bytes, alignment as the power of two).
-    Common { size: u64, align: u8 },
-    /// In the block of allotted common symbols, at this offset.
-    Allotted(u64),
+    Common { size: u64, align: u8, kind: CommonKind },
+    /// In the block of allotted common symbols of a kind, at this offset.
+    Allotted(CommonKind, u64),
     /// In a shared library: its index, and the version in it.
     Library(u32, Option<VersionId>),
     /// A number.
@@ -167,6 +167,15 @@ impl<'a> Global<'a> {
     /// The name, with the version of a mention as `name@version`.
     pub(crate) fn full_name(&self) -> &'a [u8] {
         self.versioned.as_ref().map_or(self.name, |both| both.0)
+    }
+
+    /// Takes note of the visibility that a mention has. What must not be seen from outside has to be defined in the image (gABI,
+    /// *Symbol Table*): the definition that a library has given to earlier mentions is none any more.
+    pub(super) fn constrain(&mut self, visibility: Visibility) {
+        self.visibility = self.visibility.max(visibility);
+        if self.visibility != Visibility::Default && matches!(self.definition, Definition::Library(..)) {
+            self.definition = Definition::Undefined;
+        }
     }
 
     /// What relocations ask for.

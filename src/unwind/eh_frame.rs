@@ -308,17 +308,17 @@ impl Fde {
     }
 }
 
-/// The frame descriptions of a section with all their fields, in order. The first error is the last item.
+/// The frame descriptions of a section with all their fields, in order. An error of [`records`] is the last item; others
+/// concern one record, and what follows it is read.
 ///
 /// # Errors
-/// As [`records`], [`Cie::parse`] and [`Fde::parse`]; and an FDE whose CIE pointer leads to no CIE.
+/// As [`records`], [`Cie::parse`] and [`Fde::parse`]; and an FDE whose CIE pointer leads to no CIE that could be read.
 pub(crate) fn descriptions(section: &[u8], address_size: u8) -> impl Iterator<Item = Result<Fde, Malformed>> + '_ {
     // CIEs stand before the FDEs that use them, as a rule just one: ascending offsets, searched from the last.
     let mut cies: Vec<(u64, Cie<'_>)> = Vec::new();
     let mut records = records(section);
-    let mut failed = false;
     std::iter::from_fn(move || {
-        while !failed {
+        loop {
             let item = records.next()?.and_then(|record| match record.kind {
                 Kind::Terminator => Ok(None),
                 Kind::Cie => {
@@ -333,12 +333,10 @@ pub(crate) fn descriptions(section: &[u8], address_size: u8) -> impl Iterator<It
                     Fde::parse(section, &record, cie).map(Some)
                 }
             });
-            failed = item.is_err();
             if let Some(item) = item.transpose() {
                 return Some(item);
             }
         }
-        None
     })
 }
 

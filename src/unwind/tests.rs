@@ -79,6 +79,10 @@ fn refuses_what_breaks_a_rule() {
         let expected = Malformed { offset: 44, what: "a frame description's CIE pointer leads to no CIE" };
         assert_eq!(join(&section, |_| true), Err(expected));
         assert_eq!(descriptions(&section, 8).last(), Some(Err(expected)));
+        // What follows is read all the same.
+        section.extend(fde(20, 64, 0, 8));
+        let found: Vec<_> = descriptions(&section, 8).collect();
+        assert!(matches!(found[..], [Ok(_), Err(problem), Ok(_)] if problem == expected), "{found:?}");
     }
 }
 

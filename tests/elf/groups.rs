@@ -92,3 +92,144 @@ fn groups_of_the_old_form_are_groups() {
         assert_eq!(bench.load("ours/old.so"), "probe 1\nend\n", "{first} {second}");
     }
 }
+
+/// "The sections in a group must be retained or discarded as a unit" (gABI, *Section Groups*), whatever kind of group it is.
+#[test]
+fn members_of_a_group_stay_together_when_others_are_collected() {
+    let bench = Bench::new();
+    let group = |name: &str, form: &str| {
+        format!(
+            ".section .text.{name},\"axG\",@progbits,{name}{form}
+            .globl {name}
+            .hidden {name}
+            {name}: ret
+            .section facts.{name},\"aG\",@progbits,{name}{form}
+            .quad 7
+            .section .data.{name},\"awG\",@progbits,{name}{form}
+            .globl data_{name}
+            .hidden data_{name}
+            data_{name}: .quad other_{name}
+            .section .note.{name},\"aG\",@note,{name}{form}
+            .long 4, 0, 1
+            .asciz \"abc\"
+            .section said.{name},\"G\",@progbits,{name}{form}
+            .quad {name}
+            .section .text.other_{name},\"ax\",@progbits
+            other_{name}: ret
+            .section unloaded.{name},\"\",@progbits
+            .quad 1\n"
+        )
+    };
+    let names = ["called", "read", "dead"];
+    for form in ["", ",comdat"] {
+        let groups: String = names.iter().map(|name| group(name, form)).collect();
+        let source = format!(
+            ".text
+            .globl probe
+            probe: call called
+            movq data_read(%rip), %rax
+            xorl %eax, %eax
+            ret
+            {groups}.section .note.GNU-stack,\"\",@progbits\n"
+        );
+        let object = bench.compile("clang-19", "groups.s", &source);
+        let pair = bench.link("groups.so", &format!("--gc-sections {object}"));
+        pair.reads_clean();
+        pair.prints("", "probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let sections = bench.must(&format!("readelf -SW {linker}/groups.so"));
+            let symbols = bench.must(&format!("readelf -sW {linker}/groups.so"));
+            for name in names {
+                let stays = name != "dead";
+                for section in ["facts", ".note", "said"] {
+                    let there = sections.contains(&format!(" {section}.{name}"));
+                    assert_eq!(there, stays, "{linker}{form}: {section}.{name}: {sections}");
+                }
+                for symbol in [name, &format!("data_{name}"), &format!("other_{name}")] {
+                    let there = symbols.lines().any(|line| line.ends_with(&format!(" {symbol}")));
+                    assert_eq!(there, stays, "{linker}{form}: {symbol}: {symbols}");
+                }
+                assert!(sections.contains(&format!(" unloaded.{name}")), "{linker}{form}: {sections}");
+            }
+        }
+    }
+}
+
+/// An object with unwind records that hold plain addresses, for the loader to fill: of a function in a group and of its own.
+fn with_plain_addresses(bench: &Bench, word: &str, writable: bool, name: &str) -> String {
+    let number = if word == ".quad" { "8" } else { "4" };
+    let function = |name: &str, section: &str| {
+        format!("{section}\n.type {name}, @function\n{name}: nop\nnop\nret\n.size {name}, .-{name}\n")
+    };
+    let record = |name: &str, range: &str| {
+        format!("1: .long 3f - 2f\n2: .long 2b - cie\n{word} {name}\n{word} {range}\n.balign {number}\n3:\n")
+    };
+    let source = format!(
+        "{}{}.section .eh_frame,\"a\",@progbits
+        cie: .long 2f - 1f
+        1: .long 0
+        .byte 1, 0, 1, 0x78, 16, 12, 7, 8
+        .balign {number}
+        2:
+        {}{}.section .note.GNU-stack,\"\",@progbits\n",
+        function("shared", ".section .text.shared,\"axG\",@progbits,shared,comdat\n.weak shared\n.hidden shared"),
+        function(name, &format!(".text\n.globl {name}\n.hidden {name}")),
+        record("shared", "3"),
+        record(name, "3"),
+    );
+    let object = bench.compile("clang-19", &format!("{name}.s"), &source);
+    if writable {
+        bench.must(&format!("objcopy --set-section-flags .eh_frame=alloc,load,data {object}"));
+    }
+    object
+}
+
+pub(crate) fn records_move_with_the_loaders_relocations_on(cpu: Cpu, word: &str) {
+    let bench = Bench::of(cpu);
+    let probe = "extern void *_Unwind_FindEnclosingFunction(void *);
+        extern char shared[] __attribute__((visibility(\"hidden\")));
+        extern char one[] __attribute__((visibility(\"hidden\"))), two[] __attribute__((visibility(\"hidden\")));
+        int probe(void) {
+            CHECK(_Unwind_FindEnclosingFunction(shared + 1) == shared);
+            CHECK(_Unwind_FindEnclosingFunction(one + 1) == one && _Unwind_FindEnclosingFunction(two + 1) == two);
+            return 0;
+        }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    for (writable, options) in [
+        (true, ""),
+        (false, "-z notext"),
+        (true, "-z pack-relative-relocs"),
+        (false, "-z notext -z pack-relative-relocs"),
+    ] {
+        let objects = ["one", "two"].map(|name| with_plain_addresses(&bench, word, writable, name)).join(" ");
+        let line = format!("-shared -o ours/plain.so {options} {probe} {objects} {}", cpu.standard());
+        succeeds(&bench.ours(&line));
+        reads_clean(&bench, "ours/plain.so");
+        assert_eq!(bench.load("ours/plain.so"), "probe 0\nend\n", "{writable} {options}");
+        // The loader fills what is there, and nothing else.
+        let sections = bench.must("readelf -SW ours/plain.so");
+        let section = sections.lines().rfind(|line| line.contains(" .eh_frame ")).unwrap();
+        let fields: Vec<&str> = section.split(" .eh_frame ").nth(1).unwrap().split_whitespace().collect();
+        let number = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+        let (start, size) = (number(fields[1]), number(fields[3]));
+        let relocations = bench.must("readelf -rW ours/plain.so");
+        let offsets =
+            relocations.lines().filter_map(|line| u64::from_str_radix(line.split_whitespace().next()?, 16).ok());
+        let offsets: Vec<u64> = offsets.collect();
+        let inside = offsets.iter().filter(|offset| (start..start + size).contains(offset)).count();
+        assert_eq!(inside, 3, "{writable} {options}: {sections}{relocations}");
+        let dynamic = bench.must("readelf -dW ours/plain.so");
+        assert!(!dynamic.contains("(RELR)"), "{dynamic}");
+    }
+}
+
+#[test]
+fn records_move_with_the_loaders_relocations() {
+    records_move_with_the_loaders_relocations_on(Cpu::X86_64, ".quad");
+}
+
+#[test]
+#[ignore = "needs the packages gcc-i686-linux-gnu, clang-19 and qemu-user-static"]
+fn records_of_32_bits_move_with_the_loaders_relocations() {
+    records_move_with_the_loaders_relocations_on(Cpu::X86, ".long");
+}

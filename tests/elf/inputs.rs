@@ -1,6 +1,6 @@
 //! Forms of inputs: archives, linker scripts, many sections, compact relocations, compressed debug information, notes.
 
-use crate::support::{Bench, LIBC, reads_clean, succeeds, text};
+use crate::support::{Bench, Cpu, LIBC, reads_clean, succeeds, text};
 
 const MAIN: &str = "extern int first(void); int probe(void) { CHECK(first() == 3); return 0; }";
 const CHAIN: [(&str, &str); 4] = [
@@ -242,6 +242,34 @@ fn control_flow_protection_holds_if_all_objects_have_it() {
     }
 }
 
+/// The program's PLT for RISC-V has no landing pads, and must not say so.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu, clang-19 and qemu-user-static"]
+fn an_image_does_not_claim_landing_pads_that_its_calls_lack() {
+    let bench = Bench::of(Cpu::Riscv64);
+    let note = |bits: u32| {
+        format!(
+            ".section .note.gnu.property,\"a\",@note\n.p2align 3\n.long 4, 16, 5\n.asciz \"GNU\"\n.long 0xc0000000, 4, {bits}, 0\n
+            .section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let probe = ".text\n.globl probe\n.type probe, @function\nprobe: ";
+    let features = |body: &str, bits: u32| {
+        let object = bench.compile("clang-19", "pads.s", &format!("{probe}{body}\n{}", note(bits)));
+        succeeds(&bench.ours(&format!("-shared -o ours/pads.so {object}")));
+        reads_clean(&bench, "ours/pads.so");
+        let section = bench.must("llvm-readelf-19 -x .note.gnu.property ours/pads.so");
+        // Of the last line, the third word: the value.
+        let line =
+            section.lines().rfind(|line| line.starts_with("0x")).map(|line| line.split_whitespace().nth(3).unwrap());
+        line.map(|word| u32::from_str_radix(word, 16).unwrap().swap_bytes())
+    };
+    for (bits, without_calls, with_calls) in [(1, 1, None), (3, 3, Some(2)), (6, 6, Some(2))] {
+        assert_eq!(features("li a0, 0\nret", bits), Some(without_calls));
+        assert_eq!(features("tail elsewhere@plt", bits), with_calls, "{bits}");
+    }
+}
+
 #[test]
 fn a_compilers_signature_stands_once_and_an_executable_stack_is_asked_for() {
     let bench = Bench::new();
@@ -339,4 +367,94 @@ fn references_to_what_was_left_out_become_what_is_asked_for() {
     succeeds(&bench.ours(&format!("-shared -o ours/dead.so {object}")));
     let symbols = bench.must("readelf -W --dyn-syms ours/dead.so");
     assert!(symbols.contains(" nowhere"), "{symbols}");
+}
+
+#[test]
+fn libraries_that_only_dropped_code_uses_are_not_asked_for() {
+    let bench = Bench::new();
+    for name in ["used", "dropped", "unused", "wanted"] {
+        bench.library(name, "", &format!("int from_{name}(void) {{ return 3; }}"));
+    }
+    let source = "extern int from_used(void), from_dropped(void);
+        __attribute__((visibility(\"hidden\"))) int dead(void) { return from_dropped(); }
+        int probe(void) { return from_used() - 3; }";
+    let object = bench.compile("gcc -O1 -ffunction-sections", "user.c", source);
+    for (options, expected) in [("", &["used", "dropped"][..]), ("--gc-sections", &["used"])] {
+        let line = format!("{options} --as-needed {object} -L. -lused -ldropped -lunused --no-as-needed -lwanted");
+        let pair = bench.link("needed.so", &line);
+        pair.is_right("probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let dynamic = bench.must(&format!("readelf -Wd {linker}/needed.so"));
+            let needed: Vec<&str> = ["used", "dropped", "unused", "wanted"]
+                .into_iter()
+                .filter(|name| dynamic.contains(&format!("[lib{name}.so]")))
+                .collect();
+            assert_eq!(needed, [expected, &["wanted"]].concat(), "{linker} {options}");
+        }
+    }
+}
+
+/// Tables that describe code section by section are in the order of the code (SHF_LINK_ORDER), however their objects have them.
+#[test]
+fn sections_stand_in_the_order_of_what_they_are_linked_to() {
+    let bench = Bench::new();
+    let code = |name: &str| {
+        format!(".section .text.{name},\"ax\",@progbits\n.globl {name}\n.hidden {name}\n{name}: nop\nret\n")
+    };
+    let entry = |name: &str, number: u32| {
+        format!(".section table,\"ao\",@progbits,.text.{name},unique,{number}\n.long {name} - .\n")
+    };
+    let stack = |name: &str, number: u32| {
+        format!(".section .sizes,\"o\",@progbits,.text.{name},unique,{number}\n.byte {number}\n")
+    };
+    let note = ".section .note.GNU-stack,\"\",@progbits\n";
+    let one =
+        [code("a"), code("b"), entry("b", 1), entry("a", 2), stack("b", 3), stack("a", 4), note.to_owned()].concat();
+    let two =
+        [code("c"), code("d"), entry("d", 1), entry("c", 2), stack("d", 5), stack("c", 6), note.to_owned()].concat();
+    let one = bench.compile("clang-19", "one.s", &one);
+    let two = bench.compile("clang-19", "two.s", &two);
+    let probe = "extern const int __start_table[] __attribute__((visibility(\"hidden\")));
+        extern const int __stop_table[] __attribute__((visibility(\"hidden\")));
+        extern char a[] __attribute__((visibility(\"hidden\"))), d[] __attribute__((visibility(\"hidden\")));
+        int probe(void) {
+            CHECK(__stop_table - __start_table == 4);
+            const char *last = 0;
+            for (const int *each = __start_table; each < __stop_table; each++) {
+                const char *function = (const char *)each + *each;
+                CHECK(function > last);
+                last = function;
+            }
+            CHECK((const char *)__start_table + *__start_table == a && last == d);
+            return 0;
+        }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    // What is in no order comes last, and then the table as a whole has none.
+    let rest = ".section .sizes,\"\",@progbits\n.byte 9\n.section .note.GNU-stack,\"\",@progbits\n";
+    let rest = bench.compile("clang-19", "rest.s", rest);
+    for (objects, sizes, ordered) in [
+        (format!("{probe} {one} {two}"), &[4, 3, 6, 5][..], true),
+        (format!("{rest} {probe} {one} {two}"), &[4, 3, 6, 5, 9], false),
+    ] {
+        let pair = bench.link("order.so", &objects);
+        pair.reads_clean();
+        pair.prints("", "probe 0\nend\n");
+        for linker in ["ours", "lld"] {
+            let headers = bench.must(&format!("readelf -SW {linker}/order.so"));
+            let field = |name: &str, number: usize| {
+                let line = headers.lines().find(|line| line.contains(&format!("] {name} "))).unwrap();
+                line.split(']').nth(1).unwrap().split_whitespace().nth(number).unwrap().to_owned()
+            };
+            let text = headers.lines().find(|line| line.contains("] .text ")).unwrap();
+            let text = text.split(['[', ']']).nth(1).unwrap().trim().to_owned();
+            assert_eq!((field("table", 6), field("table", 7)), ("AL".to_owned(), text), "{linker}: {headers}");
+            bench.must(&format!(
+                "objcopy -O binary --only-section=.sizes --set-section-flags .sizes=alloc {linker}/order.so bytes"
+            ));
+            assert_eq!(bench.bytes("bytes"), sizes, "{linker}");
+            if linker == "ours" {
+                assert_eq!(field(".sizes", 6) == "L", ordered, "{headers}");
+            }
+        }
+    }
 }

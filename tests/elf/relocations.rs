@@ -297,3 +297,65 @@ fn large_and_medium_code_models() {
         }
     }
 }
+
+/// x86-64's medium code model: what is large stands behind all that code reaches with 32 bits, zero-filled data included.
+#[test]
+fn large_data_stands_behind_what_must_be_near() {
+    let bench = Bench::new();
+    let source = "
+        static char big_zero[1 << 20]; char big_data[1 << 17] = { 1, 2, 3 };
+        static const char big_constant[1 << 17] = { 4, 5, 6 };
+        static char *const big_table[1 << 14] = { big_zero, big_data };
+        static int zero, data = 7; int common __attribute__((common));
+        extern char _edata[] __attribute__((visibility(\"hidden\"))), __bss_start[] __attribute__((visibility(\"hidden\")));
+        int probe(void) {
+            volatile int at = 2;
+            CHECK(big_zero[at] == 0 && big_data[at] == 3 && big_constant[at] == 6 && big_table[at - 1] == big_data);
+            CHECK(zero++ == 0 && data++ == 7 && common++ == 0 && big_zero[at]++ == 0 && big_data[at]++ == 3);
+            CHECK((char *)&data < _edata && _edata <= __bss_start && __bss_start <= (char *)&zero);
+            CHECK((char *)&zero < big_data && big_data < big_zero);
+            return 0;
+        }";
+    for compiler in ["gcc -O1 -mcmodel=medium", "clang-19 -O1 -mcmodel=medium"] {
+        let object = bench.compile(compiler, "large.c", source);
+        for options in ["", "-z norelro", "--gc-sections"] {
+            let pair = bench.link("large.so", &format!("{options} {object}"));
+            pair.reads_clean();
+            pair.prints("", "probe 0\nend\n");
+            let sections = bench.must("readelf -SW ours/large.so");
+            let at = |name: &str| sections.find(name).unwrap_or_else(|| panic!("{name}: {sections}"));
+            assert!(at(" .data ") < at(" .bss ") && at(" .bss ") < at(" .ldata ") && at(" .ldata ") < at(" .lbss "));
+            assert!(bench.bytes("ours/large.so").len() < 1 << 20, "{sections}");
+        }
+    }
+    // Common symbols are large or not, too; who takes one to be near decides.
+    let source = "
+        .globl probe, near
+        probe: movl small(%rip), %eax
+        addl mixed(%rip), %eax
+        movabsq $huge - probe, %rcx
+        leaq probe(%rip), %rdx
+        addq %rdx, %rcx
+        addl (%rcx), %eax
+        ret
+        .largecomm huge, 0x90000000, 64
+        .largecomm mixed, 4, 128
+        .comm small, 4, 4
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let one = bench.compile("gcc", "commons.s", source);
+    let two = ".comm mixed, 4, 128\n.section .note.GNU-stack,\"\",@progbits\n";
+    let two = bench.compile("gcc", "mixed.s", two);
+    for objects in [format!("{one} {two}"), format!("{two} {one}")] {
+        succeeds(&bench.ours(&format!("-shared -Bsymbolic -o ours/commons.so {objects}")));
+        reads_clean(&bench, "ours/commons.so");
+        let symbols = bench.must("readelf -sW ours/commons.so");
+        let sections = bench.must("readelf -SW ours/commons.so");
+        let place = |name: &str| {
+            let line = symbols.lines().find(|line| line.ends_with(&format!(" {name}"))).unwrap();
+            let number = line.split_whitespace().nth(6).unwrap();
+            let section = sections.lines().find(|line| line.contains(&format!("[{number:>2}]"))).unwrap();
+            section.split(']').nth(1).unwrap().split_whitespace().next().unwrap()
+        };
+        assert_eq!(["small", "mixed", "huge"].map(place), [".bss", ".bss", ".lbss"], "{symbols}{sections}");
+    }
+}

@@ -106,6 +106,61 @@ fn init_and_fini_run_through_the_start_files() {
     assert_eq!(bench.load("ours/gap.so"), expected);
 }
 
+/// What the kernel's sources, and libraries that follow them, call `.init.text` and `.init.data` is code and data like any other.
+#[test]
+fn what_only_starts_like_init_is_no_part_of_it() {
+    let bench = Bench::new();
+    let source = "
+        .section .init.text,\"ax\",@progbits
+        .globl once
+        .type once, @function
+        once: movl $5, counter(%rip)
+        movl counter(%rip), %eax
+        ret
+        .section .fini.text,\"ax\",@progbits
+        .globl last
+        .type last, @function
+        last: movl $7, %eax
+        ret
+        .section .init.data,\"aw\",@progbits
+        counter: .long 1
+        .section .jcr.count,\"aw\",@progbits
+        .globl calls
+        calls: .long 0
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let parts = bench.compile("gcc", "parts.s", source);
+    let probe = "extern int once(void), last(void), calls;
+        int probe(void) { calls++; CHECK(once() == 5 && last() == 7 && calls == 1); return 0; }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    // Between the halves of the functions that start files open and close.
+    bench.link("like.so", &format!("{START_FILES} {parts} {probe} {END_FILES}")).is_right("probe 0\nend\n");
+    // Nor does it stay for its name.
+    let dead = ".section .init.text,\"ax\",@progbits\n.globl dead\n.hidden dead\ndead: ret\n
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let dead = bench.compile("gcc", "dead.s", dead);
+    let pair = bench.link("dead.so", &format!("--gc-sections {probe} {parts} {dead}"));
+    pair.is_right("probe 0\nend\n");
+    let symbols = bench.must("readelf -Ws ours/dead.so");
+    assert!(!symbols.contains(" dead"), "{symbols}");
+}
+
+/// Compilers before SHT_INIT_ARRAY, and Go's, leave the type of such lists at SHT_PROGBITS.
+#[test]
+fn lists_without_their_type_stay() {
+    let bench = Bench::new();
+    let source = "
+        .text
+        start: leaq text(%rip), %rdi
+        jmp tell@PLT
+        .section .rodata
+        text: .asciz \"+start\"
+        .section .init_array.00100,\"aw\",@progbits
+        .quad start
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let object = bench.compile("clang-19", "list.s", source);
+    bench.link("list.so", &format!("--gc-sections {object}")).is_right("+start\nend\n");
+}
+
 #[test]
 fn init_and_fini_functions_can_be_named() {
     let bench = Bench::new();

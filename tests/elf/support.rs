@@ -51,6 +51,10 @@ const LINT_ALLOWED: &[(&str, &str)] = &[
         "not fully contained in segment of program header entry",
         "the tool looks for zero-filled sections by file offset, where the protected segment's last page in memory overlaps",
     ),
+    (
+        "is writable but contains no writable sections",
+        "the tool does not count zero-filled sections, of which alone a segment may consist; LLD's neither",
+    ),
     ("thread-local data sections address not zero", "no TLS section has address 0 in a shared library; LLD's neither"),
     ("(__ehdr_start): st_value out of bounds", "the file header is in no section; LLD puts the symbol there, too"),
     ("(__dso_handle): st_value out of bounds", "the image's start is in no section"),

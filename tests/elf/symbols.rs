@@ -243,6 +243,51 @@ fn section_bounds_of_default_visibility_are_protected_and_of_no_section_null() {
     bench.link("bounds.so", &object).is_right("probe 0\nend\n");
 }
 
+/// Constants are only read, or relocated by the loader, as what they hold has it; those of one name are one section all the same.
+#[test]
+fn sections_of_one_name_are_one_whatever_is_done_with_them() {
+    let bench = Bench::new();
+    let entry = "struct entry { int number; const char *name; };";
+    let main = format!(
+        "{entry} extern const struct entry __start_plugins[], __stop_plugins[];
+        extern int __start_notes[], __stop_notes[];
+        int probe(void) {{
+            int sum = 0;
+            for (const struct entry *each = __start_plugins; each != __stop_plugins; each++)
+                sum += each->number + (each->name ? each->name[0] : 0);
+            CHECK(__stop_plugins - __start_plugins == 2 && sum == 3 + 'b');
+            CHECK(__stop_notes - __start_notes == 2 && __start_notes[0] + __start_notes[1] == 30);
+            *__start_notes = 11;
+            return 0;
+        }}"
+    );
+    let main = bench.compile("gcc -O1", "main.c", &main);
+    let place = "__attribute__((section(\"plugins\"), used))";
+    let one = format!("{entry} {place} static const struct entry one = {{ 1, 0 }};");
+    let two = format!("{entry} {place} static const struct entry two = {{ 2, \"b\" }};");
+    let place = "__attribute__((section(\"notes\"), used))";
+    let (one, two) =
+        (format!("{one} {place} static int ten = 10;"), format!("{two} {place} static const int twenty = 20;"));
+    for compiler in ["gcc -O1", "clang-19 -O1"] {
+        let (one, two) = (bench.compile(compiler, "one.c", &one), bench.compile(compiler, "two.c", &two));
+        for objects in [format!("{main} {one} {two}"), format!("{two} {one} {main}")] {
+            for options in ["", "--gc-sections -z nostart-stop-gc"] {
+                let pair = bench.link("plugins.so", &format!("{options} {objects}"));
+                pair.reads_clean();
+                pair.prints("", "probe 0\nend\n");
+            }
+        }
+    }
+    // Nothing is written where code is.
+    let code = "__attribute__((section(\"notes\"), used)) static int three(void) { return 3; }";
+    let code = bench.compile("gcc -O1", "code.c", code);
+    let said = bench.refuses(&format!("{main} {code} one.o two.o"));
+    assert!(
+        said.contains("has code in section notes") && said.contains("one.o") && said.contains("has data"),
+        "{said}"
+    );
+}
+
 #[test]
 fn references_name_the_versions_of_what_they_found() {
     let bench = Bench::new();
@@ -387,6 +432,47 @@ fn undefined_symbols_are_left_or_refused_as_asked() {
     );
     let said = bench.refuses(&hidden);
     assert!(said.contains("undefined symbol: missing") && said.contains("hidden visibility"), "{said}");
+}
+
+/// What a library defines is not for references that must not be seen from outside, wherever these stand.
+#[test]
+fn libraries_do_not_define_hidden_symbols_in_any_order() {
+    let bench = Bench::new();
+    bench.library("far", "", "int foo(void) { return 1; }");
+    bench.compile("gcc -O1", "one.c", "extern int foo(void); int one(void) { return foo(); }");
+    let orders = ["one.o two.o", "two.o one.o"].map(|objects| {
+        let (first, second) = objects.split_once(' ').unwrap();
+        [format!("libfar.so {objects}"), format!("{first} libfar.so {second}"), format!("{objects} libfar.so")]
+    });
+    for visibility in ["hidden", "protected"] {
+        let two = |weak: &str| {
+            format!(
+                "extern int foo(void) __attribute__((visibility(\"{visibility}\"){weak})); int two(void) {{ return foo(); }}"
+            )
+        };
+        bench.compile("gcc -O1", "two.c", &two(""));
+        for order in orders.iter().flatten() {
+            let said = bench.refuses(order);
+            assert!(said.contains("undefined symbol: foo"), "{order}: {said}");
+            assert!(said.contains(&format!("it has {visibility} visibility")), "{order}: {said}");
+        }
+    }
+    // Weak ones are null; and archives may have what they mean.
+    let weak = "extern int foo(void) __attribute__((visibility(\"hidden\"), weak)); void *address = foo;
+        int probe(void) { return foo ? foo() : 7; }";
+    bench.compile("gcc -O1", "two.c", weak);
+    bench.compile("gcc -O1", "one.c", "extern int foo(void) __attribute__((weak)); int one(void) { return foo(); }");
+    bench.compile("gcc -O1", "own.c", "int foo(void) { return 5; }");
+    bench.must("ar rcs libown.a own.o");
+    for order in orders.iter().flatten() {
+        succeeds(&bench.ours(&format!("-shared -o ours/weak.so {order}")));
+        reads_clean(&bench, "ours/weak.so");
+        assert_eq!(bench.load("ours/weak.so"), "probe 7\nend\n", "{order}");
+        let symbols = bench.must("readelf -W --dyn-syms ours/weak.so");
+        assert!(!symbols.contains(" foo"), "{order}: {symbols}");
+        succeeds(&bench.ours(&format!("-shared -o ours/own.so -u foo {order} libown.a")));
+        assert_eq!(bench.load("ours/own.so"), "probe 5\nend\n", "{order}");
+    }
 }
 
 #[test]

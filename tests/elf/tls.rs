@@ -229,3 +229,56 @@ fn relocations_of_one_place_add_up() {
         reads_clean(&bench, "ours/composed.so");
     }
 }
+
+/// Thread-local variables that several objects may bring without initialising them: GCC's `common`, Fortran's `threadprivate`.
+#[test]
+fn common_symbols_may_be_thread_local() {
+    let bench = Bench::new();
+    let common = "__attribute__((common))";
+    let one = format!(
+        "__thread int shared {common}; __thread long own {common}; static __thread int zero; __thread int data = 3;
+        int plain {common}, filled = 3;
+        int *shared_in_one(void) {{ return &shared; }}
+        int sum_in_one(void) {{ return shared + (int)own + zero + data + plain; }}"
+    );
+    let two = format!(
+        "#include <pthread.h>
+        #include <stdint.h>
+        __thread int shared[4] {common} __attribute__((aligned(64)));
+        __thread char exported {common};
+        extern int *shared_in_one(void), sum_in_one(void);
+        extern __thread int data; extern int plain;
+        static int look(void) {{
+            CHECK(!shared[0] && !shared[3] && !exported && data == 3 && sum_in_one() == 3);
+            CHECK(shared == shared_in_one() && (uintptr_t)shared % 64 == 0);
+            shared[0] = 4; shared[3] = 5; exported = 6; data = 7;
+            CHECK(sum_in_one() == 11 && !plain);
+            return 0;
+        }}
+        static void *in_thread(void *unused) {{ return (void *)(intptr_t)look() + (uintptr_t)unused; }}
+        int probe(void) {{
+            pthread_t thread;
+            void *result;
+            CHECK(!pthread_create(&thread, 0, in_thread, 0) && !pthread_join(thread, &result));
+            return result ? (int)(intptr_t)result : look();
+        }}"
+    );
+    for model in ["", "-ftls-model=initial-exec", "-mtls-dialect=gnu2"] {
+        let one = bench.compile(&format!("gcc -O1 {model}"), "one.c", &one);
+        let two = bench.compile(&format!("gcc -O1 {model}"), "two.c", &two);
+        let symbols = bench.must(&format!("readelf -sW {one}"));
+        assert!(symbols.lines().any(|line| line.contains(" TLS ") && line.contains(" COM ")), "{symbols}");
+        for options in ["", "-Bsymbolic", "--gc-sections -z now"] {
+            for objects in [format!("{one} {two}"), format!("{two} {one}")] {
+                let line = format!("-shared -Map=map -o ours/common.so {options} {objects} {}", Cpu::X86_64.libc());
+                succeeds(&bench.ours(&line));
+                reads_clean(&bench, "ours/common.so");
+                assert_eq!(bench.load("ours/common.so"), "probe 0\nend\n", "{model} {options} {objects}");
+                // Each block lists its own.
+                let map = String::from_utf8(bench.bytes("map")).unwrap();
+                let lists = |name: &str| map.lines().filter(|line| line.ends_with(name)).count();
+                assert_eq!((lists(" shared"), lists(" plain")), (1, 1), "{map}");
+            }
+        }
+    }
+}

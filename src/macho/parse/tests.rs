@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::cast_possible_truncation)]
 
 use super::*;
-use crate::model::Traits;
+use crate::model::{CommonKind, Traits};
 
 /// An object with one section of code, of which each test changes something.
 struct Builder {
@@ -97,7 +97,7 @@ fn symbols_are_what_their_bits_say() {
         (SymbolSection::In(1), 0, Binding::Weak, other::HIDDEN),
         (SymbolSection::Undefined, 0, Binding::Global, 0),
         (SymbolSection::Undefined, 0, Binding::Weak, 0),
-        (SymbolSection::Common, 16, Binding::Global, 0),
+        (SymbolSection::Common(CommonKind::Data), 16, Binding::Global, 0),
         (SymbolSection::Absolute, 77, Binding::Global, 0),
         (SymbolSection::In(1), 8, Binding::Local, 0),
         (SymbolSection::Absolute, 0, Binding::Local, 0),
