@@ -190,6 +190,35 @@ fn names_for_others() {
     }
 }
 
+/// What a common symbol stands for is any definition, a weak one too, whichever comes first.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn definitions_take_the_place_of_common_symbols() {
+    for target in TARGETS {
+        let common = assemble(target, "common", ".comm _f, 24, 3\n");
+        let strong = WEAK_HERE.replace(".weak_definition _f\n", "");
+        for (text, weak) in [(WEAK_HERE, true), (&strong, false)] {
+            let here = assemble(target, "here", text);
+            for objects in [[&common, &here], [&here, &common]] {
+                let image = as_lld(target, &objects.map(|object| object.to_str().unwrap()));
+                let image = Image::new(&image);
+                let at = image.exports()[&b"_f"[..]];
+                let found = image
+                    .pieces()
+                    .into_iter()
+                    .find(|(_, start, bytes)| (*start..start + bytes.len() as u64).contains(&at));
+                assert_eq!(
+                    found.map(|(name, start, bytes)| (name, bytes[(at - start) as usize])),
+                    Some((b"__data".to_vec(), 1))
+                );
+                assert_eq!(image.size_of(b"__common"), 0);
+                // MH_WEAK_DEFINES
+                assert_eq!(image.flags() & 0x8000 != 0, weak);
+            }
+        }
+    }
+}
+
 /// Names of C++ in a stub of version 3, as SDKs up to macOS 10.14 have them.
 #[test]
 #[ignore = "needs the package llvm-19"]
