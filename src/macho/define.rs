@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan::{padded, segment_name};
 use super::symtab::is_exported;
-use super::{ObjectInfo, initialisers, is_coalesced, lazy, other, relocs};
+use super::{ObjectInfo, initialisers, is_coalesced, lazy, objc, other, relocs};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::layout::OutputSection;
@@ -101,7 +101,7 @@ pub(super) fn boundary_address(link: &Link<'_>, boundary: Boundary) -> u64 {
 /// Defines the names that only a linker can define.
 ///
 /// # Errors
-/// A list of functions to run that is malformed.
+/// A list of functions to run, or a description of Objective-C, that is malformed; descriptions that contradict each other.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     for name in HEADER {
         let Some((id, global)) = link.symbols.find(name) else { continue };
@@ -116,6 +116,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     export_by_name(link);
     follow_aliases(link)?;
     lazy::define_binder(link);
+    objc::join_descriptions(link)?;
     initialisers::take(link)
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod leb;
 pub(crate) mod library;
 pub(crate) mod linkedit;
 pub(crate) mod live;
+pub(crate) mod objc;
 pub(crate) mod opcodes;
 pub(crate) mod parse;
 pub(crate) mod plan;

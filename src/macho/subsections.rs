@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use object::macho;
 
 use super::relocs::{self, Encoding, Meant, Named};
-use super::{ObjectInfo, other};
+use super::{ObjectInfo, objc, other};
 use crate::link::Link;
 use crate::model::{
     Object, ObjectInfo as Info, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex,
@@ -180,7 +180,8 @@ impl Division {
 /// The offsets at which a section begins anew, none so far, if it may be divided.
 fn may_divide(section: &Section<'_>) -> Option<Vec<u64>> {
     let lists = [macho::S_MOD_INIT_FUNC_POINTERS, macho::S_MOD_TERM_FUNC_POINTERS];
-    let whole = section.flags.has(SectionFlags::EH_FRAME) || lists.contains(&kind(section));
+    let whole =
+        section.flags.has(SectionFlags::EH_FRAME) || lists.contains(&kind(section)) || objc::is_description(section);
     (section.is_live() && section.flags.has(SectionFlags::ALLOC) && !whole).then(Vec::new)
 }
 

@@ -16,6 +16,7 @@ mod dsym;
 mod image;
 mod libraries;
 mod makers;
+mod objc;
 mod odds;
 mod options;
 mod stripping;
