@@ -25,6 +25,7 @@ pub(crate) mod objc;
 pub(crate) mod opcodes;
 pub(crate) mod parse;
 pub(crate) mod plan;
+pub(crate) mod platform;
 pub(crate) mod relocs;
 pub(crate) mod segments;
 pub(crate) mod signature;
@@ -50,6 +51,7 @@ use crate::unwind::compact::UnwindInfo;
 pub(crate) use define::{define_symbols, fix_traits};
 pub(crate) use emit::emit;
 pub(crate) use plan::plan;
+pub(crate) use platform::Platform;
 pub(crate) use segments::assign_addresses;
 
 /// What only Mach-O objects have.
@@ -67,7 +69,7 @@ pub(crate) struct ObjectInfo {
     pub(crate) segments: Vec<[u8; 16]>,
     /// Data in its code, ascending, by addresses in the object.
     pub(crate) data_in_code: Vec<functions::DataInCode>,
-    /// The system that it was compiled for, if it says so.
+    /// The system that it was compiled for, if it says so; macOS, if that is among several.
     pub(crate) platform: Option<Platform>,
     /// Its sections may be divided where symbols begin (`MH_SUBSECTIONS_VIA_SYMBOLS`).
     pub(crate) divisible: bool,
@@ -114,22 +116,6 @@ fn section_symbol(number: SectionIndex, address: u64) -> Symbol {
     let mut symbol = Symbol::new(u32::MAX, SymbolSection::In(number), address.wrapping_neg());
     symbol.kind = SymbolKind::Section;
     symbol
-}
-
-/// A system and its versions, each as `xxxx.yy.zz` in 16, 8 and 8 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Platform {
-    /// `PLATFORM_*`
-    pub(crate) platform: u32,
-    /// The oldest version that the code runs on.
-    pub(crate) minimum: u32,
-    /// The version of the SDK.
-    pub(crate) sdk: u32,
-}
-
-impl Platform {
-    /// `PLATFORM_MACOS`
-    pub(crate) const MACOS: u32 = 1;
 }
 
 /// Bits of [`Symbol::other`](crate::model::Symbol::other). The lowest two are the visibility, in ELF's numbers.
@@ -419,26 +405,26 @@ pub(crate) fn target_of(info: &ObjectInfo) -> Target {
     Target { format: Format::MachO, arch: info.arch, os: Os::MacOs }
 }
 
-/// Checks that an object is for the machine of the others.
+/// Checks that an object is for the machine of the others, and for macOS.
 ///
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
     let is = |target: Target| format!("is for {} macOS", arch_name(target.arch));
     if target == target_of(info) {
-        return Ok(());
+        return info.platform.map_or(Ok(()), |platform| platform.check(name));
     }
     let other_what = if target.format == Format::MachO { is(target) } else { "is of another format".to_owned() };
     Err(Error::Incompatible { file: name.to_string(), what: is(target_of(info)), other: source.to_owned(), other_what })
 }
 
-/// Checks that a library is for the machine of the objects.
+/// Checks that a library is for the machine of the objects, and for macOS.
 ///
 /// # Errors
 /// [`Error::Incompatible`].
 pub(crate) fn check_library(library: &library::Library<'_>, target: Target) -> Result<(), Error> {
     if target.format == Format::MachO && library.is_for(target.arch) {
-        return Ok(());
+        return library.platform().map_or(Ok(()), |platform| platform.check(library.name()));
     }
     Err(Error::Incompatible {
         file: library.name().to_owned(),

@@ -102,6 +102,7 @@ impl<'a> Parser<'_, 'a> {
         let mut commands = commands.map_err(|error| self.malformed(format!("load commands: {error}")))?;
         while let Some(command) = commands.next().map_err(|error| self.malformed(format!("load commands: {error}")))? {
             let variant = command.variant().map_err(|error| self.malformed(format!("load commands: {error}")))?;
+            info.platform = Platform::before(info.platform, Platform::told_by(&command, &variant));
             match variant {
                 LoadCommandVariant::Segment64(segment, rest) => {
                     if seen_segment {
@@ -129,14 +130,6 @@ impl<'a> Parser<'_, 'a> {
                     let (entries, _) = part.as_chunks::<{ DataInCode::SIZE }>();
                     info.data_in_code = entries.iter().map(DataInCode::read).collect();
                     info.data_in_code.sort_unstable();
-                }
-                LoadCommandVariant::BuildVersion(version, _) => {
-                    let (minimum, sdk) = (version.minos.get(LE).0, version.sdk.get(LE).0);
-                    info.platform = Some(Platform { platform: version.platform.get(LE).0, minimum, sdk });
-                }
-                LoadCommandVariant::VersionMin(version) if command.cmd() == macho::LC_VERSION_MIN_MACOSX => {
-                    let (minimum, sdk) = (version.version.get(LE).0, version.sdk.get(LE).0);
-                    info.platform = Some(Platform { platform: Platform::MACOS, minimum, sdk });
                 }
                 _ => {}
             }

@@ -146,6 +146,16 @@ impl<'a> Image<'a> {
         kinds
     }
 
+    /// Where in the file the number of the system stands.
+    pub fn build_version(&self) -> Option<usize> {
+        let (mut at, mut found) = (32, None);
+        for (kind, ..) in &self.commands {
+            found = found.or((*kind == macho::LC_BUILD_VERSION).then_some(at + 8));
+            at += word(self.bytes, at + 4) as usize;
+        }
+        found
+    }
+
     /// The oldest system that the image is for, and the SDK.
     pub fn versions(&self) -> Option<(u32, u32)> {
         self.commands.iter().find_map(|(_, variant, _)| match variant {
@@ -274,6 +284,12 @@ impl<'a> Image<'a> {
     pub fn symbols(&self) -> BTreeSet<(Vec<u8>, bool)> {
         let plain = self.nlists().into_iter().filter(|(_, entry)| !entry.n_type.is_stab());
         plain.map(|(name, entry)| (name, entry.n_type.is_ext())).collect()
+    }
+
+    /// What the symbol table says of a name beside its place (`n_desc`).
+    pub fn description(&self, wanted: &[u8]) -> Option<u16> {
+        let mut plain = self.nlists().into_iter().filter(|(_, entry)| !entry.n_type.is_stab());
+        plain.find(|(name, _)| name == wanted).map(|(_, entry)| entry.n_desc.get(LE).0)
     }
 
     /// The debug map: for each object its path, and for what it has, by kind and name, the size of a function.
