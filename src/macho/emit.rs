@@ -22,8 +22,8 @@ use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
-use crate::model::{GlobalId, SectionFlags as Flags, Traits};
-use crate::reloc::{self, Action};
+use crate::model::{GlobalId, Section, SectionFlags as Flags, Traits};
+use crate::reloc::{self, Action, RawReloc};
 use crate::report::DebugFile;
 use crate::scan::Piece;
 use crate::slots::SymbolRef;
@@ -151,36 +151,35 @@ fn sites(link: &Link<'_>) -> Result<Sites> {
     Ok((segments, imports))
 }
 
+/// What the loader stores where a relocation of a piece is, if it is the loader who does: an address of the image (`None`), or
+/// that of a symbol and what is added.
+pub(super) fn filled(
+    link: &Link<'_>,
+    piece: &Piece,
+    section: &Section<'_>,
+    raw: &RawReloc,
+) -> Option<Option<(GlobalId, i64)>> {
+    let reloc = reloc::understand(link.target, *raw)?;
+    let symbol = link.object(piece.object).symbols.get(raw.symbol as usize)?;
+    match (reloc::classify(link.target, section, &reloc, symbol.traits), symbol.global.get()) {
+        (Ok(Action::Relative), _) => Some(None),
+        (Ok(Action::Symbolic), Some(global)) => Some(Some((global, raw.addend))),
+        _ => None,
+    }
+}
+
 /// The pointers of a piece.
 fn pointers(link: &Link<'_>, piece: &Piece) -> (Vec<Pointer>, Vec<Trouble>) {
     let mut pointers = Vec::new();
     let mut problems = Vec::new();
     let page = page_size(link.target.arch);
-    let object = link.object(piece.object);
+    let chained = is_chained(link);
     let section = link.section(piece.object, piece.section);
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
-        let Some(reloc) = reloc::understand(link.target, raw) else { continue };
-        let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
-        let action = reloc::classify(link.target, section, &reloc, symbol.traits);
-        let target = match (action, symbol.global.get()) {
-            (Ok(Action::Relative), _) => None,
-            (Ok(Action::Symbolic), Some(global)) => Some((global, raw.addend)),
-            _ => continue,
-        };
+        let Some(target) = filled(link, piece, section, &raw) else { continue };
         let Some(address) = link.address_in(piece.object, piece.section, raw.offset) else { continue };
         // Segments start at pages.
-        let within = address.checked_rem(page).unwrap_or(0);
-        let fault = match () {
-            () if !is_chained(link) => None,
-            () if within.checked_rem(fixups::STRIDE) != Some(0) => {
-                Some("the loader fills pointers at multiples of 4 bytes only; without -fixup_chains, anywhere")
-            }
-            () if within > page.saturating_sub(8) => {
-                Some("the loader fills no pointer that lies on two pages; align it, or link with -no_fixup_chains")
-            }
-            () => None,
-        };
-        match fault {
+        match fixups::obstacle(address, page).filter(|_| chained) {
             Some(fault) => {
                 let fault = Fault::Because(fault);
                 problems.push(Trouble { object: piece.object, section: piece.section, raw, fault });

@@ -16,14 +16,14 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use object::macho;
 
-use super::{TABLES, Table, fixups, stubs};
+use super::{TABLES, Table, emit, fixups, relocs, stubs};
 use crate::error::Result;
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
 use crate::options::Options;
-use crate::reloc;
-use crate::scan::Scan;
+use crate::reloc::{self, RawReloc};
+use crate::scan::{Piece, Scan};
 
 /// What ranks of one segment and the next differ by.
 pub(super) const SEGMENT: u32 = 1 << 16;
@@ -117,35 +117,46 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     Ok(())
 }
 
-/// Has programs tell the loader what to fill if chains cannot, since more pages than they can start in have pointers; unless
-/// chains were asked for, which is an error then.
+/// Has programs tell the loader what to fill if chains cannot, since more pages than they can start in have pointers, or since
+/// pointers are where no chain leads; unless chains were asked for, which is an error then.
 fn choose_fixups(link: &mut Link<'_>) {
     if link.options.macho.chained_fixups.is_some() || !super::is_chained(link) {
         return;
     }
     let limit = fixups::PAGES_LIMIT.saturating_mul(super::page_size(link.target.arch));
-    // Where the last pointer of each section ends.
-    let mut ends = vec![0_u64; link.outputs.len()];
-    for piece in &link.macho.found.pieces {
-        let section = link.section(piece.object, piece.section);
-        // Entries descend.
-        let last = reloc::decode(section, 0..section.relocs.len()).next().map_or(0, |raw| raw.offset);
-        if let Some(end) = ends.get_mut(section.output as usize) {
-            *end = section.offset.saturating_add(last).saturating_add(8).max(*end);
-        }
-    }
+    // Where each section starts in its segment, which will start at a page.
+    let mut starts = Vec::with_capacity(link.outputs.len());
     let (mut place, mut segment) = (0_u64, None);
-    for (output, end) in link.outputs.iter().zip(ends) {
+    for output in &link.outputs {
         if segment.replace(output.rank / SEGMENT) != Some(output.rank / SEGMENT) {
             place = 0;
         }
         place = place.checked_next_multiple_of(output.align).unwrap_or(u64::MAX);
-        if end > 0 && place.saturating_add(end) > limit {
-            link.macho.programs_instead = true;
-            return;
-        }
+        starts.push(place);
         place = place.saturating_add(output.size);
     }
+    let unreached = link.workers.map(&link.macho.found.pieces, |piece| {
+        let section = link.section(piece.object, piece.section);
+        let start = starts.get(section.output as usize).copied().unwrap_or(u64::MAX).saturating_add(section.offset);
+        // Entries descend.
+        let last = reloc::decode(section, 0..section.relocs.len()).next().map_or(0, |raw| raw.offset);
+        start.saturating_add(last).saturating_add(8) > limit || has_unreached(link, piece, start)
+    });
+    link.macho.programs_instead = unreached.contains(&true);
+}
+
+/// Whether no chain leads to some pointer of a piece, whose section starts at an offset from a page.
+fn has_unreached(link: &Link<'_>, piece: &Piece, start: u64) -> bool {
+    let section = link.section(piece.object, piece.section);
+    let range = piece.range.0 as usize..piece.range.1 as usize;
+    // Hardly any section has something that is not at a multiple of 8.
+    let aligned = start.is_multiple_of(8) && relocs::are_at_multiples_of_8(&section.relocs.bytes, range.clone());
+    let page = super::page_size(link.target.arch);
+    let unreached = |raw: RawReloc| {
+        let place = start.wrapping_add(raw.offset);
+        fixups::obstacle(place, page).is_some() && emit::filled(link, piece, section, &raw).is_some()
+    };
+    !aligned && reloc::decode(section, range).any(unreached)
 }
 
 /// Has the template of thread-local storage begin as the strictest of its parts is aligned: then what is so in the image is so

@@ -149,7 +149,8 @@ pub struct MachOOptions {
     /// (`-platform_version`). By default what the objects say.
     pub platform_version: Option<(u32, u32)>,
     /// Whether what the loader fills is told by chains (`-fixup_chains`) or by programs (`-no_fixup_chains`). By default chains
-    /// from macOS 13 on, if they can reach all of it: a segment may have 65535 pages with pointers.
+    /// from macOS 13 on, if they can reach all of it: a segment may have 65535 pages with pointers, and these have to be at
+    /// multiples of 4 bytes, each on one page.
     pub chained_fixups: Option<bool>,
     /// Without chains, have the loader look up all functions when the image is loaded, not at their first call
     /// (`-bind_at_load`).
