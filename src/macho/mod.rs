@@ -36,6 +36,8 @@ pub(crate) mod symtab;
 pub(crate) mod trie;
 pub(crate) mod unwind;
 
+use indexmap::IndexSet;
+
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
 use crate::library::SharedLibrary;
@@ -185,8 +187,10 @@ impl Table {
 pub(crate) struct Plan<'a> {
     /// What scanning found.
     pub(crate) found: Scan,
-    /// The segments and sections whose boundaries have names.
-    pub(crate) bounded: Vec<define::Bounded>,
+    /// The system that the image is for, once that is settled.
+    pub(crate) platform: Option<Platform>,
+    /// The segments and sections, by the names they have in the image, whose boundaries have names.
+    pub(crate) bounded: IndexSet<define::Bounded, foldhash::quality::RandomState>,
     /// Which names the options leave to others.
     pub(crate) allowed: Filter<'a>,
     /// Which names of local symbols the symbol table has.
@@ -385,6 +389,9 @@ pub(crate) fn template_address(link: &Link<'_>) -> u64 {
 pub(crate) fn platform(link: &Link<'_>) -> Platform {
     /// The first version of macOS for arm64.
     const FIRST: u32 = 11 << 16;
+    if let Some(settled) = link.macho.platform {
+        return settled;
+    }
     if let Some((minimum, sdk)) = link.options.macho.platform_version {
         return Platform { platform: Platform::MACOS, minimum, sdk };
     }

@@ -211,23 +211,25 @@ fn section_place(segment: u32, name: &[u8], flags: Flags, number: u32) -> u32 {
     }
 }
 
-/// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if it is
-/// `constant`, that of all code if it is what initialises static variables (as Apple's linker and LLD have it), or its own.
-fn names<'s, 'a: 's>(
-    options: &'a Options,
-    constant: bool,
-    segment: &'s [u8],
-    section: &'a [u8],
-) -> (&'s [u8], &'a [u8]) {
+/// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if only the
+/// loader writes to it, that of all code if it is what initialises static variables (as Apple's linker and LLD have it), or
+/// its own.
+pub(super) fn names<'s, 'a: 's>(link: &Link<'a>, segment: &'s [u8], section: &'a [u8]) -> (&'s [u8], &'a [u8]) {
     let is = |[of, name]: &[String; 2]| of.as_bytes() == segment && name.as_bytes() == section;
-    let (segment, section) = match options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
+    let constant = || is_constant(segment, section) || (segment == b"__DATA" && section == b"__got");
+    let (segment, section) = match link.options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
         Some([_, [segment, section]]) => (segment.as_bytes(), section.as_bytes()),
-        None if constant => (&b"__DATA_CONST"[..], section),
+        None if constant() && has_constant_segment(link) => (&b"__DATA_CONST"[..], section),
         None if segment == b"__TEXT" && section == b"__StaticInit" => (segment, &b"__text"[..]),
         None => (segment, section),
     };
+    (renamed_segment(link.options, segment), section)
+}
+
+/// The name that a segment of an object has in the image.
+pub(super) fn renamed_segment<'s>(options: &'s Options, segment: &'s [u8]) -> &'s [u8] {
     let renamed = options.macho.renamed_segments.iter().rev().find(|[from, _]| from.as_bytes() == segment);
-    (renamed.map_or(segment, |[_, to]| to.as_bytes()), section)
+    renamed.map_or(segment, |[_, to]| to.as_bytes())
 }
 
 /// Sorts the input sections into output sections.
@@ -235,7 +237,6 @@ fn collect(link: &mut Link<'_>) {
     let mut outputs: IndexMap<(u32, &[u8], Flags), OutputSection<'_>, foldhash::quality::RandomState> =
         IndexMap::default();
     let mut others = Vec::new();
-    let constant_segment = has_constant_segment(link);
     for (id, object) in link.objects() {
         let Some(info) = object.info.macho() else { continue };
         for (section, index) in object.sections.iter().zip(0_u32..) {
@@ -245,8 +246,7 @@ fn collect(link: &mut Link<'_>) {
             let Some(own) = info.segments.get((index as usize).saturating_sub(1)).map(super::parse::trimmed) else {
                 continue;
             };
-            let constant = constant_segment && section.flags.has(Flags::RELRO);
-            let (segment, name) = names(link.options, constant, own, section.name);
+            let (segment, name) = names(link, own, section.name);
             let segment = match link.heap_image == Some((id, index)) {
                 true => HEAP_IMAGE,
                 false => segment_place(segment, &mut others),
