@@ -337,7 +337,7 @@ impl<'a> Parser<'_, 'a> {
         info: &ObjectInfo,
     ) -> Result<Symbol, Error> {
         let (name, kind, value) = (entry.n_strx.get(LE), entry.n_type, entry.n_value.get(LE));
-        let desc = entry.n_desc.get(LE).0;
+        let mut desc = entry.n_desc.get(LE).0;
         let what = || {
             let name = bytes::string(strings, name.into()).map(String::from_utf8_lossy).unwrap_or_default();
             format!("symbol {number} ({name})")
@@ -382,7 +382,8 @@ impl<'a> Parser<'_, 'a> {
             }
             SymbolSection::Common => {
                 // GET_COMM_ALIGN: a power of two.
-                let align = 1_u64.checked_shl(u32::from((desc >> 8) & 0xf)).unwrap_or(1);
+                let align = 1_u64.checked_shl(u32::from((desc & COMMON_ALIGN) >> 8)).unwrap_or(1);
+                desc &= !COMMON_ALIGN;
                 let mut symbol = Symbol::new(name, SymbolSection::Common, align);
                 (symbol.kind, symbol.size) = (SymbolKind::Object, value);
                 symbol
@@ -422,6 +423,8 @@ const N_NO_DEAD_STRIP: u16 = 0x20;
 const N_WEAK_REF: u16 = 0x40;
 const N_WEAK_DEF: u16 = 0x80;
 const N_ALT_ENTRY: u16 = 0x200;
+/// Of a common symbol, in the place of others: its alignment.
+const COMMON_ALIGN: u16 = 0xf00;
 
 /// The first `count` structures of `bytes`.
 fn slice_of<T: object::pod::Pod>(bytes: &[u8], count: usize) -> Option<&[T]> {

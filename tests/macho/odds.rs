@@ -138,6 +138,31 @@ fn universal_files_are_linked() {
     }
 }
 
+/// Common symbols are variables to debuggers, and their alignment, which stands among the bits that describe a symbol, says
+/// nothing else.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn common_symbols_are_told_to_debuggers() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        // A compile unit, /common.c: its name is all that the debug map takes from it.
+        let text = ".comm _wide,256,2\n.private_extern _other\n.comm _other,4,2\n\
+                    .section __DWARF,__debug_abbrev,regular,debug\n.byte 1, 0x11, 0, 3, 8, 0, 0, 0\n\
+                    .section __DWARF,__debug_info,regular,debug\n.long 19\n.short 4\n.long 0\n.byte 8, 1\n\
+                    .asciz \"/common.c\"\n.byte 0\n";
+        let object = assemble(target, "common", text);
+        let [ours, theirs] = [false, true].map(|lld| linked(target, &object, lld));
+        let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
+        let names: Vec<_> = ours.debug_map().into_values().flatten().collect();
+        assert_eq!(names, [((0x20, b"_other".to_vec()), 0), ((0x20, b"_wide".to_vec()), 0)]);
+        assert_eq!(ours.debug_map(), theirs.debug_map());
+        for align in [4, 6] {
+            let object = assemble(target, "aligned", &format!(".comm _common,256,{align}\n"));
+            let image = linked(target, &object, false);
+            assert_eq!(Image::new(&image).description(b"_common"), Some(0), "{align}");
+        }
+    }
+}
+
 /// Code for other systems runs on none of macOS, however alike it looks; what says nothing is for any.
 #[test]
 #[ignore = "needs the package llvm-19"]
