@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use super::fixups::{self, SegmentSites, Site};
 use super::segments::Segment;
 use super::symtab::File;
-use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, page_size, stubs, symtab};
+use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, opcodes, page_size, stubs, symtab};
 use crate::apply::Stretch;
 use crate::debug::{self, Fault, Trouble};
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
     let (sites, imports) = sites(&link)?;
     (link.macho.sites, link.macho.imports) = (sites, imports);
-    check_chains(&link)?;
+    check_reach(&link)?;
     // Personalities and language-specific data have addresses now.
     let starts = super::symtab::function_addresses(&link);
     link.macho.unwind_info = link.macho.unwind.info(&link, &starts);
@@ -190,9 +190,17 @@ fn pointers(link: &Link<'_>, piece: &Piece) -> (Vec<Pointer>, Vec<Trouble>) {
     (pointers, problems)
 }
 
-/// Checks that chains can reach all that the loader fills.
-fn check_chains(link: &Link<'_>) -> Result<()> {
+/// Checks that chains, or programs, can reach all that the loader fills.
+fn check_reach(link: &Link<'_>) -> Result<()> {
     if !is_chained(link) {
+        let all = link.macho.segments.iter().zip(&link.macho.sites).zip(1_u64..);
+        if let Some(((segment, _), number)) = all.filter(|((_, sites), _)| !sites.sites.is_empty()).last() {
+            let name = String::from_utf8_lossy(super::parse::trimmed(&segment.name));
+            let what = format!(
+                "the number of segments up to {name}, the last one with pointers (-fixup_chains has no such limit),"
+            );
+            over("bind programs", &what, number, opcodes::SEGMENTS)?;
+        }
         return Ok(());
     }
     let page = page_size(link.target.arch);

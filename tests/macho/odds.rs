@@ -163,6 +163,30 @@ fn common_symbols_are_told_to_debuggers() {
     }
 }
 
+/// Programs have four bits for a segment's number.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn programs_name_sixteen_segments() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        for (count, fits) in [(15, true), (16, false), (20, false)] {
+            // `__TEXT` is the first one.
+            let segment = |number| format!(".section SEG{number},__words\n.p2align 3\n_w{number}: .quad _w{number}\n");
+            let object = assemble(target, "segments", &(0..count).map(segment).collect::<String>());
+            let object = object.to_str().unwrap();
+            let [ours, _] = both(target, &[object, "-no_fixup_chains"]);
+            match ours {
+                Ok(image) => assert!(fits && Image::new(&image).segments().len() == count + 2, "{count}"),
+                Err(text) => assert!(
+                    !fits && text.contains(&format!("SEG{}", count - 1)) && text.contains("-fixup_chains"),
+                    "{text}"
+                ),
+            }
+            let [ours, _] = both(target, &[object, "-fixup_chains"]);
+            assert!(ours.is_ok(), "{count}");
+        }
+    }
+}
+
 /// Code for other systems runs on none of macOS, however alike it looks; what says nothing is for any.
 #[test]
 #[ignore = "needs the package llvm-19"]
