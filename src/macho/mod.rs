@@ -258,10 +258,11 @@ fn check_required(link: &mut Link<'_>) -> Result<(), Errors> {
     Ok(())
 }
 
-/// Looks for what the image needs beside what relocations ask for: slots of personality routines.
+/// Looks for what the image needs beside what relocations ask for: slots of personality routines and of the loader's function
+/// that looks up others, stubs of functions that run when the image is loaded, and the libraries in their order.
 ///
 /// # Errors
-/// Unwind tables that are malformed.
+/// What is asked for by name and missing; unwind tables that are malformed; functions to run that are not there.
 pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors> {
     check_required(link)?;
     link.macho.unwind = unwind::Unwind::gather(link, found)?;
