@@ -246,3 +246,22 @@ fn symbols_have_other_names() {
         assert!(ours.unwrap_err().contains("is another name for itself"));
     }
 }
+
+/// A weak reference is to what a library has: that it may be missing is about the time when the image is loaded.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn weak_references_are_to_something() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let text =
+            ".weak_reference _absent\n.section __DATA,__data\n.globl _wants\n.p2align 3\n_wants: .quad _absent\n";
+        let object = assemble(target, "weakly", text);
+        let object = object.to_str().unwrap();
+        for result in both(target, &[object]) {
+            assert!(result.unwrap_err().contains("undefined symbol: _absent"));
+        }
+        for more in [&["-undefined", "dynamic_lookup"][..], &["-U", "_absent"]] {
+            as_lld(target, &[&[object], more].concat());
+        }
+    }
+}
+
