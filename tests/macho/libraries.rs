@@ -265,3 +265,23 @@ fn weak_references_are_to_something() {
     }
 }
 
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn other_names_stand_in_lists() {
+    let list = place().join("names");
+    fs::write(&list, "# others\n_pointers _other\n\n  _pointers\t_third # and one more\n").unwrap();
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = pointers(target, &["_pointers"]);
+        let given = |more: &[&str]| both(target, &[&[object.to_str().unwrap()], more].concat())[0].clone();
+        let listed = given(&["-alias_list", list.to_str().unwrap()]).unwrap();
+        assert!(given(&["-alias", "_pointers", "_other", "-alias", "_pointers", "_third"]).unwrap() == listed);
+        assert_eq!(Image::new(&listed).exports().len(), 3);
+        // What changes nothing.
+        let more =
+            ["-multiply_defined", "suppress", "-weak_reference_mismatches", "weak", "-read_only_relocs", "suppress"];
+        assert!(given(&more).unwrap() == given(&[]).unwrap());
+    }
+    fs::write(&list, "_one\n").unwrap();
+    let [ours, _] = both(MACOS_ARM64, &["-alias_list", list.to_str().unwrap(), "x.o"]);
+    assert!(ours.unwrap_err().contains("it has the line '_one'"));
+}
