@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use super::parse::trimmed;
 use super::plan::{self, padded, segment_name};
 use super::symtab::is_exported;
-use super::{ObjectInfo, initialisers, is_coalesced, lazy, objc, other, relocs};
+use super::{ObjectInfo, initialisers, is_coalesced, lazy, objc, other, relocs, selectors};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::layout::OutputSection;
@@ -124,6 +124,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     }
     define_boundaries(link);
     create_sections(link)?;
+    selectors::make_stubs(link)?;
     export_by_name(link);
     follow_aliases(link)?;
     lazy::define_binder(link);

@@ -23,7 +23,7 @@ use super::emit::{self, segment_at};
 use super::opcodes::{At, Bind, LazyProgram};
 use super::{Table, is_chained, linkedit, stubs, table_output};
 use crate::link::Link;
-use crate::model::Traits;
+use crate::model::{GlobalId, Traits};
 use crate::options::{Arch, Undefined};
 use crate::resolve;
 use crate::slots::SymbolRef;
@@ -50,19 +50,25 @@ pub(super) fn define_binder(link: &mut Link<'_>) {
     if is_chained(link) || link.options.macho.bind_at_load {
         return;
     }
-    let id = link.symbols.intern(BINDER);
-    let known = link.symbols.get(id).definition;
-    if known == Definition::Undefined {
-        let target = Some(link.target);
-        let has = |number: &u32| resolve::look_up(&link.libraries, *number, BINDER, None, target).is_some();
-        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
-        match numbers.into_iter().find(has) {
-            Some(number) => link.symbols.get_mut(id).definition = Definition::Library(number, None),
-            None if link.options.undefined == Undefined::Allow => {}
-            None => return,
-        }
+    let id = look_up(link, BINDER);
+    if link.symbols.get(id).definition == Definition::Undefined && link.options.undefined != Undefined::Allow {
+        return;
     }
     link.macho.binder = Some(id);
+}
+
+/// Enters a name that no object needs to mention, and has the first library that has it define it, if nothing does.
+pub(super) fn look_up(link: &mut Link<'_>, name: &'static [u8]) -> GlobalId {
+    let id = link.symbols.intern(name);
+    if link.symbols.get(id).definition == Definition::Undefined {
+        let target = Some(link.target);
+        let has = |number: &u32| resolve::look_up(&link.libraries, *number, name, None, target).is_some();
+        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
+        if let Some(number) = numbers.into_iter().find(has) {
+            link.symbols.get_mut(id).definition = Definition::Library(number, None);
+        }
+    }
+    id
 }
 
 /// Asks for the binder's slot, if there is something to look up at its first call.

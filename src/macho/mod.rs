@@ -28,6 +28,7 @@ pub(crate) mod plan;
 pub(crate) mod platform;
 pub(crate) mod relocs;
 pub(crate) mod segments;
+pub(crate) mod selectors;
 pub(crate) mod signature;
 pub(crate) mod stabs;
 pub(crate) mod stubs;

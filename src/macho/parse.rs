@@ -439,7 +439,6 @@ pub(crate) fn trimmed(name: &[u8; 16]) -> &[u8] {
 /// Bits of a section's attributes.
 const S_ATTR_DEBUG: u32 = 0x0200_0000;
 const S_ATTR_NO_DEAD_STRIP: u32 = 0x1000_0000;
-const CODE: u32 = 0x8000_0400;
 
 fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: bool) -> (SectionFlags, Fate) {
     let debug = segment == b"__DWARF" || raw & S_ATTR_DEBUG != 0;
@@ -458,7 +457,7 @@ fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: 
     let flags = flags
         .and(SectionFlags::ALLOC)
         .when(!text, SectionFlags::WRITE)
-        .when(raw & CODE != 0, SectionFlags::EXEC)
+        .when(raw & super::plan::CODE != 0, SectionFlags::EXEC)
         .when(tls, SectionFlags::TLS)
         .when(raw & S_ATTR_NO_DEAD_STRIP != 0 || starts, SectionFlags::RETAIN)
         .when(text && name == b"__eh_frame", SectionFlags::EH_FRAME)

@@ -48,7 +48,7 @@ pub(super) const HEAP_SEGMENT: &[u8] = b"__HEAP_IMAGE";
 /// `S_ATTR_EXT_RELOC | S_ATTR_LOC_RELOC`: attributes of objects only.
 const OBJECT_ATTRIBUTES: u32 = 0x300;
 /// `S_ATTR_PURE_INSTRUCTIONS | S_ATTR_SOME_INSTRUCTIONS`
-const CODE: u32 = 0x8000_0400;
+pub(super) const CODE: u32 = 0x8000_0400;
 
 /// Sections of `__DATA` that the loader fills and nobody writes to afterwards. Apple's linker and LLD move these to
 /// `__DATA_CONST`.

@@ -334,23 +334,36 @@ impl SymbolTable {
         let object = link.object(id);
         let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
         for (symbol, index) in symbols.iter().zip(first..) {
-            let kind = match symbol.global.get() {
-                None if is_named_local(object, symbol) => 0,
+            let (kind, name) = match symbol.global.get() {
+                None if is_named_local(object, symbol) => (0, object.symbol_name(symbol)),
                 None => continue,
                 Some(global) => {
                     let global = link.symbols.get(global);
                     if global.definition != Definition::Object(id, index) || is_exported(link, global) {
                         continue;
                     }
-                    PRIVATE
+                    (PRIVATE, global.name)
                 }
             };
-            if !link.macho.named_locals.allow(object.symbol_name(symbol)) {
+            if !link.macho.named_locals.allow(name) {
                 continue;
             }
             let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
-            let name = self.strings.name(id, symbol);
+            let name = match symbol.global.get() {
+                // What the linker makes has its name where it is mentioned.
+                Some(global) if symbol.name == u32::MAX => self.name(link, global, link.symbols.get(global)),
+                _ => self.strings.name(id, symbol),
+            };
             add(Entry { name, kind: kind | place, section, desc: desc(symbol), value });
+        }
+    }
+
+    /// The offset of the name of a global symbol.
+    fn name(&self, link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> u32 {
+        let mention = global.mention.and_then(|(id, index)| Some((id, link.object(id).symbols.get(index as usize)?)));
+        match mention {
+            Some((id, symbol)) => self.strings.name(id, symbol),
+            None => self.strings.own_name(id),
         }
     }
 
@@ -360,10 +373,7 @@ impl SymbolTable {
             let symbol = link.object(id).symbols.get(index as usize)?;
             Some((id, symbol))
         });
-        let name = match mention {
-            Some((id, symbol)) => self.strings.name(id, symbol),
-            None => self.strings.own_name(id),
-        };
+        let name = self.name(link, id, global);
         if is_import(global) {
             let [library, ..] = linkedit::library_ordinal(link, global).to_le_bytes();
             let weak = if linkedit::is_weak_import(link, global) { WEAK_REFERENCE } else { 0 };

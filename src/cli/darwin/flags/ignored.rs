@@ -52,6 +52,7 @@ pub(super) const IGNORED: &[Flag] = &[
     ignored(&["multiply_defined"], &["TREATMENT"], "no system since Mac OS X 10.4 knows it"),
     ignored(&["weak_reference_mismatches"], &["TREATMENT"], "a symbol may be missing if all references allow it"),
     ignored(&["read_only_relocs"], &["TREATMENT"], "the loader never writes to read-only segments"),
+    ignored(&["objc_stubs_fast", "objc_stubs_small"], &[], "stubs that send messages are the fast ones"),
     ignored(&["random_uuid"], &[], "the UUID is that of the contents"),
     ignored(&["objc_abi_version"], &["N"], "there is one for these CPUs"),
     ignored(&["debug_variant"], &[], "there are no warnings for images that are shipped"),
