@@ -76,7 +76,8 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
 /// Says what the image is made of.
 fn report(link: &mut Link<'_>, size: u64) {
     let needed = header::needed(link).map(|library| String::from_utf8_lossy(library.name).into_owned()).collect();
-    let exported = link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global));
+    let is_exported = |global| symtab::is_exported(link, global) || symtab::is_reexported(link, global);
+    let exported = link.symbols.iter().filter(|(_, global)| is_exported(global));
     let exports = exported.map(|(_, global)| global.name.to_vec()).collect();
     link.report.size = size;
     (link.report.needed, link.report.exports) = (needed, exports);

@@ -451,6 +451,12 @@ pub(super) fn is_exported(link: &Link<'_>, global: &Global<'_>) -> bool {
     here && seen && link.macho.allowed.allow(global.name)
 }
 
+/// Whether the image passes a symbol of a library on to others.
+pub(super) fn is_reexported(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let of_library = matches!(global.definition, Definition::Library(..)) && is_import(global);
+    of_library && link.macho.allowed.asks_for(global.name) && linkedit::library_ordinal(link, global) > 0
+}
+
 /// Whether the image wants a symbol from others.
 pub(super) fn is_import(global: &Global<'_>) -> bool {
     !global.is_defined_here() && global.flags.has(GlobalFlags::IN_OBJECT)

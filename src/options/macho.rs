@@ -9,7 +9,8 @@ pub enum Exports {
     /// All that the objects do not hide.
     #[default]
     All,
-    /// Only those that a pattern fits (`-exported_symbol`, `-exported_symbols_list`).
+    /// Only those that a pattern fits (`-exported_symbol`, `-exported_symbols_list`). What a library has and is asked for by its
+    /// whole name is passed on to others as that library's.
     Only(Vec<String>),
     /// All but those that a pattern fits (`-unexported_symbol`, `-unexported_symbols_list`).
     AllBut(Vec<String>),
@@ -40,6 +41,11 @@ impl<'a> Filter<'a> {
     pub(crate) fn allow(&self, name: &[u8]) -> bool {
         let fits = self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name));
         fits == self.listed
+    }
+
+    /// Whether a name is asked for as it is, not by a pattern.
+    pub(crate) fn asks_for(&self, name: &[u8]) -> bool {
+        self.listed && self.names.contains(name)
     }
 }
 

@@ -203,6 +203,27 @@ impl<'a> Image<'a> {
     /// Names for others with the offsets from the image's start.
     pub fn exports(&self) -> BTreeMap<Vec<u8>, u64> {
         let mut found = BTreeMap::new();
+        self.each_export(|name, _, data| match data {
+            ExportData::Regular { address } => drop(found.insert(name.to_vec(), *address)),
+            ExportData::Reexport { .. } => {}
+            other => panic!("{other:?}"),
+        });
+        found
+    }
+
+    /// Names that libraries have for others, each with its flags and the number of the library.
+    pub fn passed_on(&self) -> BTreeMap<Vec<u8>, (u64, u64)> {
+        let mut found = BTreeMap::new();
+        self.each_export(|name, flags, data| {
+            if let ExportData::Reexport { dylib_ordinal, import_name } = data {
+                assert!(import_name.is_empty());
+                found.insert(name.to_vec(), (flags, *dylib_ordinal));
+            }
+        });
+        found
+    }
+
+    fn each_export(&self, mut each: impl FnMut(&[u8], u64, &ExportData<'_>)) {
         for (kind, variant, _) in &self.commands {
             let mut symbols = match variant {
                 LoadCommandVariant::LinkeditData(data)
@@ -214,11 +235,9 @@ impl<'a> Image<'a> {
                 _ => continue,
             };
             while let Some(symbol) = symbols.next().unwrap() {
-                let ExportData::Regular { address } = symbol.data() else { panic!("{symbol:?}") };
-                found.insert(symbol.name().to_vec(), *address);
+                each(symbol.name(), symbol.flags().0, symbol.data());
             }
         }
-        found
     }
 
     fn dylibs(&self) -> Vec<(macho::LoadCommandType, Vec<u8>, u32, u32)> {

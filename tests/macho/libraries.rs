@@ -285,3 +285,36 @@ fn other_names_stand_in_lists() {
     let [ours, _] = both(MACOS_ARM64, &["-alias_list", list.to_str().unwrap(), "x.o"]);
     assert!(ours.unwrap_err().contains("it has the line '_one'"));
 }
+
+/// What a library has and is asked for by its name is passed on to others.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn names_of_libraries_are_passed_on() {
+    let directory = place();
+    let targets = "targets: [ x86_64-macos, arm64-macos ]";
+    let text = format!(
+        "--- !tapi-tbd\ntbd-version: 4\n{targets}\ninstall-name: '/usr/lib/libhas.dylib'\nexports:\n  - {targets}\n    \
+         symbols: [ _used, _unused, _other ]\n    weak-symbols: [ _weak ]\n    thread-local-symbols: [ _local ]\n...\n"
+    );
+    fs::write(directory.join("libhas.tbd"), text).unwrap();
+    let search = format!("-L{}", directory.display());
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = pointers(target, &["_used", "_other"]);
+        let empty = assemble(target, "nothing", ".globl _nothing\n.text\n_nothing: ret\n");
+        let asked = ["_used", "_unused", "_weak", "_local"].map(|name| ["-exported_symbol", name]).concat();
+        for more in
+            [&["-exported_symbol", "_point*"][..], &["-dead_strip"], &["-dead_strip_dylibs"], &["-no_fixup_chains"]]
+        {
+            for input in [&object, &empty] {
+                let plain = [input.to_str().unwrap(), &search, "-lhas"];
+                let images = both(target, &[&plain[..], &asked, more].concat()).map(Result::unwrap);
+                let [ours, theirs] = images.each_ref().map(|image| Image::new(image).passed_on());
+                assert_eq!(ours, theirs, "{more:?}");
+                let names: Vec<(&[u8], u64)> = ours.iter().map(|(name, (_, library))| (&name[..], *library)).collect();
+                assert_eq!(names, [(&b"_local"[..], 1), (b"_unused", 1), (b"_used", 1), (b"_weak", 1)], "{more:?}");
+                let [ours, theirs] = images.each_ref().map(|image| Image::new(image));
+                assert_eq!((ours.libraries(), ours.exported()), (theirs.libraries(), theirs.exported()), "{more:?}");
+            }
+        }
+    }
+}
