@@ -2,7 +2,10 @@
 //!
 //! An object with code in Objective-C or Swift describes it in `__objc_imageinfo`: a version, which is 0, and a word of flags.
 //! The runtime reads one description, the first of the image, and takes it for true of all its code: so those of the objects
-//! become one. Source: `objc_image_info` of Apple's runtime (`objc-abi.h`), and LLD for what it makes of several.
+//! become one.
+//!
+//! Classes and categories are found by their names when the image runs, and nothing refers to them: who has them in archives asks
+//! for all of them (`-ObjC`). Source: `objc_image_info` of Apple's runtime (`objc-abi.h`), and LLD for what it makes of several.
 
 #![deny(
     clippy::indexing_slicing,
@@ -15,9 +18,38 @@
 
 use std::borrow::Cow;
 
+use object::LittleEndian as LE;
+use object::macho;
+use object::read::macho::{MachHeader as _, Segment as _};
+
+use super::parse::trimmed;
 use crate::error::Error;
 use crate::link::Link;
 use crate::model::{Fate, Section, SectionFlags};
+
+/// Whether a name is that of a class.
+pub(crate) fn is_class(name: &[u8]) -> bool {
+    name.starts_with(b"_OBJC_CLASS_$_")
+}
+
+/// Whether an object has what the runtime finds though nothing refers to it: categories of classes, or Swift code. Bytes that are
+/// no object have none.
+pub(crate) fn is_found_by_name(bytes: &[u8]) -> bool {
+    let segments = || {
+        let header = macho::MachHeader64::<LE>::parse(bytes, 0).ok()?;
+        let mut commands = header.load_commands(LE, bytes, 0).ok()?;
+        let mut found = false;
+        while let Some(command) = commands.next().ok()? {
+            let Some((segment, data)) = command.segment_64().ok()? else { continue };
+            found |= segment.sections(LE, data).ok()?.iter().any(|section| {
+                let (segment, name) = (trimmed(&section.segname), trimmed(&section.sectname));
+                name == b"__objc_catlist" || (segment == b"__TEXT" && name.starts_with(b"__swift"))
+            });
+        }
+        Some(found)
+    };
+    segments().unwrap_or(false)
+}
 
 /// The section with the description.
 const DESCRIPTION: &[u8] = b"__objc_imageinfo";

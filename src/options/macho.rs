@@ -227,6 +227,9 @@ pub struct MachOOptions {
     pub dsym: Option<PathBuf>,
     /// Do not ask for libraries that nothing is used of (`-dead_strip_dylibs`).
     pub dead_strip_dylibs: bool,
+    /// Link every member of archives that has a class or a category of Objective-C, or Swift code: these are found by name when
+    /// the image runs, and nothing refers to them (`-ObjC`).
+    pub load_objc: bool,
 }
 
 impl Default for MachOOptions {
@@ -270,6 +273,7 @@ impl Default for MachOOptions {
             oso_prefix: None,
             dsym: None,
             dead_strip_dylibs: false,
+            load_objc: false,
         }
     }
 }

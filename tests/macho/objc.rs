@@ -148,3 +148,35 @@ fn messages_are_sent_by_stubs() {
     let text = String::from_utf8_lossy(&out.stderr);
     assert!(text.contains("undefined symbol: _objc_msgSend\n") && text.contains("stubs of Objective-C"), "{text}");
 }
+
+/// Members of archives that the runtime finds by what they have, though nothing refers to them.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn members_with_classes_are_linked_on_demand() {
+    let directory = super::place();
+    for target in TARGETS {
+        let members = [
+            ("plain", ""),
+            ("class", ".section __DATA,__objc_data\n.globl _OBJC_CLASS_$_It\n.p2align 3\n_OBJC_CLASS_$_It: .quad 0\n"),
+            ("category", ".section __DATA,__objc_catlist,regular,no_dead_strip\n.p2align 3\n.quad _category\n"),
+            ("swift", ".section __TEXT,__swift5_protos,regular,no_dead_strip\n.long 1\n"),
+        ];
+        let objects =
+            members.map(|(name, text)| assemble(target, name, &format!(".globl _{name}\n.text\n_{name}: ret\n{text}")));
+        let archive = directory.join(format!("lib{}.a", target.name));
+        let _ = std::fs::remove_file(&archive);
+        let mut ar = std::process::Command::new("llvm-ar-19");
+        let out = ar.args(["--format=darwin", "rcs"]).arg(&archive).args(&objects).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let own = assemble(target, "own", ".globl _own\n.text\n_own: ret\n");
+        let (own, archive) = (own.to_str().unwrap(), archive.to_str().unwrap());
+        let exported = |more: &[&str]| {
+            let image = super::libraries::as_lld(target, more);
+            Image::new(&image).exports().into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(exported(&[own, archive]), [b"_own"]);
+        let all: [&[u8]; 5] = [b"_OBJC_CLASS_$_It", b"_category", b"_class", b"_own", b"_swift"];
+        assert_eq!(exported(&[own, archive, "-ObjC"]), all);
+        assert_eq!(exported(&["-ObjC", archive, own, archive]), all);
+    }
+}
