@@ -21,7 +21,7 @@
 
 use super::emit::{self, segment_at};
 use super::opcodes::{At, Bind, LazyProgram};
-use super::{Table, is_chained, linkedit, stubs, table_output};
+use super::{POINTER, Table, is_chained, linkedit, stubs, table_output};
 use crate::link::Link;
 use crate::model::{GlobalId, Traits};
 use crate::options::{Arch, Undefined};
@@ -31,8 +31,6 @@ use crate::symbols::{Definition, GlobalFlags, Needs};
 
 /// What looks functions up.
 const BINDER: &[u8] = b"dyld_stub_binder";
-/// Bytes of a pointer.
-const WORD: u64 = 8;
 
 /// Bytes of the code that all entries of `__stub_helper` share.
 fn header_size(arch: Arch) -> u64 {
@@ -100,8 +98,8 @@ pub(super) fn size(link: &Link<'_>, table: Table) -> u64 {
             let arch = link.target.arch;
             header_size(arch).saturating_add(count.saturating_mul(entry_size(arch)))
         }
-        Table::LazyPointers => count.saturating_mul(WORD),
-        Table::Private => WORD,
+        Table::LazyPointers => count.saturating_mul(POINTER),
+        Table::Private => POINTER,
         _ => 0,
     }
 }
@@ -112,7 +110,7 @@ fn start(link: &Link<'_>, table: Table) -> u64 {
 
 /// The address of the pointer with a number.
 pub(super) fn pointer(link: &Link<'_>, number: u64) -> u64 {
-    start(link, Table::LazyPointers).saturating_add(number.saturating_mul(WORD))
+    start(link, Table::LazyPointers).saturating_add(number.saturating_mul(POINTER))
 }
 
 /// The address of an entry of `__stub_helper`.

@@ -137,6 +137,25 @@ pub(crate) mod other {
     pub(crate) const NO_DEAD_STRIP: u8 = 1 << 6;
 }
 
+/// Bits of a symbol's description (`n_desc`), see `mach-o/nlist.h`.
+pub(crate) mod desc {
+    /// `strip` has to leave the symbol.
+    pub(crate) const REFERENCED_DYNAMICALLY: u16 = 0x10;
+    /// `N_NO_DEAD_STRIP`
+    pub(crate) const NO_DEAD_STRIP: u16 = 0x20;
+    /// `N_WEAK_REF`
+    pub(crate) const WEAK_REFERENCE: u16 = 0x40;
+    /// `N_WEAK_DEF`; of what is undefined, `N_REF_TO_WEAK`.
+    pub(crate) const WEAK_DEFINITION: u16 = 0x80;
+    /// `N_ALT_ENTRY`
+    pub(crate) const ALT_ENTRY: u16 = 0x200;
+    /// Of a common symbol, in the place of others: its alignment, as a power of two.
+    pub(crate) const COMMON_ALIGN: u16 = 0xf00;
+}
+
+/// Bytes of a pointer.
+pub(crate) const POINTER: u64 = 8;
+
 /// Values that stand for no library in the place of a library's number.
 pub(crate) mod ordinal {
     /// `BIND_SPECIAL_DYLIB_FLAT_LOOKUP`: whichever image has the name first.

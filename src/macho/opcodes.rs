@@ -17,10 +17,8 @@
     clippy::cast_possible_truncation
 )]
 
+use super::POINTER;
 use super::leb::{sleb, uleb};
-
-/// Bytes of a pointer.
-const POINTER: u64 = 8;
 
 const REBASE_SET_TYPE_POINTER: u8 = 0x11;
 const REBASE_SET_SEGMENT: u8 = 0x20;

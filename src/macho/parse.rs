@@ -24,7 +24,7 @@ use object::read::macho::{LoadCommandVariant, MachHeader};
 
 use super::functions::DataInCode;
 use super::relocs::{self, Encoding};
-use super::{ObjectInfo, Platform, other};
+use super::{ObjectInfo, Platform, desc as bits, other};
 use crate::bytes;
 use crate::error::Error;
 use crate::model::{
@@ -382,8 +382,8 @@ impl<'a> Parser<'_, 'a> {
             }
             SymbolSection::Common => {
                 // GET_COMM_ALIGN: a power of two.
-                let align = 1_u64.checked_shl(u32::from((desc & COMMON_ALIGN) >> 8)).unwrap_or(1);
-                desc &= !COMMON_ALIGN;
+                let align = 1_u64.checked_shl(u32::from((desc & bits::COMMON_ALIGN) >> 8)).unwrap_or(1);
+                desc &= !bits::COMMON_ALIGN;
                 let mut symbol = Symbol::new(name, SymbolSection::Common, align);
                 (symbol.kind, symbol.size) = (SymbolKind::Object, value);
                 symbol
@@ -392,7 +392,7 @@ impl<'a> Parser<'_, 'a> {
             SymbolSection::Absolute => Symbol::new(name, SymbolSection::Absolute, value),
         };
         let defined = section != SymbolSection::Undefined;
-        let (weak_reference, weak_definition) = (desc & N_WEAK_REF != 0, desc & N_WEAK_DEF != 0);
+        let (weak_reference, weak_definition) = (desc & bits::WEAK_REFERENCE != 0, desc & bits::WEAK_DEFINITION != 0);
         let weak = if defined { weak_definition } else { weak_reference };
         symbol.binding = match () {
             () if !external => Binding::Local,
@@ -405,9 +405,9 @@ impl<'a> Parser<'_, 'a> {
             symbol.other = other::HIDDEN | if kind.is_pext() { 0 } else { other::CAN_BE_HIDDEN };
         }
         for (bit, flag) in [
-            (N_ALT_ENTRY, other::ALT_ENTRY),
-            (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY),
-            (N_NO_DEAD_STRIP, other::NO_DEAD_STRIP),
+            (bits::ALT_ENTRY, other::ALT_ENTRY),
+            (bits::REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY),
+            (bits::NO_DEAD_STRIP, other::NO_DEAD_STRIP),
         ] {
             if desc & bit != 0 && defined {
                 symbol.other |= flag;
@@ -416,15 +416,6 @@ impl<'a> Parser<'_, 'a> {
         Ok(symbol)
     }
 }
-
-/// Bits of `n_desc`.
-const REFERENCED_DYNAMICALLY: u16 = 0x10;
-const N_NO_DEAD_STRIP: u16 = 0x20;
-const N_WEAK_REF: u16 = 0x40;
-const N_WEAK_DEF: u16 = 0x80;
-const N_ALT_ENTRY: u16 = 0x200;
-/// Of a common symbol, in the place of others: its alignment.
-const COMMON_ALIGN: u16 = 0xf00;
 
 /// The first `count` structures of `bytes`.
 fn slice_of<T: object::pod::Pod>(bytes: &[u8], count: usize) -> Option<&[T]> {

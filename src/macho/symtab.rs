@@ -18,7 +18,7 @@ pub(super) use strings::{NO_NAME, Strings};
 
 use super::linkedit;
 use super::stabs::{self, Mapped};
-use super::{TABLES, other};
+use super::{TABLES, desc as bits, other};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::Link;
@@ -32,12 +32,6 @@ const EXTERNAL: u8 = 0x01;
 const PRIVATE: u8 = 0x10;
 const IN_SECTION: u8 = 0x0e;
 const ABSOLUTE: u8 = 0x02;
-/// Bits of `n_desc`: `REFERENCED_DYNAMICALLY`, `N_WEAK_REF`, `N_WEAK_DEF`, `N_ALT_ENTRY`
-const REFERENCED_DYNAMICALLY: u16 = 0x10;
-const WEAK_REFERENCE: u16 = 0x40;
-const WEAK_DEFINITION: u16 = 0x80;
-const ALT_ENTRY: u16 = 0x200;
-
 /// The number of input symbols that a part is made from, at most: parts are small beside the chunks of a file, since one that
 /// stands in two chunks is made twice.
 const PART: usize = 1 << 11;
@@ -376,9 +370,9 @@ impl SymbolTable {
         let name = self.name(link, id, global);
         if is_import(global) {
             let [library, ..] = linkedit::library_ordinal(link, global).to_le_bytes();
-            let weak = if linkedit::is_weak_import(link, global) { WEAK_REFERENCE } else { 0 };
+            let weak = if linkedit::is_weak_import(link, global) { bits::WEAK_REFERENCE } else { 0 };
             // N_REF_TO_WEAK, which is the same bit.
-            let coalesced = if super::is_coalesced(link, global) { WEAK_DEFINITION } else { 0 };
+            let coalesced = if super::is_coalesced(link, global) { bits::WEAK_DEFINITION } else { 0 };
             let desc = (u16::from(library) << 8) | weak | coalesced;
             return Some(Entry { name, kind: EXTERNAL, section: 0, desc, value: 0 });
         }
@@ -390,7 +384,7 @@ impl SymbolTable {
                 (IN_SECTION, section_at(link, value), value)
             }
         };
-        let weak = if global.flags.has(GlobalFlags::WEAK_DEFINITION) { WEAK_DEFINITION } else { 0 };
+        let weak = if global.flags.has(GlobalFlags::WEAK_DEFINITION) { bits::WEAK_DEFINITION } else { 0 };
         let desc = mention.map_or(0, |(_, symbol)| desc(symbol)) | weak;
         Some(Entry { name, kind: EXTERNAL | place, section, desc, value })
     }
@@ -406,7 +400,7 @@ fn locals(link: &Link<'_>) -> impl Iterator<Item = Part> {
 }
 
 fn desc(symbol: &Symbol) -> u16 {
-    let bits = [(other::ALT_ENTRY, ALT_ENTRY), (other::REFERENCED_DYNAMICALLY, REFERENCED_DYNAMICALLY)];
+    let bits = [(other::ALT_ENTRY, bits::ALT_ENTRY), (other::REFERENCED_DYNAMICALLY, bits::REFERENCED_DYNAMICALLY)];
     bits.iter().filter(|(flag, _)| symbol.other & flag != 0).fold(0, |all, (_, bit)| all | bit)
 }
 

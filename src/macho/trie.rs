@@ -19,6 +19,8 @@ use super::leb::{uleb, uleb_size};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 
+/// `EXPORT_SYMBOL_FLAGS_KIND_MASK`
+pub(crate) const KIND: u64 = 0x03;
 /// `EXPORT_SYMBOL_FLAGS_KIND_THREAD_LOCAL`
 pub(crate) const THREAD_LOCAL: u64 = 0x01;
 /// `EXPORT_SYMBOL_FLAGS_KIND_ABSOLUTE`

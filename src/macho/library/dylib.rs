@@ -11,12 +11,7 @@ use super::exports::Exports;
 use super::{Cpus, Library, Platform, Table};
 use crate::bytes;
 use crate::error::Error;
-
-/// `MH_WEAK_DEFINES`
-const WEAK_DEFINES: u32 = 0x8000;
-
-/// `MH_DEAD_STRIPPABLE_DYLIB`
-const DEAD_STRIPPABLE: u32 = 0x40_0000;
+use crate::macho::header::{DEAD_STRIPPABLE, WEAK_DEFINES};
 
 /// Reads a dylib of one CPU.
 pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, Error> {
