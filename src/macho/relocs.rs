@@ -208,7 +208,8 @@ pub(crate) fn find(table: &[u8], range: Range<u64>) -> Range<usize> {
 pub(super) fn are_at_multiples_of_8(table: &[u8], entries: Range<usize>) -> bool {
     let (all, _) = table.as_chunks::<SIZE>();
     let entries = all.get(entries).unwrap_or_default().iter();
-    entries.fold(0, |bits, entry| bits | Entry::read(entry).offset) % 8 == 0
+    // An entry begins with the lowest byte of its offset.
+    entries.fold(0, |bits, [low, ..]| bits | low) % 8 == 0
 }
 
 /// The entry before index `start` of a table, if it is the first of two and the second is at `start`.

@@ -90,7 +90,7 @@ fn sent(image: &Image<'_>, target: Target, stub: u64) -> Vec<u8> {
             let (page, load) = (word(offset), word(offset + 4));
             assert_eq!(
                 (page & 0x9f00_001f, load & 0xffc0_03ff),
-                (0x9000_0000 | register, 0xf940_0000 | register * 0x21)
+                (0x9000_0000 | register, 0xf940_0000 | (register * 0x21))
             );
             let pages = (page >> 5 & 0x7_ffff) << 2 | page >> 29 & 3;
             (stub & !0xfff) + (u64::from(pages) << 12) + u64::from(load >> 10 & 0xfff) * 8
