@@ -292,6 +292,12 @@ pub(crate) fn refuses_text_relocations(link: &Link<'_>) -> bool {
     }
 }
 
+/// Whether what is referred to weakly alone may be missing when the image is linked, and is 0 then. Weak references of macOS are
+/// to what libraries have, though they may lack it when the image is loaded.
+pub(crate) fn weak_references_may_lack(link: &Link<'_>) -> bool {
+    link.target.format != Format::MachO
+}
+
 /// A likely reason why nothing defines a symbol, beside a similar name.
 pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> Option<String> {
     match link.target.format {

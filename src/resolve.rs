@@ -15,7 +15,7 @@ pub(crate) use parse::{Parsed, parse};
 pub(crate) use providers::look_up;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::blob;
 use crate::elf;
@@ -64,6 +64,9 @@ struct Resolver<'a> {
     hasher: Hasher,
     libraries: Vec<Library<'a>>,
     providers: Vec<Provider<'a>>,
+    /// If members of archives with code of Objective-C take part in any case, the archives that have been looked into: one may
+    /// be given several times.
+    objc_archives: Option<HashSet<&'a str>>,
     /// Names that were undefined when they came up.
     wanted: Vec<GlobalId>,
     limits: Limits,
@@ -221,6 +224,7 @@ impl<'a> Resolver<'a> {
             hasher,
             libraries: Vec::new(),
             providers: Vec::new(),
+            objc_archives: options.macho.load_objc.then(HashSet::new),
             wanted: Vec::new(),
             limits: options.limits,
             sections: 0,
@@ -458,6 +462,7 @@ impl<'a> Resolver<'a> {
     fn provider(&mut self, provider: Provider<'a>) -> Result<()> {
         let number = self.providers.len();
         self.providers.push(provider);
+        self.take_unasked(number)?;
         let symbols = &self.symbols;
         self.wanted.sort_unstable();
         self.wanted.dedup();

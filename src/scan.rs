@@ -340,12 +340,13 @@ pub(crate) fn symbol_name(object: &Object<'_>, index: SymbolIndex) -> String {
 pub(crate) fn undefined(link: &Link<'_>, all: bool) -> Result<(), Errors> {
     /// References to one symbol that a message spells out.
     const PLACES: usize = 3;
+    let weak_may_lack = format::weak_references_may_lack(link);
     let missing = |id: GlobalId| {
         let global = link.symbols.get(id);
         // No loader's table can say "the version, of whatever library".
         let versioned = global.version().is_some_and(|version| !version.is_empty());
         let left = global.traits.has(Traits::PREEMPTIBLE) && !all && !versioned;
-        global.traits.has(Traits::UNDEFINED) && (versioned || !global.is_weak_reference()) && !left
+        global.traits.has(Traits::UNDEFINED) && (versioned || !(weak_may_lack && global.is_weak_reference())) && !left
     };
     if !link.symbols.iter().any(|(id, _)| missing(id)) {
         return Ok(());

@@ -1,8 +1,9 @@
 //! One meaning for each global name: which definition wins, who may preempt it, what is exported.
 //!
-//! Objects are entered in link order. The rules are those of the gABI (chapter 4, *Symbol Table*) with the customs of
-//! ELF linkers: a strong definition beats a common one beats a weak one; the first of equals stays; two strong ones are
-//! an error. Visibility is the most constrained of all mentions in objects.
+//! Objects are entered in link order. A strong definition beats all others, the first of equals stays, and two strong ones
+//! are an error. In the rest formats differ ([`Customs`]). In ELF the rules are those of the gABI (chapter 4, *Symbol Table*)
+//! with the customs of ELF linkers: a common symbol beats a weak definition, and visibility is the most constrained of all
+//! mentions in objects.
 
 mod global;
 mod table;
@@ -47,7 +48,8 @@ pub(crate) enum Customs {
     Elf,
     /// Names are plain.
     Plain,
-    /// Names are plain, and visibility is that of the definition: of weak ones, the widest.
+    /// Names are plain, and visibility is that of the definition: of weak ones, the widest. A common symbol gives way to any
+    /// definition, a weak one too.
     MachO,
 }
 
@@ -319,7 +321,8 @@ impl<'a> Symbols<'a> {
             }
             return;
         }
-        let strong_here = global.is_defined_here() && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
+        let defined_here = global.is_defined_here();
+        let strong_here = defined_here && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
         if let SymbolSection::Common(kind) = symbol.section() {
             self.any_commons = true;
             let align = symbol.value.max(1).checked_next_power_of_two().map_or(63, u64::ilog2) as u8;
@@ -341,18 +344,18 @@ impl<'a> Symbols<'a> {
                     }
                     return;
                 }
-                _ if strong_here => return,
+                _ if strong_here || (by_definition && defined_here) => return,
                 _ => global.definition = Definition::Common { size: symbol.size, align, kind },
             }
         } else {
             match global.definition {
-                Definition::Common { .. } if weak => return,
+                Definition::Common { .. } if weak && !by_definition => return,
                 Definition::Common { .. } => {}
                 _ if strong_here && !weak => {
                     self.duplicates.push(Duplicate { global: id, first: global.mention, second: place });
                     return;
                 }
-                _ if global.is_defined_here() && weak => {
+                _ if defined_here && weak => {
                     self.any_copies = true;
                     if by_definition && !strong_here {
                         global.visibility = global.visibility.min(visibility);

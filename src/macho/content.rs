@@ -103,10 +103,17 @@ pub(crate) fn slice(name: impl ToString, bytes: &[u8], arch: Option<Arch>) -> Re
 }
 
 fn find<Fat: FatArch>(arches: &[Fat], cpu: macho::CpuType) -> Option<(u64, u64)> {
-    // `arm64e` has the same type, and pointers that are signed: its subtype is 2.
-    let plain = |slice: &&Fat| slice.cputype() == cpu && slice.cpusubtype().0 & 0x00ff_ffff != 2;
-    let plain = |slice: &&Fat| cpu != macho::CPU_TYPE_ARM64 && slice.cputype() == cpu || plain(slice);
-    arches.iter().find(plain).map(|slice| (slice.offset().into(), slice.size().into()))
+    /// The bits of a subtype that tell nothing of the CPU.
+    const FEATURES: u32 = 0xff00_0000;
+    // What runs on any such CPU comes before what is for some, as `x86_64h` of Haswell. The pointers of `arm64e` are signed.
+    let (any, signed) = match cpu {
+        macho::CPU_TYPE_X86_64 => (3, None),
+        _ => (0, Some(2)),
+    };
+    let subtype = |slice: &Fat| slice.cpusubtype().0 & !FEATURES;
+    let plain = || arches.iter().filter(|slice| slice.cputype() == cpu && Some(subtype(slice)) != signed);
+    let found = plain().find(|slice| subtype(slice) == any).or_else(|| plain().next());
+    found.map(|slice| (slice.offset().into(), slice.size().into()))
 }
 
 /// A library that an object asks for by name (`LC_LINKER_OPTION`).
@@ -179,6 +186,14 @@ mod tests {
         file.extend(b"exxaaa");
         assert_eq!(slice("f", &file, Some(Arch::X86_64)).unwrap(), 69..71);
         assert_eq!(slice("f", &file, Some(Arch::Aarch64)).unwrap(), 71..74);
+        // One for Haswell is taken if there is no other.
+        let mut haswell = file.clone();
+        for (at, word) in [(8, 0x0100_0007_u32), (12, 8), (52, 8)] {
+            haswell[at..at + 4].copy_from_slice(&word.to_be_bytes());
+        }
+        assert_eq!(slice("f", &haswell, Some(Arch::X86_64)).unwrap(), 69..71);
+        haswell[32..36].copy_from_slice(&8_u32.to_be_bytes());
+        assert_eq!(slice("f", &haswell, Some(Arch::X86_64)).unwrap(), 68..69);
         assert!(slice("f", &file, None).unwrap_err().to_string().contains("-arch"));
         assert!(slice("f", &file[..70], Some(Arch::Aarch64)).is_err());
     }

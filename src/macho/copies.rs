@@ -48,7 +48,7 @@ pub(crate) fn leave_out(link: &mut Link<'_>) -> Result<(), Errors> {
 }
 
 /// Whether a symbol is a weak definition that has given way to another.
-fn is_copy(symbols: &Symbols<'_>, (id, index): (ObjectId, SymbolIndex), symbol: &Symbol) -> bool {
+pub(super) fn is_copy(symbols: &Symbols<'_>, (id, index): (ObjectId, SymbolIndex), symbol: &Symbol) -> bool {
     let weak = symbol.binding == Binding::Weak && matches!(symbol.section(), SymbolSection::In(_));
     let global = symbol.global.get().filter(|_| weak).map(|global| symbols.get(global));
     global.is_some_and(|global| global.is_defined_here() && global.definition != Definition::Object(id, index))

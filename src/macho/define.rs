@@ -11,9 +11,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::plan::{padded, segment_name};
+use super::parse::trimmed;
+use super::plan::{self, padded, segment_name};
 use super::symtab::is_exported;
-use super::{ObjectInfo, initialisers, is_coalesced, lazy, other, relocs};
+use super::{ObjectInfo, initialisers, is_coalesced, lazy, objc, other, relocs, selectors};
 use crate::error::Error;
 use crate::format::LocalTraits;
 use crate::layout::OutputSection;
@@ -67,8 +68,17 @@ fn define_boundaries(link: &mut Link<'_>) {
         asked.then(|| boundary(global.name)).flatten().map(|boundary| (id, boundary))
     };
     let asked: Vec<_> = link.symbols.iter().filter_map(asked).collect();
-    for ((id, (names, end)), number) in asked.into_iter().zip(0_u32..) {
-        link.macho.bounded.push(names);
+    for (id, ((segment, section), end)) in asked {
+        // Names of the objects mean what has become of their sections, as in Apple's linker and LLD.
+        let names = match &section {
+            Some(section) => {
+                let (segment, section) = plan::names(link, trimmed(&segment), trimmed(section));
+                (padded(segment), Some(padded(section)))
+            }
+            None => (padded(plan::renamed_segment(link.options, trimmed(&segment))), None),
+        };
+        let (number, _) = link.macho.bounded.insert_full(names);
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
         let global = link.symbols.get_mut(id);
         global.definition = Definition::Anchor(Anchor::MachO(Boundary { number, end }));
         global.visibility = Visibility::Hidden;
@@ -77,7 +87,7 @@ fn define_boundaries(link: &mut Link<'_>) {
 
 /// The address of a boundary. What the image does not have begins and ends where the image begins.
 pub(super) fn boundary_address(link: &Link<'_>, boundary: Boundary) -> u64 {
-    let Some((segment, section)) = link.macho.bounded.get(boundary.number as usize) else { return 0 };
+    let Some((segment, section)) = link.macho.bounded.get_index(boundary.number as usize) else { return 0 };
     let mut bounds: Option<(u64, u64)> = None;
     let mut add = |start: u64, end: u64| {
         bounds = Some(bounds.map_or((start, end), |(first, last)| (first.min(start), last.max(end))));
@@ -101,8 +111,9 @@ pub(super) fn boundary_address(link: &Link<'_>, boundary: Boundary) -> u64 {
 /// Defines the names that only a linker can define.
 ///
 /// # Errors
-/// A list of functions to run that is malformed.
+/// A list of functions to run, or a description of Objective-C, that is malformed; descriptions that contradict each other.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
+    link.macho.platform = Some(super::platform(link));
     for name in HEADER {
         let Some((id, global)) = link.symbols.find(name) else { continue };
         if global.definition == Definition::Undefined {
@@ -113,9 +124,11 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     }
     define_boundaries(link);
     create_sections(link)?;
+    selectors::make_stubs(link)?;
     export_by_name(link);
     follow_aliases(link)?;
     lazy::define_binder(link);
+    objc::join_descriptions(link)?;
     initialisers::take(link)
 }
 

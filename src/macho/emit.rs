@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use super::fixups::{self, SegmentSites, Site};
 use super::segments::Segment;
 use super::symtab::File;
-use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, page_size, stubs, symtab};
+use super::{TABLES, Table, header, initialisers, is_chained, lazy, linkedit, opcodes, page_size, stubs, symtab};
 use crate::apply::Stretch;
 use crate::debug::{self, Fault, Trouble};
 use crate::error::Result;
@@ -22,8 +22,8 @@ use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
-use crate::model::{GlobalId, SectionFlags as Flags, Traits};
-use crate::reloc::{self, Action};
+use crate::model::{GlobalId, Section, SectionFlags as Flags, Traits};
+use crate::reloc::{self, Action, RawReloc};
 use crate::report::DebugFile;
 use crate::scan::Piece;
 use crate::slots::SymbolRef;
@@ -42,7 +42,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
     let (sites, imports) = sites(&link)?;
     (link.macho.sites, link.macho.imports) = (sites, imports);
-    check_chains(&link)?;
+    check_reach(&link)?;
     // Personalities and language-specific data have addresses now.
     let starts = super::symtab::function_addresses(&link);
     link.macho.unwind_info = link.macho.unwind.info(&link, &starts);
@@ -76,7 +76,8 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
 /// Says what the image is made of.
 fn report(link: &mut Link<'_>, size: u64) {
     let needed = header::needed(link).map(|library| String::from_utf8_lossy(library.name).into_owned()).collect();
-    let exported = link.symbols.iter().filter(|(_, global)| symtab::is_exported(link, global));
+    let is_exported = |global| symtab::is_exported(link, global) || symtab::is_reexported(link, global);
+    let exported = link.symbols.iter().filter(|(_, global)| is_exported(global));
     let exports = exported.map(|(_, global)| global.name.to_vec()).collect();
     link.report.size = size;
     (link.report.needed, link.report.exports) = (needed, exports);
@@ -151,36 +152,35 @@ fn sites(link: &Link<'_>) -> Result<Sites> {
     Ok((segments, imports))
 }
 
+/// What the loader stores where a relocation of a piece is, if it is the loader who does: an address of the image (`None`), or
+/// that of a symbol and what is added.
+pub(super) fn filled(
+    link: &Link<'_>,
+    piece: &Piece,
+    section: &Section<'_>,
+    raw: &RawReloc,
+) -> Option<Option<(GlobalId, i64)>> {
+    let reloc = reloc::understand(link.target, *raw)?;
+    let symbol = link.object(piece.object).symbols.get(raw.symbol as usize)?;
+    match (reloc::classify(link.target, section, &reloc, symbol.traits), symbol.global.get()) {
+        (Ok(Action::Relative), _) => Some(None),
+        (Ok(Action::Symbolic), Some(global)) => Some(Some((global, raw.addend))),
+        _ => None,
+    }
+}
+
 /// The pointers of a piece.
 fn pointers(link: &Link<'_>, piece: &Piece) -> (Vec<Pointer>, Vec<Trouble>) {
     let mut pointers = Vec::new();
     let mut problems = Vec::new();
     let page = page_size(link.target.arch);
-    let object = link.object(piece.object);
+    let chained = is_chained(link);
     let section = link.section(piece.object, piece.section);
     for raw in reloc::decode(section, piece.range.0 as usize..piece.range.1 as usize) {
-        let Some(reloc) = reloc::understand(link.target, raw) else { continue };
-        let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
-        let action = reloc::classify(link.target, section, &reloc, symbol.traits);
-        let target = match (action, symbol.global.get()) {
-            (Ok(Action::Relative), _) => None,
-            (Ok(Action::Symbolic), Some(global)) => Some((global, raw.addend)),
-            _ => continue,
-        };
+        let Some(target) = filled(link, piece, section, &raw) else { continue };
         let Some(address) = link.address_in(piece.object, piece.section, raw.offset) else { continue };
         // Segments start at pages.
-        let within = address.checked_rem(page).unwrap_or(0);
-        let fault = match () {
-            () if !is_chained(link) => None,
-            () if within.checked_rem(fixups::STRIDE) != Some(0) => {
-                Some("the loader fills pointers at multiples of 4 bytes only; without -fixup_chains, anywhere")
-            }
-            () if within > page.saturating_sub(8) => {
-                Some("the loader fills no pointer that lies on two pages; align it, or link with -no_fixup_chains")
-            }
-            () => None,
-        };
-        match fault {
+        match fixups::obstacle(address, page).filter(|_| chained) {
             Some(fault) => {
                 let fault = Fault::Because(fault);
                 problems.push(Trouble { object: piece.object, section: piece.section, raw, fault });
@@ -191,9 +191,17 @@ fn pointers(link: &Link<'_>, piece: &Piece) -> (Vec<Pointer>, Vec<Trouble>) {
     (pointers, problems)
 }
 
-/// Checks that chains can reach all that the loader fills.
-fn check_chains(link: &Link<'_>) -> Result<()> {
+/// Checks that chains, or programs, can reach all that the loader fills.
+fn check_reach(link: &Link<'_>) -> Result<()> {
     if !is_chained(link) {
+        let all = link.macho.segments.iter().zip(&link.macho.sites).zip(1_u64..);
+        if let Some(((segment, _), number)) = all.filter(|((_, sites), _)| !sites.sites.is_empty()).last() {
+            let name = String::from_utf8_lossy(super::parse::trimmed(&segment.name));
+            let what = format!(
+                "the number of segments up to {name}, the last one with pointers (-fixup_chains has no such limit),"
+            );
+            over("bind programs", &what, number, opcodes::SEGMENTS)?;
+        }
         return Ok(());
     }
     let page = page_size(link.target.arch);

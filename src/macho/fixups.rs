@@ -26,7 +26,7 @@ const POINTER_FORMAT: u16 = 2;
 /// `DYLD_CHAINED_PTR_START_NONE`: a page without fixups.
 const NO_START: u16 = 0xffff;
 /// Bytes that a chain can step over at least: `next` counts these.
-pub(crate) const STRIDE: u64 = 4;
+const STRIDE: u64 = 4;
 /// Bytes of the header, to a multiple of 8.
 const HEADER_SIZE: usize = 32;
 /// Bytes of `dyld_chained_starts_in_segment` before the page starts.
@@ -94,6 +94,20 @@ impl SegmentSites {
     pub(crate) fn pages(&self, page: u64) -> u64 {
         let last = self.sites.last().and_then(|site| u64::from(site.offset).checked_div(page));
         last.map_or(0, |last| last.saturating_add(1))
+    }
+}
+
+/// Why no chain leads to a pointer at `place`, counted from a page of `page` bytes; `None` if one does.
+pub(crate) fn obstacle(place: u64, page: u64) -> Option<&'static str> {
+    let within = place.checked_rem(page).unwrap_or(0);
+    match () {
+        () if !within.is_multiple_of(STRIDE) => {
+            Some("the loader fills pointers at multiples of 4 bytes only; without -fixup_chains, anywhere")
+        }
+        () if within > page.saturating_sub(8) => {
+            Some("the loader fills no pointer that lies on two pages; align it, or leave -fixup_chains out")
+        }
+        () => None,
     }
 }
 

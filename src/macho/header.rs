@@ -41,13 +41,13 @@ const FLAGS: u32 = 0x85;
 /// `MH_NO_REEXPORTED_DYLIBS`
 const NO_REEXPORTS: u32 = 0x10_0000;
 /// `MH_WEAK_DEFINES`: others may have to take definitions of this image for theirs.
-const WEAK_DEFINES: u32 = 0x8000;
+pub(super) const WEAK_DEFINES: u32 = 0x8000;
 /// `MH_BINDS_TO_WEAK`: the image may have to take definitions of others for its own.
 const BINDS_TO_WEAK: u32 = 0x1_0000;
 /// `MH_HAS_TLV_DESCRIPTORS`
 const THREAD_LOCAL: u32 = 0x80_0000;
 /// `MH_DEAD_STRIPPABLE_DYLIB`
-const DEAD_STRIPPABLE: u32 = 0x40_0000;
+pub(super) const DEAD_STRIPPABLE: u32 = 0x40_0000;
 /// `MH_APP_EXTENSION_SAFE`
 const APPLICATION_EXTENSION: u32 = 0x200_0000;
 /// `TOOL_*` lists and such have no place here: the version of the linker is no part of its output.

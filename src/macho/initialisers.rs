@@ -14,7 +14,7 @@
 
 use object::macho;
 
-use super::{is_chained, stubs};
+use super::{POINTER, is_chained, stubs};
 use crate::debug;
 use crate::error::{Error, Errors};
 use crate::link::Link;
@@ -24,8 +24,6 @@ use crate::reloc::{self, Field, Origin, RawReloc, What};
 use crate::slots::SymbolRef;
 use crate::symbols::Needs;
 
-/// Bytes of an address in an object's list.
-const POINTER: u64 = 8;
 /// Bytes of an offset in the image's.
 pub(super) const OFFSET: u64 = 4;
 

@@ -21,9 +21,9 @@
 
 use super::emit::{self, segment_at};
 use super::opcodes::{At, Bind, LazyProgram};
-use super::{Table, is_chained, linkedit, stubs, table_output};
+use super::{POINTER, Table, is_chained, linkedit, stubs, table_output};
 use crate::link::Link;
-use crate::model::Traits;
+use crate::model::{GlobalId, Traits};
 use crate::options::{Arch, Undefined};
 use crate::resolve;
 use crate::slots::SymbolRef;
@@ -31,8 +31,6 @@ use crate::symbols::{Definition, GlobalFlags, Needs};
 
 /// What looks functions up.
 const BINDER: &[u8] = b"dyld_stub_binder";
-/// Bytes of a pointer.
-const WORD: u64 = 8;
 
 /// Bytes of the code that all entries of `__stub_helper` share.
 fn header_size(arch: Arch) -> u64 {
@@ -50,19 +48,25 @@ pub(super) fn define_binder(link: &mut Link<'_>) {
     if is_chained(link) || link.options.macho.bind_at_load {
         return;
     }
-    let id = link.symbols.intern(BINDER);
-    let known = link.symbols.get(id).definition;
-    if known == Definition::Undefined {
-        let target = Some(link.target);
-        let has = |number: &u32| resolve::look_up(&link.libraries, *number, BINDER, None, target).is_some();
-        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
-        match numbers.into_iter().find(has) {
-            Some(number) => link.symbols.get_mut(id).definition = Definition::Library(number, None),
-            None if link.options.undefined == Undefined::Allow => {}
-            None => return,
-        }
+    let id = look_up(link, BINDER);
+    if link.symbols.get(id).definition == Definition::Undefined && link.options.undefined != Undefined::Allow {
+        return;
     }
     link.macho.binder = Some(id);
+}
+
+/// Enters a name that no object needs to mention, and has the first library that has it define it, if nothing does.
+pub(super) fn look_up(link: &mut Link<'_>, name: &'static [u8]) -> GlobalId {
+    let id = link.symbols.intern(name);
+    if link.symbols.get(id).definition == Definition::Undefined {
+        let target = Some(link.target);
+        let has = |number: &u32| resolve::look_up(&link.libraries, *number, name, None, target).is_some();
+        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
+        if let Some(number) = numbers.into_iter().find(has) {
+            link.symbols.get_mut(id).definition = Definition::Library(number, None);
+        }
+    }
+    id
 }
 
 /// Asks for the binder's slot, if there is something to look up at its first call.
@@ -94,8 +98,8 @@ pub(super) fn size(link: &Link<'_>, table: Table) -> u64 {
             let arch = link.target.arch;
             header_size(arch).saturating_add(count.saturating_mul(entry_size(arch)))
         }
-        Table::LazyPointers => count.saturating_mul(WORD),
-        Table::Private => WORD,
+        Table::LazyPointers => count.saturating_mul(POINTER),
+        Table::Private => POINTER,
         _ => 0,
     }
 }
@@ -106,7 +110,7 @@ fn start(link: &Link<'_>, table: Table) -> u64 {
 
 /// The address of the pointer with a number.
 pub(super) fn pointer(link: &Link<'_>, number: u64) -> u64 {
-    start(link, Table::LazyPointers).saturating_add(number.saturating_mul(WORD))
+    start(link, Table::LazyPointers).saturating_add(number.saturating_mul(POINTER))
 }
 
 /// The address of an entry of `__stub_helper`.

@@ -23,7 +23,7 @@ use crate::image::{Extent, Source};
 use crate::input::LibraryRole;
 use crate::link::Link;
 use crate::memory;
-use crate::model::{GlobalId, SectionFlags, SymbolSection};
+use crate::model::{GlobalId, SectionFlags, SymbolKind, SymbolSection};
 use crate::options::Arch;
 use crate::slots::SymbolRef;
 use crate::symbols::{Definition, Global, GlobalFlags};
@@ -240,6 +240,13 @@ fn exports(link: &Link<'_>) -> (Vec<u8>, u64) {
         let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
         let flags = export_kind(link, global) | if weak { trie::WEAK_DEFINITION } else { 0 };
         exports.push(Export { name: global.name, flags, value: link.global_address(id) });
+    }
+    for (_, global) in link.symbols.iter().filter(|(_, global)| symtab::is_reexported(link, global)) {
+        let weak = global.flags.has(GlobalFlags::WEAK_DEFINITION);
+        let kind = if global.kind == SymbolKind::Tls { trie::THREAD_LOCAL } else { 0 };
+        let flags = trie::REEXPORT | kind | if weak { trie::WEAK_DEFINITION } else { 0 };
+        let value = u64::try_from(library_ordinal(link, global)).unwrap_or(0);
+        exports.push(Export { name: global.name, flags, value });
     }
     let (mut bytes, room) = trie::trie(exports);
     bytes.resize(bytes.len().next_multiple_of(8), 0);

@@ -9,6 +9,7 @@
 )]
 
 use super::parse::trimmed;
+use super::plan::{self, padded};
 use super::symtab::is_exported;
 use super::unwind;
 use crate::link::Link;
@@ -25,18 +26,16 @@ pub(crate) fn roots(link: &Link<'_>) -> Vec<SymbolRef> {
     globals.chain(link.macho.initialisers.iter().map(|initialiser| initialiser.function())).collect()
 }
 
-/// Whether something refers to the boundaries of a section, or of its segment, by the names that it has in the objects. A list
-/// of what [`supports`] others is one of those that stay.
+/// Whether something refers to the boundaries of a section, or of its segment. A list of what [`supports`] others is one of
+/// those that stay.
 pub(crate) fn is_bounded(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> bool {
     let object = link.object(id);
     let Some((info, section)) = object.info.macho().zip(object.sections.get(index as usize)) else { return false };
     let segment = info.segments.get((index as usize).saturating_sub(1));
     let segment = segment.filter(|_| !link.macho.bounded.is_empty() && !supports(section));
     let Some(segment) = segment.map(trimmed) else { return false };
-    let asked = |name: &[&[u8]]| link.symbols.find(&name.concat()).is_some();
-    [&b"start$"[..], b"end$"]
-        .iter()
-        .any(|side| asked(&[b"segment$", side, segment]) || asked(&[b"section$", side, segment, b"$", section.name]))
+    let (segment, name) = plan::names(link, segment, section.name);
+    [None, Some(padded(name))].into_iter().any(|section| link.macho.bounded.contains(&(padded(segment), section)))
 }
 
 /// The size of the rows of a section, in bytes, if it says of each function how to unwind it.

@@ -21,11 +21,14 @@ pub(crate) mod leb;
 pub(crate) mod library;
 pub(crate) mod linkedit;
 pub(crate) mod live;
+pub(crate) mod objc;
 pub(crate) mod opcodes;
 pub(crate) mod parse;
 pub(crate) mod plan;
+pub(crate) mod platform;
 pub(crate) mod relocs;
 pub(crate) mod segments;
+pub(crate) mod selectors;
 pub(crate) mod signature;
 pub(crate) mod stabs;
 pub(crate) mod stubs;
@@ -33,6 +36,8 @@ pub(crate) mod subsections;
 pub(crate) mod symtab;
 pub(crate) mod trie;
 pub(crate) mod unwind;
+
+use indexmap::IndexSet;
 
 use crate::error::{Error, Errors};
 use crate::layout::{Content, OutputSection};
@@ -49,6 +54,7 @@ use crate::unwind::compact::UnwindInfo;
 pub(crate) use define::{define_symbols, fix_traits};
 pub(crate) use emit::emit;
 pub(crate) use plan::plan;
+pub(crate) use platform::Platform;
 pub(crate) use segments::assign_addresses;
 
 /// What only Mach-O objects have.
@@ -66,7 +72,7 @@ pub(crate) struct ObjectInfo {
     pub(crate) segments: Vec<[u8; 16]>,
     /// Data in its code, ascending, by addresses in the object.
     pub(crate) data_in_code: Vec<functions::DataInCode>,
-    /// The system that it was compiled for, if it says so.
+    /// The system that it was compiled for, if it says so; macOS, if that is among several.
     pub(crate) platform: Option<Platform>,
     /// Its sections may be divided where symbols begin (`MH_SUBSECTIONS_VIA_SYMBOLS`).
     pub(crate) divisible: bool,
@@ -115,22 +121,6 @@ fn section_symbol(number: SectionIndex, address: u64) -> Symbol {
     symbol
 }
 
-/// A system and its versions, each as `xxxx.yy.zz` in 16, 8 and 8 bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Platform {
-    /// `PLATFORM_*`
-    pub(crate) platform: u32,
-    /// The oldest version that the code runs on.
-    pub(crate) minimum: u32,
-    /// The version of the SDK.
-    pub(crate) sdk: u32,
-}
-
-impl Platform {
-    /// `PLATFORM_MACOS`
-    pub(crate) const MACOS: u32 = 1;
-}
-
 /// Bits of [`Symbol::other`](crate::model::Symbol::other). The lowest two are the visibility, in ELF's numbers.
 pub(crate) mod other {
     /// Private external: for this image only.
@@ -146,6 +136,25 @@ pub(crate) mod other {
     /// What the symbol stands for stays in the image, though nothing may refer to it (`N_NO_DEAD_STRIP`).
     pub(crate) const NO_DEAD_STRIP: u8 = 1 << 6;
 }
+
+/// Bits of a symbol's description (`n_desc`), see `mach-o/nlist.h`.
+pub(crate) mod desc {
+    /// `strip` has to leave the symbol.
+    pub(crate) const REFERENCED_DYNAMICALLY: u16 = 0x10;
+    /// `N_NO_DEAD_STRIP`
+    pub(crate) const NO_DEAD_STRIP: u16 = 0x20;
+    /// `N_WEAK_REF`
+    pub(crate) const WEAK_REFERENCE: u16 = 0x40;
+    /// `N_WEAK_DEF`; of what is undefined, `N_REF_TO_WEAK`.
+    pub(crate) const WEAK_DEFINITION: u16 = 0x80;
+    /// `N_ALT_ENTRY`
+    pub(crate) const ALT_ENTRY: u16 = 0x200;
+    /// Of a common symbol, in the place of others: its alignment, as a power of two.
+    pub(crate) const COMMON_ALIGN: u16 = 0xf00;
+}
+
+/// Bytes of a pointer.
+pub(crate) const POINTER: u64 = 8;
 
 /// Values that stand for no library in the place of a library's number.
 pub(crate) mod ordinal {
@@ -198,8 +207,10 @@ impl Table {
 pub(crate) struct Plan<'a> {
     /// What scanning found.
     pub(crate) found: Scan,
-    /// The segments and sections whose boundaries have names.
-    pub(crate) bounded: Vec<define::Bounded>,
+    /// The system that the image is for, once that is settled.
+    pub(crate) platform: Option<Platform>,
+    /// The segments and sections, by the names they have in the image, whose boundaries have names.
+    pub(crate) bounded: IndexSet<define::Bounded, foldhash::quality::RandomState>,
     /// Which names the options leave to others.
     pub(crate) allowed: Filter<'a>,
     /// Which names of local symbols the symbol table has.
@@ -267,10 +278,11 @@ fn check_required(link: &mut Link<'_>) -> Result<(), Errors> {
     Ok(())
 }
 
-/// Looks for what the image needs beside what relocations ask for: slots of personality routines.
+/// Looks for what the image needs beside what relocations ask for: slots of personality routines and of the loader's function
+/// that looks up others, stubs of functions that run when the image is loaded, and the libraries in their order.
 ///
 /// # Errors
-/// Unwind tables that are malformed.
+/// What is asked for by name and missing; unwind tables that are malformed; functions to run that are not there.
 pub(crate) fn gather(link: &mut Link<'_>, found: &mut Scan) -> Result<(), Errors> {
     check_required(link)?;
     link.macho.unwind = unwind::Unwind::gather(link, found)?;
@@ -398,6 +410,9 @@ pub(crate) fn template_address(link: &Link<'_>) -> u64 {
 pub(crate) fn platform(link: &Link<'_>) -> Platform {
     /// The first version of macOS for arm64.
     const FIRST: u32 = 11 << 16;
+    if let Some(settled) = link.macho.platform {
+        return settled;
+    }
     if let Some((minimum, sdk)) = link.options.macho.platform_version {
         return Platform { platform: Platform::MACOS, minimum, sdk };
     }
@@ -418,26 +433,26 @@ pub(crate) fn target_of(info: &ObjectInfo) -> Target {
     Target { format: Format::MachO, arch: info.arch, os: Os::MacOs }
 }
 
-/// Checks that an object is for the machine of the others.
+/// Checks that an object is for the machine of the others, and for macOS.
 ///
 /// # Errors
 /// [`Error::Incompatible`], naming both.
 pub(crate) fn check_object(name: &InputName<'_>, info: &ObjectInfo, target: Target, source: &str) -> Result<(), Error> {
     let is = |target: Target| format!("is for {} macOS", arch_name(target.arch));
     if target == target_of(info) {
-        return Ok(());
+        return info.platform.map_or(Ok(()), |platform| platform.check(name));
     }
     let other_what = if target.format == Format::MachO { is(target) } else { "is of another format".to_owned() };
     Err(Error::Incompatible { file: name.to_string(), what: is(target_of(info)), other: source.to_owned(), other_what })
 }
 
-/// Checks that a library is for the machine of the objects.
+/// Checks that a library is for the machine of the objects, and for macOS.
 ///
 /// # Errors
 /// [`Error::Incompatible`].
 pub(crate) fn check_library(library: &library::Library<'_>, target: Target) -> Result<(), Error> {
     if target.format == Format::MachO && library.is_for(target.arch) {
-        return Ok(());
+        return library.platform().map_or(Ok(()), |platform| platform.check(library.name()));
     }
     Err(Error::Incompatible {
         file: library.name().to_owned(),

@@ -17,10 +17,8 @@
     clippy::cast_possible_truncation
 )]
 
+use super::POINTER;
 use super::leb::{sleb, uleb};
-
-/// Bytes of a pointer.
-const POINTER: u64 = 8;
 
 const REBASE_SET_TYPE_POINTER: u8 = 0x11;
 const REBASE_SET_SEGMENT: u8 = 0x20;
@@ -43,10 +41,13 @@ const WEAK_IMPORT: u8 = 1;
 /// `BIND_SYMBOL_FLAGS_NON_WEAK_DEFINITION`
 const STRONG_DEFINITION: u8 = 8;
 
+/// The most segments with pointers: there are four bits for their numbers.
+pub(crate) const SEGMENTS: u64 = 16;
+
 /// A place in the image, as the programs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At {
-    /// The number of its segment, less than 16.
+    /// The number of its segment, less than [`SEGMENTS`].
     pub(crate) segment: u8,
     /// Offset in the segment, in bytes.
     pub(crate) offset: u64,

@@ -24,7 +24,7 @@ use object::read::macho::{LoadCommandVariant, MachHeader};
 
 use super::functions::DataInCode;
 use super::relocs::{self, Encoding};
-use super::{ObjectInfo, Platform, other};
+use super::{ObjectInfo, Platform, desc as bits, other};
 use crate::bytes;
 use crate::error::Error;
 use crate::model::{
@@ -102,6 +102,7 @@ impl<'a> Parser<'_, 'a> {
         let mut commands = commands.map_err(|error| self.malformed(format!("load commands: {error}")))?;
         while let Some(command) = commands.next().map_err(|error| self.malformed(format!("load commands: {error}")))? {
             let variant = command.variant().map_err(|error| self.malformed(format!("load commands: {error}")))?;
+            info.platform = Platform::before(info.platform, Platform::told_by(&command, &variant));
             match variant {
                 LoadCommandVariant::Segment64(segment, rest) => {
                     if seen_segment {
@@ -129,14 +130,6 @@ impl<'a> Parser<'_, 'a> {
                     let (entries, _) = part.as_chunks::<{ DataInCode::SIZE }>();
                     info.data_in_code = entries.iter().map(DataInCode::read).collect();
                     info.data_in_code.sort_unstable();
-                }
-                LoadCommandVariant::BuildVersion(version, _) => {
-                    let (minimum, sdk) = (version.minos.get(LE).0, version.sdk.get(LE).0);
-                    info.platform = Some(Platform { platform: version.platform.get(LE).0, minimum, sdk });
-                }
-                LoadCommandVariant::VersionMin(version) if command.cmd() == macho::LC_VERSION_MIN_MACOSX => {
-                    let (minimum, sdk) = (version.version.get(LE).0, version.sdk.get(LE).0);
-                    info.platform = Some(Platform { platform: Platform::MACOS, minimum, sdk });
                 }
                 _ => {}
             }
@@ -344,7 +337,7 @@ impl<'a> Parser<'_, 'a> {
         info: &ObjectInfo,
     ) -> Result<Symbol, Error> {
         let (name, kind, value) = (entry.n_strx.get(LE), entry.n_type, entry.n_value.get(LE));
-        let desc = entry.n_desc.get(LE).0;
+        let mut desc = entry.n_desc.get(LE).0;
         let what = || {
             let name = bytes::string(strings, name.into()).map(String::from_utf8_lossy).unwrap_or_default();
             format!("symbol {number} ({name})")
@@ -389,7 +382,8 @@ impl<'a> Parser<'_, 'a> {
             }
             SymbolSection::Common(_) => {
                 // GET_COMM_ALIGN: a power of two.
-                let align = 1_u64.checked_shl(u32::from((desc >> 8) & 0xf)).unwrap_or(1);
+                let align = 1_u64.checked_shl(u32::from((desc & bits::COMMON_ALIGN) >> 8)).unwrap_or(1);
+                desc &= !bits::COMMON_ALIGN;
                 let mut symbol = Symbol::new(name, section, align);
                 (symbol.kind, symbol.size) = (SymbolKind::Object, value);
                 symbol
@@ -398,7 +392,7 @@ impl<'a> Parser<'_, 'a> {
             SymbolSection::Absolute => Symbol::new(name, SymbolSection::Absolute, value),
         };
         let defined = section != SymbolSection::Undefined;
-        let (weak_reference, weak_definition) = (desc & N_WEAK_REF != 0, desc & N_WEAK_DEF != 0);
+        let (weak_reference, weak_definition) = (desc & bits::WEAK_REFERENCE != 0, desc & bits::WEAK_DEFINITION != 0);
         let weak = if defined { weak_definition } else { weak_reference };
         symbol.binding = match () {
             () if !external => Binding::Local,
@@ -411,9 +405,9 @@ impl<'a> Parser<'_, 'a> {
             symbol.other = other::HIDDEN | if kind.is_pext() { 0 } else { other::CAN_BE_HIDDEN };
         }
         for (bit, flag) in [
-            (N_ALT_ENTRY, other::ALT_ENTRY),
-            (REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY),
-            (N_NO_DEAD_STRIP, other::NO_DEAD_STRIP),
+            (bits::ALT_ENTRY, other::ALT_ENTRY),
+            (bits::REFERENCED_DYNAMICALLY, other::REFERENCED_DYNAMICALLY),
+            (bits::NO_DEAD_STRIP, other::NO_DEAD_STRIP),
         ] {
             if desc & bit != 0 && defined {
                 symbol.other |= flag;
@@ -422,13 +416,6 @@ impl<'a> Parser<'_, 'a> {
         Ok(symbol)
     }
 }
-
-/// Bits of `n_desc`.
-const REFERENCED_DYNAMICALLY: u16 = 0x10;
-const N_NO_DEAD_STRIP: u16 = 0x20;
-const N_WEAK_REF: u16 = 0x40;
-const N_WEAK_DEF: u16 = 0x80;
-const N_ALT_ENTRY: u16 = 0x200;
 
 /// The first `count` structures of `bytes`.
 fn slice_of<T: object::pod::Pod>(bytes: &[u8], count: usize) -> Option<&[T]> {
@@ -443,7 +430,6 @@ pub(crate) fn trimmed(name: &[u8; 16]) -> &[u8] {
 /// Bits of a section's attributes.
 const S_ATTR_DEBUG: u32 = 0x0200_0000;
 const S_ATTR_NO_DEAD_STRIP: u32 = 0x1000_0000;
-const CODE: u32 = 0x8000_0400;
 
 fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: bool) -> (SectionFlags, Fate) {
     let debug = segment == b"__DWARF" || raw & S_ATTR_DEBUG != 0;
@@ -462,7 +448,7 @@ fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: 
     let flags = flags
         .and(SectionFlags::ALLOC)
         .when(!text, SectionFlags::WRITE)
-        .when(raw & CODE != 0, SectionFlags::EXEC)
+        .when(raw & super::plan::CODE != 0, SectionFlags::EXEC)
         .when(tls, SectionFlags::TLS)
         .when(raw & S_ATTR_NO_DEAD_STRIP != 0 || starts, SectionFlags::RETAIN)
         .when(text && name == b"__eh_frame", SectionFlags::EH_FRAME)

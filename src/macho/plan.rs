@@ -16,14 +16,14 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 use object::macho;
 
-use super::{TABLES, Table, fixups, stubs};
+use super::{TABLES, Table, emit, fixups, relocs, stubs};
 use crate::error::Result;
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::SectionFlags as Flags;
 use crate::options::Options;
-use crate::reloc;
-use crate::scan::Scan;
+use crate::reloc::{self, RawReloc};
+use crate::scan::{Piece, Scan};
 use crate::symbols::CommonBlock;
 
 /// What ranks of one segment and the next differ by.
@@ -49,7 +49,7 @@ pub(super) const HEAP_SEGMENT: &[u8] = b"__HEAP_IMAGE";
 /// `S_ATTR_EXT_RELOC | S_ATTR_LOC_RELOC`: attributes of objects only.
 const OBJECT_ATTRIBUTES: u32 = 0x300;
 /// `S_ATTR_PURE_INSTRUCTIONS | S_ATTR_SOME_INSTRUCTIONS`
-const CODE: u32 = 0x8000_0400;
+pub(super) const CODE: u32 = 0x8000_0400;
 
 /// Sections of `__DATA` that the loader fills and nobody writes to afterwards. Apple's linker and LLD move these to
 /// `__DATA_CONST`.
@@ -119,35 +119,46 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     Ok(())
 }
 
-/// Has programs tell the loader what to fill if chains cannot, since more pages than they can start in have pointers; unless
-/// chains were asked for, which is an error then.
+/// Has programs tell the loader what to fill if chains cannot, since more pages than they can start in have pointers, or since
+/// pointers are where no chain leads; unless chains were asked for, which is an error then.
 fn choose_fixups(link: &mut Link<'_>) {
     if link.options.macho.chained_fixups.is_some() || !super::is_chained(link) {
         return;
     }
     let limit = fixups::PAGES_LIMIT.saturating_mul(super::page_size(link.target.arch));
-    // Where the last pointer of each section ends.
-    let mut ends = vec![0_u64; link.outputs.len()];
-    for piece in &link.macho.found.pieces {
-        let section = link.section(piece.object, piece.section);
-        // Entries descend.
-        let last = reloc::decode(section, 0..section.relocs.len()).next().map_or(0, |raw| raw.offset);
-        if let Some(end) = ends.get_mut(section.output as usize) {
-            *end = section.offset.saturating_add(last).saturating_add(8).max(*end);
-        }
-    }
+    // Where each section starts in its segment, which will start at a page.
+    let mut starts = Vec::with_capacity(link.outputs.len());
     let (mut place, mut segment) = (0_u64, None);
-    for (output, end) in link.outputs.iter().zip(ends) {
+    for output in &link.outputs {
         if segment.replace(output.rank / SEGMENT) != Some(output.rank / SEGMENT) {
             place = 0;
         }
         place = place.checked_next_multiple_of(output.align).unwrap_or(u64::MAX);
-        if end > 0 && place.saturating_add(end) > limit {
-            link.macho.programs_instead = true;
-            return;
-        }
+        starts.push(place);
         place = place.saturating_add(output.size);
     }
+    let unreached = link.workers.map(&link.macho.found.pieces, |piece| {
+        let section = link.section(piece.object, piece.section);
+        let start = starts.get(section.output as usize).copied().unwrap_or(u64::MAX).saturating_add(section.offset);
+        // Entries descend.
+        let last = reloc::decode(section, 0..section.relocs.len()).next().map_or(0, |raw| raw.offset);
+        start.saturating_add(last).saturating_add(8) > limit || has_unreached(link, piece, start)
+    });
+    link.macho.programs_instead = unreached.contains(&true);
+}
+
+/// Whether no chain leads to some pointer of a piece, whose section starts at an offset from a page.
+fn has_unreached(link: &Link<'_>, piece: &Piece, start: u64) -> bool {
+    let section = link.section(piece.object, piece.section);
+    let range = piece.range.0 as usize..piece.range.1 as usize;
+    // Hardly any section has something that is not at a multiple of 8.
+    let aligned = start.is_multiple_of(8) && relocs::are_at_multiples_of_8(&section.relocs.bytes, range.clone());
+    let page = super::page_size(link.target.arch);
+    let unreached = |raw: RawReloc| {
+        let place = start.wrapping_add(raw.offset);
+        fixups::obstacle(place, page).is_some() && emit::filled(link, piece, section, &raw).is_some()
+    };
+    !aligned && reloc::decode(section, range).any(unreached)
 }
 
 /// Has the template of thread-local storage begin as the strictest of its parts is aligned: then what is so in the image is so
@@ -202,23 +213,25 @@ fn section_place(segment: u32, name: &[u8], flags: Flags, number: u32) -> u32 {
     }
 }
 
-/// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if it is
-/// `constant`, that of all code if it is what initialises static variables (as Apple's linker and LLD have it), or its own.
-fn names<'s, 'a: 's>(
-    options: &'a Options,
-    constant: bool,
-    segment: &'s [u8],
-    section: &'a [u8],
-) -> (&'s [u8], &'a [u8]) {
+/// The segment and the name that a section of an object has in the image: those that are asked for, `__DATA_CONST` if only the
+/// loader writes to it, that of all code if it is what initialises static variables (as Apple's linker and LLD have it), or
+/// its own.
+pub(super) fn names<'s, 'a: 's>(link: &Link<'a>, segment: &'s [u8], section: &'a [u8]) -> (&'s [u8], &'a [u8]) {
     let is = |[of, name]: &[String; 2]| of.as_bytes() == segment && name.as_bytes() == section;
-    let (segment, section) = match options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
+    let constant = || is_constant(segment, section) || (segment == b"__DATA" && section == b"__got");
+    let (segment, section) = match link.options.macho.renamed_sections.iter().rev().find(|[from, _]| is(from)) {
         Some([_, [segment, section]]) => (segment.as_bytes(), section.as_bytes()),
-        None if constant => (&b"__DATA_CONST"[..], section),
+        None if constant() && has_constant_segment(link) => (&b"__DATA_CONST"[..], section),
         None if segment == b"__TEXT" && section == b"__StaticInit" => (segment, &b"__text"[..]),
         None => (segment, section),
     };
+    (renamed_segment(link.options, segment), section)
+}
+
+/// The name that a segment of an object has in the image.
+pub(super) fn renamed_segment<'s>(options: &'s Options, segment: &'s [u8]) -> &'s [u8] {
     let renamed = options.macho.renamed_segments.iter().rev().find(|[from, _]| from.as_bytes() == segment);
-    (renamed.map_or(segment, |[_, to]| to.as_bytes()), section)
+    renamed.map_or(segment, |[_, to]| to.as_bytes())
 }
 
 /// Sorts the input sections into output sections.
@@ -226,7 +239,6 @@ fn collect(link: &mut Link<'_>) {
     let mut outputs: IndexMap<(u32, &[u8], Flags), OutputSection<'_>, foldhash::quality::RandomState> =
         IndexMap::default();
     let mut others = Vec::new();
-    let constant_segment = has_constant_segment(link);
     for (id, object) in link.objects() {
         let Some(info) = object.info.macho() else { continue };
         for (section, index) in object.sections.iter().zip(0_u32..) {
@@ -236,8 +248,7 @@ fn collect(link: &mut Link<'_>) {
             let Some(own) = info.segments.get((index as usize).saturating_sub(1)).map(super::parse::trimmed) else {
                 continue;
             };
-            let constant = constant_segment && section.flags.has(Flags::RELRO);
-            let (segment, name) = names(link.options, constant, own, section.name);
+            let (segment, name) = names(link, own, section.name);
             let segment = match link.heap_image == Some((id, index)) {
                 true => HEAP_IMAGE,
                 false => segment_place(segment, &mut others),

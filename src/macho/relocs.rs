@@ -204,6 +204,14 @@ pub(crate) fn find(table: &[u8], range: Range<u64>) -> Range<usize> {
     from(range.end)..from(range.start)
 }
 
+/// Whether all fields that a stretch of a table's entries is for are at offsets that are multiples of 8.
+pub(super) fn are_at_multiples_of_8(table: &[u8], entries: Range<usize>) -> bool {
+    let (all, _) = table.as_chunks::<SIZE>();
+    let entries = all.get(entries).unwrap_or_default().iter();
+    // An entry begins with the lowest byte of its offset.
+    entries.fold(0, |bits, [low, ..]| bits | low) % 8 == 0
+}
+
 /// The entry before index `start` of a table, if it is the first of two and the second is at `start`.
 pub(crate) fn first_half(table: &[u8], start: usize, encoding: Encoding) -> Option<Entry> {
     let (entries, _) = table.as_chunks::<SIZE>();

@@ -21,7 +21,7 @@ use gimli::{Dwarf, EndianSlice, LittleEndian, SectionId};
 use super::symtab::{Entry, NO_NAME, Strings, is_named_local};
 use crate::link::Link;
 use crate::memory::{of_map, of_vec};
-use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolKind, SymbolSection};
+use crate::model::{Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolIndex, SymbolKind, SymbolSection};
 use crate::symbols::Definition;
 
 const N_GSYM: u8 = 0x20;
@@ -80,7 +80,14 @@ impl Mapped {
         let object = link.object(self.id);
         let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
         for (symbol, index) in symbols.iter().zip(first..) {
-            let SymbolSection::In(number) = symbol.section() else { continue };
+            let number = match symbol.section() {
+                SymbolSection::In(number) => number,
+                SymbolSection::Common(_) => {
+                    self.common(link, symbol, index, strings).into_iter().for_each(&mut add);
+                    continue;
+                }
+                _ => continue,
+            };
             let shown = match symbol.global.get() {
                 None => is_named_local(object, symbol),
                 Some(global) => link.symbols.get(global).definition == Definition::Object(self.id, index),
@@ -102,6 +109,16 @@ impl Mapped {
                 add(Entry { kind: if external { N_GSYM } else { N_STSYM }, ..entry });
             }
         }
+    }
+
+    /// The entry of a common symbol, if it is this mention of it that counts.
+    fn common(&self, link: &Link<'_>, symbol: &Symbol, index: SymbolIndex, strings: &Strings) -> Option<Entry> {
+        let id = symbol.global.get()?;
+        let global = link.symbols.get(id);
+        let counts = matches!(global.definition, Definition::Allotted(..)) && global.mention == Some((self.id, index));
+        let section = u8::try_from(link.macho.commons?.saturating_add(1)).unwrap_or(0);
+        let (name, value) = (strings.name(self.id, symbol), link.global_address(id));
+        counts.then_some(Entry { name, kind: N_GSYM, section, desc: 0, value })
     }
 
     /// The number of bytes from a symbol to the next of its section.

@@ -12,14 +12,11 @@
     clippy::panic
 )]
 
-use super::{Table, emit, initialisers, lazy, table_output};
+use super::{POINTER, Table, emit, initialisers, lazy, table_output};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::options::Arch;
 use crate::slots::{GotEntry, PltEntry, SymbolRef};
-
-/// Bytes of a slot.
-const WORD: u64 = 8;
 
 /// Bytes of a stub.
 pub(super) fn stub_size(arch: Arch) -> u64 {
@@ -31,7 +28,7 @@ pub(super) fn size(link: &Link<'_>, table: Table) -> u64 {
     let stubs = (link.slots.through_got.len() as u64).saturating_add(link.slots.lazy.len() as u64);
     match table {
         Table::Stubs => stubs.saturating_mul(stub_size(link.target.arch)),
-        Table::Got => u64::from(link.slots.got_words).saturating_mul(WORD),
+        Table::Got => u64::from(link.slots.got_words).saturating_mul(POINTER),
         Table::StubHelper | Table::LazyPointers | Table::Private => lazy::size(link, table),
         Table::InitOffsets => (link.macho.initialisers.len() as u64).saturating_mul(initialisers::OFFSET),
         Table::UnwindInfo => 0,
@@ -41,7 +38,7 @@ pub(super) fn size(link: &Link<'_>, table: Table) -> u64 {
 /// The address of a word of the GOT.
 pub(crate) fn got_address(link: &Link<'_>, word: u32) -> u64 {
     let start = table_output(link, Table::Got).map_or(0, |output| output.address);
-    start.wrapping_add(WORD.wrapping_mul(word.into()))
+    start.wrapping_add(POINTER.wrapping_mul(word.into()))
 }
 
 /// The address of a stub.
@@ -62,7 +59,7 @@ pub(super) fn stubs(link: &Link<'_>) -> Vec<u8> {
         let slots = link.slots.of(*symbol);
         got_address(link, slots.plt_target.or(slots.got).unwrap_or(0))
     });
-    let off = if malfunction::on(Malfunction::StubSlotOff) { WORD } else { 0 };
+    let off = if malfunction::on(Malfunction::StubSlotOff) { POINTER } else { 0 };
     for slot in of_got.chain(lazy::pointers(link).map(|(address, ..)| address)) {
         let slot = slot.saturating_add(off);
         match link.target.arch {

@@ -1,4 +1,5 @@
-//! Dividing sections, so that what nothing refers to can be left out part by part (`-dead_strip`).
+//! Dividing sections, so that what nothing refers to can be left out part by part (`-dead_strip`), and so can
+//! [copies](super::copies) of weak definitions.
 //!
 //! Compilers put all functions of a source file into one section, and promise by a flag of the object
 //! (`MH_SUBSECTIONS_VIA_SYMBOLS`) that the parts which begin with a symbol each stand for themselves: no code runs or reaches
@@ -23,21 +24,23 @@ use std::borrow::Cow;
 use object::macho;
 
 use super::relocs::{self, Encoding, Meant, Named};
-use super::{ObjectInfo, other};
+use super::{ObjectInfo, copies, objc, other};
 use crate::link::Link;
 use crate::model::{
-    Object, ObjectInfo as Info, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex,
-    SymbolKind, SymbolSection,
+    Object, ObjectId, ObjectInfo as Info, RelocEncoding, Relocs, Section, SectionFlags, SectionIndex, Symbol,
+    SymbolIndex, SymbolKind, SymbolSection,
 };
+use crate::symbols::Symbols;
 
 /// The most symbols of an object, those of sections included: relocations have 24 bits for their numbers.
 const SYMBOLS: usize = (1 << 24) - 1;
 
 /// Divides the sections of all objects that allow it, and marks what is to be kept for a symbol's sake.
 pub(crate) fn divide(link: &mut Link<'_>) {
-    link.workers.for_each_mut(&mut link.objects, |_, object| {
+    let symbols = &link.symbols;
+    link.workers.for_each_mut(&mut link.objects, |number, object| {
         divide_object(object);
-        retain(object);
+        retain(object, ObjectId(u32::try_from(number).unwrap_or(u32::MAX)), symbols);
     });
 }
 
@@ -48,10 +51,11 @@ pub(super) fn divide_object(object: &mut Object<'_>) {
     }
 }
 
-/// Marks the sections of symbols that ask for it.
-fn retain(object: &mut Object<'_>) {
-    for symbol in &object.symbols {
+/// Marks the sections of symbols that ask for it, but not those of copies that have given way to other definitions.
+fn retain(object: &mut Object<'_>, id: ObjectId, symbols: &Symbols<'_>) {
+    for (symbol, index) in object.symbols.iter().zip(0..) {
         if symbol.other & (other::NO_DEAD_STRIP | other::REFERENCED_DYNAMICALLY) != 0
+            && !copies::is_copy(symbols, (id, index), symbol)
             && let SymbolSection::In(index) = symbol.section()
             && let Some(section) = object.sections.get_mut(index as usize)
         {
@@ -180,7 +184,8 @@ impl Division {
 /// The offsets at which a section begins anew, none so far, if it may be divided.
 fn may_divide(section: &Section<'_>) -> Option<Vec<u64>> {
     let lists = [macho::S_MOD_INIT_FUNC_POINTERS, macho::S_MOD_TERM_FUNC_POINTERS];
-    let whole = section.flags.has(SectionFlags::EH_FRAME) || lists.contains(&kind(section));
+    let whole =
+        section.flags.has(SectionFlags::EH_FRAME) || lists.contains(&kind(section)) || objc::is_description(section);
     (section.is_live() && section.flags.has(SectionFlags::ALLOC) && !whole).then(Vec::new)
 }
 

@@ -18,7 +18,7 @@ pub(super) use strings::{NO_NAME, Strings};
 
 use super::linkedit;
 use super::stabs::{self, Mapped};
-use super::{TABLES, other};
+use super::{TABLES, desc as bits, other};
 use crate::error::Error;
 use crate::image::{Extent, Source};
 use crate::link::Link;
@@ -32,12 +32,6 @@ const EXTERNAL: u8 = 0x01;
 const PRIVATE: u8 = 0x10;
 const IN_SECTION: u8 = 0x0e;
 const ABSOLUTE: u8 = 0x02;
-/// Bits of `n_desc`: `REFERENCED_DYNAMICALLY`, `N_WEAK_REF`, `N_WEAK_DEF`, `N_ALT_ENTRY`
-const REFERENCED_DYNAMICALLY: u16 = 0x10;
-const WEAK_REFERENCE: u16 = 0x40;
-const WEAK_DEFINITION: u16 = 0x80;
-const ALT_ENTRY: u16 = 0x200;
-
 /// The number of input symbols that a part is made from, at most: parts are small beside the chunks of a file, since one that
 /// stands in two chunks is made twice.
 const PART: usize = 1 << 11;
@@ -334,23 +328,36 @@ impl SymbolTable {
         let object = link.object(id);
         let symbols = object.symbols.get(first as usize..end as usize).unwrap_or_default();
         for (symbol, index) in symbols.iter().zip(first..) {
-            let kind = match symbol.global.get() {
-                None if is_named_local(object, symbol) => 0,
+            let (kind, name) = match symbol.global.get() {
+                None if is_named_local(object, symbol) => (0, object.symbol_name(symbol)),
                 None => continue,
                 Some(global) => {
                     let global = link.symbols.get(global);
                     if global.definition != Definition::Object(id, index) || is_exported(link, global) {
                         continue;
                     }
-                    PRIVATE
+                    (PRIVATE, global.name)
                 }
             };
-            if !link.macho.named_locals.allow(object.symbol_name(symbol)) {
+            if !link.macho.named_locals.allow(name) {
                 continue;
             }
             let Some((place, section, value)) = place_of(link, id, symbol) else { continue };
-            let name = self.strings.name(id, symbol);
+            let name = match symbol.global.get() {
+                // What the linker makes has its name where it is mentioned.
+                Some(global) if symbol.name == u32::MAX => self.name(link, global, link.symbols.get(global)),
+                _ => self.strings.name(id, symbol),
+            };
             add(Entry { name, kind: kind | place, section, desc: desc(symbol), value });
+        }
+    }
+
+    /// The offset of the name of a global symbol.
+    fn name(&self, link: &Link<'_>, id: GlobalId, global: &Global<'_>) -> u32 {
+        let mention = global.mention.and_then(|(id, index)| Some((id, link.object(id).symbols.get(index as usize)?)));
+        match mention {
+            Some((id, symbol)) => self.strings.name(id, symbol),
+            None => self.strings.own_name(id),
         }
     }
 
@@ -360,15 +367,12 @@ impl SymbolTable {
             let symbol = link.object(id).symbols.get(index as usize)?;
             Some((id, symbol))
         });
-        let name = match mention {
-            Some((id, symbol)) => self.strings.name(id, symbol),
-            None => self.strings.own_name(id),
-        };
+        let name = self.name(link, id, global);
         if is_import(global) {
             let [library, ..] = linkedit::library_ordinal(link, global).to_le_bytes();
-            let weak = if linkedit::is_weak_import(link, global) { WEAK_REFERENCE } else { 0 };
+            let weak = if linkedit::is_weak_import(link, global) { bits::WEAK_REFERENCE } else { 0 };
             // N_REF_TO_WEAK, which is the same bit.
-            let coalesced = if super::is_coalesced(link, global) { WEAK_DEFINITION } else { 0 };
+            let coalesced = if super::is_coalesced(link, global) { bits::WEAK_DEFINITION } else { 0 };
             let desc = (u16::from(library) << 8) | weak | coalesced;
             return Some(Entry { name, kind: EXTERNAL, section: 0, desc, value: 0 });
         }
@@ -380,7 +384,7 @@ impl SymbolTable {
                 (IN_SECTION, section_at(link, value), value)
             }
         };
-        let weak = if global.flags.has(GlobalFlags::WEAK_DEFINITION) { WEAK_DEFINITION } else { 0 };
+        let weak = if global.flags.has(GlobalFlags::WEAK_DEFINITION) { bits::WEAK_DEFINITION } else { 0 };
         let desc = mention.map_or(0, |(_, symbol)| desc(symbol)) | weak;
         Some(Entry { name, kind: EXTERNAL | place, section, desc, value })
     }
@@ -396,7 +400,7 @@ fn locals(link: &Link<'_>) -> impl Iterator<Item = Part> {
 }
 
 fn desc(symbol: &Symbol) -> u16 {
-    let bits = [(other::ALT_ENTRY, ALT_ENTRY), (other::REFERENCED_DYNAMICALLY, REFERENCED_DYNAMICALLY)];
+    let bits = [(other::ALT_ENTRY, bits::ALT_ENTRY), (other::REFERENCED_DYNAMICALLY, bits::REFERENCED_DYNAMICALLY)];
     bits.iter().filter(|(flag, _)| symbol.other & flag != 0).fold(0, |all, (_, bit)| all | bit)
 }
 
@@ -439,6 +443,12 @@ pub(super) fn is_exported(link: &Link<'_>, global: &Global<'_>) -> bool {
         && global.flags.common(GlobalFlags::IN_OBJECT.and(GlobalFlags::LEFT_OUT)) == GlobalFlags::IN_OBJECT
         && !matches!(global.definition, Definition::Anchor(_));
     here && seen && link.macho.allowed.allow(global.name)
+}
+
+/// Whether the image passes a symbol of a library on to others.
+pub(super) fn is_reexported(link: &Link<'_>, global: &Global<'_>) -> bool {
+    let of_library = matches!(global.definition, Definition::Library(..)) && is_import(global);
+    of_library && link.macho.allowed.asks_for(global.name) && linkedit::library_ordinal(link, global) > 0
 }
 
 /// Whether the image wants a symbol from others.

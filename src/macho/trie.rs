@@ -1,7 +1,8 @@
 //! The export trie: which names a library has for others, as a prefix tree that the loader walks in the file.
 //!
 //! A node is: the size of its terminal information (ULEB128; 0 for none), that information (flags and the offset from the
-//! start of the image, ULEB128 each), the number of its edges (one byte), and for each edge the bytes it stands for
+//! start of the image, ULEB128 each; for what a library has, its number in place of the offset, and the name that it has there
+//! if that is another one, NUL-terminated), the number of its edges (one byte), and for each edge the bytes it stands for
 //! (NUL-terminated) and the offset of the node it leads to (ULEB128). Source: `mach-o/loader.h`, *LC_DYLD_EXPORTS_TRIE*
 //! and `EXPORT_SYMBOL_FLAGS_*`.
 
@@ -18,12 +19,16 @@ use super::leb::{uleb, uleb_size};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 
+/// `EXPORT_SYMBOL_FLAGS_KIND_MASK`
+pub(crate) const KIND: u64 = 0x03;
 /// `EXPORT_SYMBOL_FLAGS_KIND_THREAD_LOCAL`
 pub(crate) const THREAD_LOCAL: u64 = 0x01;
 /// `EXPORT_SYMBOL_FLAGS_KIND_ABSOLUTE`
 pub(crate) const ABSOLUTE: u64 = 0x02;
 /// `EXPORT_SYMBOL_FLAGS_WEAK_DEFINITION`
 pub(crate) const WEAK_DEFINITION: u64 = 0x04;
+/// `EXPORT_SYMBOL_FLAGS_REEXPORT`: a library has it.
+pub(crate) const REEXPORT: u64 = 0x08;
 
 /// A name that the image has for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +37,8 @@ pub(crate) struct Export<'a> {
     pub(crate) name: &'a [u8],
     /// `EXPORT_SYMBOL_FLAGS_*`
     pub(crate) flags: u64,
-    /// Offset from the start of the image, in bytes; the number itself if absolute.
+    /// Offset from the start of the image, in bytes; the number itself if absolute; of what a library has, its number as the
+    /// loader counts them.
     pub(crate) value: u64,
 }
 
@@ -45,7 +51,10 @@ struct Node<'a> {
 
 impl Node<'_> {
     fn terminal_size(&self) -> u64 {
-        self.terminal.map_or(0, |(flags, value)| uleb_size(flags).saturating_add(uleb_size(value)))
+        self.terminal.map_or(0, |(flags, value)| {
+            let name = u64::from(flags & REEXPORT != 0);
+            uleb_size(flags).saturating_add(uleb_size(value)).saturating_add(name)
+        })
     }
 }
 
@@ -144,6 +153,10 @@ fn write(nodes: &[Node<'_>]) -> Vec<u8> {
         if let Some((flags, value)) = node.terminal {
             uleb(&mut bytes, flags);
             uleb(&mut bytes, value);
+            if flags & REEXPORT != 0 {
+                // Its name there is the same.
+                bytes.push(0);
+            }
         }
         // Edges of one node differ in their first byte, and none is NUL: at most 255.
         bytes.push(u8::try_from(node.edges.len()).unwrap_or(u8::MAX));

@@ -2,7 +2,8 @@
 //!
 //! An object describes most functions in `__LD,__compact_unwind`, 32 bytes each: the function's address, its size, the
 //! encoding, the personality and the language-specific data, of which the addresses are relocated. Functions whose
-//! frames an encoding cannot tell have a record in `__TEXT,__eh_frame`, which stays in the image as it is.
+//! frames an encoding cannot tell have a record in `__TEXT,__eh_frame`, which the image has too, without the records of what is
+//! left out ([`frames`](super::frames)).
 //!
 //! Compilers for x86-64 write `__eh_frame` without relocations: since the distance from a record to its function does not
 //! change in the object, the assembler puts it in. In the image it does change, so parsing adds the relocations that are
@@ -18,6 +19,8 @@
 )]
 
 use std::collections::{BTreeMap, HashMap};
+
+use indexmap::IndexSet;
 
 use super::{ObjectInfo, Table, table_output};
 use crate::bytes;
@@ -46,8 +49,11 @@ const ADDRESS: u8 = 8;
 pub(crate) struct Unwind {
     functions: Vec<Function>,
     /// The personalities, which all have a slot in the GOT.
-    personalities: Vec<SymbolRef>,
+    personalities: Personalities,
 }
+
+/// Personality routines in the order they are met, each once: damaged tables may have any number.
+type Personalities = IndexSet<SymbolRef, foldhash::quality::RandomState>;
 
 /// How one function is unwound.
 #[derive(Debug, Clone, Copy)]
@@ -92,12 +98,11 @@ impl Unwind {
     }
 
     /// Adds the functions of an object, whose personalities are numbered by itself.
-    fn add(&mut self, link: &Link<'_>, found: &mut Scan, functions: Vec<Function>, personalities: &[SymbolRef]) {
+    fn add(&mut self, link: &Link<'_>, found: &mut Scan, functions: Vec<Function>, personalities: &Personalities) {
         let mut numbers = Vec::new();
         for personality in personalities {
-            let known = self.personalities.iter().position(|known| known == personality);
-            let number = known.unwrap_or_else(|| {
-                self.personalities.push(*personality);
+            let (number, is_new) = self.personalities.insert_full(*personality);
+            if is_new {
                 match personality {
                     SymbolRef::Global(id) => link.symbols.get(*id).require(Needs::GOT),
                     SymbolRef::Local(object, symbol) => {
@@ -105,8 +110,7 @@ impl Unwind {
                         found.locals.push((*object, *symbol, Needs::GOT, traits.unwrap_or_default()));
                     }
                 }
-                self.personalities.len().saturating_sub(1)
-            });
+            }
             numbers.push(u32::try_from(number).unwrap_or(u32::MAX));
         }
         self.functions.extend(functions.into_iter().map(|function| {
@@ -167,7 +171,8 @@ impl Unwind {
 
     /// Bytes of memory that it has taken.
     pub(crate) fn held(&self) -> u64 {
-        crate::memory::of_vec(&self.functions).saturating_add(crate::memory::of_vec(&self.personalities))
+        let personalities = (self.personalities.capacity() as u64).saturating_mul(size_of::<SymbolRef>() as u64);
+        crate::memory::of_vec(&self.functions).saturating_add(personalities)
     }
 }
 
@@ -183,16 +188,19 @@ struct Gatherer<'l, 'a> {
     id: ObjectId,
     object: &'l Object<'a>,
     info: Option<&'l ObjectInfo>,
-    personalities: Vec<SymbolRef>,
+    personalities: Personalities,
+    /// The first named symbol at each place, once a personality is told by its place.
+    named: Option<HashMap<(SectionIndex, u64), SymbolIndex, foldhash::quality::RandomState>>,
 }
 
 impl<'l, 'a> Gatherer<'l, 'a> {
     fn new(link: &'l Link<'a>, id: ObjectId) -> Self {
         let object = link.object(id);
-        Self { link, id, object, info: object.info.macho(), personalities: Vec::new() }
+        let personalities = Personalities::default();
+        Self { link, id, object, info: object.info.macho(), personalities, named: None }
     }
 
-    fn object(mut self) -> Result<(Vec<Function>, Vec<SymbolRef>), Error> {
+    fn object(mut self) -> Result<(Vec<Function>, Personalities), Error> {
         let mut records = self.records()?;
         let mut functions = Vec::new();
         for section in self.object.sections.iter().filter(|section| section.name == b"__compact_unwind") {
@@ -283,23 +291,31 @@ impl<'l, 'a> Gatherer<'l, 'a> {
 
     /// The number of a personality.
     fn personality(&mut self, section: &Section<'_>, raw: &RawReloc) -> Result<u32, Error> {
-        let reference = self.reference(raw.symbol).filter(|_| raw.addend == 0).or_else(|| {
-            // By its place: the symbol that is there.
-            let (index, offset) = self.place(raw)?;
-            let at = |symbol: &&(u32, &crate::model::Symbol)| {
-                symbol.1.section() == SymbolSection::In(index) && symbol.1.value == offset && symbol.1.name != u32::MAX
-            };
-            let (number, _) = (0_u32..).zip(&self.object.symbols).find(|symbol| at(&symbol))?;
-            self.reference(number)
-        });
+        let reference = match self.reference(raw.symbol).filter(|_| raw.addend == 0) {
+            None => self.place(raw).and_then(|place| self.symbol_at(place)).and_then(|number| self.reference(number)),
+            known => known,
+        };
         let reference = reference
             .ok_or_else(|| self.malformed(section, raw.offset, "the personality routine is no symbol of the object"))?;
-        let known = self.personalities.iter().position(|known| *known == reference);
-        let number = known.unwrap_or_else(|| {
-            self.personalities.push(reference);
-            self.personalities.len().saturating_sub(1)
-        });
+        let (number, _) = self.personalities.insert_full(reference);
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// The first symbol with a name at a place.
+    fn symbol_at(&mut self, place: (SectionIndex, u64)) -> Option<SymbolIndex> {
+        let object = self.object;
+        let named = self.named.get_or_insert_with(|| {
+            let mut named = HashMap::default();
+            for (symbol, number) in object.symbols.iter().zip(0..) {
+                if let SymbolSection::In(index) = symbol.section()
+                    && symbol.name != u32::MAX
+                {
+                    named.entry((index, symbol.value)).or_insert(number);
+                }
+            }
+            named
+        });
+        named.get(&place).copied()
     }
 
     fn reference(&self, index: SymbolIndex) -> Option<SymbolRef> {

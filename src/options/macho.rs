@@ -9,7 +9,8 @@ pub enum Exports {
     /// All that the objects do not hide.
     #[default]
     All,
-    /// Only those that a pattern fits (`-exported_symbol`, `-exported_symbols_list`).
+    /// Only those that a pattern fits (`-exported_symbol`, `-exported_symbols_list`). What a library has and is asked for by its
+    /// whole name is passed on to others as that library's.
     Only(Vec<String>),
     /// All but those that a pattern fits (`-unexported_symbol`, `-unexported_symbols_list`).
     AllBut(Vec<String>),
@@ -40,6 +41,11 @@ impl<'a> Filter<'a> {
     pub(crate) fn allow(&self, name: &[u8]) -> bool {
         let fits = self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name));
         fits == self.listed
+    }
+
+    /// Whether a name is asked for as it is, not by a pattern.
+    pub(crate) fn asks_for(&self, name: &[u8]) -> bool {
+        self.listed && self.names.contains(name)
     }
 }
 
@@ -149,7 +155,8 @@ pub struct MachOOptions {
     /// (`-platform_version`). By default what the objects say.
     pub platform_version: Option<(u32, u32)>,
     /// Whether what the loader fills is told by chains (`-fixup_chains`) or by programs (`-no_fixup_chains`). By default chains
-    /// from macOS 13 on, if they can reach all of it: a segment may have 65535 pages with pointers.
+    /// from macOS 13 on, if they can reach all of it: a segment may have 65535 pages with pointers, and these have to be at
+    /// multiples of 4 bytes, each on one page.
     pub chained_fixups: Option<bool>,
     /// Without chains, have the loader look up all functions when the image is loaded, not at their first call
     /// (`-bind_at_load`).
@@ -220,6 +227,9 @@ pub struct MachOOptions {
     pub dsym: Option<PathBuf>,
     /// Do not ask for libraries that nothing is used of (`-dead_strip_dylibs`).
     pub dead_strip_dylibs: bool,
+    /// Link every member of archives that has a class or a category of Objective-C, or Swift code: these are found by name when
+    /// the image runs, and nothing refers to them (`-ObjC`).
+    pub load_objc: bool,
 }
 
 impl Default for MachOOptions {
@@ -263,6 +273,7 @@ impl Default for MachOOptions {
             oso_prefix: None,
             dsym: None,
             dead_strip_dylibs: false,
+            load_objc: false,
         }
     }
 }

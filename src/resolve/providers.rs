@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::library::{Export, SharedLibrary};
 use crate::link::over;
+use crate::macho;
 use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
 use crate::options::{Limits, Options, Target};
 use crate::pe;
@@ -29,6 +30,19 @@ pub(crate) struct Lazy<'a> {
     /// Bytes of members that are not taken yet.
     pub(super) left: u64,
     pub(super) hide: bool,
+}
+
+impl<'a> Lazy<'a> {
+    /// Reads a member that is taken.
+    fn object(&mut self, name: &'a [u8], bytes: &'a [u8]) -> Result<Object<'a>, Error> {
+        // An index may lead into a member, and a member that is taken there reach over others.
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| Error::malformed(self.name, "malformed archive: its members overlap"))?;
+        let name = InputName { file: self.name, member: Some(Cow::Borrowed(name)) };
+        let mut object = format::parse(name, bytes)?;
+        object.hide_symbols = self.hide;
+        Ok(object)
+    }
 }
 
 /// Who may define a name that nothing defines yet, in command-line order.
@@ -264,13 +278,27 @@ impl<'a> Resolver<'a> {
         if pe::library::is_short_import(bytes) {
             return self.import(number, id, member, name, bytes);
         }
-        // An index may lead into a member, and a member that is taken there reach over others.
-        let left = lazy.left.checked_sub(bytes.len() as u64);
-        lazy.left = left.ok_or_else(|| Error::malformed(lazy.name, "malformed archive: its members overlap"))?;
-        let name = InputName { file: lazy.name, member: Some(Cow::Borrowed(name)) };
-        let mut object = format::parse(name, bytes)?;
-        object.hide_symbols = lazy.hide;
-        Ok(Answer::Member(Box::new(object)))
+        Ok(Answer::Member(Box::new(lazy.object(name, bytes)?)))
+    }
+
+    /// Takes the members of an archive that take part though nobody asks for them by name: those of Objective-C, if all of these
+    /// are wanted.
+    pub(super) fn take_unasked(&mut self, number: usize) -> Result<()> {
+        let Some(Provider::Archive(lazy)) = self.providers.get_mut(number) else { return Ok(()) };
+        if !self.objc_archives.as_mut().is_some_and(|known| known.insert(lazy.name)) {
+            return Ok(());
+        }
+        let is_class = |name: &[u8]| macho::objc::is_class(name);
+        let classes: HashSet<MemberId> =
+            lazy.index.iter().filter(|(name, _)| is_class(name)).map(|(_, id)| id).collect();
+        let mut queue = VecDeque::new();
+        for member in lazy.archive.members() {
+            let Member { id, name, bytes } = member?;
+            if (classes.contains(&id) || macho::objc::is_found_by_name(bytes)) && lazy.taken.insert(id) {
+                queue.push_back(lazy.object(name, bytes)?);
+            }
+        }
+        self.enter(&mut queue)
     }
 
     /// Takes a definition from a member of an import library in short form, which is no object: it tells of one import of

@@ -38,6 +38,8 @@ mod limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod link;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod macho;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod meter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod mutate;

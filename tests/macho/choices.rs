@@ -190,6 +190,73 @@ fn names_for_others() {
     }
 }
 
+/// What a common symbol stands for is any definition, a weak one too, whichever comes first.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn definitions_take_the_place_of_common_symbols() {
+    for target in TARGETS {
+        let common = assemble(target, "common", ".comm _f, 24, 3\n");
+        let strong = WEAK_HERE.replace(".weak_definition _f\n", "");
+        for (text, weak) in [(WEAK_HERE, true), (&strong, false)] {
+            let here = assemble(target, "here", text);
+            for objects in [[&common, &here], [&here, &common]] {
+                let image = as_lld(target, &objects.map(|object| object.to_str().unwrap()));
+                let image = Image::new(&image);
+                let at = image.exports()[&b"_f"[..]];
+                let found = image
+                    .pieces()
+                    .into_iter()
+                    .find(|(_, start, bytes)| (*start..start + bytes.len() as u64).contains(&at));
+                assert_eq!(
+                    found.map(|(name, start, bytes)| (name, bytes[(at - start) as usize])),
+                    Some((b"__data".to_vec(), 1))
+                );
+                assert_eq!(image.size_of(b"__common"), 0);
+                // MH_WEAK_DEFINES
+                assert_eq!(image.flags() & 0x8000 != 0, weak);
+            }
+        }
+    }
+}
+
+/// The loader fills pointers at multiples of 4 bytes, and on one page, only if chains lead to them. Where an image has others it
+/// is told of them by programs, unless chains were asked for.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn pointers_that_chains_cannot_reach_are_told_by_programs() {
+    for target in TARGETS {
+        let page = if target == MACOS_ARM64 { 0x4000 } else { 0x1000 };
+        let (odd, straddling) = (".byte 1\n".to_owned(), format!(".zero {}\n", page - 4));
+        let early = format!(
+            ".section __DATA,__early\n.p2align 2\n.long 7\n.section __DATA,__late\n.p2align 2\n.zero {}\n.quad _here\n",
+            page - 8
+        );
+        for (align, before, chained) in [
+            (0, &odd, false),
+            (3, &odd, false),
+            (2, &straddling, false),
+            (2, &".long 1\n".to_owned(), true),
+            (3, &format!(".zero {}\n", page - 8), true),
+            (3, &early, false),
+        ] {
+            let text = format!(
+                ".section __DATA,__data\n.globl _here\n.p2align {align}\n_here: {before}.quad _there\n.quad _here\n"
+            );
+            let object = assemble(target, "packed", &text);
+            let arguments = [object.to_str().unwrap(), "-undefined", "dynamic_lookup"];
+            let [ours, _] = both(target, &arguments);
+            let ours = ours.unwrap_or_else(|text| panic!("{text}"));
+            let image = Image::new(&ours);
+            assert_eq!(image.is_chained(), chained, "{text}");
+            if !chained {
+                assert!(image.bound_by_programs()[0].contains(&(b"_there".to_vec(), -2)), "{text}");
+                let [asked, _] = both(target, &[&arguments[..], &["-fixup_chains"]].concat());
+                assert!(asked.unwrap_err().contains("the loader fills"), "{text}");
+            }
+        }
+    }
+}
+
 /// Names of C++ in a stub of version 3, as SDKs up to macOS 10.14 have them.
 #[test]
 #[ignore = "needs the package llvm-19"]

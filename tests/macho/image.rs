@@ -146,6 +146,16 @@ impl<'a> Image<'a> {
         kinds
     }
 
+    /// Where in the file the number of the system stands.
+    pub fn build_version(&self) -> Option<usize> {
+        let (mut at, mut found) = (32, None);
+        for (kind, ..) in &self.commands {
+            found = found.or((*kind == macho::LC_BUILD_VERSION).then_some(at + 8));
+            at += word(self.bytes, at + 4) as usize;
+        }
+        found
+    }
+
     /// The oldest system that the image is for, and the SDK.
     pub fn versions(&self) -> Option<(u32, u32)> {
         self.commands.iter().find_map(|(_, variant, _)| match variant {
@@ -193,6 +203,27 @@ impl<'a> Image<'a> {
     /// Names for others with the offsets from the image's start.
     pub fn exports(&self) -> BTreeMap<Vec<u8>, u64> {
         let mut found = BTreeMap::new();
+        self.each_export(|name, _, data| match data {
+            ExportData::Regular { address } => drop(found.insert(name.to_vec(), *address)),
+            ExportData::Reexport { .. } => {}
+            other => panic!("{other:?}"),
+        });
+        found
+    }
+
+    /// Names that libraries have for others, each with its flags and the number of the library.
+    pub fn passed_on(&self) -> BTreeMap<Vec<u8>, (u64, u64)> {
+        let mut found = BTreeMap::new();
+        self.each_export(|name, flags, data| {
+            if let ExportData::Reexport { dylib_ordinal, import_name } = data {
+                assert!(import_name.is_empty());
+                found.insert(name.to_vec(), (flags, *dylib_ordinal));
+            }
+        });
+        found
+    }
+
+    fn each_export(&self, mut each: impl FnMut(&[u8], u64, &ExportData<'_>)) {
         for (kind, variant, _) in &self.commands {
             let mut symbols = match variant {
                 LoadCommandVariant::LinkeditData(data)
@@ -204,11 +235,9 @@ impl<'a> Image<'a> {
                 _ => continue,
             };
             while let Some(symbol) = symbols.next().unwrap() {
-                let ExportData::Regular { address } = symbol.data() else { panic!("{symbol:?}") };
-                found.insert(symbol.name().to_vec(), *address);
+                each(symbol.name(), symbol.flags().0, symbol.data());
             }
         }
-        found
     }
 
     fn dylibs(&self) -> Vec<(macho::LoadCommandType, Vec<u8>, u32, u32)> {
@@ -274,6 +303,12 @@ impl<'a> Image<'a> {
     pub fn symbols(&self) -> BTreeSet<(Vec<u8>, bool)> {
         let plain = self.nlists().into_iter().filter(|(_, entry)| !entry.n_type.is_stab());
         plain.map(|(name, entry)| (name, entry.n_type.is_ext())).collect()
+    }
+
+    /// What the symbol table says of a name beside its place (`n_desc`).
+    pub fn description(&self, wanted: &[u8]) -> Option<u16> {
+        let mut plain = self.nlists().into_iter().filter(|(_, entry)| !entry.n_type.is_stab());
+        plain.find(|(name, _)| name == wanted).map(|(_, entry)| entry.n_desc.get(LE).0)
     }
 
     /// The debug map: for each object its path, and for what it has, by kind and name, the size of a function.

@@ -246,3 +246,75 @@ fn symbols_have_other_names() {
         assert!(ours.unwrap_err().contains("is another name for itself"));
     }
 }
+
+/// A weak reference is to what a library has: that it may be missing is about the time when the image is loaded.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn weak_references_are_to_something() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let text =
+            ".weak_reference _absent\n.section __DATA,__data\n.globl _wants\n.p2align 3\n_wants: .quad _absent\n";
+        let object = assemble(target, "weakly", text);
+        let object = object.to_str().unwrap();
+        for result in both(target, &[object]) {
+            assert!(result.unwrap_err().contains("undefined symbol: _absent"));
+        }
+        for more in [&["-undefined", "dynamic_lookup"][..], &["-U", "_absent"]] {
+            as_lld(target, &[&[object], more].concat());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn other_names_stand_in_lists() {
+    let list = place().join("names");
+    fs::write(&list, "# others\n_pointers _other\n\n  _pointers\t_third # and one more\n").unwrap();
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = pointers(target, &["_pointers"]);
+        let given = |more: &[&str]| both(target, &[&[object.to_str().unwrap()], more].concat())[0].clone();
+        let listed = given(&["-alias_list", list.to_str().unwrap()]).unwrap();
+        assert!(given(&["-alias", "_pointers", "_other", "-alias", "_pointers", "_third"]).unwrap() == listed);
+        assert_eq!(Image::new(&listed).exports().len(), 3);
+        // What changes nothing.
+        let more =
+            ["-multiply_defined", "suppress", "-weak_reference_mismatches", "weak", "-read_only_relocs", "suppress"];
+        assert!(given(&more).unwrap() == given(&[]).unwrap());
+    }
+    fs::write(&list, "_one\n").unwrap();
+    let [ours, _] = both(MACOS_ARM64, &["-alias_list", list.to_str().unwrap(), "x.o"]);
+    assert!(ours.unwrap_err().contains("it has the line '_one'"));
+}
+
+/// What a library has and is asked for by its name is passed on to others.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn names_of_libraries_are_passed_on() {
+    let directory = place();
+    let targets = "targets: [ x86_64-macos, arm64-macos ]";
+    let text = format!(
+        "--- !tapi-tbd\ntbd-version: 4\n{targets}\ninstall-name: '/usr/lib/libhas.dylib'\nexports:\n  - {targets}\n    \
+         symbols: [ _used, _unused, _other ]\n    weak-symbols: [ _weak ]\n    thread-local-symbols: [ _local ]\n...\n"
+    );
+    fs::write(directory.join("libhas.tbd"), text).unwrap();
+    let search = format!("-L{}", directory.display());
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = pointers(target, &["_used", "_other"]);
+        let empty = assemble(target, "nothing", ".globl _nothing\n.text\n_nothing: ret\n");
+        let asked = ["_used", "_unused", "_weak", "_local"].map(|name| ["-exported_symbol", name]).concat();
+        for more in
+            [&["-exported_symbol", "_point*"][..], &["-dead_strip"], &["-dead_strip_dylibs"], &["-no_fixup_chains"]]
+        {
+            for input in [&object, &empty] {
+                let plain = [input.to_str().unwrap(), &search, "-lhas"];
+                let images = both(target, &[&plain[..], &asked, more].concat()).map(Result::unwrap);
+                let [ours, theirs] = images.each_ref().map(|image| Image::new(image).passed_on());
+                assert_eq!(ours, theirs, "{more:?}");
+                let names: Vec<(&[u8], u64)> = ours.iter().map(|(name, (_, library))| (&name[..], *library)).collect();
+                assert_eq!(names, [(&b"_local"[..], 1), (b"_unused", 1), (b"_used", 1), (b"_weak", 1)], "{more:?}");
+                let [ours, theirs] = images.each_ref().map(|image| Image::new(image));
+                assert_eq!((ours.libraries(), ours.exported()), (theirs.libraries(), theirs.exported()), "{more:?}");
+            }
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod dsym;
 mod image;
 mod libraries;
 mod makers;
+mod objc;
 mod odds;
 mod options;
 mod stripping;
@@ -98,10 +99,11 @@ const INITIALISERS: [&str; 2] = [
      mul x1, x1, x2\nadd x1, x1, #2\nstr x1, [x0, _pkgld_initialised@PAGEOFF]\nret\n",
 ];
 
-/// A directory that no other call is given: tests run at the same time.
+/// An empty directory that no other call is given: tests run at the same time.
 fn place() -> PathBuf {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     let directory = scratch("macho").join(format!("place-{}", CALLS.fetch_add(1, Ordering::Relaxed)));
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     directory
 }

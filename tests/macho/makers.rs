@@ -194,6 +194,64 @@ fn boundaries_have_names() {
     }
 }
 
+/// Sections and segments that the linker moves or renames have the boundaries of what they have become, by their old names
+/// and by their new ones; and so have those that it makes.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn boundaries_move_with_their_sections() {
+    let options = ["-rename_section", "__DATA", "__old", "__DATA", "__new", "-rename_segment", "__FROM", "__TO"];
+    let sections = [
+        "__DATA$__const",
+        "__DATA_CONST$__const",
+        "__DATA$__old",
+        "__DATA$__new",
+        "__FROM$__moved",
+        "__TEXT$__StaticInit",
+        "__TO$__moved",
+        "__DATA$__got",
+    ];
+    for target in TARGETS {
+        let load = match target == MACOS_ARM64 {
+            true => "adrp x0, _far@GOTPAGE\nldr x0, [x0, _far@GOTPAGEOFF]\n",
+            false => "movq _far@GOTPCREL(%rip), %rax\n",
+        };
+        // LLD has none by the new name of a segment or of sections that it makes, and leaves out what only boundaries lead to.
+        for (dead_strip, all) in [(false, false), (false, true), (true, true)] {
+            let mut words = ".quad \"segment$start$__FROM\", \"segment$end$__FROM\"\n".to_owned();
+            for name in &sections[..if all { sections.len() } else { sections.len() - 2 }] {
+                words += &format!(".quad \"section$start${name}\", \"section$end${name}\"\n");
+            }
+            let text = format!(
+                ".text\n.p2align 2\n.globl _code\n_code: {load}ret\n\
+                 .section __TEXT,__StaticInit,regular,pure_instructions\n.p2align 2\n_initialise: ret\n\
+                 .section __DATA,__const\n.p2align 3\n_c: .quad _code, 1\n\
+                 .section __DATA,__old\n.p2align 3\n_o: .quad _code, 1, 2\n\
+                 .section __FROM,__moved\n.p2align 3\n_m: .quad _code, 1, 2, 3\n\
+                 .section __DATA,__data\n.globl _bounds\n.p2align 3\n_bounds:\n{words}_end: .quad 0\n"
+            );
+            let object = assemble(target, "moved", &text);
+            let plain = ["-undefined", "dynamic_lookup", object.to_str().unwrap()];
+            let more = [&plain[..], &options[..], if dead_strip { &["-dead_strip"][..] } else { &[] }].concat();
+            for (image, ours) in both(target, &more).into_iter().zip([true, false]).filter(|(_, ours)| *ours || !all) {
+                let image = image.unwrap_or_else(|text| panic!("{text}"));
+                let image = Image::new(&image);
+                let (mut at, filled) = (image.exports()[&b"_bounds"[..]], image.filled());
+                let mut sizes = Vec::new();
+                while let Some((_, Ok(start))) = filled.iter().find(|(place, _)| *place == at) {
+                    let (_, end) = filled.iter().find(|(place, _)| *place == at + 8).unwrap();
+                    sizes.push(end.as_ref().unwrap() - start);
+                    at += 16;
+                }
+                let code = image.size_of(b"__text");
+                let page = if target == MACOS_ARM64 { 0x4000 } else { 0x1000 };
+                let wanted = [page, 16, 16, 24, 24, 32, code, 32, 8];
+                assert_eq!(sizes, wanted[..sizes.len()], "{}: {ours} {dead_strip}", target.name);
+                assert_eq!(sizes.len(), if all { 9 } else { 7 }, "{}: {ours}", target.name);
+            }
+        }
+    }
+}
+
 /// Objects ask for libraries, which are linked with if they are found and used.
 #[test]
 #[ignore = "needs the package llvm-19"]

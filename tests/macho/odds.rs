@@ -10,6 +10,7 @@ use super::assemble;
 use super::common::{rust_lld, scratch};
 use super::contents::compare;
 use super::image::Image;
+use super::libraries::both;
 
 /// A jump table in code, a second entry of a function, a common and a zero-filled symbol, an absolute one, literals, labels
 /// that have no symbol, and the kinds of relocations that code rarely has.
@@ -134,5 +135,101 @@ fn universal_files_are_linked() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pkgld"));
         run(command.args(common).arg(&output).args(["-all_load"]).arg(&fat_archive));
         assert!(fs::read(output).unwrap() == plain);
+    }
+}
+
+/// Common symbols are variables to debuggers, and their alignment, which stands among the bits that describe a symbol, says
+/// nothing else.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn common_symbols_are_told_to_debuggers() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        // A compile unit, /common.c: its name is all that the debug map takes from it.
+        let text = ".comm _wide,256,2\n.private_extern _other\n.comm _other,4,2\n\
+                    .section __DWARF,__debug_abbrev,regular,debug\n.byte 1, 0x11, 0, 3, 8, 0, 0, 0\n\
+                    .section __DWARF,__debug_info,regular,debug\n.long 19\n.short 4\n.long 0\n.byte 8, 1\n\
+                    .asciz \"/common.c\"\n.byte 0\n";
+        let object = assemble(target, "common", text);
+        let [ours, theirs] = [false, true].map(|lld| linked(target, &object, lld));
+        let (ours, theirs) = (Image::new(&ours), Image::new(&theirs));
+        let names: Vec<_> = ours.debug_map().into_values().flatten().collect();
+        assert_eq!(names, [((0x20, b"_other".to_vec()), 0), ((0x20, b"_wide".to_vec()), 0)]);
+        assert_eq!(ours.debug_map(), theirs.debug_map());
+        for align in [4, 6] {
+            let object = assemble(target, "aligned", &format!(".comm _common,256,{align}\n"));
+            let image = linked(target, &object, false);
+            assert_eq!(Image::new(&image).description(b"_common"), Some(0), "{align}");
+        }
+    }
+}
+
+/// Programs have four bits for a segment's number.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn programs_name_sixteen_segments() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        for (count, fits) in [(15, true), (16, false), (20, false)] {
+            // `__TEXT` is the first one.
+            let segment = |number| format!(".section SEG{number},__words\n.p2align 3\n_w{number}: .quad _w{number}\n");
+            let object = assemble(target, "segments", &(0..count).map(segment).collect::<String>());
+            let object = object.to_str().unwrap();
+            let [ours, _] = both(target, &[object, "-no_fixup_chains"]);
+            match ours {
+                Ok(image) => assert!(fits && Image::new(&image).segments().len() == count + 2, "{count}"),
+                Err(text) => assert!(
+                    !fits && text.contains(&format!("SEG{}", count - 1)) && text.contains("-fixup_chains"),
+                    "{text}"
+                ),
+            }
+            let [ours, _] = both(target, &[object, "-fixup_chains"]);
+            assert!(ours.is_ok(), "{count}");
+        }
+    }
+}
+
+/// Code for other systems runs on none of macOS, however alike it looks; what says nothing is for any.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn what_is_for_other_systems_is_refused() {
+    let directory = super::place();
+    let system = |command: &str, text: &str| format!("{command}\n{text}");
+    let used = ".section __DATA,__data\n.globl _used\n_used: .long 0\n";
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let user = super::libraries::pointers(target, &["_used"]);
+        let library = |object: &Path| {
+            // Linked for macOS, and then said to be for the system of the object.
+            let made = both(target, &[object.to_str().unwrap(), "-install_name", "/usr/lib/libused.dylib"]);
+            let path = directory.join("libused.dylib");
+            fs::write(&path, made[0].as_ref().unwrap()).unwrap();
+            path
+        };
+        let mac = library(&assemble(target, "used", used));
+        for (command, number, name) in [
+            (".build_version macos, 11, 0", 1, None),
+            (".macosx_version_min 10, 12", 1, None),
+            (".build_version ios, 14, 0", 2, Some("iOS")),
+            (".ios_version_min 12, 0", 2, Some("iOS")),
+            (".build_version macCatalyst, 14, 0", 6, Some("Mac Catalyst")),
+            (".build_version iossimulator, 14, 0", 7, Some("the iOS simulator")),
+            (".build_version xros, 1, 0", 11, Some("visionOS")),
+        ] {
+            let object = assemble(target, "system", &system(command, used));
+            let mut bytes = fs::read(&mac).unwrap();
+            let header = Image::new(&bytes).build_version().unwrap();
+            bytes[header..header + 4].copy_from_slice(&u32::to_le_bytes(number));
+            let other = directory.join("libother.dylib");
+            fs::write(&other, bytes).unwrap();
+            for inputs in [&[object.to_str().unwrap()][..], &[user.to_str().unwrap(), other.to_str().unwrap()]] {
+                // LLD takes what is for a simulator for what is for the system itself.
+                let results = both(target, inputs);
+                for text in &results {
+                    assert_eq!(text.is_err(), name.is_some(), "{command} {inputs:?}: {text:?}");
+                }
+                if let (Some(name), [Err(ours), _]) = (name, results) {
+                    let wanted = format!("{}: is for {name}, but the image is for macOS", inputs.last().unwrap());
+                    assert!(ours.contains(&wanted), "{ours}");
+                }
+            }
+        }
     }
 }

@@ -173,7 +173,7 @@ fn command_lines_are_read_as_they_are_written() {
         ("-undefind", "did you mean '-undefined'"),
         ("-install_nam", "did you mean '-install_name'"),
         ("-why_live", "-why_live: a value is needed"),
-        ("-ObjC", "-ObjC: not supported"),
+        ("-interposable", "-interposable: not supported"),
         ("-order_file", "-order_file: a value is needed"),
         ("--threads=no", "--threads: 'no' is not a number from 1 to 4096"),
         ("--reproduce=x", "--reproduce: not supported"),

@@ -277,3 +277,21 @@ fn copies_that_something_refers_to_stay() {
         objects.iter().for_each(|object| fs::remove_file(object).unwrap());
     }
 }
+
+/// A copy that has given way is no more asked for than with all other copies, whatever its symbol asks for.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn copies_that_ask_to_stay_go() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let text = ".section __TEXT,__text,regular,pure_instructions\n.globl _weak\n.weak_definition _weak\n\
+                    .no_dead_strip _weak\n.p2align 4\n_weak: ret\n.p2align 4\n.no_dead_strip _own\n_own: ret\n";
+        let objects = [0, 1].map(|number| assemble(target, &format!("asks-{number}"), text));
+        let paths = objects.each_ref().map(|path| path.to_str().unwrap());
+        let sizes = [&[][..], &["-dead_strip"]].map(|more| {
+            let images = super::libraries::both(target, &[&paths[..], more].concat());
+            images.map(|image| Image::new(&image.unwrap()).size_of(b"__text"))
+        });
+        let [[plain, _], [stripped, theirs]] = sizes;
+        assert_eq!([stripped, stripped], [theirs, plain], "{}", target.name);
+    }
+}

@@ -89,7 +89,7 @@ fn values_are_checked() {
         ("-dylib", "no input"),
         ("-dylib a.o -framework Cocoa,_debug", "-framework: 'Cocoa,_debug' is not the name of a framework"),
         ("-dylib a.o -lazy-lfoo", "-lazy-l: not supported"),
-        ("-dylib a.o -ObjC", "-ObjC: not supported"),
+        ("-dylib a.o -interposable", "-interposable: not supported"),
         ("-dylib --start-lib a.o --start-lib b.o", "--start-lib: these do not nest"),
         ("-dylib a.o --end-lib", "--end-lib: there is no --start-lib before it"),
         ("-dylib a.o --threads=0", "--threads: '0' is not a number from 1 to 4096"),

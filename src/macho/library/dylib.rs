@@ -8,15 +8,10 @@ use object::macho;
 use object::read::macho::{LoadCommandVariant, MachHeader};
 
 use super::exports::Exports;
-use super::{Cpus, Library, Table};
+use super::{Cpus, Library, Platform, Table};
 use crate::bytes;
 use crate::error::Error;
-
-/// `MH_WEAK_DEFINES`
-const WEAK_DEFINES: u32 = 0x8000;
-
-/// `MH_DEAD_STRIPPABLE_DYLIB`
-const DEAD_STRIPPABLE: u32 = 0x40_0000;
+use crate::macho::header::{DEAD_STRIPPABLE, WEAK_DEFINES};
 
 /// Reads a dylib of one CPU.
 pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, Error> {
@@ -39,13 +34,16 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
     };
     let mut install_name = None;
     let mut versions = (0, 0);
+    let mut platform = None;
     let (mut reexports, mut rpaths) = (Vec::new(), Vec::new());
     let mut trie = None;
     let mut symbols = None;
     let part = |offset: u32, size: u64| bytes::slice(bytes, u64::from(offset), size);
     let mut commands = header.load_commands(LE, bytes, 0).map_err(|error| malformed(&error.to_string()))?;
     while let Some(command) = commands.next().map_err(|error| malformed(&error.to_string()))? {
-        match command.variant().map_err(|error| malformed(&error.to_string()))? {
+        let variant = command.variant().map_err(|error| malformed(&error.to_string()))?;
+        platform = Platform::before(platform, Platform::told_by(&command, &variant));
+        match variant {
             LoadCommandVariant::IdDylib(dylib) => {
                 let string = command.string(LE, dylib.dylib.name).map_err(|error| malformed(&error.to_string()))?;
                 install_name = Some(string);
@@ -91,6 +89,7 @@ pub(super) fn parse<'a>(name: &'a str, bytes: &'a [u8]) -> Result<Library<'a>, E
         reexports,
         rpaths,
         cpus,
+        platform,
         dead_strippable: header.flags(LE).0 & DEAD_STRIPPABLE != 0,
         weak: header.flags(LE).0 & WEAK_DEFINES != 0,
         table: Table::Dylib(exports),

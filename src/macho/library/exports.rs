@@ -5,13 +5,9 @@ use std::sync::OnceLock;
 
 use super::Export;
 use crate::bytes;
+use crate::macho::{desc, trie};
 use crate::reader::Reader;
 
-/// `EXPORT_SYMBOL_FLAGS_KIND_MASK` and its value for thread-local variables.
-const KIND: u64 = 3;
-const THREAD_LOCAL: u64 = 1;
-/// `EXPORT_SYMBOL_FLAGS_WEAK_DEFINITION`
-const WEAK: u64 = 4;
 /// Bytes of an `nlist_64`.
 const NLIST: usize = 16;
 
@@ -35,7 +31,7 @@ impl Exports<'_> {
     /// What stands under a name. A malformed trie has no names beyond where it is malformed.
     pub(super) fn find(&self, name: &[u8]) -> Option<Export> {
         match self {
-            Self::Trie(trie) => find_in_trie(trie, name),
+            Self::Trie(table) => find_in_trie(table, name),
             Self::Symbols(table, strings, index) => {
                 let index = index.get_or_init(|| index_of(table, strings));
                 // Every entry has a string: only such are in the index.
@@ -52,19 +48,22 @@ impl Exports<'_> {
 const EDGE_BYTES: usize = 1 << 20;
 
 /// Walks a trie. Each step takes a byte of the name at least, and looks at no more than 255 edges.
-fn find_in_trie(trie: &[u8], mut name: &[u8]) -> Option<Export> {
+fn find_in_trie(table: &[u8], mut name: &[u8]) -> Option<Export> {
     const CUT: &str = "the export trie is cut off";
     let mut left = EDGE_BYTES;
     let mut offset = 0;
     loop {
-        let mut node = Reader::at(trie, offset, CUT).ok()?;
+        let mut node = Reader::at(table, offset, CUT).ok()?;
         let size = node.uleb128(CUT).ok()?;
         if name.is_empty() {
             if size == 0 {
                 return None;
             }
             let flags = node.uleb128(CUT).ok()?;
-            return Some(Export { weak: flags & WEAK != 0, thread_local: flags & KIND == THREAD_LOCAL });
+            return Some(Export {
+                weak: flags & trie::WEAK_DEFINITION != 0,
+                thread_local: flags & trie::KIND == trie::THREAD_LOCAL,
+            });
         }
         node.skip(size, CUT).ok()?;
         let mut next = None;
@@ -97,8 +96,7 @@ fn index_of(table: &[u8], strings: &[u8]) -> Vec<Indexed> {
         let Some(name) = bytes::string(strings, u64::from(offset)) else { continue };
         let Some(rest) = left.checked_sub(name.len()) else { break };
         left = rest;
-        // N_WEAK_DEF
-        let weak = u16::from_le_bytes([*d0, *d1]) & 0x80 != 0;
+        let weak = u16::from_le_bytes([*d0, *d1]) & desc::WEAK_DEFINITION != 0;
         names.push((name, Indexed { name: offset, export: Export { weak, thread_local: false } }));
     }
     names.sort_by_key(|(name, _)| *name);

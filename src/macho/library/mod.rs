@@ -21,6 +21,7 @@ mod yaml;
 
 use std::borrow::Cow;
 
+use super::Platform;
 use crate::error::Error;
 use crate::options::Arch;
 use exports::Exports;
@@ -39,6 +40,8 @@ pub(crate) struct Library<'a> {
     rpaths: Vec<String>,
     /// For which CPUs it is.
     cpus: Cpus,
+    /// For which system, if it says so; macOS, if that is among several.
+    platform: Option<Platform>,
     /// Whoever uses nothing of it need not name it to the loader.
     dead_strippable: bool,
     /// Some of its definitions are weak.
@@ -145,6 +148,11 @@ impl<'a> Library<'a> {
     /// Whether it is for a CPU.
     pub(crate) fn is_for(&self, arch: Arch) -> bool {
         self.cpus.has(Cpus::of(arch))
+    }
+
+    /// The system that it says it is for: macOS, if that is among several.
+    pub(crate) fn platform(&self) -> Option<Platform> {
+        self.platform
     }
 
     /// What it has of this name itself; what it re-exports from other files is not looked at.

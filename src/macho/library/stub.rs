@@ -177,6 +177,8 @@ fn join<'a>(name: &'a str, main: Description, others: Vec<Description>) -> Libra
         reexports,
         rpaths: Vec::new(),
         cpus: main.cpus,
+        // What it has for others is not looked at.
+        platform: None,
         dead_strippable: false,
         weak: names.names.values().any(|found| found.weak != 0),
         table: Table::Stub(names),

@@ -9,6 +9,8 @@ struct Builder {
     sections: Vec<(&'static str, &'static str, u64, Vec<u8>, u32)>,
     /// Name, type, section, description, value.
     symbols: Vec<(&'static str, u8, u8, u16, u64)>,
+    /// Load commands of four words that tell the system.
+    systems: Vec<[u32; 4]>,
     kind: u32,
 }
 
@@ -16,7 +18,7 @@ impl Builder {
     fn new() -> Self {
         let code = ("__TEXT", "__text", 0, vec![0xc3; 16], 0x8000_0400);
         let data = ("__DATA", "__data", 16, vec![0; 8], 0);
-        Self { sections: vec![code, data], symbols: Vec::new(), kind: 1 }
+        Self { sections: vec![code, data], symbols: Vec::new(), systems: Vec::new(), kind: 1 }
     }
 
     fn symbol(mut self, name: &'static str, kind: u8, section: u8, desc: u16, value: u64) -> Self {
@@ -25,7 +27,7 @@ impl Builder {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let commands = 72 + 80 * self.sections.len() + 24;
+        let commands = 72 + 80 * self.sections.len() + 24 + 16 * self.systems.len();
         let start = 32 + commands;
         let size: usize = self.sections.iter().map(|section| section.3.len()).sum();
         let mut strings = vec![0];
@@ -39,7 +41,10 @@ impl Builder {
         }
         let mut out = Vec::new();
         let words = |out: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|word| out.extend(word.to_le_bytes()));
-        words(&mut out, &[0xfeed_facf, 0x0100_0007, 3, self.kind, 2, commands as u32, 0x2000, 0]);
+        words(
+            &mut out,
+            &[0xfeed_facf, 0x0100_0007, 3, self.kind, 2 + self.systems.len() as u32, commands as u32, 0x2000, 0],
+        );
         words(&mut out, &[0x19, (72 + 80 * self.sections.len()) as u32]);
         out.extend([0; 16]);
         for long in [0, size as u64, start as u64, size as u64] {
@@ -60,6 +65,7 @@ impl Builder {
             &mut out,
             &[2, 24, symbols, self.symbols.len() as u32, symbols + nlists.len() as u32, strings.len() as u32],
         );
+        self.systems.iter().for_each(|system| words(&mut out, system));
         self.sections.iter().for_each(|section| out.extend(&section.3));
         out.extend(nlists);
         out.extend(strings);
@@ -70,6 +76,27 @@ impl Builder {
 fn parsed(bytes: &[u8]) -> Result<Vec<Symbol>, String> {
     let name = InputName { file: "x.o", member: None };
     parse(name, bytes).map(|object| object.symbols).map_err(|error| error.to_string())
+}
+
+/// What is for macOS and for something else is for macOS.
+#[test]
+fn the_system_is_what_load_commands_tell() {
+    // LC_VERSION_MIN_MACOSX, LC_VERSION_MIN_IPHONEOS, LC_VERSION_MIN_TVOS, LC_VERSION_MIN_WATCHOS
+    let [mac, phone, tv, watch] = [0x24, 0x25, 0x2f, 0x30].map(|kind| [kind, 16, kind << 16, 1]);
+    for (systems, wanted) in [
+        (vec![], None),
+        (vec![mac], Some((1, mac[2]))),
+        (vec![phone], Some((2, phone[2]))),
+        (vec![tv, watch], Some((3, tv[2]))),
+        (vec![watch], Some((4, watch[2]))),
+        (vec![mac, phone], Some((1, mac[2]))),
+        (vec![phone, mac, watch], Some((1, mac[2]))),
+    ] {
+        let bytes = Builder { systems, ..Builder::new() }.bytes();
+        let object = parse(InputName { file: "x.o", member: None }, &bytes).unwrap();
+        let told = object.info.macho().unwrap().platform;
+        assert_eq!(told.map(|told| (told.platform, told.minimum)), wanted);
+    }
 }
 
 #[test]

@@ -67,6 +67,15 @@ pub(super) const INPUTS: &[Flag] = &[
         darwin.all_load = false;
         Ok(())
     }),
+    does(
+        &["ObjC"],
+        &[],
+        "link every member of archives that has a class or category of Objective-C, or Swift code",
+        |darwin, _| {
+            darwin.reading.options.macho.load_objc = true;
+            Ok(())
+        },
+    ),
     does(&["force_load"], &["FILE"], "link every member of the archive FILE", |darwin, given| {
         let path = given.path()?;
         if !darwin.forced.insert(path.clone()) {

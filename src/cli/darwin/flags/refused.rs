@@ -18,11 +18,6 @@ pub(super) const REFUSED: &[Flag] = &[
     refused(&["order_file", "order_file_statistics"], &["FILE"], "sections stay in the order of the inputs"),
     refused(&["interposable"], &[], "what the image defines it uses itself"),
     refused(
-        &["ObjC"],
-        &[],
-        "archives are not searched for classes of Objective-C: use -all_load, or -force_load for those that have some",
-    ),
-    refused(
         &["bundle_loader"],
         &["FILE"],
         "leave the program's symbols to the loader: -undefined dynamic_lookup or -U",

@@ -38,6 +38,17 @@ pub(super) const SYMBOLS: &[Flag] = &[
         darwin.reading.options.defined_symbols.push((name.to_owned(), SymbolValue::Symbol(symbol, 0)));
         Ok(())
     }),
+    does(&["alias_list"], &["FILE"], "define the second name of each line of FILE as the first", |darwin, given| {
+        for line in list(given)? {
+            let names: Vec<&str> = line.split_whitespace().collect();
+            let [symbol, name] = names[..] else {
+                return Err(given.bad(0, &format!("a list of two names a line: it has the line '{line}'")));
+            };
+            let value = SymbolValue::Symbol(symbol.to_owned(), 0);
+            darwin.reading.options.defined_symbols.push((name.to_owned(), value));
+        }
+        Ok(())
+    }),
     does(&["exported_symbol"], &["PATTERN"], "export only symbols that a PATTERN fits", |darwin, given| {
         let pattern = given.text()?.to_owned();
         darwin.exported.get_or_insert_default().push(pattern);
