@@ -287,6 +287,10 @@ impl<'l, 'a> Context<'l, 'a> {
         if reloc.field == Field::Nothing || left {
             return Ok(());
         }
+        // Data of Windows may mean what is not part of the image; see `pe::relocs::classify`.
+        if self.link.target.format == Format::Pe && symbol.traits.has(Traits::DISCARDED) {
+            return self.store(&reloc, at, out, 0);
+        }
         let place = self.base.wrapping_add(raw.offset);
         if let Action::Relax(form) = action {
             return self.relax_got_load(raw, &reloc, form, at, out);

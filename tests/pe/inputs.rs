@@ -179,6 +179,35 @@ fn only_live_functions_keep_rows() {
     }
 }
 
+/// One table may have rows of functions that stay and of some that go, whether nothing refers to them or another copy is there.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn rows_of_functions_left_out_stand_last_and_do_not_count() {
+    let function = |name: &str, kind: &str| {
+        format!(
+            ".section .text${name},\"xr\"{kind}\n.globl {name}\n{name}:\nstart{name}: nop\nend{name}: ret\n\
+             .section .pdata,\"dr\"\n.rva start{name}, end{name}, info\n"
+        )
+    };
+    let object = |functions: &[String], name: &str| {
+        let export = format!(".section .drectve,\"yni\"\n.ascii \" -export:{name}\"\n");
+        [".section .xdata,\"dr\"\ninfo: .long 1\n", &functions.concat(), &export].concat()
+    };
+    let starts = |dll: &Dll| -> Vec<u32> { dll.functions().into_iter().map(|(start, ..)| start).collect() };
+    let mut collecting = options(X64);
+    collecting.gc_sections = true;
+    let dll = dll_of(&collecting, &[&object(&[function("dead", ""), function("live", "")], "live")]);
+    assert_eq!(starts(&dll), [dll.symbol("live")]);
+    assert_eq!(dll.section(".pdata").size, 24, "the other row is no part of the directory");
+    let copy = || function("f", ",discard,f");
+    let texts = [("one", "z"), ("two", "a")]
+        .map(|(name, own)| object(&[copy(), function(name, ""), format!(".data\n{own}: .quad f\n")], name));
+    let dll = dll_of(&options(X64), &[&texts[0], &texts[1]]);
+    let mut expected = ["f", "one", "two"].map(|name| dll.symbol(name));
+    expected.sort_unstable();
+    assert_eq!((starts(&dll), dll.section(".pdata").size), (expected.to_vec(), 48));
+}
+
 /// The structure of a load configuration is found by its symbol; no tables of Control Flow Guard or of handlers are made,
 /// as by LLD without `/guard` and `/safeseh`.
 #[test]

@@ -109,6 +109,32 @@ fn of_comdats_the_first_or_the_largest_stays() {
     assert!(link_two("one_only", ".long 1", ".long 1").unwrap_err().contains("duplicate symbol: x"));
 }
 
+/// GCC leaves the table of a `switch` behind when the function's copy goes. It tells of nothing; code may not refer to nothing.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn data_of_a_copy_left_out_are_void() {
+    for (target, entry) in [(X64, ".long l - ."), (X64, ".quad l"), (X86, ".long l")] {
+        let object = |name: &str| {
+            let text = format!(
+                ".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n.section .rdata,\"dr\"\n\
+                 .globl {name}\n{name}: {entry}\n.secrel32 l\n.secidx l\n.short 7\n"
+            );
+            assemble(target, &text)
+        };
+        let dll = Dll::new(&link(&options(target), &[object("kept"), object("left")]).unwrap());
+        let (label, kept, left) = (dll.symbol("f") + 1, dll.symbol("kept"), dll.symbol("left"));
+        let width = if entry == ".quad l" { 8 } else { 4 };
+        let relative = entry == ".long l - .";
+        assert_eq!(if relative { kept.wrapping_add(dll.u32(kept)) } else { dll.address(kept) }, label, "{entry}");
+        assert_eq!([4, 6].map(|at| dll.at(kept + width + at, 2)), [vec![1, 0], vec![7, 0]], "{entry}");
+        assert_eq!(dll.at(left, width + 8), [&vec![0; width as usize + 6][..], &[7, 0]].concat(), "{entry}");
+        let moved = if relative { vec![] } else { vec![(if width == 8 { 10 } else { 3 }, kept)] };
+        assert_eq!(dll.base_relocations(), moved, "{entry}");
+    }
+    let text = ".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n.text\njmp l\n";
+    assert!(refusal(&options(X64), &[text, text]).contains("1.o:(.text+0x1)"));
+}
+
 #[test]
 #[ignore = "needs the package clang-19"]
 fn weak_symbols_give_way() {
