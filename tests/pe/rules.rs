@@ -154,6 +154,17 @@ fn weak_symbols_give_way() {
     let dll = dll_of(&options(X64), &[absent]);
     assert_eq!(dll.at(dll.symbol("p"), 8), [0; 8]);
     assert!(dll.base_relocations().is_empty());
+    // A call behind a look at whether it is there, as GCC makes it: how far 0 is does not matter.
+    let guarded = ".globl g\ng: call f\nmovl $1, f(%rip)\nret\n.weak f";
+    let dll = dll_of(&options(X64), &[guarded]);
+    let from = |field: u32, end: u32| (dll.base as u32).wrapping_add(end).wrapping_add(dll.u32(field));
+    let g = dll.symbol("g");
+    assert_eq!((from(g + 1, g + 5), from(g + 7, g + 15)), (0, 0));
+    // What is elsewhere, and too far, is wrong all the same.
+    let mut far = options(X64);
+    far.defined_symbols = vec![("f".to_owned(), pkgld::SymbolValue::Number(1))];
+    let said = refusal(&far, &[".globl g\ng: call f\nret"]);
+    assert!(said.contains("IMAGE_REL_AMD64_REL32 out of range"), "{said}");
 }
 
 #[test]
