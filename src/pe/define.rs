@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
-use super::{Place, Table, comdat, entry, imports};
+use super::{Place, Table, comdat, entry, imports, resources};
 use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
@@ -68,7 +68,7 @@ const NUMBERS: [(&str, u64); 15] = [
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection; exports, an entry point and symbols to be included that nothing defines;
+/// COMDAT copies that contradict their selection; resources that contradict each other; exports, an entry point and symbols to be included that nothing defines;
 /// an Arm64 image that may not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
@@ -80,6 +80,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
     check_sizes(link)?;
     comdat::settle(link)?;
+    link.pe.resources = resources::join(link)?;
     let mut asked = Asked::new(link);
     asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {

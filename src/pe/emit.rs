@@ -2,7 +2,7 @@
 
 use super::place::FILE_ALIGNMENT;
 use super::symtab::SymbolTable;
-use super::{TABLES, Table, entry, exports, headers, imports, pseudo, table_output};
+use super::{TABLES, Table, entry, exports, headers, imports, pseudo, resources, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
 use crate::error::{Error, Result};
@@ -63,6 +63,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
             extents.push(own(output.offset, bytes));
         }
     }
+    extents.extend(resources::extents(&link));
     if let Some((offset, word)) = headers::tls_characteristics(&link) {
         overlay(&mut extents, offset, word.to_le_bytes().to_vec());
     }
@@ -89,6 +90,7 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::Exports => exports::bytes(link),
         Table::PseudoRelocations => pseudo::bytes(link),
         Table::BuildId => headers::build_id(link),
+        Table::Resources => resources::bytes(link),
         Table::BaseRelocations => link.pe.base_relocs.clone(),
         Table::ConstructorsStart | Table::ConstructorsEnd | Table::DestructorsStart | Table::DestructorsEnd => {
             headers::list_word(link, table)

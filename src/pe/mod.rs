@@ -30,6 +30,7 @@ pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod pseudo;
 pub(crate) mod relocs;
+pub(crate) mod resources;
 pub(crate) mod symtab;
 
 use std::borrow::Cow;
@@ -147,12 +148,14 @@ pub(crate) enum Table {
     DestructorsStart,
     /// The null word behind the list of destructors.
     DestructorsEnd,
+    /// The resources of several objects.
+    Resources,
     /// `.reloc`: the base relocations.
     BaseRelocations,
 }
 
 /// All of them, in the order of their numbers.
-pub(crate) const TABLES: [Table; 16] = [
+pub(crate) const TABLES: [Table; 17] = [
     Table::Entry,
     Table::Thunks,
     Table::LocalSlots,
@@ -168,6 +171,7 @@ pub(crate) const TABLES: [Table; 16] = [
     Table::ConstructorsEnd,
     Table::DestructorsStart,
     Table::DestructorsEnd,
+    Table::Resources,
     Table::BaseRelocations,
 ];
 
@@ -242,6 +246,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) imports: imports::Imports<'a>,
     /// What is exported.
     pub(crate) exports: exports::Exports<'a>,
+    /// Resources, where several objects bring some.
+    pub(crate) resources: resources::Resources<'a>,
     /// The entry point.
     pub(crate) entry: Option<GlobalId>,
     /// The entry point's code is to be made.
@@ -361,6 +367,7 @@ pub(crate) fn held(plan: &Plan<'_>) -> u64 {
         of_vec(&plan.base_relocs),
         plan.imports.held(),
         plan.exports.held(),
+        plan.resources.held(),
     ];
     tables.into_iter().chain(made).fold(0, u64::saturating_add)
 }

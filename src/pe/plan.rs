@@ -324,6 +324,7 @@ fn add_tables(link: &mut Link<'_>) {
             word,
             if destructors { word } else { 0 },
         ),
+        (Table::Resources, b".rsrc", read, rank(RESOURCES, MAIN), 8, link.pe.resources.size()),
     ];
     for (table, name, flags, rank, align, size) in tables {
         if size > 0 {
