@@ -175,6 +175,7 @@ fn collect(link: &mut Link<'_>) {
                 )
             });
             output.flags.set(section.flags.common(Flags::WRITE.and(Flags::EXEC)));
+            output.kind |= section.kind & pe::IMAGE_SCN_MEM_SHARED.0;
             inputs.push(Sorted {
                 name: sorted_name(section),
                 id,
@@ -362,6 +363,7 @@ fn group(link: &mut Link<'_>) {
     let mut sections: Vec<ImageSection> = Vec::new();
     let mut section_of = Vec::with_capacity(link.outputs.len());
     let mut last = None;
+    let mut warnings = Vec::new();
     for (number, output) in link.outputs.iter().enumerate() {
         let number = number as u32;
         let group = output.rank >> 16;
@@ -379,12 +381,21 @@ fn group(link: &mut Link<'_>) {
         }
         if let Some(section) = sections.last_mut() {
             section.outputs.1 = number + 1;
-            section.characteristics |= further_characteristics(group, output.flags);
+            let further = further_characteristics(group, output);
+            section.characteristics |= further;
+            if output.kind & !further != 0 {
+                warnings.push(format!(
+                    "{}: an object asks for memory that all processes share, which is not for {}; give it a section of its own",
+                    String::from_utf8_lossy(&output.name),
+                    String::from_utf8_lossy(&section.name)
+                ));
+            }
         }
         section_of.push(sections.len() as u16 - 1);
     }
     link.pe.sections = sections;
     link.pe.section_of = section_of;
+    link.report.warnings.extend(warnings);
 }
 
 fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<u8> {
@@ -409,12 +420,15 @@ fn characteristics(group: u32) -> u32 {
     }
 }
 
-/// What an output section adds to that: nothing where custom says what the section is.
-fn further_characteristics(group: u32, flags: Flags) -> u32 {
-    let named = matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG;
-    let write = if !named && flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
+/// What an output section adds to that: nothing where custom says what the section is. Memory that all processes which load
+/// the image share is for what was put into a section of its own.
+fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
+    if matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG {
+        return 0;
+    }
+    let write = if output.flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
     let exec = pe::IMAGE_SCN_MEM_EXECUTE.0 | pe::IMAGE_SCN_CNT_CODE.0;
-    write | if !named && flags.has(Flags::EXEC) { exec } else { 0 }
+    output.kind | write | if output.flags.has(Flags::EXEC) { exec } else { 0 }
 }
 
 /// Whether an output section has its addresses before the base relocations are known.

@@ -385,6 +385,24 @@ fn sections_of_many_families() {
     assert!(sorted.windows(24).any(|it| it == [[1; 8], [2; 8], [3; 8]].concat()), "{sorted:?}");
 }
 
+/// What all processes are to share they share, if it is in a section of its own.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn shared_sections() {
+    const SHARED: u32 = 0x1000_0000;
+    let text = ".section hook,\"dws\"\n.long 7\n.section hook$b,\"dw\"\n.long 8\n.section plain,\"dw\"\n.long 9\n";
+    let dll = dll_of(&options(X64), &[text]);
+    assert_eq!(["hook", "plain"].map(|name| dll.section(name).characteristics & SHARED), [SHARED, 0]);
+    let object = assemble(X64, ".section .data$x,\"dws\"\n.long 7\n");
+    let options = options(X64);
+    let inputs = Inputs::open(vec![Input::bytes("a.o", &object)], &options).unwrap();
+    let image = pkgld::link(&inputs, &options).unwrap();
+    let warnings = image.report().warnings.join("\n");
+    assert!(warnings.contains(".data: an object asks for memory that all processes share"), "{warnings}");
+    let dll = Dll::new(&image.to_vec().unwrap().0);
+    assert_eq!(dll.section(".data").characteristics & SHARED, 0);
+}
+
 /// Objects that hold a compiler's own form of their code beside the CPU's are linked by the latter; those that have no other are
 /// refused.
 #[test]
