@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pkgld::{Input, Inputs, Target};
+use pkgld::{Input, Inputs, Options, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
@@ -224,4 +224,39 @@ fn rows_of_functions_are_whole() {
     let text = ".globl f\nf: ret\n.section .pdata,\"dr\"\n.rva f, f, f\n.long 0\n";
     let said = refusal(&options(Target::WINDOWS_X86_64), &[text]);
     assert!(said.contains(".pdata: 16 bytes, which is no whole number of rows of 12 bytes"), "{said}");
+}
+
+/// Tables that a tool has made, as dlltool makes them of a definition file, take the place of the linker's own.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn ready_tables_are_taken() {
+    let code = assemble(Target::WINDOWS_X86_64, ".globl f, g, hidden\nf: nop\nret\ng: nop\nret\nhidden: ret\n");
+    let table = ".section .edata,\"dr\"\nstart: .long 0, 0, 0\n.rva name\n.long 5, 3, 2\n.rva places, names, numbers\n\
+        places: .rva f\n.long 0\n.rva g\nnames: .rva n5, n7\nnumbers: .short 0, 2\nname: .asciz \"made.dll\"\n\
+        n5: .asciz \"f\"\nn7: .asciz \"g\"\n";
+    let table = assemble(Target::WINDOWS_X86_64, table);
+    let asking = assemble(Target::WINDOWS_X86_64, ".section .drectve,\"yni\"\n.ascii \" -export:hidden\"");
+    let linked = |options: &Options, inputs: &[(&'static str, &Vec<u8>)]| {
+        let inputs = inputs.iter().map(|(name, bytes)| Input::bytes(*name, &bytes[..])).collect();
+        let inputs = Inputs::open(inputs, options).unwrap();
+        let image = pkgld::link(&inputs, options).map_err(|errors| errors.to_string())?;
+        Ok::<_, String>((Dll::new(&image.to_vec().unwrap().0), image.report().warnings.join("\n")))
+    };
+    let mut options = options(Target::WINDOWS_X86_64);
+    for collecting in [false, true] {
+        options.gc_sections = collecting;
+        for inputs in [&[("code.o", &code), ("made.exp", &table)][..], &[("made.exp", &table), ("code.o", &code)]] {
+            let (dll, warnings) = linked(&options, inputs).unwrap();
+            let (f, g) = (dll.symbol("f"), dll.symbol("g"));
+            assert_eq!(dll.exports(), ("made.dll".into(), vec![(5, "f".into(), f), (7, "g".into(), g)]));
+            assert_eq!((dll.directory(0).1, &*warnings), (77, ""));
+        }
+    }
+    let all = [("code.o", &code), ("asking.o", &asking), ("made.exp", &table)];
+    let (dll, warnings) = linked(&options, &all).unwrap();
+    assert_eq!(dll.exports().1.len(), 2);
+    assert!(warnings.contains("made.exp: its export table (.edata) takes the place of the exports"), "{warnings}");
+    options.pe.import_library = Some("made.a".into());
+    let said = linked(&options, &all).unwrap_err();
+    assert!(said.contains("--out-implib: the export table is that of made.exp"), "{said}");
 }
