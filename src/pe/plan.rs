@@ -7,8 +7,8 @@
 //! data (with what is zero behind it), functions' unwind rows, thread-local storage, others, base relocations, the heap
 //! image; then debug sections, which have addresses too but which nobody looks at in memory.
 //!
-//! A section's place in this order is its *rank*: the section of the image in the upper half, the place in it in the
-//! lower.
+//! A section's place in this order is its *rank*: the section of the image in the upper bits, the place in it in the lower
+//! [`PLACE_BITS`].
 
 use std::borrow::Cow;
 
@@ -37,17 +37,17 @@ const MERGES: [(&[u8], &[u8]); 9] = [
     (b".dtors", b".rdata"),
 ];
 
-/// The sections of the image by rank.
+/// The sections of the image by rank. There is room behind `OTHERS`, and behind `DEBUG`, for as many as a header counts.
 const TEXT: u32 = 0;
 const RDATA: u32 = 1;
 const DATA: u32 = 2;
 const PDATA: u32 = 3;
 const TLS: u32 = 4;
 const OTHERS: u32 = 5;
-const RESOURCES: u32 = 0x7000;
-const RELOC: u32 = 0x7001;
-const HEAP_IMAGE: u32 = 0x7002;
-const DEBUG: u32 = 0x7003;
+const RESOURCES: u32 = 0x1_0000;
+const RELOC: u32 = 0x1_0001;
+const HEAP_IMAGE: u32 = 0x1_0002;
+const DEBUG: u32 = 0x1_0003;
 
 /// Places in a section of the image.
 const MAIN: u32 = 0;
@@ -56,7 +56,9 @@ const CONSTRUCTORS: u32 = 0x200;
 const DESTRUCTORS: u32 = 0x210;
 const IMPORTS: u32 = 0x1000;
 const TABLES: u32 = 0x2000;
-const ZERO: u32 = 0x8000;
+const ZERO: u32 = 0x4000;
+/// The bits of a rank that tell the place.
+const PLACE_BITS: u32 = 15;
 
 /// The name of the section of the heap image.
 const HEAP_IMAGE_NAME: &[u8] = b".image";
@@ -65,7 +67,7 @@ const HEAP_IMAGE_NAME: &[u8] = b".image";
 const SECTION_LIMIT: u64 = 0xfe00;
 
 const fn rank(section: u32, place: u32) -> u32 {
-    section << 16 | place
+    section << PLACE_BITS | place
 }
 
 /// Decides the sections of the image and the sizes of all tables but the base relocations.
@@ -76,7 +78,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.pe.pieces = found.pieces;
     super::pseudo::check(link)?;
     let commons = link.symbols.allot_commons()?;
-    collect(link);
+    collect(link)?;
     if let Some((size, align)) = commons {
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
         let output = output(Cow::Borrowed(b".bss"), flags, rank(DATA, ZERO + 1), align, Content::Commons);
@@ -91,8 +93,12 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.outputs.sort_by_key(|output| output.rank);
     number(link);
     group(link);
-    over("PE section headers", "the number of sections of the image", link.pe.sections.len() as u64, SECTION_LIMIT)?;
-    Ok(())
+    check_count(link.pe.sections.len())
+}
+
+/// Checks that a header can count so many sections.
+fn check_count(sections: usize) -> Result<()> {
+    Ok(over("PE section headers", "the number of sections of the image", sections as u64, SECTION_LIMIT)?)
 }
 
 /// Whether the size of an output section is known only once others have addresses.
@@ -122,7 +128,10 @@ fn joined<'n>(link: &'n Link<'_>, family: &'n [u8]) -> &'n [u8] {
 }
 
 /// Sorts the input sections into output sections.
-fn collect(link: &mut Link<'_>) {
+///
+/// # Errors
+/// More names than ranks, and headers, can tell apart.
+fn collect(link: &mut Link<'_>) -> Result<()> {
     type Key<'a> = (Cow<'a, [u8]>, bool);
     let mut outputs: IndexMap<Key<'_>, (OutputSection<'_>, Vec<Sorted<'_>>), foldhash::quality::RandomState> =
         IndexMap::default();
@@ -184,6 +193,7 @@ fn collect(link: &mut Link<'_>) {
             });
         }
     }
+    check_count(others.len())?;
     let outputs = outputs
         .into_values()
         .map(|(mut output, mut inputs)| {
@@ -201,6 +211,7 @@ fn collect(link: &mut Link<'_>) {
         link.objects[object.index()].sections[section as usize].fate = Fate::Stripped;
     }
     link.outputs = outputs;
+    Ok(())
 }
 
 /// The name by which a section is sorted among its family's. GCC puts the name of what a copy is of behind the dollar, which says
@@ -366,7 +377,7 @@ fn group(link: &mut Link<'_>) {
     let mut warnings = Vec::new();
     for (number, output) in link.outputs.iter().enumerate() {
         let number = number as u32;
-        let group = output.rank >> 16;
+        let group = output.rank >> PLACE_BITS;
         if last != Some(group) {
             last = Some(group);
             sections.push(ImageSection {
@@ -433,5 +444,5 @@ fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
 
 /// Whether an output section has its addresses before the base relocations are known.
 pub(crate) fn is_before_base_relocs(output: &OutputSection<'_>) -> bool {
-    output.rank >> 16 < RELOC
+    output.rank >> PLACE_BITS < RELOC
 }

@@ -40,6 +40,30 @@ fn large_objects() {
     }
 }
 
+/// As many sections as a header counts are told apart, and those behind them stay there.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn sections_of_very_many_names() {
+    const COUNT: u32 = 33_000;
+    let object = |prefix: &str| {
+        let text = format!(
+            ".altmacro\n.macro one k\n.section {prefix}\\k,\"dw\"\n.quad {prefix}\n.endm\n.globl {prefix}\n{prefix}: ret\n\
+             .set n, 0\n.rept {COUNT}\none %n\n.set n, n+1\n.endr\n"
+        );
+        assemble(X64, &text)
+    };
+    let (one, other) = (object("s"), object("t"));
+    let dll = Dll::new(&link(&options(X64), std::slice::from_ref(&one)).unwrap());
+    assert_eq!(dll.sections.last().unwrap().name, ".reloc");
+    let (start, size) = dll.directory(5);
+    let blocks = dll.at(start, size);
+    // Each has a page and a block of its own.
+    assert_eq!(blocks.len(), 12 * COUNT as usize);
+    assert!(blocks.chunks(12).all(|block| block[8..] == [0, 0xa0, 0, 0]));
+    let said = link(&options(X64), &[one, other]).unwrap_err().to_string();
+    assert!(said.contains("the number of sections of the image is") && said.contains("limit of 65024"), "{said}");
+}
+
 /// Of more relocations than 16 bits count, the first entry of the table has the number.
 #[test]
 #[ignore = "needs the package clang-19"]
