@@ -232,6 +232,15 @@ fn check_included(link: &Link<'_>, included: &[(Cow<'_, [u8]>, ObjectId)]) -> Re
     Errors::check(missing.collect())
 }
 
+/// Whether a symbol that may be absent, by what one object says of it, is data of a DLL that another object cannot do
+/// without: then it is imported for both, as by GNU's linker.
+fn is_imported(link: &Link<'_>, id: GlobalId) -> bool {
+    let global = link.symbols.get(id);
+    let strong = global.definition == Definition::Undefined && global.flags.has(GlobalFlags::STRONG_REFERENCE);
+    let slot = || imports::slot_of(&link.symbols, &link.libraries, global.name);
+    strong && link.options.pe.auto_import && slot().is_some()
+}
+
 /// Gives weak externals and alternative names that nothing defines what they stand for.
 ///
 /// # Errors
@@ -243,6 +252,9 @@ fn define_weak(link: &mut Link<'_>, alternates: &[Alternate<'_>]) -> Result<(), 
             let symbol = |index: u32| object.symbols.get(index as usize);
             let (Some(from), Some(to)) = (symbol(external.symbol), symbol(external.fallback)) else { continue };
             let Some(from) = from.global.get() else { continue };
+            if to.section() == SymbolSection::Absolute && to.value == 0 && is_imported(link, from) {
+                continue;
+            }
             let definition = match to.global.get() {
                 Some(to) => Definition::Alias(to, 0),
                 None => Definition::Object(id, external.fallback),

@@ -301,9 +301,9 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
     let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
     let dll =
         libraries.find(|library| library.has_data(name)).map(|dll| String::from_utf8_lossy(dll.name).into_owned());
-    let slot = || {
-        let (_, slot) = link.symbols.find(&[library::SLOT_PREFIX, name].concat())?;
-        slot.is_defined_here().then(|| "a DLL".to_owned())
+    let slot = || match imports::slot_of(&link.symbols, &link.libraries, name)? {
+        imports::Slot::Own(_) => Some("a DLL".to_owned()),
+        imports::Slot::Import(dll, _) => Some(String::from_utf8_lossy(dll).into_owned()),
     };
     let dll = dll.or_else(|| link.pe.importable.get(&id).cloned()).or_else(slot)?;
     let (on, off) = match link.options.pe.auto_import {

@@ -310,6 +310,38 @@ fn dlls_are_imported_from() {
     assert!(link_inputs(&manual, inputs(&pointer)).is_err());
 }
 
+/// Data of a DLL that one object may do without, and another may not, are imported for both.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn data_of_dlls_that_may_be_absent() {
+    let mut named = options(X64);
+    named.pe.dll_name = Some("other.dll".to_owned());
+    let library = link(&named, &[assemble(X64, ".data\n.globl v\nv: .quad 1")]).unwrap();
+    let pointer = "\n.section .rdata$.refptr.v,\"dr\",discard,.refptr.v\n.globl .refptr.v\n.refptr.v: .quad v\n";
+    let user = |name: &str, more: &str| {
+        assemble(X64, &format!(".globl {name}\n{name}: mov .refptr.v(%rip), %rax\n{more}{pointer}"))
+    };
+    let (strong, weak) = (user("f", ""), user("g", ".weak v\n"));
+    let defined = user("h", ".weak v\n.data\nv: .quad 5\n");
+    let loaded = |objects: &[&Vec<u8>], name: &str| {
+        let objects = objects.iter().map(|object| Input::bytes("user.o", &object[..]));
+        let inputs = objects.chain([Input::bytes("other.dll", &library)]).collect();
+        let dll = Dll::new(&link_inputs(&options(X64), inputs).unwrap());
+        let code = dll.symbol(name);
+        (code + 7 + dll.u32(code + 3), dll)
+    };
+    for objects in [[&strong, &weak], [&weak, &strong]] {
+        for name in ["f", "g"] {
+            let (slot, dll) = loaded(&objects, name);
+            assert_eq!(dll.imports().get(&slot), Some(&("other.dll".to_owned(), "v".to_owned())), "{name}");
+        }
+    }
+    let (pointer, dll) = loaded(&[&weak], "g");
+    assert_eq!((dll.at(pointer, 8), dll.imports().len()), (vec![0; 8], 0));
+    let (pointer, dll) = loaded(&[&strong, &defined], "f");
+    assert_eq!((dll.u32(dll.address(pointer)), dll.imports().len()), (5, 0), "a weak definition is one");
+}
+
 #[test]
 #[ignore = "needs the package clang-19"]
 fn rows_of_functions_are_sorted() {
