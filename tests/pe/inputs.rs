@@ -352,10 +352,12 @@ fn headers_say_what_options_ask_for() {
     let folder = scratch("pe-headers");
     let text = ".globl _f@4\n_f@4: ret $4\n.section .debug_line_str,\"dr\"\n.byte 1\n.section .drectve,\"yni\"\n.ascii \" -export:f@4\"";
     fs::write(folder.join("a.o"), assemble(X86, text)).unwrap();
-    let linked = |more: &[&str]| {
+    let run = |more: &[&str]| {
         let arguments = ["-flavor", "gnu", "-m", "i386pe", "-shared", "-o", "a.dll", "a.o"];
-        let output = Command::new(env!("CARGO_BIN_EXE_pkgld")).args(arguments).args(more).current_dir(&folder).output();
-        let output = output.unwrap();
+        Command::new(env!("CARGO_BIN_EXE_pkgld")).args(arguments).args(more).current_dir(&folder).output().unwrap()
+    };
+    let linked = |more: &[&str]| {
+        let output = run(more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::read(folder.join("a.dll")).unwrap()
     };
@@ -392,6 +394,18 @@ fn headers_say_what_options_ask_for() {
     assert_eq!((&*plain.exports().1[0].1, &*asked.exports().1[0].1), ("f@4", "f"));
     let has = |dll: &Dll, name: &str| dll.sections.iter().any(|section| section.name == name);
     assert!(has(&plain, ".debug_line_str") && has(&asked, ".debug_l"));
+    // What changes nothing, and what other linkers alone do.
+    let without = ["--warn-duplicate-exports", "--compat-implib", "--enable-extra-pe-debug", "--support-old-code"];
+    assert_eq!(linked(&[&without[..], &["--dll-search-prefix=cyg"]].concat()), linked(&[]));
+    for (option, advice) in [
+        ("--Xlink=-debug", "use the option of MinGW's linkers"),
+        ("--no-default-excludes", "name in a definition file"),
+        ("--exclude-modules-for-implib=a.o", "give these files to those who link"),
+    ] {
+        let said = String::from_utf8_lossy(&run(&[option]).stderr).into_owned();
+        let name = option.split('=').next().unwrap();
+        assert!(said.contains(name) && said.contains(advice), "{said}");
+    }
 }
 
 /// Zeros, tables of the same names, and sections that hold others, all in one object.
