@@ -362,11 +362,17 @@ fn find<'a>(
 }
 
 /// Libraries that come with compilers: what they define is for the image alone.
-const COMPILERS_LIBRARIES: [&str; 22] = [
+const COMPILERS_LIBRARIES: [&str; 29] = [
+    "libFortranDecimal",
+    "libFortranRuntime",
     "libclang_rt.builtins",
     "libclang_rt.builtins-aarch64",
     "libclang_rt.builtins-i386",
     "libclang_rt.builtins-x86_64",
+    "libclang_rt.profile",
+    "libclang_rt.profile-aarch64",
+    "libclang_rt.profile-i386",
+    "libclang_rt.profile-x86_64",
     "libc++",
     "libc++abi",
     "libg2c",
@@ -384,6 +390,7 @@ const COMPILERS_LIBRARIES: [&str; 22] = [
     "libstdc++",
     "libsupc++",
     "libucrt",
+    "libucrtbase",
     "libunwind",
 ];
 

@@ -77,7 +77,7 @@ pub(crate) fn define(link: &mut Link<'_>) {
         let dll = dlls.entry(library.name.to_ascii_lowercase());
         let index = dll.index() as u32;
         dll.or_insert(library.name);
-        found.push((index, import.by, id, split_slot(global.name).1));
+        found.push((index, import.by, id, import.constant || split_slot(global.name).1));
     }
     for (name, by, id) in automatic(link) {
         let dll = dlls.entry(name.to_ascii_lowercase());

@@ -6,6 +6,7 @@ use pkgld::{Input, Inputs, Options, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
+use crate::refused::archive;
 use crate::support::{assemble, link_inputs, options, refusal, run, under_wine};
 
 const LIBRARY: &str = "int answer(void) { return 42; }\nint other(void) { return 7; }\nint table[3] = {1, 2, 3};\n\
@@ -259,4 +260,54 @@ fn ready_tables_are_taken() {
     options.pe.import_library = Some("made.a".into());
     let said = linked(&options, &all).unwrap_err();
     assert!(said.contains("--out-implib: the export table is that of made.exp"), "{said}");
+}
+
+/// The plain name of a constant means its slot; that of other data is taken for the data.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn constants_are_called_as_their_slots() {
+    const X64: Target = Target::WINDOWS_X86_64;
+    let object = assemble(X64, ".data\n.globl c, d\nc: .quad 1\nd: .quad 2\n");
+    let text = b"LIBRARY mine\nEXPORTS\nc CONSTANT\nd DATA\n";
+    let mut options = options(X64);
+    let inputs = vec![Input::bytes("a.o", &object), Input::bytes("a.def", text)];
+    let inputs = Inputs::open(inputs, &options).unwrap();
+    let library = pkgld::link(&inputs, &options).unwrap().import_library().unwrap().unwrap();
+    let linked = |options: &Options, text: &str| {
+        let user = assemble(X64, text);
+        let inputs = vec![Input::bytes("u.o", &user), Input::bytes("libmine.a", &library)];
+        link_inputs(options, inputs).map(|image| Dll::new(&image)).map_err(|errors| errors.to_string())
+    };
+    for auto_import in [true, false] {
+        options.pe.auto_import = auto_import;
+        let dll =
+            linked(&options, ".globl u\nu: mov c(%rip), %rax\nmov __imp_c(%rip), %rcx\nmov __imp_d(%rip), %rcx\n");
+        let dll = dll.unwrap();
+        let start = dll.symbol("u");
+        let slots = [0, 7, 14].map(|at| start + at + 7 + dll.u32(start + at + 3));
+        let imported = |name: &str| Some(("mine.dll".to_owned(), name.to_owned()));
+        assert_eq!(slots.map(|slot| dll.imports().get(&slot).cloned()), ["c", "c", "d"].map(imported));
+        assert!(linked(&options, "mov d(%rip), %rax").is_err());
+    }
+}
+
+/// What a compiler's libraries bring is for the image alone.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn libraries_of_compilers_export_nothing() {
+    let object = assemble(Target::WINDOWS_X86_64, ".globl f\nf: ret\n");
+    let member = assemble(Target::WINDOWS_X86_64, ".globl g\ng: ret\n");
+    let library = archive(&[("g", &member)]);
+    for (name, own) in [
+        ("libg.a", true),
+        ("lib/libgcc.a", false),
+        ("libclang_rt.profile-x86_64.a", false),
+        ("libFortranRuntime.a", false),
+        ("libucrtbase.dll.a", false),
+    ] {
+        let inputs = vec![Input::bytes("f.o", &object), Input::bytes(name, &library).whole_archive()];
+        let dll = Dll::new(&link_inputs(&options(Target::WINDOWS_X86_64), inputs).unwrap());
+        assert!(dll.has_symbol("g"));
+        assert_eq!(dll.exports().1.len(), if own { 2 } else { 1 }, "{name}");
+    }
 }
