@@ -12,8 +12,7 @@
 //! ordered by export number, and a list of 16-bit numbers leads from one to the other: so a DLL has 65,535 exports
 //! at most.
 //!
-//! A tool such as `dlltool` may have made the tables already: an input section `.edata` takes the place of all that the linker
-//! would make, as it does for other linkers.
+//! A tool may have made the tables already: see [`ready_exports`].
 //!
 //! The directory also states the DLL's own name. It comes from an option or is a constant, not from the output file,
 //! which may have a temporary name: the same inputs give the same bytes.
@@ -25,21 +24,17 @@ use std::collections::{HashMap, HashSet};
 
 use super::directives::{Export, Imported};
 use super::library::SLOT_PREFIX;
-use super::parse::base_name;
-use super::{Table, table_output};
+use super::{Table, ready_exports, table_output};
 use crate::error::{Error, Errors, Result, SHOWN};
-use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
-use crate::model::{GlobalId, Object, Section, SectionFlags};
+use crate::model::{GlobalId, SectionFlags};
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// The name of a DLL whose output file has no name that says it.
 const DEFAULT_NAME: &str = "image.dll";
-/// The name of the section.
-const NAME: &[u8] = b".edata";
 /// The size of the export directory, in bytes.
 const DIRECTORY: u64 = 40;
 /// Ordinals have 16 bits, and the first one is 1.
@@ -117,8 +112,8 @@ impl<'a> Exports<'a> {
             .iter()
             .map(|name| Export { name: Cow::Borrowed(name.as_bytes()), ..Export::default() });
         let asked: Vec<Export<'a>> = asked.into_iter().chain(given).collect();
-        if let Some(file) = ready_table(link) {
-            let warnings = ready_table_warnings(link, &file, !asked.is_empty())?;
+        if let Some(file) = ready_exports::bringer(link) {
+            let warnings = ready_exports::warnings(link, &file, !asked.is_empty())?;
             return Ok((Self::default(), warnings));
         }
         let auto = match link.options.pe.auto_export {
@@ -223,39 +218,6 @@ impl<'a> Exports<'a> {
         let forwarders: u64 = self.entries.iter().filter_map(Entry::forward).map(|text| text.len() as u64 + 1).sum();
         DIRECTORY + 4 * addresses + names + dll_name(link).len() as u64 + 1 + forwarders
     }
-}
-
-/// The object that brings ready tables, for a message.
-fn ready_table(link: &Link<'_>) -> Option<String> {
-    let is_table = |section: &Section<'_>| section.is_live() && section.size > 0 && base_name(section.name) == NAME;
-    let brings = |object: &&Object<'_>| object.sections.iter().any(is_table);
-    link.objects.iter().find(brings).map(|object| object.name.to_string())
-}
-
-/// What to warn of where an object brings ready tables, given whether exports are asked for.
-///
-/// # Errors
-/// A file is to be written that tells what is exported.
-fn ready_table_warnings(link: &Link<'_>, file: &str, asked: bool) -> Result<Vec<String>, Error> {
-    let files = [
-        (link.options.pe.import_library.is_some(), "--out-implib"),
-        (link.options.pe.definition_file.is_some(), "--output-def"),
-    ];
-    if let Some((_, option)) = files.into_iter().find(|(wanted, _)| *wanted) {
-        let what = format!(
-            "{option}: the export table is that of {file} (.edata), so what it exports is for the tool to write that has \
-             made it (dlltool's --output-lib); or leave {file} out, and give the definition file instead"
-        );
-        return Err(Error::Options(what));
-    }
-    let warning = format!("{file}: its export table (.edata) takes the place of the exports that are asked for");
-    Ok(if asked { vec![warning] } else { Vec::new() })
-}
-
-/// Where ready tables of the inputs are, if there are some: address and size in bytes.
-pub(super) fn ready_place(link: &Link<'_>) -> Option<(u64, u64)> {
-    let is_table = |output: &&OutputSection<'_>| *output.name == *NAME && matches!(output.content, Content::Inputs(_));
-    link.outputs.iter().find(is_table).map(|output| (output.address, output.size))
 }
 
 /// The name of the DLL in its export directory: what a definition file says, or an option.

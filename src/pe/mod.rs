@@ -29,6 +29,7 @@ pub(crate) mod parse;
 pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod pseudo;
+mod ready_exports;
 pub(crate) mod relocs;
 pub(crate) mod resources;
 pub(crate) mod symtab;

@@ -232,31 +232,53 @@ fn rows_of_functions_are_whole() {
 #[ignore = "needs the package clang-19"]
 fn ready_tables_are_taken() {
     let code = assemble(Target::WINDOWS_X86_64, ".globl f, g, hidden\nf: nop\nret\ng: nop\nret\nhidden: ret\n");
-    let table = ".section .edata,\"dr\"\nstart: .long 0, 0, 0\n.rva name\n.long 5, 3, 2\n.rva places, names, numbers\n\
+    let text = ".section .edata,\"dr\"\nstart: .long 0, 0, 0\n.rva name\n.long 5, 3, 2\n.rva places, names, numbers\n\
         places: .rva f\n.long 0\n.rva g\nnames: .rva n5, n7\nnumbers: .short 0, 2\nname: .asciz \"made.dll\"\n\
         n5: .asciz \"f\"\nn7: .asciz \"g\"\n";
-    let table = assemble(Target::WINDOWS_X86_64, table);
+    let table = assemble(Target::WINDOWS_X86_64, text);
     let asking = assemble(Target::WINDOWS_X86_64, ".section .drectve,\"yni\"\n.ascii \" -export:hidden\"");
     let linked = |options: &Options, inputs: &[(&'static str, &Vec<u8>)]| {
         let inputs = inputs.iter().map(|(name, bytes)| Input::bytes(*name, &bytes[..])).collect();
         let inputs = Inputs::open(inputs, options).unwrap();
         let image = pkgld::link(&inputs, options).map_err(|errors| errors.to_string())?;
-        Ok::<_, String>((Dll::new(&image.to_vec().unwrap().0), image.report().warnings.join("\n")))
+        let report = image.report();
+        Ok::<_, String>((Dll::new(&image.to_vec().unwrap().0), report.warnings.join("\n"), report.exports.clone()))
     };
     let mut options = options(Target::WINDOWS_X86_64);
     for collecting in [false, true] {
         options.gc_sections = collecting;
         for inputs in [&[("code.o", &code), ("made.exp", &table)][..], &[("made.exp", &table), ("code.o", &code)]] {
-            let (dll, warnings) = linked(&options, inputs).unwrap();
+            let (dll, warnings, exports) = linked(&options, inputs).unwrap();
             let (f, g) = (dll.symbol("f"), dll.symbol("g"));
             assert_eq!(dll.exports(), ("made.dll".into(), vec![(5, "f".into(), f), (7, "g".into(), g)]));
             assert_eq!((dll.directory(0).1, &*warnings), (77, ""));
+            assert_eq!(exports, [b"f", b"g"]);
         }
     }
     let all = [("code.o", &code), ("asking.o", &asking), ("made.exp", &table)];
-    let (dll, warnings) = linked(&options, &all).unwrap();
+    let (dll, warnings, _) = linked(&options, &all).unwrap();
     assert_eq!(dll.exports().1.len(), 2);
     assert!(warnings.contains("made.exp: its export table (.edata) takes the place of the exports"), "{warnings}");
+    for (from, to, wanted) in [
+        (".rva name\n", ".rva f\n", "the DLL's name is not in it"),
+        (".long 5, 3, 2", ".long 5, 30, 2", "the table of addresses is not in it"),
+        (".long 5, 3, 2", ".long 5, 3, 20", "the table of names is not in it"),
+        (".short 0, 2", ".short 0, 3", "a name has the number 3 of 3"),
+        (".rva n5, n7", ".rva n5, g", "is not in it"),
+        (".rva g\n", ".rva n5\n", "is neither exported nor the name of another DLL's export"),
+        (".asciz \"g\"", ".ascii \"g\"", "is not in it"),
+        ("places, names, numbers\n", "places, names\n.p2align 9\n", "is not in it"),
+    ] {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        let changed = assemble(Target::WINDOWS_X86_64, &changed);
+        let said = linked(&options, &[("code.o", &code), ("made.exp", &changed)]).unwrap_err();
+        assert!(said.contains("made.exp: its export table (.edata): ") && said.contains(wanted), "{said}");
+    }
+    let forwarded = text.replace(".rva g\n", ".rva n7\n").replace(".asciz \"g\"", ".asciz \"OTHER.g\"");
+    let forwarded = assemble(Target::WINDOWS_X86_64, &forwarded);
+    let (.., exports) = linked(&options, &[("code.o", &code), ("made.exp", &forwarded)]).unwrap();
+    assert_eq!(exports, [&b"f"[..], b"OTHER.g"]);
     options.pe.import_library = Some("made.a".into());
     let said = linked(&options, &all).unwrap_err();
     assert!(said.contains("--out-implib: the export table is that of made.exp"), "{said}");
