@@ -20,6 +20,7 @@
 use object::pe;
 
 use super::arm64;
+use super::parse::base_name;
 use crate::link::Link;
 use crate::model::{ObjectId, Section, SectionFlags, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
@@ -188,14 +189,15 @@ fn i386(kind: pe::RelocationType) -> Option<Row> {
 /// MinGW's compilers leave data behind by functions that are not part of the image: GCC knows no association, so the table of
 /// a `switch` in a copy that was not taken stays, in plain `.rdata`, and one `.pdata` may have the rows of functions that
 /// were taken, that were not, and that nothing refers to. Such data hold 0 where they mean the function, be it an address or
-/// a distance: nobody reads them, or, as unwinders do, takes 0 for no function. Code is another matter: it would run into
-/// nothing.
+/// a distance: nobody reads them, or, as unwinders do, takes 0 for no function. Code is another matter, which would run into
+/// nothing, and so are lists that are gone through from end to end, of constructors and such.
 ///
 /// # Errors
 /// Why it cannot be resolved, for a person.
 pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     if traits.has(Traits::DISCARDED) && reloc.value.what != What::Nothing {
-        if section.flags.has(SectionFlags::EXEC) {
+        let is_list = section.flags.has(SectionFlags::RETAIN) && base_name(section.name) != b".eh_frame";
+        if section.flags.has(SectionFlags::EXEC) || is_list {
             return Err(
                 "the symbol's section is not part of the image: another copy of its COMDAT was taken, and only that may be referred to",
             );

@@ -109,7 +109,8 @@ fn of_comdats_the_first_or_the_largest_stays() {
     assert!(link_two("one_only", ".long 1", ".long 1").unwrap_err().contains("duplicate symbol: x"));
 }
 
-/// GCC leaves the table of a `switch` behind when the function's copy goes. It tells of nothing; code may not refer to nothing.
+/// GCC leaves the table of a `switch` behind when the function's copy goes. It tells of nothing; code, and lists of functions to
+/// be called, may not refer to nothing.
 #[test]
 #[ignore = "needs the package clang-19"]
 fn data_of_a_copy_left_out_are_void() {
@@ -131,8 +132,11 @@ fn data_of_a_copy_left_out_are_void() {
         let moved = if relative { vec![] } else { vec![(if width == 8 { 10 } else { 3 }, kept)] };
         assert_eq!(dll.base_relocations(), moved, "{entry}");
     }
-    let text = ".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n.text\njmp l\n";
-    assert!(refusal(&options(X64), &[text, text]).contains("1.o:(.text+0x1)"));
+    for (more, place) in [(".text\njmp l", ".text+0x1"), (".section .ctors,\"dw\"\n.quad l", ".ctors+0x0")] {
+        let text = format!(".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n{more}\n");
+        let said = refusal(&options(X64), &[&text, &text]);
+        assert!(said.contains(&format!("1.o:({place})")) && said.contains("is not part of the image"), "{said}");
+    }
 }
 
 #[test]
