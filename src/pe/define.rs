@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
-use super::{Place, Table, comdat, entry, imports, resources};
+use super::{Place, Table, c_name, comdat, entry, imports, resources};
 use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
@@ -42,7 +42,7 @@ const ANCHORS: [(&str, Anchor); 16] = [
 pub(crate) fn is_list(arch: Arch, name: &[u8]) -> bool {
     let is_list = |anchor: &Anchor| matches!(anchor, Anchor::Pe(Place::Start(_) | Place::End(_)));
     let is = |name: &[u8]| ANCHORS.iter().any(|(known, anchor)| known.as_bytes() == name && is_list(anchor));
-    is(name) || (arch == Arch::X86 && name.strip_prefix(b"_").is_some_and(is))
+    is(name) || is(c_name(arch, name))
 }
 
 /// Names that stand for numbers. The last ones are what a load configuration states of tables for Control Flow Guard and of
@@ -96,9 +96,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     for (from, _) in &asked.alternates {
         let found = link.symbols.find(from);
         if found.is_some_and(|(_, global)| matches!(global.definition, Definition::Alias(..))) {
-            let narrow = link.target.arch == Arch::X86;
-            let plain = from.strip_prefix(b"_").filter(|_| narrow).unwrap_or(from);
-            asked.excluded.push(Cow::Owned(plain.to_vec()));
+            asked.excluded.push(Cow::Owned(c_name(link.target.arch, from).to_vec()));
         }
     }
     imports::define(link);

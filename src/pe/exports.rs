@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::directives::{Export, Imported};
 use super::library::SLOT_PREFIX;
-use super::{Table, ready_exports, table_output};
+use super::{Table, c_name, ready_exports, table_output};
 use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
@@ -403,10 +403,7 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
         if !is_own(link, global) {
             continue;
         }
-        let name = match link.target.arch {
-            Arch::X86 => global.name.strip_prefix(b"_").unwrap_or(global.name),
-            _ => global.name,
-        };
+        let name = c_name(link.target.arch, global.name);
         let hidden = excluded.contains(name) || given.contains(name) || OWN_NAMES.contains(&name);
         let made = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix) || global.name.starts_with(prefix));
         let made = made || OWN_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));

@@ -210,7 +210,7 @@ impl<'a> Exports<'a> {
         if arch != Arch::X86 {
             return self.find(symbol);
         }
-        let plain = symbol.strip_prefix(b"_").unwrap_or(symbol);
+        let plain = super::c_name(arch, symbol);
         let bare = memchr::memrchr(b'@', plain).filter(|at| *at > 0).and_then(|at| plain.get(..at));
         self.find(plain).or_else(|| self.find(symbol)).or_else(|| self.find(bare?))
     }

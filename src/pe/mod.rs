@@ -446,6 +446,12 @@ pub(crate) fn word(arch: Arch) -> u64 {
     if arch == Arch::X86 { 4 } else { 8 }
 }
 
+/// What a symbol is called in C: on i386 compilers put an underscore before it.
+pub(crate) fn c_name(arch: Arch, symbol: &[u8]) -> &[u8] {
+    let plain = symbol.strip_prefix(b"_").filter(|_| arch == Arch::X86);
+    plain.unwrap_or(symbol)
+}
+
 /// What a machine number says that an image is for.
 pub(crate) fn target_of_machine(machine: pe::Machine) -> Option<Target> {
     arch_of(machine).map(|arch| Target { format: Format::Pe, arch, os: Os::Windows })
