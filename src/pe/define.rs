@@ -68,8 +68,8 @@ const NUMBERS: [(&str, u64); 15] = [
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection; resources that contradict each other; exports, an entry point and symbols to be included that nothing defines;
-/// an Arm64 image that may not be moved.
+/// COMDAT copies that contradict their selection; resources that contradict each other; exports, an entry point and symbols to
+/// be included that nothing defines; an Arm64 image that may not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
         // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
