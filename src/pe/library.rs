@@ -5,7 +5,8 @@
 //! are archives of ordinary objects, and need nothing here.)
 //!
 //! Of a function `f` that a DLL exports two symbols are known: `f` itself, which is code in the image that jumps on, and
-//! `__imp_f`, the slot that holds its address; of data, the slot alone, which for *constants* is called `f` as well. On i386, C's `f` is the symbol `_f`.
+//! `__imp_f`, the slot that holds its address; of data, the slot alone, which for *constants* is called `f` as well. On i386,
+//! C's `f` is the symbol `_f`.
 //!
 //! Source: PE/COFF specification, *The .edata Section*, *Import Library Format*.
 
