@@ -287,6 +287,10 @@ impl<'l, 'a> Context<'l, 'a> {
         if reloc.field == Field::Nothing || left {
             return Ok(());
         }
+        // Data of Windows may mean what is not part of the image; see `pe::relocs::classify`.
+        if self.link.target.format == Format::Pe && symbol.traits.has(Traits::DISCARDED) {
+            return self.store(&reloc, at, out, 0);
+        }
         let place = self.base.wrapping_add(raw.offset);
         if let Action::Relax(form) = action {
             return self.relax_got_load(raw, &reloc, form, at, out);
@@ -306,6 +310,9 @@ impl<'l, 'a> Context<'l, 'a> {
             return self.store_leb(&reloc, at, out, difference?);
         }
         let checked = self.check(&reloc, value);
+        if checked.is_err() && self.is_far_from_nothing(raw, &reloc, symbol) {
+            return self.store(&reloc, at, out, value);
+        }
         if checked.is_err() || reloc.field.changes_state(value) {
             match self.branch(raw).and_then(|branch| self.through_thunk(&branch)) {
                 Some(distance) => value = distance,
@@ -314,6 +321,15 @@ impl<'l, 'a> Context<'l, 'a> {
             self.check(&reloc, value)?;
         }
         self.store(&reloc, at, out, value)
+    }
+
+    /// Whether a relocation is a 32-bit distance to address 0 in code of Windows, which is too large, and of which the low half
+    /// will do. GCC calls a function that may be absent so, behind a look at whether it is there; for an absent one 0 stands
+    /// in. MinGW's linkers count modulo 2^32 wherever that leads.
+    fn is_far_from_nothing(&self, raw: &RawReloc, reloc: &Reloc, symbol: &Symbol) -> bool {
+        let distance = reloc.value == What::Symbol.from(Origin::Place) && reloc.field == Field::I32;
+        let nothing = symbol.traits.has(Traits::ABSOLUTE) && self.address(raw.symbol) == 0;
+        self.link.target.format == Format::Pe && distance && nothing
     }
 
     /// The number that a relocation of a loaded section at `place` tells, the addend included.

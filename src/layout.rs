@@ -14,7 +14,7 @@ use crate::thunks::Island;
 pub(crate) struct OutputSection<'a> {
     /// Its name.
     pub(crate) name: Cow<'a, [u8]>,
-    /// The format's own type: `sh_type`.
+    /// The format's own type: `sh_type`; of PE, `IMAGE_SCN_MEM_SHARED` or 0.
     pub(crate) kind: u32,
     /// Flags that the middle asks for.
     pub(crate) flags: SectionFlags,

@@ -116,7 +116,7 @@ impl<'a> Opener<'_, 'a> {
             Err(error) => return self.problems.push(error),
         };
         let bytes = slice.and_then(|slice| bytes.get(slice)).unwrap_or(bytes);
-        let kind = match Content::of(bytes) {
+        let kind = match content(&name, bytes) {
             Content::Object => Kind::Object,
             Content::Archive => Kind::Archive,
             Content::SharedLibrary => Kind::SharedLibrary,
@@ -224,7 +224,7 @@ impl Opener<'_, '_> {
         };
         // GNU ld and LLD take it for a linker script that says nothing; other formats have none.
         let scripts = self.options.target.is_none_or(|target| target.format == Format::Elf);
-        match Content::of(self.contents(file)) {
+        match content(&name, self.contents(file)) {
             _ if scripts && self.contents(file).is_empty() => {}
             Content::Object => self.inputs.items.push(item(Kind::Object)),
             Content::Archive => self.inputs.items.push(item(Kind::Archive)),
@@ -299,6 +299,11 @@ impl Opener<'_, '_> {
     fn refuse(&mut self, name: &str, what: &str) {
         self.problems.push(Error::unsupported(name, what));
     }
+}
+
+/// What the bytes of a file are. A definition file without any says nothing, and is one all the same.
+fn content(name: &str, bytes: &[u8]) -> Content {
+    if bytes.is_empty() && is_definition_file(name) { Content::Text } else { Content::of(bytes) }
 }
 
 /// The symbols, as i386 decorates them, of what a definition file exports. What is wrong with it is told when it is read.

@@ -180,6 +180,11 @@ fn an_empty_file_says_nothing_and_empty_bytes_are_a_mistake() {
         let options = Options { target: Some(target), ..Options::default() };
         assert!(problems(vec![path(root.join("empty"))], &options)[0].ends_with("empty: empty file"));
     }
+    // A definition file may say nothing.
+    let dir = directory(&[("none.def", b"")]);
+    let options = Options { target: Some(Target::WINDOWS_X86_64), ..Options::default() };
+    let inputs = vec![path(dir.path().join("none.def")), Input::bytes("other.def", b"")];
+    assert_eq!(opened(dir.path(), inputs, &options), ["Definitions none.def", "Definitions other.def"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
-use super::{Place, Table, comdat, entry, imports};
+use super::{Place, Table, c_name, comdat, entry, imports, resources};
 use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
@@ -42,7 +42,7 @@ const ANCHORS: [(&str, Anchor); 16] = [
 pub(crate) fn is_list(arch: Arch, name: &[u8]) -> bool {
     let is_list = |anchor: &Anchor| matches!(anchor, Anchor::Pe(Place::Start(_) | Place::End(_)));
     let is = |name: &[u8]| ANCHORS.iter().any(|(known, anchor)| known.as_bytes() == name && is_list(anchor));
-    is(name) || (arch == Arch::X86 && name.strip_prefix(b"_").is_some_and(is))
+    is(name) || is(c_name(arch, name))
 }
 
 /// Names that stand for numbers. The last ones are what a load configuration states of tables for Control Flow Guard and of
@@ -68,8 +68,8 @@ const NUMBERS: [(&str, u64); 15] = [
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection; exports, an entry point and symbols to be included that nothing defines;
-/// an Arm64 image that may not be moved.
+/// COMDAT copies that contradict their selection; resources that contradict each other; exports, an entry point and symbols to
+/// be included that nothing defines; an Arm64 image that may not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
         // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
@@ -80,6 +80,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
     check_sizes(link)?;
     comdat::settle(link)?;
+    link.pe.resources = resources::join(link)?;
     let mut asked = Asked::new(link);
     asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {
@@ -95,9 +96,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     for (from, _) in &asked.alternates {
         let found = link.symbols.find(from);
         if found.is_some_and(|(_, global)| matches!(global.definition, Definition::Alias(..))) {
-            let narrow = link.target.arch == Arch::X86;
-            let plain = from.strip_prefix(b"_").filter(|_| narrow).unwrap_or(from);
-            asked.excluded.push(Cow::Owned(plain.to_vec()));
+            asked.excluded.push(Cow::Owned(c_name(link.target.arch, from).to_vec()));
         }
     }
     imports::define(link);
@@ -231,6 +230,15 @@ fn check_included(link: &Link<'_>, included: &[(Cow<'_, [u8]>, ObjectId)]) -> Re
     Errors::check(missing.collect())
 }
 
+/// Whether a symbol that may be absent, by what one object says of it, is data of a DLL that another object cannot do
+/// without: then it is imported for both, as by GNU's linker.
+fn is_imported(link: &Link<'_>, id: GlobalId) -> bool {
+    let global = link.symbols.get(id);
+    let strong = global.definition == Definition::Undefined && global.flags.has(GlobalFlags::STRONG_REFERENCE);
+    let slot = || imports::slot_of(&link.symbols, &link.libraries, global.name);
+    strong && link.options.pe.auto_import && slot().is_some()
+}
+
 /// Gives weak externals and alternative names that nothing defines what they stand for.
 ///
 /// # Errors
@@ -242,6 +250,9 @@ fn define_weak(link: &mut Link<'_>, alternates: &[Alternate<'_>]) -> Result<(), 
             let symbol = |index: u32| object.symbols.get(index as usize);
             let (Some(from), Some(to)) = (symbol(external.symbol), symbol(external.fallback)) else { continue };
             let Some(from) = from.global.get() else { continue };
+            if to.section() == SymbolSection::Absolute && to.value == 0 && is_imported(link, from) {
+                continue;
+            }
             let definition = match to.global.get() {
                 Some(to) => Definition::Alias(to, 0),
                 None => Definition::Object(id, external.fallback),

@@ -12,9 +12,9 @@
 //!     inner EXPORTAS outer            ; the DLL calls it `outer`, and importers `inner`
 //! ```
 //!
-//! A file is a list of words; lines do not matter, and a semicolon begins a comment. Double quotes enclose a name that
-//! holds blanks, commas, equals signs or semicolons, or that is spelled like a statement. Statements are spelled in
-//! capitals; those for what comes after a name may be in small letters, too.
+//! A file is a list of words, and a semicolon begins a comment. Double quotes enclose a name that holds blanks, commas, equals
+//! signs or semicolons, or that is spelled like a statement. Statements are spelled in capitals; those for what comes
+//! after a name may be in small letters, too, on the line of the name. Otherwise lines do not matter.
 //!
 //! Source: Microsoft's linker reference, *Module-Definition (.Def) Files*; the GNU linker's manual, *ld and WIN32*, for what
 //! MinGW's linkers do with `NAME`, `DESCRIPTION` and names that begin with `@`; LLVM's reader of such files for `==` and
@@ -117,9 +117,9 @@ impl<'a> Word<'a> {
         self == Word::Plain(text)
     }
 
-    /// Whether it is a word of what comes behind an export's name.
-    fn is_attribute(self, name: &[u8]) -> bool {
-        matches!(self, Word::Plain(text) if text == name || *text == *name.to_ascii_lowercase())
+    /// Whether it is a word of what comes behind an export's name: in capitals or, where `small` letters may say it, in those.
+    fn is_attribute(self, name: &[u8], small: bool) -> bool {
+        matches!(self, Word::Plain(text) if text == name || (small && *text == *name.to_ascii_lowercase()))
     }
 
     /// The name that it is, unless it begins a statement.
@@ -299,7 +299,10 @@ impl<'a> Parser<'_, 'a> {
 
     /// What follows an export's name: `[= SYMBOL] [@ORDINAL] [NONAME] [DATA] [CONSTANT] [PRIVATE] [== NAME]
     /// [EXPORTAS NAME]`, with or without commas.
+    ///
+    /// In small letters a word on a line of its own is the next export: a function may well be called `data`.
     fn export(&mut self, name: &'a [u8]) -> Result<Export<'a>, Error> {
+        let line = self.line;
         let mut export = Export { name: Cow::Borrowed(name), ..Export::default() };
         if self.takes(Word::Equals)? {
             let symbol = self.take(Word::name)?;
@@ -307,6 +310,7 @@ impl<'a> Parser<'_, 'a> {
         }
         loop {
             let Some(word) = self.next()? else { return Ok(export) };
+            let is = |name: &[u8]| word.is_attribute(name, self.line == line);
             match word {
                 Word::Comma => {}
                 Word::EqualsEquals => {
@@ -324,11 +328,11 @@ impl<'a> Parser<'_, 'a> {
                     export.ordinal =
                         Some(number.ok_or_else(|| self.malformed("'@' without a number from 1 to 65535"))?);
                 }
-                _ if word.is_attribute(b"NONAME") => export.no_name = true,
-                _ if word.is_attribute(b"DATA") => export.data = true,
-                _ if word.is_attribute(b"CONSTANT") => export.constant = true,
-                _ if word.is_attribute(b"PRIVATE") => export.private = true,
-                _ if word.is_attribute(b"EXPORTAS") => {
+                _ if is(b"NONAME") => export.no_name = true,
+                _ if is(b"DATA") => export.data = true,
+                _ if is(b"CONSTANT") => export.constant = true,
+                _ if is(b"PRIVATE") => export.private = true,
+                _ if is(b"EXPORTAS") => {
                     let name = self.take(Word::name)?.ok_or_else(|| self.malformed("EXPORTAS without a name"))?;
                     export.export_as(name.into());
                 }
@@ -418,7 +422,7 @@ fn quoted(name: &[u8]) -> Vec<u8> {
     let inner = |byte: &u8| plain(byte) || *byte == b'@';
     let attributes: [&[u8]; 6] = [b"NONAME", b"DATA", b"CONSTANT", b"PRIVATE", b"EXPORTAS", b"BASE"];
     let special = Word::Plain(name).begins_statement()
-        || attributes.iter().any(|attribute| Word::Plain(name).is_attribute(attribute));
+        || attributes.iter().any(|attribute| Word::Plain(name).is_attribute(attribute, true));
     if !special && name.first().is_some_and(plain) && name.iter().all(inner) {
         return name.to_vec();
     }

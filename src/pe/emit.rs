@@ -2,14 +2,14 @@
 
 use super::place::FILE_ALIGNMENT;
 use super::symtab::SymbolTable;
-use super::{TABLES, Table, entry, exports, headers, imports, pseudo, table_output};
+use super::{TABLES, Table, entry, exports, headers, imports, pseudo, ready_exports, resources, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
 use crate::error::{Error, Result};
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
-use crate::model::SectionFlags as Flags;
+use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex};
 use crate::options::Arch;
 use crate::thunks;
 use crate::unwind::pdata;
@@ -25,12 +25,13 @@ fn code_fill(arch: Arch) -> &'static [u8] {
 /// Fixes the addresses of all symbols, makes the tables, and says where each byte of the file comes from.
 ///
 /// # Errors
-/// Names or symbols beyond what the format can count; function rows that cannot be relocated.
+/// Names or symbols beyond what the format can count; function rows that cannot be relocated; ready export tables that are
+/// malformed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
     exports::check(&link)?;
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
-    report(&mut link);
+    report(&mut link)?;
     let mut end = 0;
     let mut extents = thunks::write(&link)?;
     let mut dead_rows = 0;
@@ -63,6 +64,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
             extents.push(own(output.offset, bytes));
         }
     }
+    extents.extend(resources::extents(&link));
     if let Some((offset, word)) = headers::tls_characteristics(&link) {
         overlay(&mut extents, offset, word.to_le_bytes().to_vec());
     }
@@ -89,6 +91,7 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
         Table::Exports => exports::bytes(link),
         Table::PseudoRelocations => pseudo::bytes(link),
         Table::BuildId => headers::build_id(link),
+        Table::Resources => resources::bytes(link),
         Table::BaseRelocations => link.pe.base_relocs.clone(),
         Table::ConstructorsStart | Table::ConstructorsEnd | Table::DestructorsStart | Table::DestructorsEnd => {
             headers::list_word(link, table)
@@ -102,24 +105,40 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
 fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
     let row = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    let mut rows = vec![0; output.size as usize];
-    let mut problems = Vec::new();
     for (object, index) in inputs {
-        let section = link.section(*object, *index);
-        let (start, size) = (section.offset as usize, section.data.len());
+        let size = link.section(*object, *index).data.len();
         if link.target.arch != Arch::X86 && !size.is_multiple_of(row) {
             let what = format!(".pdata: {size} bytes, which is no whole number of rows of {row} bytes");
             return Err(Error::malformed(&link.object(*object).name, what).into());
         }
+    }
+    let mut rows = relocated(link, output, inputs)?;
+    pdata::sort(&mut rows, row);
+    *dead_rows = (pdata::dead(&rows, row) * row) as u64;
+    Ok(Some(rows))
+}
+
+/// The bytes of an output section of these inputs, relocated.
+///
+/// # Errors
+/// Relocations that cannot be carried out.
+pub(super) fn relocated(
+    link: &Link<'_>,
+    output: &OutputSection<'_>,
+    inputs: &[(ObjectId, SectionIndex)],
+) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; output.size as usize];
+    let mut problems = Vec::new();
+    for (object, index) in inputs {
+        let section = link.section(*object, *index);
+        let (start, size) = (section.offset as usize, section.data.len());
         let address = output.address.wrapping_add(section.offset);
-        if let Some(place) = rows.get_mut(start..start + size) {
+        if let Some(place) = bytes.get_mut(start..start + size) {
             apply::fill(link, Stretch { object: *object, section: *index, start: 0, address }, place, &mut problems);
         }
     }
     debug::check(link, problems)?;
-    pdata::sort(&mut rows, row);
-    *dead_rows = (pdata::dead(&rows, row) * row) as u64;
-    Ok(Some(rows))
+    Ok(bytes)
 }
 
 fn emit_output(link: &Link<'_>, number: u32, output: &OutputSection<'_>, extents: &mut Vec<Extent>) {
@@ -188,14 +207,16 @@ fn emit_symtab(link: &Link<'_>, symtab: SymbolTable, extents: &mut Vec<Extent>) 
     strings + symtab.strings_size
 }
 
-fn report(link: &mut Link<'_>) {
+fn report(link: &mut Link<'_>) -> Result<()> {
     let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     link.report.needed = link.pe.imports.dlls().map(name).collect();
     link.report.exports = link.pe.exports.entries().iter().map(|entry| entry.name.to_vec()).collect();
+    link.report.exports.extend(ready_exports::names(link)?);
     let counts = &mut link.report.counts;
     counts.objects = link.objects.len() as u64;
     counts.sections = link.objects.iter().map(|object| object.sections.len() as u64).sum();
     counts.symbols = link.objects.iter().map(|object| object.symbols.len() as u64).sum();
     counts.dynamic_relocations = link.pe.pieces.iter().map(|piece| u64::from(piece.relative)).sum();
     counts.got_entries = link.pe.imports.len() as u64;
+    Ok(())
 }

@@ -12,6 +12,8 @@
 //! ordered by export number, and a list of 16-bit numbers leads from one to the other: so a DLL has 65,535 exports
 //! at most.
 //!
+//! A tool may have made the tables already: see [`ready_exports`].
+//!
 //! The directory also states the DLL's own name. It comes from an option or is a constant, not from the output file,
 //! which may have a temporary name: the same inputs give the same bytes.
 //!
@@ -22,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::directives::{Export, Imported};
 use super::library::SLOT_PREFIX;
-use super::{Table, table_output};
+use super::{Table, c_name, ready_exports, table_output};
 use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
@@ -96,7 +98,8 @@ impl<'a> Exports<'a> {
     /// Decides what is exported, given what directives and definition files ask for; with it comes what to warn of.
     ///
     /// # Errors
-    /// Exports that nothing defines; numbers given twice; more of them than the format can number.
+    /// Exports that nothing defines; numbers given twice; more of them than the format can number; files to be written of
+    /// what only a ready table knows.
     pub(crate) fn new(
         link: &Link<'a>,
         asked: Vec<Export<'a>>,
@@ -109,6 +112,10 @@ impl<'a> Exports<'a> {
             .iter()
             .map(|name| Export { name: Cow::Borrowed(name.as_bytes()), ..Export::default() });
         let asked: Vec<Export<'a>> = asked.into_iter().chain(given).collect();
+        if let Some(file) = ready_exports::bringer(link) {
+            let warnings = ready_exports::warnings(link, &file, !asked.is_empty())?;
+            return Ok((Self::default(), warnings));
+        }
         let auto = match link.options.pe.auto_export {
             AutoExport::All => true,
             AutoExport::Unless => asked.is_empty(),
@@ -317,11 +324,17 @@ fn find<'a>(
 }
 
 /// Libraries that come with compilers: what they define is for the image alone.
-const COMPILERS_LIBRARIES: [&str; 22] = [
+const COMPILERS_LIBRARIES: [&str; 29] = [
+    "libFortranDecimal",
+    "libFortranRuntime",
     "libclang_rt.builtins",
     "libclang_rt.builtins-aarch64",
     "libclang_rt.builtins-i386",
     "libclang_rt.builtins-x86_64",
+    "libclang_rt.profile",
+    "libclang_rt.profile-aarch64",
+    "libclang_rt.profile-i386",
+    "libclang_rt.profile-x86_64",
     "libc++",
     "libc++abi",
     "libg2c",
@@ -339,6 +352,7 @@ const COMPILERS_LIBRARIES: [&str; 22] = [
     "libstdc++",
     "libsupc++",
     "libucrt",
+    "libucrtbase",
     "libunwind",
 ];
 
@@ -389,10 +403,7 @@ fn automatic<'a>(link: &Link<'a>, excluded: &HashSet<&[u8]>) -> Vec<(Export<'a>,
         if !is_own(link, global) {
             continue;
         }
-        let name = match link.target.arch {
-            Arch::X86 => global.name.strip_prefix(b"_").unwrap_or(global.name),
-            _ => global.name,
-        };
+        let name = c_name(link.target.arch, global.name);
         let hidden = excluded.contains(name) || given.contains(name) || OWN_NAMES.contains(&name);
         let made = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix) || global.name.starts_with(prefix));
         let made = made || OWN_SUFFIXES.iter().any(|suffix| name.ends_with(suffix));

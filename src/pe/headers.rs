@@ -7,7 +7,7 @@ use object::pe;
 
 use super::place::{FILE_ALIGNMENT, SECTION_ALIGNMENT};
 use super::symtab::SymbolTable;
-use super::{ImageSection, Table, machine_of, table_output, word};
+use super::{ImageSection, Table, machine_of, ready_exports, table_output, word};
 use crate::bytes;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
@@ -196,7 +196,8 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
         };
         link.outputs.iter().filter(wanted).collect()
     };
-    directories[pe::IMAGE_DIRECTORY_ENTRY_EXPORT] = table(Table::Exports);
+    let exports = ready_exports::place(link).unwrap_or_else(|| table(Table::Exports));
+    directories[pe::IMAGE_DIRECTORY_ENTRY_EXPORT] = exports;
     let imports = pieces(Table::ImportDirectory, b".idata$2", Some(Table::ImportDirectoryEnd));
     directories[pe::IMAGE_DIRECTORY_ENTRY_IMPORT] = span(&imports);
     directories[pe::IMAGE_DIRECTORY_ENTRY_IAT] = span(&pieces(Table::ImportAddress, b".idata$5", None));

@@ -32,7 +32,8 @@ use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
-use crate::symbols::{Anchor, Definition, GlobalFlags};
+use crate::resolve::Library;
+use crate::symbols::{Anchor, Definition, GlobalFlags, Symbols};
 
 /// Size of an entry of the import directory, in bytes.
 pub(crate) const DIRECTORY_ENTRY: u64 = DIRECTORY_ENTRY_SIZE as u64;
@@ -76,7 +77,7 @@ pub(crate) fn define(link: &mut Link<'_>) {
         let dll = dlls.entry(library.name.to_ascii_lowercase());
         let index = dll.index() as u32;
         dll.or_insert(library.name);
-        found.push((index, import.by, id, split_slot(global.name).1));
+        found.push((index, import.by, id, import.constant || split_slot(global.name).1));
     }
     for (name, by, id) in automatic(link) {
         let dll = dlls.entry(name.to_ascii_lowercase());
@@ -129,20 +130,12 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
             continue;
         }
         let pointer = pointer_to(link, global.name);
-        let slot = [SLOT_PREFIX, global.name].concat();
-        let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
         let symbols = pointer.map(|(pointer, _)| pointer).into_iter();
         let symbols = symbols.chain(Some(id).filter(|_| strong && link.options.pe.pseudo_relocs));
-        // A slot that stands for something undefined (`--defsym __imp_x=x`) may lead back here.
-        let ends = |slot: GlobalId| link.symbols.get(link.symbols.root(slot, 0).0).definition;
-        let defined = |slot: &GlobalId| ends(*slot) != Definition::Undefined;
-        let own = link.symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()).map(|(slot, _)| slot);
-        if let Some(slot) = own.filter(defined) {
-            aliases.extend(symbols.clone().map(|symbol| (symbol, slot)));
-        } else if let Some((dll, import)) = libraries.find_map(|library| Some((library.name, library.lookup(&slot)?))) {
-            found.extend(symbols.clone().map(|symbol| (dll, import.by, symbol)));
-        } else {
-            continue;
+        match slot_of(&link.symbols, &link.libraries, global.name) {
+            Some(Slot::Own(slot)) => aliases.extend(symbols.clone().map(|symbol| (symbol, slot))),
+            Some(Slot::Import(dll, by)) => found.extend(symbols.clone().map(|symbol| (dll, by, symbol))),
+            None => continue,
         }
         direct.extend(symbols.filter(|symbol| *symbol == id));
         replaced.extend(pointer.map(|(_, place)| place));
@@ -155,6 +148,29 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
     }
     link.pe.auto_imported = direct.into_iter().collect();
     found
+}
+
+/// The slot of what may be a DLL's data.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slot<'a> {
+    /// Objects have it, such as those of an import library in GNU's form.
+    Own(GlobalId),
+    /// It is made for an import of a DLL.
+    Import(&'a [u8], ImportBy<'a>),
+}
+
+/// The slot `__imp_NAME` of a symbol that nothing defines, if the objects and libraries have one.
+pub(super) fn slot_of<'a>(symbols: &Symbols<'a>, libraries: &[Library<'a>], name: &[u8]) -> Option<Slot<'a>> {
+    let slot = [SLOT_PREFIX, name].concat();
+    // A slot that stands for something undefined (`--defsym __imp_x=x`) may lead back here.
+    let ends = |slot: GlobalId| symbols.get(symbols.root(slot, 0).0).definition;
+    let own = symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()).map(|(slot, _)| slot);
+    let own = own.filter(|slot| ends(*slot) != Definition::Undefined);
+    let import = || {
+        let mut libraries = libraries.iter().filter_map(|library| library.shared.pe());
+        libraries.find_map(|library| Some(Slot::Import(library.name, library.lookup(&slot)?.by)))
+    };
+    own.map(Slot::Own).or_else(import)
 }
 
 /// The pointer that a compiler keeps for a symbol, and its section, if that holds nothing else.

@@ -5,7 +5,8 @@
 //! are archives of ordinary objects, and need nothing here.)
 //!
 //! Of a function `f` that a DLL exports two symbols are known: `f` itself, which is code in the image that jumps on, and
-//! `__imp_f`, the slot that holds its address; of data, the slot alone. On i386, C's `f` is the symbol `_f`.
+//! `__imp_f`, the slot that holds its address; of data, the slot alone, which for *constants* is called `f` as well. On i386,
+//! C's `f` is the symbol `_f`.
 //!
 //! Source: PE/COFF specification, *The .edata Section*, *Import Library Format*.
 
@@ -58,6 +59,8 @@ pub(crate) struct Import<'a> {
     pub(crate) by: ImportBy<'a>,
     /// It is code, which may be called without regard to where it is.
     pub(crate) code: bool,
+    /// It is data whose plain symbol means the slot, too (*Import Type*, `IMPORT_CONST`).
+    pub(crate) constant: bool,
 }
 
 /// How the loader finds an export.
@@ -127,7 +130,7 @@ impl<'a> Library<'a> {
             Source::Short(imports) => imports.get(plain).copied(),
             Source::Exports(exports) => exports.find_symbol(plain, arch),
         };
-        import.filter(|import| import.code || slot)
+        import.filter(|import| import.code || import.constant || slot)
     }
 
     /// Whether the DLL has it as data, which an object has to import by the slot.
@@ -208,7 +211,7 @@ impl<'a> Exports<'a> {
         if arch != Arch::X86 {
             return self.find(symbol);
         }
-        let plain = symbol.strip_prefix(b"_").unwrap_or(symbol);
+        let plain = super::c_name(arch, symbol);
         let bare = memchr::memrchr(b'@', plain).filter(|at| *at > 0).and_then(|at| plain.get(..at));
         self.find(plain).or_else(|| self.find(symbol)).or_else(|| self.find(bare?))
     }
@@ -230,7 +233,7 @@ impl<'a> Exports<'a> {
                 Ordering::Equal => {
                     let index = bytes::u16(self.at(self.ordinals)?, u64::from(middle).checked_mul(2)?)?;
                     let by = ImportBy::Name(text.get(..name.len())?, u16::try_from(middle).unwrap_or(0));
-                    return Some(Import { by, code: self.is_code(index)? });
+                    return Some(Import { by, code: self.is_code(index)?, constant: false });
                 }
             }
         }
@@ -275,8 +278,8 @@ impl<'a> ShortImport<'a> {
             ImportName::Name(name) => ImportBy::Name(name, hint),
             ImportName::Ordinal(ordinal) => ImportBy::Ordinal(ordinal),
         };
-        let code = file.import_type() == ImportType::Code;
-        let import = Import { by, code };
+        let kind = file.import_type();
+        let import = Import { by, code: kind == ImportType::Code, constant: kind == ImportType::Const };
         Ok(Self { machine: pe::Machine(machine), dll: file.dll(), symbol: file.symbol(), import })
     }
 

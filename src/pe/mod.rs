@@ -29,7 +29,9 @@ pub(crate) mod parse;
 pub(crate) mod place;
 pub(crate) mod plan;
 pub(crate) mod pseudo;
+mod ready_exports;
 pub(crate) mod relocs;
+pub(crate) mod resources;
 pub(crate) mod symtab;
 
 use std::borrow::Cow;
@@ -147,12 +149,14 @@ pub(crate) enum Table {
     DestructorsStart,
     /// The null word behind the list of destructors.
     DestructorsEnd,
+    /// The resources of several objects.
+    Resources,
     /// `.reloc`: the base relocations.
     BaseRelocations,
 }
 
 /// All of them, in the order of their numbers.
-pub(crate) const TABLES: [Table; 16] = [
+pub(crate) const TABLES: [Table; 17] = [
     Table::Entry,
     Table::Thunks,
     Table::LocalSlots,
@@ -168,6 +172,7 @@ pub(crate) const TABLES: [Table; 16] = [
     Table::ConstructorsEnd,
     Table::DestructorsStart,
     Table::DestructorsEnd,
+    Table::Resources,
     Table::BaseRelocations,
 ];
 
@@ -242,6 +247,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) imports: imports::Imports<'a>,
     /// What is exported.
     pub(crate) exports: exports::Exports<'a>,
+    /// Resources, where several objects bring some.
+    pub(crate) resources: resources::Resources<'a>,
     /// The entry point.
     pub(crate) entry: Option<GlobalId>,
     /// The entry point's code is to be made.
@@ -295,9 +302,9 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
     let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
     let dll =
         libraries.find(|library| library.has_data(name)).map(|dll| String::from_utf8_lossy(dll.name).into_owned());
-    let slot = || {
-        let (_, slot) = link.symbols.find(&[library::SLOT_PREFIX, name].concat())?;
-        slot.is_defined_here().then(|| "a DLL".to_owned())
+    let slot = || match imports::slot_of(&link.symbols, &link.libraries, name)? {
+        imports::Slot::Own(_) => Some("a DLL".to_owned()),
+        imports::Slot::Import(dll, _) => Some(String::from_utf8_lossy(dll).into_owned()),
     };
     let dll = dll.or_else(|| link.pe.importable.get(&id).cloned()).or_else(slot)?;
     let (on, off) = match link.options.pe.auto_import {
@@ -361,6 +368,7 @@ pub(crate) fn held(plan: &Plan<'_>) -> u64 {
         of_vec(&plan.base_relocs),
         plan.imports.held(),
         plan.exports.held(),
+        plan.resources.held(),
     ];
     tables.into_iter().chain(made).fold(0, u64::saturating_add)
 }
@@ -436,6 +444,12 @@ pub(crate) fn machine(file: &[u8]) -> Option<pe::Machine> {
 /// The size of an address, in bytes.
 pub(crate) fn word(arch: Arch) -> u64 {
     if arch == Arch::X86 { 4 } else { 8 }
+}
+
+/// What a symbol is called in C: on i386 compilers put an underscore before it.
+pub(crate) fn c_name(arch: Arch, symbol: &[u8]) -> &[u8] {
+    let plain = symbol.strip_prefix(b"_").filter(|_| arch == Arch::X86);
+    plain.unwrap_or(symbol)
 }
 
 /// What a machine number says that an image is for.

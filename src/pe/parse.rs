@@ -39,8 +39,6 @@ use crate::options::Arch;
 pub(crate) const AUXILIARY: u8 = 0x80;
 /// Mark in [`Symbol::other`]: it is a label or of use to debuggers of another age; no image's symbol table has it.
 pub(crate) const UNLISTED: u8 = 0x40;
-/// Mark in [`Symbol::other`]: a weak external for which no archive is searched.
-pub(crate) const NOT_SEARCHED: u8 = 0x20;
 
 /// A weak external: what it stands for if nothing else defines it (PE/COFF specification, *Auxiliary Format 3: Weak
 /// Externals*).
@@ -354,10 +352,11 @@ impl<'a> Parser<'_, 'a> {
                 }
                 let search = record.weak_search_type.get(LE);
                 match search {
+                    // Archives are searched for it.
                     pe::IMAGE_WEAK_EXTERN_SEARCH_LIBRARY => symbol.binding = Binding::Global,
                     pe::IMAGE_WEAK_EXTERN_SEARCH_NOLIBRARY
                     | pe::IMAGE_WEAK_EXTERN_SEARCH_ALIAS
-                    | pe::IMAGE_WEAK_EXTERN_ANTI_DEPENDENCY => symbol.other = NOT_SEARCHED,
+                    | pe::IMAGE_WEAK_EXTERN_ANTI_DEPENDENCY => {}
                     other => return Err(malformed(format!("weak external with search characteristic {}", other.0))),
                 }
                 let anti_dependency = search == pe::IMAGE_WEAK_EXTERN_ANTI_DEPENDENCY;

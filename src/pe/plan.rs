@@ -7,8 +7,8 @@
 //! data (with what is zero behind it), functions' unwind rows, thread-local storage, others, base relocations, the heap
 //! image; then debug sections, which have addresses too but which nobody looks at in memory.
 //!
-//! A section's place in this order is its *rank*: the section of the image in the upper half, the place in it in the
-//! lower.
+//! A section's place in this order is its *rank*: the section of the image in the upper bits, the place in it in the lower
+//! [`PLACE_BITS`].
 
 use std::borrow::Cow;
 
@@ -38,17 +38,17 @@ const MERGES: [(&[u8], &[u8]); 9] = [
     (b".dtors", b".rdata"),
 ];
 
-/// The sections of the image by rank.
+/// The sections of the image by rank. There is room behind `OTHERS`, and behind `DEBUG`, for as many as a header counts.
 const TEXT: u32 = 0;
 const RDATA: u32 = 1;
 const DATA: u32 = 2;
 const PDATA: u32 = 3;
 const TLS: u32 = 4;
 const OTHERS: u32 = 5;
-const RESOURCES: u32 = 0x7000;
-const RELOC: u32 = 0x7001;
-const HEAP_IMAGE: u32 = 0x7002;
-const DEBUG: u32 = 0x7003;
+const RESOURCES: u32 = 0x1_0000;
+const RELOC: u32 = 0x1_0001;
+const HEAP_IMAGE: u32 = 0x1_0002;
+const DEBUG: u32 = 0x1_0003;
 
 /// Places in a section of the image.
 const MAIN: u32 = 0;
@@ -57,7 +57,9 @@ const CONSTRUCTORS: u32 = 0x200;
 const DESTRUCTORS: u32 = 0x210;
 const IMPORTS: u32 = 0x1000;
 const TABLES: u32 = 0x2000;
-const ZERO: u32 = 0x8000;
+const ZERO: u32 = 0x4000;
+/// The bits of a rank that tell the place.
+const PLACE_BITS: u32 = 15;
 
 /// The name of the section of the heap image.
 const HEAP_IMAGE_NAME: &[u8] = b".image";
@@ -66,7 +68,7 @@ const HEAP_IMAGE_NAME: &[u8] = b".image";
 const SECTION_LIMIT: u64 = 0xfe00;
 
 const fn rank(section: u32, place: u32) -> u32 {
-    section << 16 | place
+    section << PLACE_BITS | place
 }
 
 /// Decides the sections of the image and the sizes of all tables but the base relocations.
@@ -77,7 +79,7 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.pe.pieces = found.pieces;
     super::pseudo::check(link)?;
     let commons = link.symbols.allot_commons()?;
-    collect(link);
+    collect(link)?;
     // Objects of this format have one kind.
     if let Some(CommonBlock { kind, size, align }) = commons.first().copied() {
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
@@ -93,8 +95,12 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.outputs.sort_by_key(|output| output.rank);
     number(link);
     group(link);
-    over("PE section headers", "the number of sections of the image", link.pe.sections.len() as u64, SECTION_LIMIT)?;
-    Ok(())
+    check_count(link.pe.sections.len())
+}
+
+/// Checks that a header can count so many sections.
+fn check_count(sections: usize) -> Result<()> {
+    Ok(over("PE section headers", "the number of sections of the image", sections as u64, SECTION_LIMIT)?)
 }
 
 /// Whether the size of an output section is known only once others have addresses.
@@ -124,7 +130,10 @@ fn joined<'n>(link: &'n Link<'_>, family: &'n [u8]) -> &'n [u8] {
 }
 
 /// Sorts the input sections into output sections.
-fn collect(link: &mut Link<'_>) {
+///
+/// # Errors
+/// More names than ranks, and headers, can tell apart.
+fn collect(link: &mut Link<'_>) -> Result<()> {
     type Key<'a> = (Cow<'a, [u8]>, bool);
     let mut outputs: IndexMap<Key<'_>, (OutputSection<'_>, Vec<Sorted<'_>>), foldhash::quality::RandomState> =
         IndexMap::default();
@@ -177,6 +186,7 @@ fn collect(link: &mut Link<'_>) {
                 )
             });
             output.flags.set(section.flags.common(Flags::WRITE.and(Flags::EXEC)));
+            output.kind |= section.kind & pe::IMAGE_SCN_MEM_SHARED.0;
             inputs.push(Sorted {
                 name: sorted_name(section),
                 id,
@@ -185,6 +195,7 @@ fn collect(link: &mut Link<'_>) {
             });
         }
     }
+    check_count(others.len())?;
     let outputs = outputs
         .into_values()
         .map(|(mut output, mut inputs)| {
@@ -202,6 +213,7 @@ fn collect(link: &mut Link<'_>) {
         link.objects[object.index()].sections[section as usize].fate = Fate::Stripped;
     }
     link.outputs = outputs;
+    Ok(())
 }
 
 /// The name by which a section is sorted among its family's. GCC puts the name of what a copy is of behind the dollar, which says
@@ -326,6 +338,7 @@ fn add_tables(link: &mut Link<'_>) {
             word,
             if destructors { word } else { 0 },
         ),
+        (Table::Resources, b".rsrc", read, rank(RESOURCES, MAIN), 8, link.pe.resources.size()),
     ];
     for (table, name, flags, rank, align, size) in tables {
         if size > 0 {
@@ -363,9 +376,10 @@ fn group(link: &mut Link<'_>) {
     let mut sections: Vec<ImageSection> = Vec::new();
     let mut section_of = Vec::with_capacity(link.outputs.len());
     let mut last = None;
+    let mut warnings = Vec::new();
     for (number, output) in link.outputs.iter().enumerate() {
         let number = number as u32;
-        let group = output.rank >> 16;
+        let group = output.rank >> PLACE_BITS;
         if last != Some(group) {
             last = Some(group);
             sections.push(ImageSection {
@@ -380,12 +394,21 @@ fn group(link: &mut Link<'_>) {
         }
         if let Some(section) = sections.last_mut() {
             section.outputs.1 = number + 1;
-            section.characteristics |= further_characteristics(group, output.flags);
+            let further = further_characteristics(group, output);
+            section.characteristics |= further;
+            if output.kind & !further != 0 {
+                warnings.push(format!(
+                    "{}: an object asks for memory that all processes share, which is not for {}; give it a section of its own",
+                    String::from_utf8_lossy(&output.name),
+                    String::from_utf8_lossy(&section.name)
+                ));
+            }
         }
         section_of.push(sections.len() as u16 - 1);
     }
     link.pe.sections = sections;
     link.pe.section_of = section_of;
+    link.report.warnings.extend(warnings);
 }
 
 fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<u8> {
@@ -410,15 +433,18 @@ fn characteristics(group: u32) -> u32 {
     }
 }
 
-/// What an output section adds to that: nothing where custom says what the section is.
-fn further_characteristics(group: u32, flags: Flags) -> u32 {
-    let named = matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG;
-    let write = if !named && flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
+/// What an output section adds to that: nothing where custom says what the section is. Memory that all processes which load
+/// the image share is for what was put into a section of its own.
+fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
+    if matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG {
+        return 0;
+    }
+    let write = if output.flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
     let exec = pe::IMAGE_SCN_MEM_EXECUTE.0 | pe::IMAGE_SCN_CNT_CODE.0;
-    write | if !named && flags.has(Flags::EXEC) { exec } else { 0 }
+    output.kind | write | if output.flags.has(Flags::EXEC) { exec } else { 0 }
 }
 
 /// Whether an output section has its addresses before the base relocations are known.
 pub(crate) fn is_before_base_relocs(output: &OutputSection<'_>) -> bool {
-    output.rank >> 16 < RELOC
+    output.rank >> PLACE_BITS < RELOC
 }

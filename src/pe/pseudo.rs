@@ -15,6 +15,7 @@
 
 use std::collections::HashSet;
 
+use super::imports;
 use super::relocs::classify;
 use crate::error::Error;
 use crate::link::Link;
@@ -40,12 +41,7 @@ pub(crate) fn is_needed(
     libraries: &[Library<'_>],
     candidates: &HashSet<GlobalId>,
 ) -> bool {
-    let has_slot = |id: &GlobalId| {
-        let slot = [super::library::SLOT_PREFIX, symbols.get(*id).name].concat();
-        let mut libraries = libraries.iter().filter_map(|library| library.shared.pe());
-        symbols.find(&slot).is_some_and(|(_, slot)| slot.is_defined_here())
-            || libraries.any(|library| library.lookup(&slot).is_some())
-    };
+    let has_slot = |id: &GlobalId| imports::slot_of(symbols, libraries, symbols.get(*id).name).is_some();
     let data: HashSet<GlobalId> = candidates.iter().copied().filter(has_slot).collect();
     let refers = |object: &Object<'_>| {
         let live = object.sections.iter().filter(|section| section.is_live() && !is_pointer(section.name));

@@ -20,8 +20,9 @@
 use object::pe;
 
 use super::arm64;
+use super::parse::base_name;
 use crate::link::Link;
-use crate::model::{ObjectId, Section, Symbol, SymbolSection, Traits};
+use crate::model::{ObjectId, Section, SectionFlags, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::reloc::{Action, Field, Origin, RawReloc, Reason, Reloc, Value, What};
 use crate::symbols::Definition;
@@ -185,16 +186,23 @@ fn i386(kind: pe::RelocationType) -> Option<Row> {
 
 /// What becomes of a relocation of `section`, which is loaded, against a symbol with `traits`.
 ///
+/// MinGW's compilers leave data behind by functions that are not part of the image: GCC knows no association, so the table of
+/// a `switch` in a copy that was not taken stays, in plain `.rdata`, and one `.pdata` may have the rows of functions that
+/// were taken, that were not, and that nothing refers to. Such data hold 0 where they mean the function, be it an address or
+/// a distance: nobody reads them, or, as unwinders do, takes 0 for no function. Code is another matter, which would run into
+/// nothing, and so are lists that are gone through from end to end, of constructors and such.
+///
 /// # Errors
 /// Why it cannot be resolved, for a person.
 pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     if traits.has(Traits::DISCARDED) && reloc.value.what != What::Nothing {
-        if is_unwind_table(section.name) {
-            return Ok(Action::Link);
+        let is_list = section.flags.has(SectionFlags::RETAIN) && base_name(section.name) != b".eh_frame";
+        if section.flags.has(SectionFlags::EXEC) || is_list {
+            return Err(
+                "the symbol's section is not part of the image: another copy of its COMDAT was taken, and only that may be referred to",
+            );
         }
-        return Err(
-            "the symbol's section is not part of the image: another copy of its COMDAT was taken, and only that may be referred to",
-        );
+        return Ok(Action::Link);
     }
     if traits.has(Traits::PREEMPTIBLE) {
         return match (reloc.value, reloc.field.size()) {
@@ -214,12 +222,6 @@ pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> 
 /// Whether a field holds a number in whole bytes, and nothing else.
 fn is_plain(field: Field) -> bool {
     matches!(field, Field::U32 | Field::I32 | Field::Any32 | Field::Word32 | Field::U64)
-}
-
-/// Whether the rows of a section describe functions, each its own: they may be left behind by functions that are not part
-/// of the image.
-fn is_unwind_table(name: &[u8]) -> bool {
-    matches!(super::parse::base_name(name), b".pdata" | b".xdata" | b".eh_frame")
 }
 
 /// The kind of base relocation that a field needs (PE/COFF specification, *Base Relocation Types*).

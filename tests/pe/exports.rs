@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use pkgld::{Input, Inputs, Target};
+use pkgld::{Input, Inputs, Options, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
+use crate::refused::archive;
 use crate::support::{assemble, link_inputs, options, refusal, run, under_wine};
 
 const LIBRARY: &str = "int answer(void) { return 42; }\nint other(void) { return 7; }\nint table[3] = {1, 2, 3};\n\
@@ -224,4 +225,111 @@ fn rows_of_functions_are_whole() {
     let text = ".globl f\nf: ret\n.section .pdata,\"dr\"\n.rva f, f, f\n.long 0\n";
     let said = refusal(&options(Target::WINDOWS_X86_64), &[text]);
     assert!(said.contains(".pdata: 16 bytes, which is no whole number of rows of 12 bytes"), "{said}");
+}
+
+/// Tables that a tool has made, as dlltool makes them of a definition file, take the place of the linker's own.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn ready_tables_are_taken() {
+    let code = assemble(Target::WINDOWS_X86_64, ".globl f, g, hidden\nf: nop\nret\ng: nop\nret\nhidden: ret\n");
+    let text = ".section .edata,\"dr\"\nstart: .long 0, 0, 0\n.rva name\n.long 5, 3, 2\n.rva places, names, numbers\n\
+        places: .rva f\n.long 0\n.rva g\nnames: .rva n5, n7\nnumbers: .short 0, 2\nname: .asciz \"made.dll\"\n\
+        n5: .asciz \"f\"\nn7: .asciz \"g\"\n";
+    let table = assemble(Target::WINDOWS_X86_64, text);
+    let asking = assemble(Target::WINDOWS_X86_64, ".section .drectve,\"yni\"\n.ascii \" -export:hidden\"");
+    let linked = |options: &Options, inputs: &[(&'static str, &Vec<u8>)]| {
+        let inputs = inputs.iter().map(|(name, bytes)| Input::bytes(*name, &bytes[..])).collect();
+        let inputs = Inputs::open(inputs, options).unwrap();
+        let image = pkgld::link(&inputs, options).map_err(|errors| errors.to_string())?;
+        let report = image.report();
+        Ok::<_, String>((Dll::new(&image.to_vec().unwrap().0), report.warnings.join("\n"), report.exports.clone()))
+    };
+    let mut options = options(Target::WINDOWS_X86_64);
+    for collecting in [false, true] {
+        options.gc_sections = collecting;
+        for inputs in [&[("code.o", &code), ("made.exp", &table)][..], &[("made.exp", &table), ("code.o", &code)]] {
+            let (dll, warnings, exports) = linked(&options, inputs).unwrap();
+            let (f, g) = (dll.symbol("f"), dll.symbol("g"));
+            assert_eq!(dll.exports(), ("made.dll".into(), vec![(5, "f".into(), f), (7, "g".into(), g)]));
+            assert_eq!((dll.directory(0).1, &*warnings), (77, ""));
+            assert_eq!(exports, [b"f", b"g"]);
+        }
+    }
+    let all = [("code.o", &code), ("asking.o", &asking), ("made.exp", &table)];
+    let (dll, warnings, _) = linked(&options, &all).unwrap();
+    assert_eq!(dll.exports().1.len(), 2);
+    assert!(warnings.contains("made.exp: its export table (.edata) takes the place of the exports"), "{warnings}");
+    for (from, to, wanted) in [
+        (".rva name\n", ".rva f\n", "the DLL's name is not in it"),
+        (".long 5, 3, 2", ".long 5, 30, 2", "the table of addresses is not in it"),
+        (".long 5, 3, 2", ".long 5, 3, 20", "the table of names is not in it"),
+        (".short 0, 2", ".short 0, 3", "a name has the number 3 of 3"),
+        (".rva n5, n7", ".rva n5, g", "is not in it"),
+        (".rva g\n", ".rva n5\n", "is neither exported nor the name of another DLL's export"),
+        (".asciz \"g\"", ".ascii \"g\"", "is not in it"),
+        ("places, names, numbers\n", "places, names\n.p2align 9\n", "is not in it"),
+    ] {
+        let changed = text.replace(from, to);
+        assert_ne!(changed, text);
+        let changed = assemble(Target::WINDOWS_X86_64, &changed);
+        let said = linked(&options, &[("code.o", &code), ("made.exp", &changed)]).unwrap_err();
+        assert!(said.contains("made.exp: its export table (.edata): ") && said.contains(wanted), "{said}");
+    }
+    let forwarded = text.replace(".rva g\n", ".rva n7\n").replace(".asciz \"g\"", ".asciz \"OTHER.g\"");
+    let forwarded = assemble(Target::WINDOWS_X86_64, &forwarded);
+    let (.., exports) = linked(&options, &[("code.o", &code), ("made.exp", &forwarded)]).unwrap();
+    assert_eq!(exports, [&b"f"[..], b"OTHER.g"]);
+    options.pe.import_library = Some("made.a".into());
+    let said = linked(&options, &all).unwrap_err();
+    assert!(said.contains("--out-implib: the export table is that of made.exp"), "{said}");
+}
+
+/// The plain name of a constant means its slot; that of other data is taken for the data.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn constants_are_called_as_their_slots() {
+    const X64: Target = Target::WINDOWS_X86_64;
+    let object = assemble(X64, ".data\n.globl c, d\nc: .quad 1\nd: .quad 2\n");
+    let text = b"LIBRARY mine\nEXPORTS\nc CONSTANT\nd DATA\n";
+    let mut options = options(X64);
+    let inputs = vec![Input::bytes("a.o", &object), Input::bytes("a.def", text)];
+    let inputs = Inputs::open(inputs, &options).unwrap();
+    let library = pkgld::link(&inputs, &options).unwrap().import_library().unwrap().unwrap();
+    let linked = |options: &Options, text: &str| {
+        let user = assemble(X64, text);
+        let inputs = vec![Input::bytes("u.o", &user), Input::bytes("libmine.a", &library)];
+        link_inputs(options, inputs).map(|image| Dll::new(&image)).map_err(|errors| errors.to_string())
+    };
+    for auto_import in [true, false] {
+        options.pe.auto_import = auto_import;
+        let dll =
+            linked(&options, ".globl u\nu: mov c(%rip), %rax\nmov __imp_c(%rip), %rcx\nmov __imp_d(%rip), %rcx\n");
+        let dll = dll.unwrap();
+        let start = dll.symbol("u");
+        let slots = [0, 7, 14].map(|at| start + at + 7 + dll.u32(start + at + 3));
+        let imported = |name: &str| Some(("mine.dll".to_owned(), name.to_owned()));
+        assert_eq!(slots.map(|slot| dll.imports().get(&slot).cloned()), ["c", "c", "d"].map(imported));
+        assert!(linked(&options, "mov d(%rip), %rax").is_err());
+    }
+}
+
+/// What a compiler's libraries bring is for the image alone.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn libraries_of_compilers_export_nothing() {
+    let object = assemble(Target::WINDOWS_X86_64, ".globl f\nf: ret\n");
+    let member = assemble(Target::WINDOWS_X86_64, ".globl g\ng: ret\n");
+    let library = archive(&[("g", &member)]);
+    for (name, own) in [
+        ("libg.a", true),
+        ("lib/libgcc.a", false),
+        ("libclang_rt.profile-x86_64.a", false),
+        ("libFortranRuntime.a", false),
+        ("libucrtbase.dll.a", false),
+    ] {
+        let inputs = vec![Input::bytes("f.o", &object), Input::bytes(name, &library).whole_archive()];
+        let dll = Dll::new(&link_inputs(&options(Target::WINDOWS_X86_64), inputs).unwrap());
+        assert!(dll.has_symbol("g"));
+        assert_eq!(dll.exports().1.len(), if own { 2 } else { 1 }, "{name}");
+    }
 }

@@ -40,6 +40,30 @@ fn large_objects() {
     }
 }
 
+/// As many sections as a header counts are told apart, and those behind them stay there.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn sections_of_very_many_names() {
+    const COUNT: u32 = 33_000;
+    let object = |prefix: &str| {
+        let text = format!(
+            ".altmacro\n.macro one k\n.section {prefix}\\k,\"dw\"\n.quad {prefix}\n.endm\n.globl {prefix}\n{prefix}: ret\n\
+             .set n, 0\n.rept {COUNT}\none %n\n.set n, n+1\n.endr\n"
+        );
+        assemble(X64, &text)
+    };
+    let (one, other) = (object("s"), object("t"));
+    let dll = Dll::new(&link(&options(X64), std::slice::from_ref(&one)).unwrap());
+    assert_eq!(dll.sections.last().unwrap().name, ".reloc");
+    let (start, size) = dll.directory(5);
+    let blocks = dll.at(start, size);
+    // Each has a page and a block of its own.
+    assert_eq!(blocks.len(), 12 * COUNT as usize);
+    assert!(blocks.chunks(12).all(|block| block[8..] == [0, 0xa0, 0, 0]));
+    let said = link(&options(X64), &[one, other]).unwrap_err().to_string();
+    assert!(said.contains("the number of sections of the image is") && said.contains("limit of 65024"), "{said}");
+}
+
 /// Of more relocations than 16 bits count, the first entry of the table has the number.
 #[test]
 #[ignore = "needs the package clang-19"]
@@ -179,6 +203,35 @@ fn only_live_functions_keep_rows() {
     }
 }
 
+/// One table may have rows of functions that stay and of some that go, whether nothing refers to them or another copy is there.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn rows_of_functions_left_out_stand_last_and_do_not_count() {
+    let function = |name: &str, kind: &str| {
+        format!(
+            ".section .text${name},\"xr\"{kind}\n.globl {name}\n{name}:\nstart{name}: nop\nend{name}: ret\n\
+             .section .pdata,\"dr\"\n.rva start{name}, end{name}, info\n"
+        )
+    };
+    let object = |functions: &[String], name: &str| {
+        let export = format!(".section .drectve,\"yni\"\n.ascii \" -export:{name}\"\n");
+        [".section .xdata,\"dr\"\ninfo: .long 1\n", &functions.concat(), &export].concat()
+    };
+    let starts = |dll: &Dll| -> Vec<u32> { dll.functions().into_iter().map(|(start, ..)| start).collect() };
+    let mut collecting = options(X64);
+    collecting.gc_sections = true;
+    let dll = dll_of(&collecting, &[&object(&[function("dead", ""), function("live", "")], "live")]);
+    assert_eq!(starts(&dll), [dll.symbol("live")]);
+    assert_eq!(dll.section(".pdata").size, 24, "the other row is no part of the directory");
+    let copy = || function("f", ",discard,f");
+    let texts = [("one", "z"), ("two", "a")]
+        .map(|(name, own)| object(&[copy(), function(name, ""), format!(".data\n{own}: .quad f\n")], name));
+    let dll = dll_of(&options(X64), &[&texts[0], &texts[1]]);
+    let mut expected = ["f", "one", "two"].map(|name| dll.symbol(name));
+    expected.sort_unstable();
+    assert_eq!((starts(&dll), dll.section(".pdata").size), (expected.to_vec(), 48));
+}
+
 /// The structure of a load configuration is found by its symbol; no tables of Control Flow Guard or of handlers are made,
 /// as by LLD without `/guard` and `/safeseh`.
 #[test]
@@ -299,10 +352,12 @@ fn headers_say_what_options_ask_for() {
     let folder = scratch("pe-headers");
     let text = ".globl _f@4\n_f@4: ret $4\n.section .debug_line_str,\"dr\"\n.byte 1\n.section .drectve,\"yni\"\n.ascii \" -export:f@4\"";
     fs::write(folder.join("a.o"), assemble(X86, text)).unwrap();
-    let linked = |more: &[&str]| {
+    let run = |more: &[&str]| {
         let arguments = ["-flavor", "gnu", "-m", "i386pe", "-shared", "-o", "a.dll", "a.o"];
-        let output = Command::new(env!("CARGO_BIN_EXE_pkgld")).args(arguments).args(more).current_dir(&folder).output();
-        let output = output.unwrap();
+        Command::new(env!("CARGO_BIN_EXE_pkgld")).args(arguments).args(more).current_dir(&folder).output().unwrap()
+    };
+    let linked = |more: &[&str]| {
+        let output = run(more);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::read(folder.join("a.dll")).unwrap()
     };
@@ -339,6 +394,18 @@ fn headers_say_what_options_ask_for() {
     assert_eq!((&*plain.exports().1[0].1, &*asked.exports().1[0].1), ("f@4", "f"));
     let has = |dll: &Dll, name: &str| dll.sections.iter().any(|section| section.name == name);
     assert!(has(&plain, ".debug_line_str") && has(&asked, ".debug_l"));
+    // What changes nothing, and what other linkers alone do.
+    let without = ["--warn-duplicate-exports", "--compat-implib", "--enable-extra-pe-debug", "--support-old-code"];
+    assert_eq!(linked(&[&without[..], &["--dll-search-prefix=cyg"]].concat()), linked(&[]));
+    for (option, advice) in [
+        ("--Xlink=-debug", "use the option of MinGW's linkers"),
+        ("--no-default-excludes", "name in a definition file"),
+        ("--exclude-modules-for-implib=a.o", "give these files to those who link"),
+    ] {
+        let said = String::from_utf8_lossy(&run(&[option]).stderr).into_owned();
+        let name = option.split('=').next().unwrap();
+        assert!(said.contains(name) && said.contains(advice), "{said}");
+    }
 }
 
 /// Zeros, tables of the same names, and sections that hold others, all in one object.
@@ -354,6 +421,24 @@ fn sections_of_many_families() {
     let bytes = dll.at(rdata.start, rdata.size);
     let sorted: Vec<u8> = bytes.into_iter().filter(|byte| (1..=3).contains(byte)).take(24).collect();
     assert!(sorted.windows(24).any(|it| it == [[1; 8], [2; 8], [3; 8]].concat()), "{sorted:?}");
+}
+
+/// What all processes are to share they share, if it is in a section of its own.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn shared_sections() {
+    const SHARED: u32 = 0x1000_0000;
+    let text = ".section hook,\"dws\"\n.long 7\n.section hook$b,\"dw\"\n.long 8\n.section plain,\"dw\"\n.long 9\n";
+    let dll = dll_of(&options(X64), &[text]);
+    assert_eq!(["hook", "plain"].map(|name| dll.section(name).characteristics & SHARED), [SHARED, 0]);
+    let object = assemble(X64, ".section .data$x,\"dws\"\n.long 7\n");
+    let options = options(X64);
+    let inputs = Inputs::open(vec![Input::bytes("a.o", &object)], &options).unwrap();
+    let image = pkgld::link(&inputs, &options).unwrap();
+    let warnings = image.report().warnings.join("\n");
+    assert!(warnings.contains(".data: an object asks for memory that all processes share"), "{warnings}");
+    let dll = Dll::new(&image.to_vec().unwrap().0);
+    assert_eq!(dll.section(".data").characteristics & SHARED, 0);
 }
 
 /// Objects that hold a compiler's own form of their code beside the CPU's are linked by the latter; those that have no other are

@@ -21,6 +21,7 @@ mod inputs;
 mod meaning;
 mod objects;
 mod refused;
+mod resources;
 mod rules;
 mod runs;
 mod support;

@@ -88,7 +88,7 @@ fn import_library_loops() {
 }
 
 /// An archive of members that are called as the symbols that they define are.
-fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     let header = |name: &str, size: usize| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644);
     let names: usize = members.iter().map(|(name, _)| name.len() + 1).sum();
     let size = 4 + 4 * members.len() + names;

@@ -109,6 +109,36 @@ fn of_comdats_the_first_or_the_largest_stays() {
     assert!(link_two("one_only", ".long 1", ".long 1").unwrap_err().contains("duplicate symbol: x"));
 }
 
+/// GCC leaves the table of a `switch` behind when the function's copy goes. It tells of nothing; code, and lists of functions to
+/// be called, may not refer to nothing.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn data_of_a_copy_left_out_are_void() {
+    for (target, entry) in [(X64, ".long l - ."), (X64, ".quad l"), (X86, ".long l")] {
+        let object = |name: &str| {
+            let text = format!(
+                ".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n.section .rdata,\"dr\"\n\
+                 .globl {name}\n{name}: {entry}\n.secrel32 l\n.secidx l\n.short 7\n"
+            );
+            assemble(target, &text)
+        };
+        let dll = Dll::new(&link(&options(target), &[object("kept"), object("left")]).unwrap());
+        let (label, kept, left) = (dll.symbol("f") + 1, dll.symbol("kept"), dll.symbol("left"));
+        let width = if entry == ".quad l" { 8 } else { 4 };
+        let relative = entry == ".long l - .";
+        assert_eq!(if relative { kept.wrapping_add(dll.u32(kept)) } else { dll.address(kept) }, label, "{entry}");
+        assert_eq!([4, 6].map(|at| dll.at(kept + width + at, 2)), [vec![1, 0], vec![7, 0]], "{entry}");
+        assert_eq!(dll.at(left, width + 8), [&vec![0; width as usize + 6][..], &[7, 0]].concat(), "{entry}");
+        let moved = if relative { vec![] } else { vec![(if width == 8 { 10 } else { 3 }, kept)] };
+        assert_eq!(dll.base_relocations(), moved, "{entry}");
+    }
+    for (more, place) in [(".text\njmp l", ".text+0x1"), (".section .ctors,\"dw\"\n.quad l", ".ctors+0x0")] {
+        let text = format!(".section .text$f,\"xr\",discard,f\n.globl f\nf: nop\nl: ret\n{more}\n");
+        let said = refusal(&options(X64), &[&text, &text]);
+        assert!(said.contains(&format!("1.o:({place})")) && said.contains("is not part of the image"), "{said}");
+    }
+}
+
 #[test]
 #[ignore = "needs the package clang-19"]
 fn weak_symbols_give_way() {
@@ -128,6 +158,17 @@ fn weak_symbols_give_way() {
     let dll = dll_of(&options(X64), &[absent]);
     assert_eq!(dll.at(dll.symbol("p"), 8), [0; 8]);
     assert!(dll.base_relocations().is_empty());
+    // A call behind a look at whether it is there, as GCC makes it: how far 0 is does not matter.
+    let guarded = ".globl g\ng: call f\nmovl $1, f(%rip)\nret\n.weak f";
+    let dll = dll_of(&options(X64), &[guarded]);
+    let from = |field: u32, end: u32| (dll.base as u32).wrapping_add(end).wrapping_add(dll.u32(field));
+    let g = dll.symbol("g");
+    assert_eq!((from(g + 1, g + 5), from(g + 7, g + 15)), (0, 0));
+    // What is elsewhere, and too far, is wrong all the same.
+    let mut far = options(X64);
+    far.defined_symbols = vec![("f".to_owned(), pkgld::SymbolValue::Number(1))];
+    let said = refusal(&far, &[".globl g\ng: call f\nret"]);
+    assert!(said.contains("IMAGE_REL_AMD64_REL32 out of range"), "{said}");
 }
 
 #[test]
@@ -271,6 +312,38 @@ fn dlls_are_imported_from() {
     let mut manual = options(X64);
     manual.pe.auto_import = false;
     assert!(link_inputs(&manual, inputs(&pointer)).is_err());
+}
+
+/// Data of a DLL that one object may do without, and another may not, are imported for both.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn data_of_dlls_that_may_be_absent() {
+    let mut named = options(X64);
+    named.pe.dll_name = Some("other.dll".to_owned());
+    let library = link(&named, &[assemble(X64, ".data\n.globl v\nv: .quad 1")]).unwrap();
+    let pointer = "\n.section .rdata$.refptr.v,\"dr\",discard,.refptr.v\n.globl .refptr.v\n.refptr.v: .quad v\n";
+    let user = |name: &str, more: &str| {
+        assemble(X64, &format!(".globl {name}\n{name}: mov .refptr.v(%rip), %rax\n{more}{pointer}"))
+    };
+    let (strong, weak) = (user("f", ""), user("g", ".weak v\n"));
+    let defined = user("h", ".weak v\n.data\nv: .quad 5\n");
+    let loaded = |objects: &[&Vec<u8>], name: &str| {
+        let objects = objects.iter().map(|object| Input::bytes("user.o", &object[..]));
+        let inputs = objects.chain([Input::bytes("other.dll", &library)]).collect();
+        let dll = Dll::new(&link_inputs(&options(X64), inputs).unwrap());
+        let code = dll.symbol(name);
+        (code + 7 + dll.u32(code + 3), dll)
+    };
+    for objects in [[&strong, &weak], [&weak, &strong]] {
+        for name in ["f", "g"] {
+            let (slot, dll) = loaded(&objects, name);
+            assert_eq!(dll.imports().get(&slot), Some(&("other.dll".to_owned(), "v".to_owned())), "{name}");
+        }
+    }
+    let (pointer, dll) = loaded(&[&weak], "g");
+    assert_eq!((dll.at(pointer, 8), dll.imports().len()), (vec![0; 8], 0));
+    let (pointer, dll) = loaded(&[&strong, &defined], "f");
+    assert_eq!((dll.u32(dll.address(pointer)), dll.imports().len()), (5, 0), "a weak definition is one");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What start files bring to life, under wine: thread-local data, data of DLLs that are not declared as such, constructors,
-//! destructors and C++ exceptions.
+//! destructors and C++ exceptions; and what compilers leave behind that must not get in the way.
 
 use std::fs;
 use std::path::Path;
@@ -132,4 +132,47 @@ fn exceptions_of_x86_64() {
 #[ignore = "needs the packages g++-mingw-w64-i686-win32 and mmdebstrap"]
 fn exceptions_of_i686() {
     exceptions("i686", "i386pe", "wine32", "_DllMainCRTStartup@12");
+}
+
+/// A function of which two files have a copy, with the table of its `switch` in a section that knows of no copies.
+const CHOOSING: &str = "int times(int);\ninline __attribute__((noinline)) int pick(int value) {\nswitch (value % 7) {\n\
+    case 0: return times(1);\ncase 1: return times(22) + 1;\ncase 2: return times(3) * 2;\n\
+    case 3: return times(4) - 1;\ncase 5: return times(5) ^ 7;\n}\nreturn -1;\n}\n\
+    extern \"C\" __declspec(dllexport) int NAME ARGUMENTS { return pick(VALUE); }\n";
+
+/// What GCC leaves behind by a copy that is not taken does no harm.
+fn tables_of_copies(cpu: &str, emulation: &str, wine: &str) {
+    let folder = &scratch(&format!("pe-tables-{cpu}"));
+    let package = format!("g++-mingw-w64-{}-win32", cpu.replace('_', "-"));
+    let gxx = format!("{cpu}-w64-mingw32-g++");
+    let times = "int times(int value) { return value * 10; }\n";
+    for (file, text) in [("choose.cc", CHOOSING), ("times.cc", times), ("caller.c", CALLER)] {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    let of = |name: &'static str, arguments: &'static str, value: &'static str| {
+        let names = [("NAME", name), ("ARGUMENTS", arguments), ("VALUE", value)];
+        let names = names.map(|(what, is)| format!("-D{what}={is}"));
+        let object = format!("{name}.o");
+        let compile = ["-c", "-O1", "choose.cc", "-o", &object];
+        run(folder, &gxx, &package, &[&compile[..], &names.each_ref().map(|name| &**name)].concat());
+    };
+    of("work", "(int value)", "value");
+    of("count", "()", "5");
+    run(folder, &gxx, &package, &["-c", "-O1", "times.cc"]);
+    run(folder, &format!("{cpu}-w64-mingw32-gcc"), "gcc-mingw-w64", &["-o", "caller.exe", "caller.c"]);
+    let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "tables.dll", "work.o", "count.o", "times.o"];
+    run(folder, env!("CARGO_BIN_EXE_pkgld"), "", &options);
+    assert_eq!(under_wine(folder, wine, "caller.exe", &["tables.dll"]), "53 39 53");
+}
+
+#[test]
+#[ignore = "needs the packages g++-mingw-w64-x86-64-win32 and wine64"]
+fn tables_of_copies_of_x86_64() {
+    tables_of_copies("x86_64", "i386pep", "wine");
+}
+
+#[test]
+#[ignore = "needs the packages g++-mingw-w64-i686-win32 and mmdebstrap"]
+fn tables_of_copies_of_i686() {
+    tables_of_copies("i686", "i386pe", "wine32");
 }

@@ -215,6 +215,15 @@ pub(super) const GROUP: Group = Group {
             Takes::Nothing,
             "this is what is done where it is right",
         ),
+        Flag::ignored(&["warn-duplicate-exports"], Takes::Nothing, "what is asked for twice is exported once"),
+        Flag::ignored(&["compat-implib"], Takes::Nothing, "import libraries have both names of a function anyway"),
+        Flag::ignored(
+            &["dll-search-prefix"],
+            Takes::Value("PREFIX"),
+            "DLLs are found by their own names, and by their import libraries",
+        ),
+        Flag::ignored(&["enable-extra-pe-debug"], Takes::Nothing, "--verbose and -Map tell what is done"),
+        Flag::ignored(&["support-old-code"], Takes::Nothing, "it concerns Arm processors of another age"),
         Flag::ignored(&["tsaware", "disable-tsaware"], Takes::Nothing, "it concerns programs, not DLLs"),
         Flag::does(
             &["no-seh"],
@@ -349,6 +358,21 @@ pub(super) const GROUP: Group = Group {
         Flag::refused(&["delayload"], Takes::Value("DLL"), "imports are bound when the image is loaded; leave it out"),
         Flag::refused(&["add-stdcall-alias"], Takes::Nothing, "give both names in a definition file"),
         Flag::refused(&["disable-reloc-section"], Takes::Nothing, "DLLs are moved, which takes base relocations"),
+        Flag::refused(
+            &["no-default-excludes"],
+            Takes::Nothing,
+            "name in a definition file what is to be exported beside one's own symbols",
+        ),
+        Flag::refused(
+            &["exclude-modules-for-implib"],
+            Takes::Value("FILES"),
+            "give these files to those who link against the DLL, and --exclude-libs or --exclude-symbols here",
+        ),
+        Flag::refused(
+            &["Xlink"],
+            Takes::Value("ARG"),
+            "this is for LLD's own linker of another kind; use the option of MinGW's linkers for it",
+        ),
         Flag::refused(&["pdb"], Takes::Value("FILE"), "debug information is DWARF, in the image"),
     ],
 };

@@ -53,6 +53,26 @@ fn all_that_a_file_may_say() {
     assert_eq!(read("EXPORTS \"EXPORTS\" \"DATA\"").map(|read| read.exports.len()), Ok(2));
 }
 
+/// Attributes in small letters stand on the line of what they are said of.
+#[test]
+fn names_that_are_spelled_like_attributes() {
+    let names = |text: &str| {
+        let read = read(text).unwrap_or_else(|said| panic!("{said}"));
+        read.exports
+            .into_iter()
+            .map(|export| (String::from_utf8_lossy(&export.name).into_owned(), export.data))
+            .collect()
+    };
+    let plain =
+        |names: &[&str]| -> Vec<(String, bool)> { names.iter().map(|name| ((*name).to_owned(), false)).collect() };
+    let read: Vec<_> = names("EXPORTS\nf\ndata\nnoname @3\nconstant\nprivate\nexportas\ng");
+    assert_eq!(read, plain(&["f", "data", "noname", "constant", "private", "exportas", "g"]));
+    let read: Vec<_> = names("EXPORTS\ndata data @2 private\nf = \ng @1\ndata");
+    assert_eq!(read, [("data".to_owned(), true), ("f".to_owned(), false), ("data".to_owned(), false)]);
+    let read: Vec<_> = names("EXPORTS f\nDATA\nNONAME");
+    assert_eq!(read, [("f".to_owned(), true)]);
+}
+
 #[test]
 fn problems_name_the_line() {
     for (text, wanted) in [
