@@ -93,45 +93,22 @@ pub(super) const GROUP: Group = Group {
             reading.options.pe.image_version.1 = short(given)?;
             Ok(())
         }),
-        Flag::does(
-            &["dynamicbase"],
-            Takes::Nothing,
-            "let the loader choose the image's address (default)",
-            |reading, _| {
-                reading.options.pe.dynamic_base = true;
-                Ok(())
-            },
-        ),
-        Flag::does(
-            &["disable-dynamicbase", "no-dynamicbase"],
-            Takes::Nothing,
-            "do not say that it may",
-            |reading, _| {
-                reading.options.pe.dynamic_base = false;
-                Ok(())
-            },
-        ),
-        Flag::does(
-            &["high-entropy-va"],
-            Takes::Nothing,
-            "let it choose among all 64-bit addresses (default)",
-            |reading, _| {
-                reading.options.pe.high_entropy_va = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["disable-high-entropy-va"], Takes::Nothing, "do not say that it may", |reading, _| {
-            reading.options.pe.high_entropy_va = false;
-            Ok(())
+        Flag::on(&["dynamicbase"], "let the loader choose the image's address (default)", |reading| {
+            &mut reading.options.pe.dynamic_base
         }),
-        Flag::does(&["nxcompat"], Takes::Nothing, "say that data are never executed (default)", |reading, _| {
-            reading.options.pe.nx_compat = true;
-            Ok(())
+        Flag::off(&["disable-dynamicbase", "no-dynamicbase"], "do not say that it may", |reading| {
+            &mut reading.options.pe.dynamic_base
         }),
-        Flag::does(&["disable-nxcompat"], Takes::Nothing, "do not say so", |reading, _| {
-            reading.options.pe.nx_compat = false;
-            Ok(())
+        Flag::on(&["high-entropy-va"], "let it choose among all 64-bit addresses (default)", |reading| {
+            &mut reading.options.pe.high_entropy_va
         }),
+        Flag::off(&["disable-high-entropy-va"], "do not say that it may", |reading| {
+            &mut reading.options.pe.high_entropy_va
+        }),
+        Flag::on(&["nxcompat"], "say that data are never executed (default)", |reading| {
+            &mut reading.options.pe.nx_compat
+        }),
+        Flag::off(&["disable-nxcompat"], "do not say so", |reading| &mut reading.options.pe.nx_compat),
         Flag::does(
             &["large-address-aware"],
             Takes::Nothing,
@@ -145,27 +122,16 @@ pub(super) const GROUP: Group = Group {
             reading.options.pe.large_address_aware = Some(false);
             Ok(())
         }),
-        Flag::does(
+        Flag::on(
             &["insert-timestamp"],
-            Takes::Nothing,
             "have a time stamp, made of the contents and not of the time (default)",
-            |reading, _| {
-                reading.options.pe.timestamp = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.pe.timestamp,
         ),
-        Flag::does(&["no-insert-timestamp"], Takes::Nothing, "leave the time stamp zero", |reading, _| {
-            reading.options.pe.timestamp = false;
-            Ok(())
-        }),
-        Flag::does(
+        Flag::off(&["no-insert-timestamp"], "leave the time stamp zero", |reading| &mut reading.options.pe.timestamp),
+        Flag::on(
             &["allow-large-image"],
-            Takes::Nothing,
             "link an image of more than 2 GiB, which no loader is known to take",
-            |reading, _| {
-                reading.options.pe.large_image = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.pe.large_image,
         ),
         Flag::does(&["section-alignment"], Takes::Value("BYTES"), "accepted for 4096 only, the page", |_, given| {
             alignment(given, 4096)
@@ -179,36 +145,21 @@ pub(super) const GROUP: Group = Group {
             "the loader chooses the address, so the preferred one may be that of all DLLs",
         ),
         Flag::ignored(&["disable-auto-image-base"], Takes::Nothing, "the preferred address is that of all DLLs anyway"),
-        Flag::does(
+        Flag::on(
             &["enable-auto-import"],
-            Takes::Nothing,
             "let code refer to data of DLLs as if they were the image's own (default)",
-            |reading, _| {
-                reading.options.pe.auto_import = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.pe.auto_import,
         ),
-        Flag::does(
-            &["disable-auto-import"],
-            Takes::Nothing,
-            "have data of DLLs be declared as imported",
-            |reading, _| {
-                reading.options.pe.auto_import = false;
-                Ok(())
-            },
-        ),
-        Flag::does(
+        Flag::off(&["disable-auto-import"], "have data of DLLs be declared as imported", |reading| {
+            &mut reading.options.pe.auto_import
+        }),
+        Flag::on(
             &["enable-runtime-pseudo-reloc"],
-            Takes::Nothing,
             "have MinGW's start code correct references to data of DLLs that cannot do without (default)",
-            |reading, _| {
-                reading.options.pe.pseudo_relocs = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.pe.pseudo_relocs,
         ),
-        Flag::does(&["disable-runtime-pseudo-reloc"], Takes::Nothing, "make such references an error", |reading, _| {
-            reading.options.pe.pseudo_relocs = false;
-            Ok(())
+        Flag::off(&["disable-runtime-pseudo-reloc"], "make such references an error", |reading| {
+            &mut reading.options.pe.pseudo_relocs
         }),
         Flag::ignored(
             &["enable-reloc-section", "no-leading-underscore", "leading-underscore"],
@@ -225,91 +176,43 @@ pub(super) const GROUP: Group = Group {
         Flag::ignored(&["enable-extra-pe-debug"], Takes::Nothing, "--verbose and -Map tell what is done"),
         Flag::ignored(&["support-old-code"], Takes::Nothing, "it concerns Arm processors of another age"),
         Flag::ignored(&["tsaware", "disable-tsaware"], Takes::Nothing, "it concerns programs, not DLLs"),
-        Flag::does(
-            &["no-seh"],
-            Takes::Nothing,
-            "say that no structured exception is handled in the image",
-            |reading, _| {
-                reading.options.pe.no_seh = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["disable-no-seh"], Takes::Nothing, "do not say so (default)", |reading, _| {
-            reading.options.pe.no_seh = false;
-            Ok(())
+        Flag::on(&["no-seh"], "say that no structured exception is handled in the image", |reading| {
+            &mut reading.options.pe.no_seh
         }),
-        Flag::does(&["no-bind"], Takes::Nothing, "say that imports are not to be bound in advance", |reading, _| {
-            reading.options.pe.no_bind = true;
-            Ok(())
+        Flag::off(&["disable-no-seh"], "do not say so (default)", |reading| &mut reading.options.pe.no_seh),
+        Flag::on(&["no-bind"], "say that imports are not to be bound in advance", |reading| {
+            &mut reading.options.pe.no_bind
         }),
-        Flag::does(&["disable-no-bind"], Takes::Nothing, "do not say so (default)", |reading, _| {
-            reading.options.pe.no_bind = false;
-            Ok(())
+        Flag::off(&["disable-no-bind"], "do not say so (default)", |reading| &mut reading.options.pe.no_bind),
+        Flag::on(&["no-isolation"], "say that the image has no use for a manifest", |reading| {
+            &mut reading.options.pe.no_isolation
         }),
-        Flag::does(&["no-isolation"], Takes::Nothing, "say that the image has no use for a manifest", |reading, _| {
-            reading.options.pe.no_isolation = true;
-            Ok(())
+        Flag::off(&["disable-no-isolation"], "do not say so (default)", |reading| &mut reading.options.pe.no_isolation),
+        Flag::on(&["forceinteg"], "have the loader check the signature of the image", |reading| {
+            &mut reading.options.pe.force_integrity
         }),
-        Flag::does(&["disable-no-isolation"], Takes::Nothing, "do not say so (default)", |reading, _| {
-            reading.options.pe.no_isolation = false;
-            Ok(())
+        Flag::off(&["disable-forceinteg"], "do not ask for that (default)", |reading| {
+            &mut reading.options.pe.force_integrity
         }),
-        Flag::does(
-            &["forceinteg"],
-            Takes::Nothing,
-            "have the loader check the signature of the image",
-            |reading, _| {
-                reading.options.pe.force_integrity = true;
-                Ok(())
-            },
-        ),
-        Flag::does(&["disable-forceinteg"], Takes::Nothing, "do not ask for that (default)", |reading, _| {
-            reading.options.pe.force_integrity = false;
-            Ok(())
+        Flag::on(&["appcontainer"], "say that the image runs in an app container", |reading| {
+            &mut reading.options.pe.app_container
         }),
-        Flag::does(&["appcontainer"], Takes::Nothing, "say that the image runs in an app container", |reading, _| {
-            reading.options.pe.app_container = true;
-            Ok(())
+        Flag::off(&["disable-appcontainer"], "do not say so (default)", |reading| {
+            &mut reading.options.pe.app_container
         }),
-        Flag::does(&["disable-appcontainer"], Takes::Nothing, "do not say so (default)", |reading, _| {
-            reading.options.pe.app_container = false;
-            Ok(())
-        }),
-        Flag::does(&["wdmdriver"], Takes::Nothing, "say that the image is a driver", |reading, _| {
-            reading.options.pe.wdm_driver = true;
-            Ok(())
-        }),
-        Flag::does(&["disable-wdmdriver"], Takes::Nothing, "do not say so (default)", |reading, _| {
-            reading.options.pe.wdm_driver = false;
-            Ok(())
-        }),
-        Flag::does(
+        Flag::on(&["wdmdriver"], "say that the image is a driver", |reading| &mut reading.options.pe.wdm_driver),
+        Flag::off(&["disable-wdmdriver"], "do not say so (default)", |reading| &mut reading.options.pe.wdm_driver),
+        Flag::on(
             &["enable-long-section-names"],
-            Takes::Nothing,
             "keep names of debug sections of more than eight bytes (default)",
-            |reading, _| {
-                reading.options.pe.long_section_names = true;
-                Ok(())
-            },
+            |reading| &mut reading.options.pe.long_section_names,
         ),
-        Flag::does(
-            &["disable-long-section-names"],
-            Takes::Nothing,
-            "cut them, so that debuggers do not find them",
-            |reading, _| {
-                reading.options.pe.long_section_names = false;
-                Ok(())
-            },
-        ),
-        Flag::does(
-            &["kill-at"],
-            Takes::Nothing,
-            "export __stdcall functions of i386 without the size of their arguments",
-            |reading, _| {
-                reading.options.pe.kill_at = true;
-                Ok(())
-            },
-        ),
+        Flag::off(&["disable-long-section-names"], "cut them, so that debuggers do not find them", |reading| {
+            &mut reading.options.pe.long_section_names
+        }),
+        Flag::on(&["kill-at"], "export __stdcall functions of i386 without the size of their arguments", |reading| {
+            &mut reading.options.pe.kill_at
+        }),
         Flag::does(
             &["enable-stdcall-fixup"],
             Takes::Nothing,
