@@ -24,6 +24,8 @@ mod index;
 
 pub(crate) use index::Index;
 
+use std::sync::Arc;
+
 use crate::bytes;
 use crate::error::Error;
 use crate::map::Contents;
@@ -53,7 +55,7 @@ pub(crate) struct Archive<'a> {
     first: u64,
     thin: bool,
     /// The members' files of a thin archive, ascending.
-    files: &'a [(MemberId, Contents)],
+    files: &'a [(MemberId, Arc<Contents>)],
 }
 
 /// A member, by the offset of its header in the archive: ascending in archive order.
@@ -97,7 +99,11 @@ impl<'a> Archive<'a> {
 
     /// As [`parse`](Self::parse), of a thin archive whose members are in `files`, in the order of
     /// [`thin_members`].
-    pub(crate) fn parse_thin(name: &'a str, bytes: &'a [u8], files: &'a [(MemberId, Contents)]) -> Result<Self, Error> {
+    pub(crate) fn parse_thin(
+        name: &'a str,
+        bytes: &'a [u8],
+        files: &'a [(MemberId, Arc<Contents>)],
+    ) -> Result<Self, Error> {
         Ok(Self { files, ..Self::parse_any(name, bytes)? })
     }
 

@@ -11,6 +11,7 @@ pub(crate) use content::Content;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::archive::{Archive, MemberId};
 use crate::blob::{Blob, Prepared};
@@ -231,7 +232,7 @@ pub(crate) struct Opened<'a> {
     /// The caller has given its bytes: nothing in them may cause a file to be opened.
     pub(crate) in_memory: bool,
     default_soname: &'a str,
-    members: &'a [(MemberId, Contents)],
+    members: &'a [(MemberId, Arc<Contents>)],
     blob: Option<&'a Prepared>,
     decorated: &'a [Vec<u8>],
 }
@@ -289,7 +290,7 @@ fn is_definition_file(name: &str) -> bool {
 struct File<'a> {
     storage: Storage<'a>,
     /// The files of a thin archive's members, ascending.
-    members: Vec<(MemberId, Contents)>,
+    members: Vec<(MemberId, Arc<Contents>)>,
     /// The slice for the target's CPU, if it is a universal file.
     slice: Option<Range<usize>>,
 }

@@ -16,6 +16,9 @@ use std::path::Path;
 /// The most that is read from something without a length, such as a pipe: 4 GiB.
 const STREAM_LIMIT: u64 = 1 << 32;
 
+/// Below this many bytes a copy costs less than a mapping, of which the system grants a process some ten thousand.
+const WORTH_MAPPING: u64 = 16 << 10;
+
 /// The contents of a file.
 #[derive(Debug)]
 pub(crate) enum Contents {
@@ -26,7 +29,8 @@ pub(crate) enum Contents {
 }
 
 impl Contents {
-    /// Maps the file at `path`, or reads it if `read` is set or it cannot be mapped (a pipe, a device, an empty file).
+    /// Maps the file at `path`, or reads it if `read` is set, it is small or it cannot be mapped (a pipe, a device, an empty file;
+    /// too many mappings).
     ///
     /// # Errors
     /// What the system says; a directory; a stream of more than 4 GiB; too little memory.
@@ -43,13 +47,16 @@ impl Contents {
         // The length of an empty file says nothing: those of /proc have contents.
         let contents = if !metadata.is_file() || metadata.len() == 0 {
             read_stream(file, STREAM_LIMIT)?
-        } else if read {
-            read_regular(file, metadata.len())?
+        } else if read || metadata.len() < WORTH_MAPPING {
+            read_regular(&file, metadata.len())?
         } else {
             // SAFETY: the mapping is read-only and private to this process, so that nothing here writes to it. What
             // remains is that another process changes or truncates the file; the module's documentation names this
             // hazard, and `Options::read_inputs` avoids it.
-            Self::Mapped(unsafe { memmap2::Mmap::map(&file) }?)
+            match unsafe { memmap2::Mmap::map(&file) } {
+                Ok(map) => Self::Mapped(map),
+                Err(_) => read_regular(&file, metadata.len())?,
+            }
         };
         Ok((contents, identity))
     }
@@ -88,7 +95,7 @@ impl Identity {
 }
 
 /// The first `size` bytes of a file: what it held when it was opened, even if it grows meanwhile.
-fn read_regular(file: File, size: u64) -> io::Result<Contents> {
+fn read_regular(file: &File, size: u64) -> io::Result<Contents> {
     let mut bytes = Vec::new();
     let capacity = usize::try_from(size).map_err(|_| ErrorKind::OutOfMemory)?;
     bytes.try_reserve_exact(capacity).map_err(|_| ErrorKind::OutOfMemory)?;
@@ -117,18 +124,21 @@ mod tests {
     #[test]
     fn a_file_is_mapped_or_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "contents").unwrap();
+        let contents = vec![b'c'; WORTH_MAPPING as usize];
+        std::fs::write(file.path(), &contents).unwrap();
         let (mapped, identity) = Contents::open(file.path(), false).unwrap();
         assert!(matches!(mapped, Contents::Mapped(_)));
-        assert_eq!(mapped.bytes(), b"contents");
+        assert_eq!(mapped.bytes(), contents);
         let (read, same) = Contents::open(file.path(), true).unwrap();
         assert!(matches!(read, Contents::Read(_)));
-        assert_eq!(read.bytes(), b"contents");
+        assert_eq!(read.bytes(), contents);
         assert_eq!(identity, same);
         // A copy stays what it was. (Windows does not let a mapped file be rewritten.)
         drop(mapped);
         std::fs::write(file.path(), "rewritten").unwrap();
-        assert_eq!(read.bytes(), b"contents");
+        assert_eq!(read.bytes(), contents);
+        // A small one is read in any case.
+        assert!(matches!(Contents::open(file.path(), false).unwrap().0, Contents::Read(_)));
     }
 
     #[test]

@@ -248,7 +248,7 @@ fn thin_archives_need_their_files() {
     assert!(message(Archive::parse("thin.a", &bytes)).contains("thin archive"));
     let members = thin_members("thin.a", &bytes).unwrap();
     let [(id, b"a.o")] = members[..] else { panic!("{members:?}") };
-    let files = [(id, Contents::Read(vec![1, 2, 3]))];
+    let files = [(id, Arc::new(Contents::Read(vec![1, 2, 3])))];
     let archive = Archive::parse_thin("thin.a", &bytes, &files).unwrap();
     let definer = archive.index().unwrap().definer(b"f").unwrap();
     assert_eq!(archive.member(definer).unwrap().bytes, [1, 2, 3]);

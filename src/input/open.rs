@@ -18,11 +18,14 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::script::ScriptPlace;
 use self::search::{in_syslibroot, in_sysroot};
 use super::content::Content;
 use super::{File, Input, Inputs, Item, Kind, LibraryRole, Mode, Source, Storage, is_definition_file};
+use indexmap::IndexSet;
+
 use crate::archive;
 use crate::blob::{self, Blob, Prepared};
 use crate::elf::version::script::VersionScript;
@@ -32,11 +35,16 @@ use crate::map::{Contents, Identity};
 use crate::options::{Format, Options};
 use crate::pe::definitions::Definitions;
 
+/// How many places inputs may have looked at, in all: each costs a call of the system.
+const PLACES: usize = 1 << 18;
+
 /// Opens `inputs` in order. All problems are collected.
 pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inputs<'a>> {
     let macho = options.target.is_some_and(|target| target.format == Format::MachO);
     let search_paths = match &options.sysroot {
-        Some(root) if macho => in_syslibroot(root, &options.search_paths, &["/usr/lib", "/usr/local/lib"]),
+        Some(root) if macho => {
+            in_syslibroot(root, &options.search_paths, &["/usr/lib", "/usr/local/lib"]).into_iter().collect()
+        }
         _ => options.search_paths.iter().map(|path| in_sysroot(path, options)).collect(),
     };
     let mut opener = Opener {
@@ -57,6 +65,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
         libraries: HashMap::new(),
         scripts: Vec::new(),
         script_inputs: 0,
+        places: 0,
         problems: Vec::new(),
     };
     for input in inputs {
@@ -78,7 +87,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
 struct Opener<'o, 'a> {
     options: &'o Options,
     /// The directories searched for libraries: those of the options and those that scripts add.
-    search_paths: Vec<PathBuf>,
+    search_paths: IndexSet<PathBuf>,
     inputs: Inputs<'a>,
     /// The files opened so far by path: indices into `inputs.files`, or `None` if the problem was told.
     paths: HashMap<PathBuf, Option<usize>>,
@@ -89,6 +98,8 @@ struct Opener<'o, 'a> {
     /// The scripts that are being expanded, the outermost first.
     scripts: Vec<ScriptPlace>,
     script_inputs: usize,
+    /// The places that inputs, not the caller, have had looked at: scripts and libraries that others re-export.
+    places: usize,
     problems: Vec<Error>,
 }
 
@@ -207,6 +218,12 @@ impl Opener<'_, '_> {
         Ok(Some(file))
     }
 
+    /// Whether inputs may have so many places more looked at.
+    fn may_look(&mut self, places: usize) -> bool {
+        self.places = self.places.saturating_add(places);
+        self.places <= PLACES
+    }
+
     fn contents(&self, file: usize) -> &[u8] {
         self.inputs.files.get(file).map(File::bytes).unwrap_or_default()
     }
@@ -266,6 +283,9 @@ impl Opener<'_, '_> {
             Err(error) => return self.problems.push(error),
         };
         let (mut opened, mut paths) = (Vec::new(), Vec::new());
+        // A file is opened once, however many members it is; the system has a limit to mappings.
+        let mut files: HashMap<PathBuf, Arc<Contents>> = HashMap::new();
+        let mut identities: HashMap<Identity, Arc<Contents>> = HashMap::new();
         for (id, member) in members {
             let path = match path_from_bytes(member) {
                 Some(member) => directory.join(member),
@@ -275,9 +295,15 @@ impl Opener<'_, '_> {
                     continue;
                 }
             };
+            if let Some(contents) = files.get(&path) {
+                opened.push((id, Arc::clone(contents)));
+                continue;
+            }
             match Contents::open(&path, self.options.read_inputs) {
-                Ok((contents, _)) => {
-                    opened.push((id, contents));
+                Ok((contents, identity)) => {
+                    let contents = identities.entry(identity).or_insert_with(|| Arc::new(contents));
+                    opened.push((id, Arc::clone(contents)));
+                    files.insert(path.clone(), Arc::clone(contents));
                     paths.push(path);
                 }
                 Err(error) => {

@@ -474,3 +474,48 @@ fn bytes_in_memory_ask_for_no_library() {
     let inputs = vec![path(name.clone()), Input::bytes(name.display().to_string(), &asking)];
     assert_eq!(opened(root, inputs, &options), ["Object plain.o", "Object plain.o"]);
 }
+
+/// A thin archive may name one file as often as it has members; the file is opened once.
+#[test]
+fn members_that_are_one_file_are_opened_once() {
+    let header = |name: &str, size: usize| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644);
+    let names = "a.o/\n\n";
+    let mut archive = format!("!<thin>\n{}{names}", header("//", names.len()));
+    archive.extend((0..70_000).map(|_| header("/0", 64)));
+    // Of a size that is worth mapping.
+    let directory = directory(&[("thin.a", archive.as_bytes()), ("a.o", &vec![0x7f; 1 << 16])]);
+    let inputs = Inputs::open(vec![path(directory.path().join("thin.a"))], &Options::default()).unwrap();
+    assert_eq!(inputs.paths().count(), 2);
+    assert_eq!(inputs.items().map(|item| item.members.len()).sum::<usize>(), 70_000);
+}
+
+/// What inputs have looked at is bounded: places are a product of what they name.
+#[test]
+fn inputs_cannot_have_any_number_of_places_looked_at() {
+    let count = 1000;
+    let script: String = (0..count).map(|number| format!("SEARCH_DIR(/d{number})\nINPUT(-l{number})\n")).collect();
+    let mut commands = Vec::new();
+    let mut command = |kind: u32, fixed: &[u32], text: String| {
+        let start = commands.len();
+        let size = (8 + 4 * fixed.len() + text.len() + 1).next_multiple_of(8);
+        [&[kind, size as u32][..], fixed].concat().iter().for_each(|word| commands.extend(word.to_le_bytes()));
+        commands.extend(text.bytes());
+        commands.resize(start + size, 0);
+    };
+    command(0xd, &[24, 0, 0, 0], "/x.dylib".to_owned()); // LC_ID_DYLIB
+    for number in 0..count {
+        command(0x8000_001f, &[24, 0, 0, 0], format!("@rpath/r{number}")); // LC_REEXPORT_DYLIB
+        command(0x8000_001c, &[12], format!("/p{number}")); // LC_RPATH
+    }
+    let header = [0xfeed_facf, 0x0100_000c, 0, 6, 1 + 2 * count, commands.len() as u32, 0x85, 0];
+    let library = [header.iter().flat_map(|word: &u32| word.to_le_bytes()).collect(), commands].concat();
+    let directory = directory(&[("script", script.as_bytes()), ("x.dylib", &library)]);
+    let mut options = Options::default();
+    // Nothing is found; after some hundred names, each searched in all directories, it is enough.
+    let errors = Inputs::open(vec![path(directory.path().join("script"))], &options).unwrap_err();
+    let told = errors.problems().len() + errors.cut();
+    assert!((100..200).contains(&told), "{told}");
+    options.target = Some(Target::MACOS_AARCH64);
+    let said = problems(vec![path(directory.path().join("x.dylib"))], &options);
+    assert!(said.iter().any(|line| line.contains("re-export have too many places in all")), "{said:?}");
+}

@@ -111,31 +111,36 @@ impl Opener<'_, '_> {
         let mut number = 0;
         // Each file is added once, so circles come to an end.
         while number < self.inputs.items.len() {
-            for places in self.reexported(number) {
-                self.reexport(number, &places);
-            }
+            self.reexported(number);
             number = number.saturating_add(1);
         }
     }
 
-    /// The places where each library may be that an item re-exports from another file.
-    fn reexported(&self, number: usize) -> Vec<Vec<PathBuf>> {
-        let Some(item) = self.inputs.items.get(number).filter(|item| item.kind == Kind::SharedLibrary) else {
-            return Vec::new();
-        };
+    /// Adds the libraries that an item re-exports from other files.
+    fn reexported(&mut self, number: usize) {
+        let Some(item) = self.inputs.items.get(number).filter(|item| item.kind == Kind::SharedLibrary) else { return };
         // Bytes in memory never cause a file to be opened.
         if self.inputs.files.get(item.file).is_none_or(File::is_in_memory) {
-            return Vec::new();
+            return;
         }
         let bytes = self.contents(item.file);
         if Library::is_closed(bytes) {
-            return Vec::new();
+            return;
         }
         // What is malformed is told when it is read.
-        let Ok(library) = Library::parse(&item.name, bytes) else { return Vec::new() };
-        let directory = Path::new(&item.name).parent().unwrap_or(Path::new(""));
-        let names = library.reexports().map(|name| String::from_utf8_lossy(name).into_owned());
-        names.map(|name| self.places(&name, directory, library.rpaths())).collect()
+        let Ok(library) = Library::parse(&item.name, bytes) else { return };
+        let directory = Path::new(&item.name).parent().unwrap_or(Path::new("")).to_owned();
+        let names: IndexSet<String> =
+            library.reexports().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let rpaths = library.rpaths().to_vec();
+        for name in names {
+            let places = self.places(&name, &directory, &rpaths);
+            if !self.may_look(places.len()) {
+                let file = self.inputs.items.get(number).map(|item| item.name.clone()).unwrap_or_default();
+                return self.refuse(&file, "libraries that others re-export have too many places in all");
+            }
+            self.reexport(number, &places);
+        }
     }
 
     /// Where the library with an install name may be, if one in `directory` that has these `rpaths` re-exports it.

@@ -42,7 +42,7 @@ impl Opener<'_, '_> {
             Err(error) => return self.problems.push(error),
         };
         for directory in script.search_paths {
-            self.search_paths.push(in_sysroot(Path::new(directory), self.options));
+            self.search_paths.insert(in_sysroot(Path::new(directory), self.options));
         }
         self.inputs.versions.extend(script.versions);
         self.inputs.definitions.extend(script.definitions);
@@ -52,6 +52,11 @@ impl Opener<'_, '_> {
             self.script_inputs = self.script_inputs.saturating_add(1);
             if self.script_inputs > SCRIPT_INPUTS {
                 self.refuse(&name, "linker script: scripts name too many files in all");
+                break;
+            }
+            // By either name, in each directory.
+            if !self.may_look(self.search_paths.len().saturating_mul(2)) {
+                self.refuse(&name, "linker script: scripts have too many places searched in all");
                 break;
             }
             let mode = Mode { as_needed: mode.as_needed || input.as_needed, ..mode };

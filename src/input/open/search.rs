@@ -11,7 +11,7 @@ use crate::arch::{Bits, ElfMachine};
 use crate::archive::Archive;
 use crate::bytes;
 use crate::elf::script::Script;
-use crate::error::Error;
+use crate::error::{Error, SHOWN};
 use crate::input::Mode;
 use crate::input::content::Content;
 use crate::macho;
@@ -38,15 +38,20 @@ impl Opener<'_, '_> {
             return self.add(file, &path, mode, SonameRule::FileName);
         }
         self.problems.extend(unreadable);
-        self.problems.push(Error::LibraryNotFound { name: name.to_owned(), searched: self.search_paths.clone() });
+        // Of problems that are only counted nobody will read the places.
+        let told = self.problems.len() < SHOWN;
+        let searched = if told { self.search_paths.iter().cloned().collect() } else { Vec::new() };
+        self.problems.push(Error::LibraryNotFound { name: name.to_owned(), searched });
     }
 
     /// The first of `names` in the first of the search paths that has one, with its path. What is there and cannot be
     /// read is passed over and added to `unreadable`.
     pub(super) fn search(&mut self, names: &[String], unreadable: &mut Vec<Error>) -> Option<(PathBuf, usize)> {
-        for directory in self.search_paths.clone() {
-            for name in names {
-                let path = directory.join(name);
+        let mut number = 0;
+        while let Some(directory) = self.search_paths.get_index(number) {
+            let paths: Vec<PathBuf> = names.iter().map(|name| directory.join(name)).collect();
+            number = number.saturating_add(1);
+            for path in paths {
                 match self.file(&path) {
                     Ok(Some(file)) if self.is_foreign(file, &path) => {
                         let path = path.display();
