@@ -28,8 +28,10 @@ use crate::reader::{Malformed, Reader};
 /// The properties of one object, or of several together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Properties {
-    /// Type → rule and value.
-    values: BTreeMap<u32, (Rule, u64)>,
+    /// Type → rule and value, of what counts if one object states it.
+    any: BTreeMap<u32, (Rule, u64)>,
+    /// The same of what counts only if all objects state it: what one does not is gone for good.
+    all: BTreeMap<u32, (Rule, u64)>,
 }
 
 /// How the values of a type are brought together.
@@ -127,13 +129,14 @@ impl Properties {
 
     /// Adds what another section of the same object states.
     pub(crate) fn add_section(&mut self, other: &Self) {
-        for (&kind, &(rule, value)) in &other.values {
+        for (kind, rule, value) in other.values() {
             self.add(kind, rule, value);
         }
     }
 
     fn add(&mut self, kind: u32, rule: Rule, value: u64) {
-        let (_, own) = self.values.entry(kind).or_insert((rule, value));
+        let values = if rule.is_of_all() { &mut self.all } else { &mut self.any };
+        let (_, own) = values.entry(kind).or_insert((rule, value));
         *own = match rule {
             Rule::Largest => value.max(*own),
             Rule::Present => 0,
@@ -141,23 +144,21 @@ impl Properties {
         };
     }
 
-    /// Brings the properties of a further object in. The order of objects makes no difference.
+    /// Type, rule and value of each property.
+    fn values(&self) -> impl Iterator<Item = (u32, Rule, u64)> {
+        self.any.iter().chain(&self.all).map(|(&kind, &(rule, value))| (kind, rule, value))
+    }
+
+    /// Brings the properties of a further object in. The order of objects makes no difference, and what it costs depends on
+    /// what that object states, not on what is known already.
     pub(crate) fn merge(&mut self, other: &Self) {
-        for (kind, (rule, value)) in &mut self.values {
-            if *rule == Rule::And {
-                *value &= other.values.get(kind).map_or(0, |(_, bits)| *bits);
-            }
-        }
-        self.values.retain(|kind, (rule, _)| *rule != Rule::OrInAll || other.values.contains_key(kind));
-        for (&kind, &(rule, value)) in &other.values {
-            let joins = match rule {
-                Rule::And => false,
-                Rule::OrInAll => self.values.contains_key(&kind),
-                Rule::Largest | Rule::Present | Rule::Or => true,
-            };
-            if joins {
-                self.add(kind, rule, value);
-            }
+        self.all.retain(|kind, (rule, value)| {
+            let Some((_, bits)) = other.all.get(kind) else { return false };
+            *value = if *rule == Rule::And { *value & bits } else { *value | bits };
+            true
+        });
+        for (&kind, &(rule, value)) in &other.any {
+            self.add(kind, rule, value);
         }
     }
 
@@ -169,20 +170,20 @@ impl Properties {
 
     /// Clears bits of AArch64's and RISC-V's `FEATURE_1_AND`, whatever objects state.
     pub(crate) fn withdraw(&mut self, bits: u32) {
-        if let Some((_, value)) = self.values.get_mut(&FEATURE_1_AND) {
+        if let Some((_, value)) = self.all.get_mut(&FEATURE_1_AND) {
             *value &= !u64::from(bits);
         }
     }
 
     /// The bits of x86's `FEATURE_1_AND`: [`X86_FEATURE_1_IBT`] and others.
     pub(crate) fn x86_features(&self) -> u32 {
-        let value = self.values.get(&X86_FEATURE_1_AND).map_or(0, |(_, value)| *value);
+        let value = self.all.get(&X86_FEATURE_1_AND).map_or(0, |(_, value)| *value);
         u32::try_from(value).unwrap_or(0)
     }
 
     /// The bits of AArch64's `FEATURE_1_AND`: [`AARCH64_FEATURE_1_BTI`] and others.
     pub(crate) fn aarch64_features(&self) -> u32 {
-        let value = self.values.get(&FEATURE_1_AND).map_or(0, |(_, value)| *value);
+        let value = self.all.get(&FEATURE_1_AND).map_or(0, |(_, value)| *value);
         u32::try_from(value).unwrap_or(0)
     }
 
@@ -191,8 +192,11 @@ impl Properties {
     pub(crate) fn write(&self, class64: bool) -> Vec<u8> {
         let alignment: u64 = if class64 { 8 } else { 4 };
         let mut array = Vec::new();
-        for (kind, (rule, value)) in &self.values {
-            let vacuous = matches!(rule, Rule::And | Rule::Or) && *value == 0;
+        // Ascending by type, as the extensions have it.
+        let mut values: Vec<_> = self.values().collect();
+        values.sort_unstable_by_key(|(kind, ..)| *kind);
+        for (kind, rule, value) in values {
+            let vacuous = matches!(rule, Rule::And | Rule::Or) && value == 0;
             let size = rule.size(alignment);
             let bytes = value.to_le_bytes();
             let Some(bytes) = usize::try_from(size).ok().and_then(|size| bytes.get(..size)) else { continue };
@@ -217,6 +221,11 @@ impl Properties {
 }
 
 impl Rule {
+    /// Whether a property counts only if all objects state it.
+    fn is_of_all(self) -> bool {
+        matches!(self, Self::And | Self::OrInAll)
+    }
+
     /// The rule of a type, `None` if the type is not known.
     fn of(kind: u32, machine: Machine) -> Option<Self> {
         let x86 = matches!(machine, EM_386 | EM_X86_64);

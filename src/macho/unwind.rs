@@ -387,9 +387,8 @@ pub(super) fn missing(
     let own = (number as usize).checked_sub(1).and_then(|at| sections.get(at)).map_or(0, |section| section.0);
     for description in eh_frame::descriptions(data, ADDRESS) {
         let fde: Fde = description.map_err(|problem| (problem.offset, problem.what))?;
-        let lsda_encoding = lsda_encoding(data, &fde);
         let fields =
-            [Some((fde.pc_begin, fde.encoding)), fde.lsda.zip(lsda_encoding).filter(|(lsda, _)| lsda.value != 0)];
+            [Some((fde.pc_begin, fde.encoding)), fde.lsda.zip(fde.lsda_encoding).filter(|(lsda, _)| lsda.value != 0)];
         for (field, encoding) in fields.into_iter().flatten() {
             if known.contains(&field.offset) {
                 continue;
@@ -427,10 +426,4 @@ pub(super) fn missing(
 fn low_half(value: u64) -> i32 {
     let [a, b, c, d, ..] = value.to_le_bytes();
     i32::from_le_bytes([a, b, c, d])
-}
-
-/// How the record's CIE says that the language-specific data are stored.
-fn lsda_encoding(data: &[u8], fde: &Fde) -> Option<Encoding> {
-    let eh_frame::Kind::Fde { cie_offset, .. } = fde.record.kind else { return None };
-    eh_frame::Cie::parse(data, cie_offset, ADDRESS).ok()?.lsda_encoding
 }

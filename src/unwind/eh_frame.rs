@@ -262,6 +262,8 @@ pub(crate) struct Fde {
     pub(crate) pc_range: u64,
     /// The language-specific data: in an object, a field that is relocated.
     pub(crate) lsda: Option<Stored>,
+    /// How these are stored, as the CIE says.
+    pub(crate) lsda_encoding: Option<Encoding>,
 }
 
 impl Fde {
@@ -295,7 +297,7 @@ impl Fde {
                 lsda = Some(encoding.read(&mut data, cie.address_size)?);
             }
         }
-        Ok(Self { record: *record, encoding, pc_begin, pc_range, lsda })
+        Ok(Self { record: *record, encoding, pc_begin, pc_range, lsda, lsda_encoding: cie.lsda_encoding })
     }
 
     /// The function's first address, where the section's bytes are relocated and lie at `section_address`.

@@ -104,6 +104,29 @@ fn many_notes() {
 }
 
 /// Many problems, in an object with many symbols: each message looks for the function.
+/// An object that states all there is to be stated, and many that state nothing.
+#[test]
+fn many_properties_and_objects() {
+    quiet_panics();
+    let mut note = Vec::new();
+    let types = 0xb000_8000_u32..=0xb000_ffff;
+    let array: Vec<u8> = types.flat_map(|kind| [kind, 4, 1, 0]).flat_map(u32::to_le_bytes).collect();
+    for word in [4, array.len() as u32, 5] {
+        note.extend(word.to_le_bytes());
+    }
+    note.extend(b"GNU\0");
+    note.extend(array);
+    let mut stating = Object::new();
+    stating.section(text(4));
+    stating.section(Section::new(".note.gnu.property", 7, ALLOC, &note));
+    let (stating, mut silent) = (stating.build(), Object::new());
+    silent.section(text(4));
+    let silent = silent.build();
+    let mut inputs = vec![("a.o", &*stating, Mode::default())];
+    inputs.resize(4000, ("b.o", &*silent, Mode::default()));
+    link("properties", &inputs, &options()).unwrap().result.unwrap();
+}
+
 #[test]
 fn many_bad_relocations() {
     for (kind, offset) in [(250, 0), (9, 1 << 40), (23, 0), (1, 0), (2, 0)] {

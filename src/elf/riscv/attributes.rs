@@ -222,7 +222,7 @@ impl Merged {
             }
             (Some(kept), Some(arch)) => {
                 if let Err(what) = kept.merge(arch) {
-                    let other_what = format!("is for {}", kept.text());
+                    let other_what = format!("is for {}", kept.brief());
                     problems.push(incompatible(what, &self.arch_from, other_what));
                 }
             }

@@ -121,8 +121,18 @@ impl Isa {
 
     /// The architecture string, in canonical order.
     pub(crate) fn text(&self) -> String {
+        self.parts(usize::MAX)
+    }
+
+    /// The same for messages, of which there may be one for each object: of more extensions than processors have, the first.
+    pub(crate) fn brief(&self) -> String {
+        const SHOWN: usize = 100;
+        self.parts(SHOWN) + if self.extensions.len() > SHOWN { "…" } else { "" }
+    }
+
+    fn parts(&self, most: usize) -> String {
         let parts = self.extensions.iter().map(|(Name { name, .. }, (major, minor))| format!("{name}{major}p{minor}"));
-        format!("rv{}{}", self.width, parts.collect::<Vec<_>>().join("_"))
+        format!("rv{}{}", self.width, parts.take(most).collect::<Vec<_>>().join("_"))
     }
 }
 
