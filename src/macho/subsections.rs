@@ -1,5 +1,5 @@
 //! Dividing sections, so that what nothing refers to can be left out part by part (`-dead_strip`), and so can
-//! [copies](super::copies) of weak definitions.
+//! [copies] of weak definitions.
 //!
 //! Compilers put all functions of a source file into one section, and promise by a flag of the object
 //! (`MH_SUBSECTIONS_VIA_SYMBOLS`) that the parts which begin with a symbol each stand for themselves: no code runs or reaches
