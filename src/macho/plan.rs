@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use object::macho;
 
 use super::{TABLES, Table, emit, fixups, relocs, stubs};
@@ -184,17 +184,13 @@ fn section(
 }
 
 /// The place of a segment among the segments; others than the known ones follow in the order they are met.
-fn segment_place<'a>(segment: &'a [u8], others: &mut Vec<&'a [u8]>) -> u32 {
+fn segment_place<'a>(segment: &'a [u8], others: &mut IndexSet<&'a [u8]>) -> u32 {
     match segment {
         b"__TEXT" => TEXT,
         b"__DATA_CONST" => DATA_CONST,
         b"__DATA" => DATA,
         _ => {
-            let known = others.iter().position(|other| *other == segment);
-            let number = known.unwrap_or_else(|| {
-                others.push(segment);
-                others.len().saturating_sub(1)
-            });
+            let (number, _) = others.insert_full(segment);
             CUSTOM.saturating_add(u32::try_from(number).unwrap_or(u32::MAX).min(HEAP_IMAGE / 2))
         }
     }
@@ -238,7 +234,7 @@ pub(super) fn renamed_segment<'s>(options: &'s Options, segment: &'s [u8]) -> &'
 fn collect(link: &mut Link<'_>) {
     let mut outputs: IndexMap<(u32, &[u8], Flags), OutputSection<'_>, foldhash::quality::RandomState> =
         IndexMap::default();
-    let mut others = Vec::new();
+    let mut others = IndexSet::new();
     for (id, object) in link.objects() {
         let Some(info) = object.info.macho() else { continue };
         for (section, index) in object.sections.iter().zip(0_u32..) {
