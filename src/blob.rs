@@ -25,8 +25,7 @@ use crate::arch::{Bits, ElfMachine};
 use crate::elf::parse::ALIGN_LIMIT;
 use crate::error::Error;
 use crate::model::{
-    Binding, Fate, InputName, Object, ObjectInfo, Relocs, Section, SectionFlags as Flags, Symbol, SymbolKind,
-    SymbolSection,
+    Binding, InputName, Object, ObjectInfo, Section, SectionFlags as Flags, Symbol, SymbolKind, SymbolSection,
 };
 use crate::options::{Arch, Format, Target};
 
@@ -264,22 +263,9 @@ fn sections(target: Target, writable: bool) -> (Kind, Kind) {
 }
 
 fn section<'a>(kind: Kind, data: Cow<'a, [u8]>, align: u64) -> Section<'a> {
-    let none = kind.name.is_empty();
-    Section {
-        name: kind.name,
-        size: data.len() as u64,
-        data,
-        align,
-        // Nothing in the image refers to it, and others are to find it.
-        flags: kind.flags.when(!none, Flags::RETAIN),
-        kind: kind.kind,
-        entry_size: 0,
-        linked: 0,
-        relocs: Relocs::default(),
-        fate: if none { Fate::Metadata } else { Fate::Live },
-        output: Section::NOWHERE,
-        offset: 0,
-    }
+    // Nothing in the image refers to it, and others are to find it.
+    let flags = kind.flags.when(!kind.name.is_empty(), Flags::RETAIN);
+    Section { kind: kind.kind, ..Section::made(kind.name, data, align, flags) }
 }
 
 /// The exported symbol at the start of a section, the name of which is behind an underscore at `name`.

@@ -195,6 +195,26 @@ pub(crate) struct Section<'a> {
     pub(crate) offset: u64,
 }
 
+impl<'a> Section<'a> {
+    /// A section that the linker makes, of no kind and without relocations; one without a name is section 0, which is none.
+    pub(crate) fn made(name: &'a [u8], data: Cow<'a, [u8]>, align: u64, flags: SectionFlags) -> Self {
+        Self {
+            name,
+            size: data.len() as u64,
+            data,
+            align,
+            flags,
+            kind: 0,
+            entry_size: 0,
+            linked: 0,
+            relocs: Relocs::default(),
+            fate: if name.is_empty() { Fate::Metadata } else { Fate::Live },
+            output: Self::NOWHERE,
+            offset: 0,
+        }
+    }
+}
+
 impl Section<'_> {
     /// The [`output`](Self::output) of a section that goes nowhere.
     pub(crate) const NOWHERE: u32 = u32::MAX;

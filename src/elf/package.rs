@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use object::elf;
 
 use super::ObjectInfo;
-use crate::model::{self, Fate, InputName, Object, Relocs, Section, SectionFlags as Flags};
+use crate::model::{self, InputName, Object, Section, SectionFlags as Flags};
 use crate::options::Target;
 
 /// `NT_FDO_PACKAGING_METADATA`, the note's type.
@@ -15,22 +15,11 @@ const METADATA: u32 = 0xcafe_1a7e;
 
 /// An object that holds the note and nothing else.
 pub(crate) fn note<'a>(json: &str, target: Target) -> Object<'a> {
-    let section = |name, data: Vec<u8>, fate| Section {
-        name,
-        size: data.len() as u64,
-        data: Cow::Owned(data),
-        align: 4,
-        flags: Flags::ALLOC.and(Flags::RETAIN),
-        kind: elf::SHT_NOTE.0,
-        entry_size: 0,
-        linked: 0,
-        relocs: Relocs::default(),
-        fate,
-        output: Section::NOWHERE,
-        offset: 0,
+    let section = |name, data| {
+        let made = Section::made(name, Cow::Owned(data), 4, Flags::ALLOC.and(Flags::RETAIN));
+        Section { kind: elf::SHT_NOTE.0, ..made }
     };
-    let sections =
-        vec![section(b"", Vec::new(), Fate::Metadata), section(b".note.package", contents(json), Fate::Live)];
+    let sections = vec![section(b"", Vec::new()), section(b".note.package", contents(json))];
     let name = InputName { file: "--package-metadata", member: None };
     let info = model::ObjectInfo::Elf(ObjectInfo::of_data(target));
     let (symbols, groups) = (Vec::new(), Vec::new());

@@ -20,8 +20,8 @@ use crate::format::LocalTraits;
 use crate::layout::OutputSection;
 use crate::link::{Link, over};
 use crate::model::{
-    Fate, GlobalId, InputName, Object, ObjectInfo as Info, Relocs, Section, SectionFlags as Flags, Symbol, SymbolKind,
-    SymbolSection, Traits, Visibility,
+    GlobalId, InputName, Object, ObjectInfo as Info, Section, SectionFlags as Flags, Symbol, SymbolKind, SymbolSection,
+    Traits, Visibility,
 };
 use crate::options::{CreatedSection, Exports};
 use crate::symbols::{Anchor, Definition, Global};
@@ -143,10 +143,10 @@ fn create_sections(link: &mut Link<'_>) -> Result<(), Error> {
         return Ok(());
     }
     over("objects", "the number of objects", link.objects.len() as u64, u32::MAX.into())?;
-    let mut sections = vec![created_section(&[], &[], Flags::default(), Fate::Metadata)];
+    let mut sections = vec![Section::made(&[], Cow::Borrowed(&[]), 1, Flags::default())];
     for CreatedSection { segment, section, contents } in created {
         let flags = Flags::ALLOC.and(Flags::RETAIN).when(segment != "__TEXT", Flags::WRITE);
-        sections.push(created_section(section.as_bytes(), contents, flags, Fate::Live));
+        sections.push(Section::made(section.as_bytes(), Cow::Borrowed(contents), 1, flags));
     }
     let mut symbols = Vec::new();
     let places = created.iter().map(|created| (created.segment.as_str(), created.contents.len() as u64, 1));
@@ -162,23 +162,6 @@ fn create_sections(link: &mut Link<'_>) -> Result<(), Error> {
         info: Info::MachO(info),
     });
     Ok(())
-}
-
-fn created_section<'a>(name: &'a [u8], data: &'a [u8], flags: Flags, fate: Fate) -> Section<'a> {
-    Section {
-        name,
-        data: Cow::Borrowed(data),
-        size: data.len() as u64,
-        align: 1,
-        flags,
-        kind: 0,
-        entry_size: 0,
-        linked: 0,
-        relocs: Relocs::default(),
-        fate,
-        output: Section::NOWHERE,
-        offset: 0,
-    }
 }
 
 /// Has weak definitions that can be hidden be for others, if they are asked for by name.

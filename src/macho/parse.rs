@@ -429,7 +429,7 @@ pub(crate) fn trimmed(name: &[u8; 16]) -> &[u8] {
 
 /// Bits of a section's attributes.
 const S_ATTR_DEBUG: u32 = 0x0200_0000;
-const S_ATTR_NO_DEAD_STRIP: u32 = 0x1000_0000;
+pub(super) const S_ATTR_NO_DEAD_STRIP: u32 = 0x1000_0000;
 
 fn flags(segment: &[u8], name: &[u8], raw: u32, kind: macho::SectionType, zero: bool) -> (SectionFlags, Fate) {
     let debug = segment == b"__DWARF" || raw & S_ATTR_DEBUG != 0;

@@ -21,12 +21,13 @@ use std::borrow::Cow;
 
 use object::macho;
 
+use super::parse::S_ATTR_NO_DEAD_STRIP;
 use super::relocs::Encoding;
 use super::{ObjectInfo, lazy, section_symbol};
 use crate::error::Error;
 use crate::link::{Link, over};
 use crate::model::{
-    Binding, Fate, GlobalId, InputName, Object, ObjectId, ObjectInfo as Info, RelocEncoding, Relocs, Section,
+    Binding, GlobalId, InputName, Object, ObjectId, ObjectInfo as Info, RelocEncoding, Relocs, Section,
     SectionFlags as Flags, Symbol, SymbolKind, SymbolSection, Visibility,
 };
 use crate::options::Arch;
@@ -38,8 +39,6 @@ const SEND: &[u8] = b"_objc_msgSend";
 const PREFIX: &[u8] = b"_objc_msgSend$";
 /// Bytes of a reference.
 const REFERENCE: u32 = 8;
-/// `S_ATTR_NO_DEAD_STRIP`
-const NO_DEAD_STRIP: u32 = 0x1000_0000;
 
 /// The most stubs: each has three symbols, of which relocations can name 2^24.
 const STUBS: u64 = (1 << 22) - 1;
@@ -169,28 +168,16 @@ fn object<'a>(target: crate::Target, called: &[(GlobalId, Vec<u8>)], send: Globa
         ("__TEXT", code.len() as u64, template.align),
     ];
     let info = ObjectInfo::of_data(target, places.into_iter(), &mut symbols);
-    let section = |name: &'static [u8], data: Vec<u8>, align: u64, flags: Flags, kind: u32, table: Vec<u8>| Section {
-        name,
-        size: data.len() as u64,
-        data: Cow::Owned(data),
-        align,
-        flags,
-        kind,
-        entry_size: 0,
-        linked: 0,
-        relocs: Relocs {
-            bytes: Cow::Owned(table),
-            encoding: RelocEncoding::MachO(Encoding { arch: target.arch, section_symbols: info.symbols, address: 0 }),
-        },
-        fate: if name.is_empty() { Fate::Metadata } else { Fate::Live },
-        output: Section::NOWHERE,
-        offset: 0,
+    let section = |name, data, align, flags, kind: u32, table| {
+        let encoding = Encoding { arch: target.arch, section_symbols: info.symbols, address: 0 };
+        let relocs = Relocs { bytes: Cow::Owned(table), encoding: RelocEncoding::MachO(encoding) };
+        Section { kind, relocs, ..Section::made(name, Cow::Owned(data), align, flags) }
     };
     let (strings, pointer_list) = (u32::from(macho::S_CSTRING_LITERALS.0), u32::from(macho::S_LITERAL_POINTERS.0));
     let (read, write, run) = (Flags::ALLOC, Flags::ALLOC.and(Flags::WRITE), Flags::ALLOC.and(Flags::EXEC));
     let none = section(b"", Vec::new(), 1, Flags::default(), 0, Vec::new());
     let names = section(b"__objc_methname", names, 1, read, strings, Vec::new());
-    let kind = pointer_list | NO_DEAD_STRIP;
+    let kind = pointer_list | S_ATTR_NO_DEAD_STRIP;
     let references = section(b"__objc_selrefs", references, REFERENCE.into(), write, kind, pointers);
     let code = section(b"__objc_stubs", code, template.align, run, super::plan::CODE, fields);
     Object {
