@@ -40,6 +40,8 @@ pub(super) struct Flag {
 pub(super) enum Meaning {
     /// It is honoured.
     Does(fn(&mut Darwin, &Given) -> Result<(), Problem>),
+    /// It is honoured by setting something to a value.
+    Sets(fn(&mut Darwin) -> &mut bool, bool),
     /// It is accepted and changes nothing, for the reason in [`Flag::help`].
     Ignored,
     /// It is an error, with the advice in [`Flag::help`].
@@ -270,6 +272,10 @@ fn option(
     let given = Given { option, values };
     match flag.meaning {
         Meaning::Does(does) => does(darwin, &given),
+        Meaning::Sets(what, value) => {
+            *what(darwin) = value;
+            Ok(())
+        }
         Meaning::Ignored => {
             darwin.reading.show.ignored.push(format!("{}: {}", given.option, flag.help));
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{does, equals, joined};
+use super::{does, equals, joined, sets};
 use crate::cli::darwin::{Darwin, Flag, Given};
 use crate::cli::named_file;
 use crate::cli::problem::Problem;
@@ -59,22 +59,13 @@ pub(super) const INPUTS: &[Flag] = &[
             Ok(())
         },
     ),
-    does(&["all_load"], &[], "link every member of every archive", |darwin, _| {
-        darwin.all_load = true;
-        Ok(())
-    }),
-    does(&["noall_load"], &[], "undo -all_load", |darwin, _| {
-        darwin.all_load = false;
-        Ok(())
-    }),
-    does(
+    sets(&["all_load"], "link every member of every archive", |darwin| &mut darwin.all_load, true),
+    sets(&["noall_load"], "undo -all_load", |darwin| &mut darwin.all_load, false),
+    sets(
         &["ObjC"],
-        &[],
         "link every member of archives that has a class or category of Objective-C, or Swift code",
-        |darwin, _| {
-            darwin.reading.options.macho.load_objc = true;
-            Ok(())
-        },
+        |darwin| &mut darwin.reading.options.macho.load_objc,
+        true,
     ),
     does(&["force_load"], &["FILE"], "link every member of the archive FILE", |darwin, given| {
         let path = given.path()?;
@@ -184,10 +175,12 @@ pub(super) const INPUTS: &[Flag] = &[
         |darwin, given| darwin.reading.start_lib(&given.option),
     ),
     does(&["end-lib"], &[], "undo --start-lib", |darwin, given| darwin.reading.end_lib(&given.option)),
-    does(&["ignore_auto_link"], &[], "do not link with libraries that only objects ask for", |darwin, _| {
-        darwin.reading.options.macho.auto_link = false;
-        Ok(())
-    }),
+    sets(
+        &["ignore_auto_link"],
+        "do not link with libraries that only objects ask for",
+        |darwin| &mut darwin.reading.options.macho.auto_link,
+        false,
+    ),
     equals(
         &["ignore-auto-link-option"],
         "-lNAME",
@@ -199,12 +192,16 @@ pub(super) const INPUTS: &[Flag] = &[
             Ok(())
         },
     ),
-    does(&["dead_strip"], &[], "leave out functions and data that nothing reachable refers to", |darwin, _| {
-        darwin.reading.options.gc_sections = true;
-        Ok(())
-    }),
-    does(&["dead_strip_dylibs"], &[], "do not ask for libraries that nothing is used of", |darwin, _| {
-        darwin.reading.options.macho.dead_strip_dylibs = true;
-        Ok(())
-    }),
+    sets(
+        &["dead_strip"],
+        "leave out functions and data that nothing reachable refers to",
+        |darwin| &mut darwin.reading.options.gc_sections,
+        true,
+    ),
+    sets(
+        &["dead_strip_dylibs"],
+        "do not ask for libraries that nothing is used of",
+        |darwin| &mut darwin.reading.options.macho.dead_strip_dylibs,
+        true,
+    ),
 ];

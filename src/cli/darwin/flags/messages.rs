@@ -1,6 +1,6 @@
 //! Options about what is told.
 
-use super::{does, equals, joined};
+use super::{does, equals, joined, sets};
 use crate::cli::darwin::Flag;
 use crate::cli::reading::{Color, MapTo};
 pub(super) const MESSAGES: &[Flag] = &[
@@ -13,26 +13,16 @@ pub(super) const MESSAGES: &[Flag] = &[
             set.map_err(|expected| given.bad(0, &expected))
         },
     ),
-    does(&["v"], &[], "say the version, then link if there is something to link", |darwin, _| {
-        darwin.reading.show.version = true;
-        Ok(())
-    }),
-    does(&["version_details", "version"], &[], "say the version and nothing else", |darwin, _| {
-        darwin.version_only = true;
-        Ok(())
-    }),
-    does(&["verbose"], &[], "say what is linked and what came of it", |darwin, _| {
-        darwin.reading.show.verbose = true;
-        Ok(())
-    }),
-    does(&["help"], &[], "say what the options are", |darwin, _| {
-        darwin.help = true;
-        Ok(())
-    }),
-    does(&["t"], &[], "say the names of the inputs", |darwin, _| {
-        darwin.reading.show.trace = true;
-        Ok(())
-    }),
+    sets(
+        &["v"],
+        "say the version, then link if there is something to link",
+        |darwin| &mut darwin.reading.show.version,
+        true,
+    ),
+    sets(&["version_details", "version"], "say the version and nothing else", |darwin| &mut darwin.version_only, true),
+    sets(&["verbose"], "say what is linked and what came of it", |darwin| &mut darwin.reading.show.verbose, true),
+    sets(&["help"], "say what the options are", |darwin| &mut darwin.help, true),
+    sets(&["t"], "say the names of the inputs", |darwin| &mut darwin.reading.show.trace, true),
     does(&["map"], &["FILE"], "write to FILE what stands where in the image", |darwin, given| {
         let path = given.path()?;
         darwin.reading.show.map_to(MapTo::File(path));
@@ -68,20 +58,18 @@ pub(super) const MESSAGES: &[Flag] = &[
         darwin.reading.show.color = Color::Never;
         Ok(())
     }),
-    does(&["warn-duplicate-rpath"], &[], "warn if an -rpath is given twice (default)", |darwin, _| {
-        darwin.duplicate_rpaths = false;
-        Ok(())
-    }),
-    does(&["no-warn-duplicate-rpath"], &[], "do not warn if an -rpath is given twice", |darwin, _| {
-        darwin.duplicate_rpaths = true;
-        Ok(())
-    }),
-    does(&["w"], &[], "tell no warnings", |darwin, _| {
-        darwin.reading.show.warnings = false;
-        Ok(())
-    }),
-    does(&["fatal_warnings"], &[], "fail if there is a warning", |darwin, _| {
-        darwin.reading.show.fatal_warnings = true;
-        Ok(())
-    }),
+    sets(
+        &["warn-duplicate-rpath"],
+        "warn if an -rpath is given twice (default)",
+        |darwin| &mut darwin.duplicate_rpaths,
+        false,
+    ),
+    sets(
+        &["no-warn-duplicate-rpath"],
+        "do not warn if an -rpath is given twice",
+        |darwin| &mut darwin.duplicate_rpaths,
+        true,
+    ),
+    sets(&["w"], "tell no warnings", |darwin| &mut darwin.reading.show.warnings, false),
+    sets(&["fatal_warnings"], "fail if there is a warning", |darwin| &mut darwin.reading.show.fatal_warnings, true),
 ];

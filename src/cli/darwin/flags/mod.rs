@@ -31,6 +31,16 @@ const fn does(names: &'static [&'static str], values: &'static [&'static str], h
     Flag { names, values, joined: false, equals: None, help, meaning: Meaning::Does(does) }
 }
 
+/// An option that sets something to a value.
+const fn sets(
+    names: &'static [&'static str],
+    help: &'static str,
+    what: fn(&mut Darwin) -> &mut bool,
+    value: bool,
+) -> Flag {
+    Flag { names, values: &[], joined: false, equals: None, help, meaning: Meaning::Sets(what, value) }
+}
+
 const fn joined(
     names: &'static [&'static str],
     values: &'static [&'static str],

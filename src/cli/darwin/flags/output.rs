@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::does;
+use super::{does, sets};
 use crate::cli::darwin::{Darwin, Flag, Given, list};
 use crate::cli::named_file;
 use crate::cli::problem::Problem;
@@ -120,14 +120,11 @@ pub(super) const OUTPUT: &[Flag] = &[
             Some(size.ok_or_else(|| given.bad(0, "a hexadecimal number up to 0x1000000"))?);
         Ok(())
     }),
-    does(
+    sets(
         &["headerpad_max_install_names"],
-        &[],
         "leave room for every name in the load commands to grow to 1024 bytes",
-        |darwin, _| {
-            darwin.reading.options.macho.pad_install_names = true;
-            Ok(())
-        },
+        |darwin| &mut darwin.reading.options.macho.pad_install_names,
+        true,
     ),
     does(&["fixup_chains"], &[], "tell the loader by chains what to fill", |darwin, _| {
         darwin.reading.options.macho.chained_fixups = Some(true);
@@ -137,19 +134,18 @@ pub(super) const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.chained_fixups = Some(false);
         Ok(())
     }),
-    does(
+    sets(
         &["bind_at_load"],
-        &[],
         "with -no_fixup_chains, have the loader look up functions when the image is loaded, not at their first call",
-        |darwin, _| {
-            darwin.reading.options.macho.bind_at_load = true;
-            Ok(())
-        },
+        |darwin| &mut darwin.reading.options.macho.bind_at_load,
+        true,
     ),
-    does(&["init_offsets"], &[], "tell by offsets which functions run at first (default with chains)", |darwin, _| {
-        darwin.reading.options.macho.init_offsets = true;
-        Ok(())
-    }),
+    sets(
+        &["init_offsets"],
+        "tell by offsets which functions run at first (default with chains)",
+        |darwin| &mut darwin.reading.options.macho.init_offsets,
+        true,
+    ),
     does(
         &["data_const"],
         &[],
@@ -163,39 +159,48 @@ pub(super) const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.data_const = Some(false);
         Ok(())
     }),
-    does(&["function_starts"], &[], "list where functions start (default)", |darwin, _| {
-        darwin.reading.options.macho.function_starts = true;
-        Ok(())
-    }),
-    does(&["no_function_starts"], &[], "do not list where functions start", |darwin, _| {
-        darwin.reading.options.macho.function_starts = false;
-        Ok(())
-    }),
-    does(&["data_in_code_info"], &[], "list data in code (default)", |darwin, _| {
-        darwin.reading.options.macho.data_in_code = true;
-        Ok(())
-    }),
-    does(&["no_data_in_code_info"], &[], "do not list data in code", |darwin, _| {
-        darwin.reading.options.macho.data_in_code = false;
-        Ok(())
-    }),
-    does(
-        &["mark_dead_strippable_dylib"],
-        &[],
-        "images that use nothing of it need not ask for the image",
-        |darwin, _| {
-            darwin.reading.options.macho.dead_strippable = true;
-            Ok(())
-        },
+    sets(
+        &["function_starts"],
+        "list where functions start (default)",
+        |darwin| &mut darwin.reading.options.macho.function_starts,
+        true,
     ),
-    does(&["application_extension"], &[], "mark the image as fit for extensions of apps", |darwin, _| {
-        darwin.reading.options.macho.application_extension = true;
-        Ok(())
-    }),
-    does(&["no_application_extension"], &[], "do not mark it so (default)", |darwin, _| {
-        darwin.reading.options.macho.application_extension = false;
-        Ok(())
-    }),
+    sets(
+        &["no_function_starts"],
+        "do not list where functions start",
+        |darwin| &mut darwin.reading.options.macho.function_starts,
+        false,
+    ),
+    sets(
+        &["data_in_code_info"],
+        "list data in code (default)",
+        |darwin| &mut darwin.reading.options.macho.data_in_code,
+        true,
+    ),
+    sets(
+        &["no_data_in_code_info"],
+        "do not list data in code",
+        |darwin| &mut darwin.reading.options.macho.data_in_code,
+        false,
+    ),
+    sets(
+        &["mark_dead_strippable_dylib"],
+        "images that use nothing of it need not ask for the image",
+        |darwin| &mut darwin.reading.options.macho.dead_strippable,
+        true,
+    ),
+    sets(
+        &["application_extension"],
+        "mark the image as fit for extensions of apps",
+        |darwin| &mut darwin.reading.options.macho.application_extension,
+        true,
+    ),
+    sets(
+        &["no_application_extension"],
+        "do not mark it so (default)",
+        |darwin| &mut darwin.reading.options.macho.application_extension,
+        false,
+    ),
     does(
         &["umbrella"],
         &["NAME"],
@@ -284,18 +289,17 @@ pub(super) const OUTPUT: &[Flag] = &[
         darwin.reading.options.macho.sign = Some(false);
         Ok(())
     }),
-    does(&["no_uuid"], &[], "store no hash of the image", |darwin, _| {
-        darwin.reading.options.macho.uuid = false;
-        Ok(())
-    }),
+    sets(&["no_uuid"], "store no hash of the image", |darwin| &mut darwin.reading.options.macho.uuid, false),
     does(&["S"], &[], "leave out the debug map, which leads to the objects with debug information", |darwin, _| {
         darwin.reading.options.strip = Strip::Debug;
         Ok(())
     }),
-    does(&["x"], &[], "leave local symbols out of the symbol table", |darwin, _| {
-        darwin.reading.options.macho.strip_locals = true;
-        Ok(())
-    }),
+    sets(
+        &["x"],
+        "leave local symbols out of the symbol table",
+        |darwin| &mut darwin.reading.options.macho.strip_locals,
+        true,
+    ),
     does(
         &["non_global_symbols_no_strip_list"],
         &["FILE"],
