@@ -147,12 +147,12 @@ fn run_link(link: &Link, console: &mut Console<'_>) -> Result<Report, Failure> {
             inputs.paths().for_each(|path| console.out(path.display()));
         }
     })?;
-    let (warnings, read) = (&image.report().warnings, image.report().inputs.iter().chain(&image.report().libraries));
+    let planned = image.report();
     if show.trace {
-        read.for_each(|name| console.out(name));
+        planned.inputs.iter().chain(&planned.libraries).for_each(|name| console.out(name));
     }
     // Warnings that are fatal leave no image behind: they are told before it is written.
-    warn(warnings, link, console)?;
+    warn(&planned.warnings, link, console)?;
     let report = image.write_file(&link.output)?;
 
     report.collected.iter().for_each(|section| console.out(format_args!("removing unused section {section}")));

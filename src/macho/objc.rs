@@ -146,10 +146,10 @@ pub(super) fn join_descriptions(link: &mut Link<'_>) -> Result<(), Error> {
         }
     }
     let Some(joined) = joined else { return Ok(()) };
-    for ((object, section), is_first) in places.iter().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
+    for (place, (object, section)) in places.iter().enumerate() {
         let section = link.objects.get_mut(*object).and_then(|object| object.sections.get_mut(*section));
         let Some(section) = section else { continue };
-        if is_first {
+        if place == 0 {
             section.flags.set(SectionFlags::RETAIN);
             if *section.data != joined.bytes() {
                 (section.data, section.size) = (Cow::Owned(joined.bytes().to_vec()), SIZE as u64);

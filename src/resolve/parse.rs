@@ -73,17 +73,15 @@ pub(crate) fn parse<'a>(
             }
         }
         if item.kind == Kind::Object && item.mode.lazy {
-            let bracketed = match parsed.pop() {
+            let mut bracketed = match parsed.pop() {
                 Some(Parsed::Bracketed(before)) => before,
                 before => {
                     parsed.extend(before);
                     Box::new(Bracketed::new())
                 }
             };
-            parsed.push(Parsed::Bracketed(objects.into_iter().fold(bracketed, |mut all, (object, _)| {
-                all.add(object);
-                all
-            })));
+            objects.into_iter().for_each(|(object, _)| bracketed.add(object));
+            parsed.push(Parsed::Bracketed(bracketed));
             continue;
         }
         if item.kind == Kind::Archive {
