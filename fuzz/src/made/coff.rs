@@ -1,6 +1,6 @@
 //! A COFF object, of the usual form or with 32-bit section numbers.
 
-use super::{Choices, Out, Wish, unwind};
+use super::{Choices, Out, Wish, tables, unwind};
 
 /// A processor: machine, kinds of relocations. Those for a pointer, for a distance and for a distance from the image's start
 /// come first.
@@ -18,7 +18,7 @@ const ZEROS: u64 = 0x80;
 const COMDAT: u64 = 0x1000;
 
 /// Sections: name, characteristics.
-const SECTIONS: [(&str, u64); 26] = [
+const SECTIONS: [(&str, u64); 29] = [
     (".text", 0x6050_0020),
     (".data", 0xc040_0040),
     (".rdata", 0x4040_0040),
@@ -43,6 +43,9 @@ const SECTIONS: [(&str, u64); 26] = [
     (".debug_info", 0x4210_0040),
     (".debug_line", 0x4210_0040),
     (".edata", 0x4030_0040),
+    (".rsrc", 0x4030_0040),
+    (".rsrc$01", 0x4030_0040),
+    (".rsrc$02", 0x4030_0040),
     (".reloc", 0x4200_0040),
     (".lheap", 0xc040_0040),
 ];
@@ -69,6 +72,8 @@ struct Section {
     flags: u64,
     data: Vec<u8>,
     size: u64,
+    /// The number of its symbol.
+    symbol: Option<u64>,
     relocations: Vec<[u64; 3]>,
 }
 
@@ -89,8 +94,10 @@ pub(crate) fn object(cpu: u8, choices: &mut Choices<'_>) -> Vec<u8> {
     let mut count = 0;
     // Symbols of sections, with the auxiliary records that COMDATs need, then others.
     for number in 1..=sections.len() {
-        if sections[number - 1].flags & COMDAT != 0 || choices.half() {
+        let of_itself = wishes[number - 1].iter().any(|wish| matches!(wish, Wish::Own32(_)));
+        if sections[number - 1].flags & COMDAT != 0 || of_itself || choices.half() {
             section_symbol(&sections, number, big, choices, &mut symbols);
+            sections[number - 1].symbol = Some(count);
             count += 2;
             if sections[number - 1].flags & COMDAT != 0 && !choices.rarely() {
                 let name = choices.name();
@@ -112,6 +119,8 @@ fn section((name, flags): (&'static str, u64), choices: &mut Choices<'_>) -> (Se
     let (data, wishes) = match name {
         ".pdata" | ".pdata$f" => unwind::pdata(choices),
         ".eh_frame" => unwind::eh_frame(choices, true),
+        ".edata" => tables::exports(choices),
+        ".rsrc" | ".rsrc$01" => tables::resources(choices),
         ".drectve" => {
             let words: Vec<_> = (0..choices.below(6)).map(|_| choices.pick(&DIRECTIVES)).collect();
             (words.join(" ").into_bytes(), Vec::new())
@@ -124,7 +133,7 @@ fn section((name, flags): (&'static str, u64), choices: &mut Choices<'_>) -> (Se
     let size = choices.number(data.len() as u64);
     let data = if flags & ZEROS != 0 { Vec::new() } else { data };
     let flags = if choices.rarely() { choices.number(flags) } else { flags };
-    (Section { name, flags, data, size, relocations: Vec::new() }, wishes)
+    (Section { name, flags, data, size, symbol: None, relocations: Vec::new() }, wishes)
 }
 
 /// A name of up to eight bytes, or its place among the long ones.
@@ -236,9 +245,10 @@ fn relocations(kinds: &[u64], section: &mut Section, wishes: &[Wish], symbols: u
         let (offset, kind) = match wish {
             Wish::Pointer(offset) => (offset, kinds[0]),
             Wish::Relative32(offset) => (offset, kinds[1]),
-            Wish::Image32(offset) => (offset, kinds[2]),
+            Wish::Image32(offset) | Wish::Own32(offset) => (offset, kinds[2]),
         };
-        let symbol = choices.below(symbols as usize) as u64;
+        let own = section.symbol.filter(|_| matches!(wish, Wish::Own32(_)));
+        let symbol = own.unwrap_or_else(|| choices.below(symbols as usize) as u64);
         entries.push([choices.number(*offset), choices.number(symbol), kind]);
     }
     for _ in 0..choices.below(if wishes.is_empty() { 12 } else { 2 }) {

@@ -287,7 +287,7 @@ fn relocations(cpu: &Cpu, section: &Section, wishes: &[Wish], symbols: usize, ch
     for wish in wishes {
         let (kind, offset) = match wish {
             Wish::Pointer(offset) => (kinds[0], *offset),
-            Wish::Relative32(offset) | Wish::Image32(offset) => (kinds[1], *offset),
+            Wish::Relative32(offset) | Wish::Image32(offset) | Wish::Own32(offset) => (kinds[1], *offset),
         };
         let symbol = 1 + choices.below(symbols.max(1)) as u64;
         entries.push((choices.number(offset), kind.into(), choices.number(symbol), choices.number(0)));

@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`elf`], [`macho`], [`coff`] | an object of that format |
 //! | [`unwind`] | unwind records and compressed data, which all of them may have |
+//! | [`tables`] | exports and resources that objects for Windows bring ready |
 //! | [`options`] | what the link is asked to do |
 
 pub(crate) mod coff;
 pub(crate) mod elf;
 pub(crate) mod macho;
 pub(crate) mod options;
+mod tables;
 mod unwind;
 
 /// A format, and objects of it made of the same choices.
@@ -165,6 +167,8 @@ pub(crate) enum Wish {
     Pointer(u64),
     /// 32 bits from the image's start.
     Image32(u64),
+    /// The same, to something in the section itself.
+    Own32(u64),
 }
 
 /// Bytes of a file in the making, little-endian.
