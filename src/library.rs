@@ -108,9 +108,12 @@ impl<'a> SharedLibrary<'a> {
         library.into_iter().flat_map(|library| library.reexports())
     }
 
-    /// Whether the loader knows it by this name.
-    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
-        matches!(self, Self::MachO(library) if library.install_name() == name)
+    /// The name by which libraries that re-export it know it, as far as its format has that.
+    pub(crate) fn install_name(&self) -> Option<&[u8]> {
+        match self {
+            Self::MachO(library) => Some(library.install_name()),
+            Self::Elf(_) | Self::Pe(_) => None,
+        }
     }
 
     /// It, if it is of ELF.

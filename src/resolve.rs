@@ -6,13 +6,14 @@
 //! that was pulled in, is looked for from the first archive or library on again.
 
 mod bracketed;
+mod libraries;
 mod named;
 mod parse;
 mod providers;
 
+pub(crate) use libraries::{Library, Search, mark_needed};
 pub(crate) use named::check_required;
 pub(crate) use parse::{Parsed, parse};
-pub(crate) use providers::look_up;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -21,8 +22,7 @@ use crate::blob;
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::format;
-use crate::input::{Inputs, LibraryRole, Opened};
-use crate::library::SharedLibrary;
+use crate::input::{Inputs, Opened};
 use crate::link::{Link, over};
 use crate::macho;
 use crate::model::{GlobalId, Object, ObjectId};
@@ -32,31 +32,7 @@ use crate::reloc::Kinds;
 use crate::report::Report;
 use crate::symbols::{Customs, Definition, GlobalFlags, Hasher, Key, Symbols};
 use crate::workers::Workers;
-use providers::{Answer, Provider, count_lookup};
-
-/// A shared library that the image may refer to.
-#[derive(Debug)]
-pub(crate) struct Library<'a> {
-    /// What can be looked up in it.
-    pub(crate) shared: SharedLibrary<'a>,
-    /// It is to be asked for whether or not something is used of it.
-    wanted: bool,
-    /// The image asks the loader for it.
-    pub(crate) needed: bool,
-    /// It is asked for names. A library that was only found because others re-export it is asked through these.
-    pub(crate) asked: bool,
-    /// What it is to the image (Mach-O).
-    pub(crate) role: LibraryRole,
-    /// It stays even if nothing is used of it and such libraries are left out (Mach-O).
-    pub(crate) stays: bool,
-}
-
-impl<'a> Library<'a> {
-    /// A library as ordinary ones are.
-    fn new(shared: SharedLibrary<'a>, wanted: bool) -> Self {
-        Self { shared, wanted, needed: wanted, asked: true, role: LibraryRole::Plain, stays: false }
-    }
-}
+use providers::{Answer, Provider, count_lookups};
 
 struct Resolver<'a> {
     objects: Vec<Object<'a>>,
@@ -184,17 +160,6 @@ fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValu
     Ok(())
 }
 
-/// Marks the libraries that are to be asked for, and those that define something the image needs.
-pub(crate) fn mark_needed(libraries: &mut [Library<'_>], symbols: &Symbols<'_>) {
-    libraries.iter_mut().for_each(|library| library.needed = library.wanted);
-    let needs = GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT);
-    for (_, global) in symbols.iter().filter(|(_, global)| global.flags.has(needs)) {
-        if let Definition::Library(library, _) = global.definition {
-            libraries[library as usize].needed = true;
-        }
-    }
-}
-
 /// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains. `false`
 /// if the chain goes in a circle.
 fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
@@ -287,10 +252,7 @@ impl<'a> Resolver<'a> {
             _ => 0,
         });
         self.symbols.reserve(mentions.sum());
-        // Libraries that others re-export come first: these are asked for what they have.
-        let (implied, parsed): (Vec<_>, Vec<_>) =
-            parsed.into_iter().partition(|item| matches!(item, Parsed::Library(library) if !library.asked));
-        for item in implied.into_iter().chain(parsed) {
+        for item in self.know_libraries(parsed) {
             match item {
                 Parsed::Objects(objects) => {
                     for (object, keys) in objects {
@@ -299,12 +261,12 @@ impl<'a> Resolver<'a> {
                 }
                 Parsed::Archive(archive) => self.provider(Provider::Archive(archive))?,
                 Parsed::Bracketed(objects) => self.provider(Provider::Bracketed(objects))?,
-                Parsed::Library(library) if !library.asked => self.libraries.push(*library),
                 Parsed::Library(library) => {
                     let number = self.libraries.len() as u32;
                     self.libraries.push(*library);
                     self.provider(Provider::Library(number))?;
                 }
+                Parsed::Known(number) => self.provider(Provider::Library(number))?,
                 Parsed::Definitions(..) => {}
                 Parsed::Blob(item) => {
                     let target = self.target.as_ref().map(|(target, _)| *target).or(likely_target);
@@ -485,7 +447,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             for provider in &self.providers {
-                count_lookup(&mut self.lookups, &self.limits)?;
+                count_lookups(&mut self.lookups, 1, &self.limits)?;
                 if provider.could_define(name) {
                     plan.in_archives.insert(name.to_vec());
                     break;

@@ -60,9 +60,9 @@ pub(super) fn look_up(link: &mut Link<'_>, name: &'static [u8]) -> GlobalId {
     let id = link.symbols.intern(name);
     if link.symbols.get(id).definition == Definition::Undefined {
         let target = Some(link.target);
-        let has = |number: &u32| resolve::look_up(&link.libraries, *number, name, None, target).is_some();
-        let numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
-        if let Some(number) = numbers.into_iter().find(has) {
+        let mut search = resolve::Search::new(&link.libraries, name, None, target);
+        let mut numbers = (0_u32..).zip(&link.libraries).filter(|(_, library)| library.asked).map(|(number, _)| number);
+        if let Some(number) = numbers.find(|number| search.find_in(*number).is_some()) {
             link.symbols.get_mut(id).definition = Definition::Library(number, None);
         }
     }

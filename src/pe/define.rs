@@ -81,6 +81,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     check_sizes(link)?;
     comdat::settle(link)?;
     link.pe.resources = resources::join(link)?;
+    link.pe.slot_index = imports::SlotIndex::new(&link.libraries);
     let mut asked = Asked::new(link);
     asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {
@@ -235,7 +236,7 @@ fn check_included(link: &Link<'_>, included: &[(Cow<'_, [u8]>, ObjectId)]) -> Re
 fn is_imported(link: &Link<'_>, id: GlobalId) -> bool {
     let global = link.symbols.get(id);
     let strong = global.definition == Definition::Undefined && global.flags.has(GlobalFlags::STRONG_REFERENCE);
-    let slot = || imports::slot_of(&link.symbols, &link.libraries, global.name);
+    let slot = || link.pe.slot_index.slot_of(&link.symbols, &link.libraries, global.name);
     strong && link.options.pe.auto_import && slot().is_some()
 }
 

@@ -22,14 +22,16 @@
 //!
 //! Source: PE/COFF specification, *The .idata Section*.
 
+use std::collections::HashMap;
+
 use indexmap::{IndexMap, IndexSet};
 
-use super::library::{ImportBy, SLOT_PREFIX, split_slot};
+use super::library::{Import, ImportBy, SLOT_PREFIX, split_slot};
 use super::{Place, Table, table_output, word};
 use crate::arch::aarch64::{IMPORT_THUNK_SIZE, import_thunk};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
-use crate::memory::of_vec;
+use crate::memory::{of_map, of_vec};
 use crate::model::{Fate, GlobalId, ObjectId, SectionIndex, SymbolSection};
 use crate::options::Arch;
 use crate::resolve::Library;
@@ -132,7 +134,7 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
         let pointer = pointer_to(link, global.name);
         let symbols = pointer.map(|(pointer, _)| pointer).into_iter();
         let symbols = symbols.chain(Some(id).filter(|_| strong && link.options.pe.pseudo_relocs));
-        match slot_of(&link.symbols, &link.libraries, global.name) {
+        match link.pe.slot_index.slot_of(&link.symbols, &link.libraries, global.name) {
             Some(Slot::Own(slot)) => aliases.extend(symbols.clone().map(|symbol| (symbol, slot))),
             Some(Slot::Import(dll, by)) => found.extend(symbols.clone().map(|symbol| (dll, by, symbol))),
             None => continue,
@@ -159,18 +161,54 @@ pub(super) enum Slot<'a> {
     Import(&'a [u8], ImportBy<'a>),
 }
 
-/// The slot `__imp_NAME` of a symbol that nothing defines, if the objects and libraries have one.
-pub(super) fn slot_of<'a>(symbols: &Symbols<'a>, libraries: &[Library<'a>], name: &[u8]) -> Option<Slot<'a>> {
-    let slot = [SLOT_PREFIX, name].concat();
-    // A slot that stands for something undefined (`--defsym __imp_x=x`) may lead back here.
-    let ends = |slot: GlobalId| symbols.get(symbols.root(slot, 0).0).definition;
-    let own = symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()).map(|(slot, _)| slot);
-    let own = own.filter(|slot| ends(*slot) != Definition::Undefined);
-    let import = || {
-        let mut libraries = libraries.iter().filter_map(|library| library.shared.pe());
-        libraries.find_map(|library| Some(Slot::Import(library.name, library.lookup(&slot)?.by)))
-    };
-    own.map(Slot::Own).or_else(import)
+/// Who has the slots of imports. An archive may tell of as many DLLs as it has members, which nobody should ask one by one.
+#[derive(Debug, Default)]
+pub(crate) struct SlotIndex<'a> {
+    /// The first library that members of import libraries in short form tell of, by the symbol.
+    told_of: HashMap<&'a [u8], u32>,
+    /// The libraries that are DLLs, ascending.
+    dlls: Vec<u32>,
+}
+
+impl<'a> SlotIndex<'a> {
+    pub(crate) fn new(libraries: &[Library<'a>]) -> Self {
+        let mut index = Self::default();
+        for (number, library) in (0..).zip(libraries) {
+            let Some(library) = library.shared.pe() else { continue };
+            match library.told_of() {
+                Some(symbols) => symbols.for_each(|symbol| _ = index.told_of.entry(symbol).or_insert(number)),
+                None => index.dlls.push(number),
+            }
+        }
+        index
+    }
+
+    /// Bytes of memory that it has taken.
+    pub(crate) fn held(&self) -> u64 {
+        of_map(&self.told_of) + of_vec(&self.dlls)
+    }
+
+    /// What the first library that has it imports for the slot of a symbol, and the name of its DLL.
+    pub(super) fn import(&self, libraries: &[Library<'a>], symbol: &[u8]) -> Option<(&'a [u8], Import<'a>)> {
+        let slot = [SLOT_PREFIX, symbol].concat();
+        let told_of = self.told_of.get(symbol).copied();
+        let before = self.dlls.iter().copied().take_while(|dll| told_of.is_none_or(|library| *dll < library));
+        before.chain(told_of).find_map(|number| {
+            let library = libraries.get(number as usize)?.shared.pe()?;
+            Some((library.name, library.lookup(&slot)?))
+        })
+    }
+
+    /// The slot `__imp_NAME` of a symbol that nothing defines, if the objects and libraries have one.
+    pub(super) fn slot_of(&self, symbols: &Symbols<'a>, libraries: &[Library<'a>], name: &[u8]) -> Option<Slot<'a>> {
+        let slot = [SLOT_PREFIX, name].concat();
+        // A slot that stands for something undefined (`--defsym __imp_x=x`) may lead back here.
+        let ends = |slot: GlobalId| symbols.get(symbols.root(slot, 0).0).definition;
+        let own = symbols.find(&slot).filter(|(_, slot)| slot.is_defined_here()).map(|(slot, _)| slot);
+        let own = own.filter(|slot| ends(*slot) != Definition::Undefined);
+        let import = || self.import(libraries, name).map(|(dll, import)| Slot::Import(dll, import.by));
+        own.map(Slot::Own).or_else(import)
+    }
 }
 
 /// The pointer that a compiler keeps for a symbol, and its section, if that holds nothing else.

@@ -133,10 +133,12 @@ impl<'a> Library<'a> {
         import.filter(|import| import.code || import.constant || slot)
     }
 
-    /// Whether the DLL has it as data, which an object has to import by the slot.
-    pub(crate) fn has_data(&self, symbol: &[u8]) -> bool {
-        let slot = [SLOT_PREFIX, symbol].concat();
-        self.lookup(&slot).is_some_and(|import| !import.code)
+    /// The symbols that members of an import library in short form tell of, in no order; none if a DLL itself is here.
+    pub(super) fn told_of(&self) -> Option<impl Iterator<Item = &'a [u8]>> {
+        match &self.source {
+            Source::Short(imports) => Some(imports.keys().copied()),
+            Source::Exports(_) => None,
+        }
     }
 }
 

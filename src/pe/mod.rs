@@ -245,6 +245,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) default_libraries: HashSet<Vec<u8>>,
     /// What is imported.
     pub(crate) imports: imports::Imports<'a>,
+    /// Who has the slots of what nothing defines.
+    pub(crate) slot_index: imports::SlotIndex<'a>,
     /// What is exported.
     pub(crate) exports: exports::Exports<'a>,
     /// Resources, where several objects bring some.
@@ -299,10 +301,10 @@ pub(crate) fn section_start(link: &Link<'_>, id: ObjectId, symbol: &Symbol) -> u
 /// Why nothing defines a symbol, if a DLL has it as data: data have to be declared as imported, or imported automatically.
 pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
     let name = link.symbols.get(id).name;
-    let mut libraries = link.libraries.iter().filter_map(|library| library.shared.pe());
-    let dll =
-        libraries.find(|library| library.has_data(name)).map(|dll| String::from_utf8_lossy(dll.name).into_owned());
-    let slot = || match imports::slot_of(&link.symbols, &link.libraries, name)? {
+    let index = &link.pe.slot_index;
+    let data = index.import(&link.libraries, name).filter(|(_, import)| !import.code);
+    let dll = data.map(|(dll, _)| String::from_utf8_lossy(dll).into_owned());
+    let slot = || match index.slot_of(&link.symbols, &link.libraries, name)? {
         imports::Slot::Own(_) => Some("a DLL".to_owned()),
         imports::Slot::Import(dll, _) => Some(String::from_utf8_lossy(dll).into_owned()),
     };
@@ -367,6 +369,7 @@ pub(crate) fn held(plan: &Plan<'_>) -> u64 {
         of_vec(&plan.section_of),
         of_vec(&plan.base_relocs),
         plan.imports.held(),
+        plan.slot_index.held(),
         plan.exports.held(),
         plan.resources.held(),
     ];

@@ -15,7 +15,7 @@
 
 use std::collections::HashSet;
 
-use super::imports;
+use super::imports::SlotIndex;
 use super::relocs::classify;
 use crate::error::Error;
 use crate::link::Link;
@@ -35,13 +35,14 @@ pub(crate) fn relocator(arch: Option<Arch>) -> &'static [u8] {
 }
 
 /// Whether something other than a pointer that a compiler keeps for it refers to one of the symbols, and a DLL has that.
-pub(crate) fn is_needed(
-    objects: &[Object<'_>],
-    symbols: &Symbols<'_>,
-    libraries: &[Library<'_>],
+pub(crate) fn is_needed<'a>(
+    objects: &[Object<'a>],
+    symbols: &Symbols<'a>,
+    libraries: &[Library<'a>],
     candidates: &HashSet<GlobalId>,
 ) -> bool {
-    let has_slot = |id: &GlobalId| imports::slot_of(symbols, libraries, symbols.get(*id).name).is_some();
+    let slots = SlotIndex::new(libraries);
+    let has_slot = |id: &GlobalId| slots.slot_of(symbols, libraries, symbols.get(*id).name).is_some();
     let data: HashSet<GlobalId> = candidates.iter().copied().filter(has_slot).collect();
     let refers = |object: &Object<'_>| {
         let live = object.sections.iter().filter(|section| section.is_live() && !is_pointer(section.name));

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::providers::{Answer, Provider, count_lookup};
+use super::providers::{Answer, Provider, count_lookups};
 use super::{Resolver, define, require};
 use crate::elf::script::ScriptDefinition;
 use crate::error::{Error, Errors, Result};
@@ -82,7 +82,7 @@ impl<'a> Resolver<'a> {
                 Provider::Library(_) => continue,
             };
             for name in names {
-                count_lookup(&mut self.lookups, &self.limits)?;
+                count_lookups(&mut self.lookups, 1, &self.limits)?;
                 let mut budget = STEPS;
                 if options.required_patterns.fits(name, &mut budget) {
                     found.push(name);

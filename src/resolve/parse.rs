@@ -27,6 +27,8 @@ pub(crate) enum Parsed<'a> {
     Bracketed(Box<Bracketed<'a>>),
     /// A shared library.
     Library(Box<Library<'a>>),
+    /// The number of one that is known already.
+    Known(u32),
     /// Plain bytes, which become an object once it is known what for.
     Blob(Opened<'a>),
     /// A module-definition file, and what it says.

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::bracketed::Bracketed;
-use super::{Library, Resolver, require};
+use super::{Library, Resolver, Search, require};
 use crate::archive::{Archive, Index, Member, MemberId};
 use crate::error::{Error, Result};
 use crate::format;
-use crate::library::{Export, SharedLibrary};
+use crate::library::SharedLibrary;
 use crate::link::over;
 use crate::macho;
 use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
-use crate::options::{Limits, Options, Target};
+use crate::options::{Limits, Options};
 use crate::pe;
 use crate::symbols::{Definition, GlobalFlags};
 
@@ -87,37 +87,13 @@ pub(super) enum Answer<'a> {
     Member(Box<Object<'a>>),
 }
 
-/// Counts a question that is asked of an archive or library.
+/// Counts questions that are asked of archives and libraries.
 ///
 /// # Errors
 /// More of them than the limit.
-pub(super) fn count_lookup(lookups: &mut u64, limits: &Limits) -> Result<(), Error> {
-    *lookups += 1;
+pub(super) fn count_lookups(lookups: &mut u64, questions: u64, limits: &Limits) -> Result<(), Error> {
+    *lookups = lookups.saturating_add(questions);
     over("lookups", "the number of names looked up in archives and libraries", *lookups, limits.lookups)
-}
-
-/// What a library, or one of the given libraries that it re-exports, defines under a name.
-pub(crate) fn look_up(
-    libraries: &[Library<'_>],
-    library: u32,
-    name: &[u8],
-    version: Option<&[u8]>,
-    target: Option<Target>,
-) -> Option<Export> {
-    let mut met = vec![library as usize];
-    let mut next = 0;
-    // Each library is asked once, so circles come to an end.
-    while let Some(shared) = met.get(next).and_then(|number| libraries.get(*number)).map(|library| &library.shared) {
-        if let Some(export) = shared.lookup(name, version, target) {
-            return Some(export);
-        }
-        for reexport in shared.reexports() {
-            let number = libraries.iter().position(|library| library.shared.is_called(reexport));
-            met.extend(number.filter(|number| !met.contains(number)));
-        }
-        next += 1;
-    }
-    None
 }
 
 impl<'a> Resolver<'a> {
@@ -127,7 +103,9 @@ impl<'a> Resolver<'a> {
             return Ok(Answer::Given);
         }
         let global = self.symbols.get(id);
-        count_lookup(&mut self.lookups, &self.limits)?;
+        if !matches!(self.providers.get(number), Some(Provider::Library(_))) {
+            count_lookups(&mut self.lookups, 1, &self.limits)?;
+        }
         let target = self.target.as_ref().map(|(target, _)| *target);
         let takes_member = global.flags.has(GlobalFlags::STRONG_REFERENCE) || format::weak_takes_member(target);
         match &mut self.providers[number] {
@@ -156,9 +134,10 @@ impl<'a> Resolver<'a> {
                     return Ok(Answer::No);
                 }
                 let library = *library;
-                let Some(export) = look_up(&self.libraries, library, global.name, global.version(), target) else {
-                    return Ok(Answer::No);
-                };
+                let mut search = Search::new(&self.libraries, global.name, global.version(), target);
+                let found = search.find_in(library);
+                count_lookups(&mut self.lookups, search.steps, &self.limits)?;
+                let Some(export) = found else { return Ok(Answer::No) };
                 // Of weak definitions the first one stays.
                 if export.coalesced && global.definition != Definition::Undefined {
                     return Ok(Answer::No);
@@ -193,11 +172,12 @@ impl<'a> Resolver<'a> {
             if self.symbols.find(name).is_some_and(|(_, global)| global.definition != Definition::Undefined) {
                 continue;
             }
-            let libraries = &self.libraries;
+            let mut search = Search::new(&self.libraries, name, None, target);
             let first = self.providers.iter().position(|provider| match provider {
-                Provider::Library(number) => look_up(libraries, *number, name, None, target).is_some(),
+                Provider::Library(number) => search.find_in(*number).is_some(),
                 objects => objects.could_define(name),
             });
+            count_lookups(&mut self.lookups, self.providers.len() as u64, &self.limits)?;
             // What another library has is not for the image to import.
             let Some(number) = first.filter(|number| self.providers[*number].has_objects()) else {
                 continue;
@@ -236,7 +216,7 @@ impl<'a> Resolver<'a> {
                 continue;
             }
             for number in 0..self.providers.len() {
-                count_lookup(&mut self.lookups, &self.limits)?;
+                count_lookups(&mut self.lookups, 1, &self.limits)?;
                 let Provider::Archive(lazy) = &mut self.providers[number] else { continue };
                 let Some(member) = lazy.index.definer(&slot).filter(|member| lazy.taken.insert(*member)) else {
                     continue;

@@ -34,6 +34,8 @@ mod anatomy;
 #[cfg(all(feature = "inspect", target_os = "linux", target_arch = "x86_64"))]
 mod inspected;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod libraries;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod limits;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod link;
