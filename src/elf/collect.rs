@@ -11,7 +11,7 @@ use object::elf;
 
 use super::machine;
 use super::parse::is_or_starts;
-use super::plan::{CODE, HEAP_IMAGE, LARGE, MOVED, NOT_LOADED, RELRO, WRITABLE};
+use super::plan::{CODE, HEAP_IMAGE, LARGE, MOVED, NOT_LOADED, RELRO, WRITABLE, WRITABLE_CODE};
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::model::{ObjectId, SectionFlags as Flags, SectionIndex};
@@ -243,6 +243,7 @@ fn rank(name: &[u8], kind: u32, flags: Flags) -> u32 {
     }
     if flags.has(Flags::EXEC) {
         return match name {
+            _ if flags.has(Flags::WRITE) => WRITABLE_CODE,
             b".init" => CODE,
             b".text" => CODE + 10,
             b".fini" => CODE + 30,

@@ -29,6 +29,8 @@ use crate::unwind::{eh_frame_hdr, exidx};
 
 /// The first rank of code.
 pub(crate) const CODE: u32 = 100;
+/// The rank of code that is written, too.
+pub(crate) const WRITABLE_CODE: u32 = 190;
 /// The first rank of what is protected after loading.
 pub(crate) const RELRO: u32 = 200;
 /// The first rank of what is written.

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use object::elf;
 
-use super::plan::{CODE, HEAP_IMAGE, LARGE, NOT_LOADED, RELRO, WRITABLE, is_moved};
+use super::plan::{CODE, HEAP_IMAGE, LARGE, NOT_LOADED, RELRO, WRITABLE, WRITABLE_CODE, is_moved};
 use super::{Table, machine};
 use crate::error::{Error, Result};
 use crate::layout::OutputSection;
@@ -127,7 +127,8 @@ impl Regions {
     fn of(&self, rank: u32) -> u32 {
         match rank {
             0..CODE => 0,
-            CODE..RELRO => 1,
+            CODE..WRITABLE_CODE => 1,
+            WRITABLE_CODE..RELRO => WRITABLE_CODE_REGION,
             RELRO..WRITABLE if self.relro => RELRO_REGION,
             LARGE..HEAP_IMAGE if self.large => 4,
             RELRO..HEAP_IMAGE => 3,
@@ -140,6 +141,7 @@ impl Regions {
 const RELRO_REGION: u32 = 2;
 const HEAP_REGION: u32 = 5;
 const UNLOADED_REGION: u32 = 6;
+const WRITABLE_CODE_REGION: u32 = 7;
 
 /// As [`assign_addresses`], with all sizes as they are.
 pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
@@ -237,6 +239,7 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
             0 if malfunction::on(Malfunction::ReadOnlyWritable) => elf::PF_R | elf::PF_W,
             0 => elf::PF_R,
             1 => elf::PF_R | elf::PF_X,
+            WRITABLE_CODE_REGION => elf::PF_R | elf::PF_W | elf::PF_X,
             HEAP_REGION if !outputs.iter().any(|output| output.flags.has(Flags::WRITE)) => elf::PF_R,
             _ => elf::PF_R | elf::PF_W,
         };

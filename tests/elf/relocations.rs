@@ -359,3 +359,35 @@ fn large_data_stands_behind_what_must_be_near() {
         assert_eq!(["small", "mixed", "huge"].map(place), [".bss", ".bss", ".lbss"], "{symbols}{sections}");
     }
 }
+
+/// Sections of code that is written, as runtime patching has them, are in memory for both, with addresses that the loader
+/// writes; what is only one of the two has no more rights for that.
+#[test]
+fn code_may_be_written() {
+    let bench = Bench::new();
+    let source = "
+        .section patched,\"awx\",@progbits
+        .globl answer
+        .hidden answer
+        .type answer, @function
+        answer: movl $1, %eax
+        ret
+        .p2align 3
+        pointer: .quad answer
+        .text
+        .globl probe
+        .type probe, @function
+        probe: movb $42, answer+1(%rip)
+        call *pointer(%rip)
+        subl $42, %eax
+        ret
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let object = bench.compile("gcc", "patched.s", source);
+    let pair = bench.link("patched.so", &format!("--fatal-warnings {object}"));
+    // Not that it is clean: eu-elflint finds fault with any such section.
+    pair.means_the_same(&[]);
+    pair.prints("", "probe 0\nend\n");
+    let segments = bench.must("readelf -lW ours/patched.so");
+    let rights = |wanted: &str| segments.lines().filter(|line| line.contains("LOAD") && line.contains(wanted)).count();
+    assert_eq!((rights(" RWE "), rights(" R E ")), (1, 1), "{segments}");
+}

@@ -88,8 +88,15 @@ fn loads(image: &Image<'_>, faults: &mut Faults<'_>) {
         if load.align < page {
             faults.add("PT_LOAD", format!("p_align of at least {page:#x}"), format!("{:#x}", load.align));
         }
-        if load.flags & elf::PF_W.0 != 0 && load.flags & elf::PF_X.0 != 0 {
-            faults.add("PT_LOAD", "not writable and executable at once", format!("{:#x}", load.address));
+        let both = |flags: u64, write: u64, run: u64| flags & write != 0 && flags & run != 0;
+        let in_need = |section: &Section<'_>| {
+            load.address <= section.address
+                && section.end() <= load.end()
+                && both(section.flags, elf::SHF_WRITE.0, elf::SHF_EXECINSTR.0)
+        };
+        if both(load.flags.into(), elf::PF_W.0.into(), elf::PF_X.0.into()) && !image.file.sections.iter().any(in_need) {
+            let expected = "not writable and executable at once, as no section in it is";
+            faults.add("PT_LOAD", expected, format!("{:#x}", load.address));
         }
     }
     for pair in loads.windows(2) {
