@@ -162,7 +162,7 @@ fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValu
 
 /// Makes an alias, and those that it leads to, aliases of what the chain ends at, so that nobody has to follow chains. `false`
 /// if the chain goes in a circle.
-fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
+pub(crate) fn shorten(symbols: &mut Symbols<'_>, mut next: GlobalId) -> bool {
     let mut chain = Vec::new();
     while let Definition::Alias(target, offset) = symbols.get(next).definition {
         // A chain of as many links as there are symbols goes in a circle.

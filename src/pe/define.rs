@@ -14,6 +14,7 @@ use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{GlobalId, Object, ObjectId, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
+use crate::resolve;
 use crate::symbols::{Anchor, Definition, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them: as in C, without the underscore
@@ -286,29 +287,13 @@ fn define_weak(link: &mut Link<'_>, alternates: &[Alternate<'_>]) -> Result<(), 
             return Err(Error::Options(format!("weak external {name} stands for itself, and nothing defines it")));
         }
     }
-    for id in aliases {
-        shorten(link, id)?;
-    }
-    Ok(())
-}
-
-/// Makes an alias one of what the chain that it begins ends at.
-fn shorten(link: &mut Link<'_>, first: GlobalId) -> Result<(), Error> {
-    let mut chain = Vec::new();
-    let mut next = first;
-    while let Definition::Alias(target, 0) = link.symbols.get(next).definition {
-        chain.push(next);
-        if chain.len() > link.symbols.len() {
-            let name = String::from_utf8_lossy(link.symbols.get(first).name).into_owned();
-            return Err(Error::Options(format!("weak external {name} stands for itself, through others")));
-        }
-        next = target;
-    }
     // What nothing defines is told under the name that was meant to stand in; what a DLL defines has a slot or thunk under
     // the name that the DLL has it by.
-    let definition = Definition::Alias(next, 0);
-    for id in chain {
-        link.symbols.get_mut(id).definition = definition;
+    for id in aliases {
+        if !resolve::shorten(&mut link.symbols, id) {
+            let name = String::from_utf8_lossy(link.symbols.get(id).name).into_owned();
+            return Err(Error::Options(format!("weak external {name} stands for itself, through others")));
+        }
     }
     Ok(())
 }

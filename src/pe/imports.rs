@@ -132,18 +132,26 @@ fn automatic<'a>(link: &mut Link<'a>) -> Vec<(&'a [u8], ImportBy<'a>, GlobalId)>
             continue;
         }
         let pointer = pointer_to(link, global.name);
-        let symbols = pointer.map(|(pointer, _)| pointer).into_iter();
-        let symbols = symbols.chain(Some(id).filter(|_| strong && link.options.pe.pseudo_relocs));
+        let itself = Some(id).filter(|_| strong && link.options.pe.pseudo_relocs);
+        // With the sections that they take the place of.
+        let symbols = pointer.map(|(pointer, place)| (pointer, Some(place))).into_iter();
+        let symbols = symbols.chain(itself.map(|id| (id, None)));
         match link.pe.slot_index.slot_of(&link.symbols, &link.libraries, global.name) {
-            Some(Slot::Own(slot)) => aliases.extend(symbols.clone().map(|symbol| (symbol, slot))),
-            Some(Slot::Import(dll, by)) => found.extend(symbols.clone().map(|symbol| (dll, by, symbol))),
+            Some(Slot::Own(slot)) => aliases.extend(symbols.map(|(symbol, place)| (symbol, place, slot))),
+            Some(Slot::Import(dll, by)) => {
+                found.extend(symbols.map(|(symbol, _)| (dll, by, symbol)));
+                replaced.extend(pointer.map(|(_, place)| place));
+            }
             None => continue,
         }
-        direct.extend(symbols.filter(|symbol| *symbol == id));
-        replaced.extend(pointer.map(|(_, place)| place));
+        direct.extend(itself);
     }
-    for (pointer, slot) in aliases {
-        link.symbols.get_mut(pointer).definition = Definition::Alias(slot, 0);
+    for (symbol, place, slot) in aliases {
+        // A slot may stand for a pointer, even for the one whose place it is to take.
+        if link.symbols.root(slot, 0).0 != symbol {
+            link.symbols.get_mut(symbol).definition = Definition::Alias(slot, 0);
+            replaced.extend(place);
+        }
     }
     for (object, section) in replaced {
         link.objects[object.index()].sections[section as usize].fate = Fate::Unreferenced;

@@ -484,6 +484,36 @@ fn a_slot_defined_by_its_own_symbol_ends() {
     assert!(said.contains("undefined symbol"), "{said}");
 }
 
+/// Two names that stand for each other, one by an option and with an offset, one as a weak external.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn names_that_stand_for_each_other_end() {
+    let mut options = options(X64);
+    options.defined_symbols = vec![("f".to_owned(), pkgld::SymbolValue::Symbol("w".to_owned(), 8))];
+    let said = refusal(&options, &[".weak w\nw = f\n.globl g\ng: .quad f, w"]);
+    assert!(said.contains("stands for itself"), "{said}");
+}
+
+/// A slot that stands for the pointer whose place it is to take.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn a_slot_may_stand_for_a_pointer() {
+    let pointer = |of: &str, to: &str| {
+        format!(
+            ".section .rdata$.refptr.{of},\"dr\",discard,.refptr.{of}\n.globl .refptr.{of}\n.refptr.{of}: .quad {of}\n\
+             .weak __imp_{of}\n__imp_{of} = .refptr.{to}\n"
+        )
+    };
+    let mut options = options(X64);
+    options.pe.auto_import = true;
+    for (one, two) in [("a", "b"), ("b", "a")] {
+        let source =
+            format!("{}{}.text\n.globl g\ng: .quad .refptr.a, .refptr.b", pointer("a", one), pointer("b", two));
+        let said = refusal(&options, &[&source]);
+        assert!(said.contains("data of a DLL"), "{said}");
+    }
+}
+
 /// GNU's assembler pads sections to their alignment, LLVM's does not; the symbol of the section has the size without that.
 #[test]
 fn copies_of_one_size_may_be_padded() {
