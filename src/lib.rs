@@ -23,8 +23,9 @@
 //!                                     form                        sections                            (apply)
 //! ```
 //!
-//! What only ELF, Mach-O or PE has is behind four doors, `parse`, `plan`, `assign_addresses` and `emit`: the module `format` opens
-//! them, and behind each is a room for each format (`elf`, `macho`, `pe`). All that is between them knows of no format.
+//! What only ELF, Mach-O or PE has is in a room for each (`elf`, `macho`, `pe`). The module `format` asks them, with one `match` for
+//! each question; the large doors are `parse`, `plan`, `assign_addresses` and `emit`. Between them, a few passes that are for one
+//! format alone, or that hold its rules against another's, name it themselves.
 //!
 //! [`link()`] is the whole of it on one page: a list of passes, each with its reason. Two things decide its shape. Relocations
 //! are never stored: they are decoded from the input each time they are needed. And the image is never held: after layout it
@@ -34,7 +35,7 @@
 //!
 //! Any bytes in, `Ok` or `Err` out: never a panic, and never unbounded memory or time, for any inputs that do not change
 //! during the link, and any options. The same inputs and options give the same bytes, on any host, whatever the time, the
-//! paths and the number of threads. A file appears under its name complete, or not at all. `SECURITY.md` has the details, and
+//! directory and the number of threads. A file appears under its name complete, or not at all. `SECURITY.md` has the details, and
 //! the commands that check them.
 //!
 //! # Features

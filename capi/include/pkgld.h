@@ -7,7 +7,7 @@
 //
 // Different handles may be used by several threads at once. What one handle allows is said at its type.
 //
-// Handles are freed by their ..._free, which takes the pointer's address and leaves NULL there. A NULL
+// Handles are freed by their ..._free (a job by pkgld_job_finish), which takes the pointer's address and leaves NULL there. A NULL
 // handle, or a handle of another kind, is PKGLD_STATUS_ARGUMENT. Strings and bytes are a pointer and a
 // length; NULL is allowed where the length is 0. Strings that come back have a NUL byte after their last.
 //
@@ -74,7 +74,7 @@
 // Flag of a blob: nobody writes to the data.
 #define PKGLD_READ_ONLY 4
 
-// The number of threads; 0, as at first, for the number of processors that the process may use.
+// The most threads: small links use one. 0, as at first, for the number of processors that the process may use.
 #define PKGLD_OPTION_THREADS 1
 
 // Symbols that nothing defines: 0, as at first, leaves them to the loader, 1 also warns, 2 fails.
@@ -83,7 +83,7 @@
 // What to leave out: 0, as at first, nothing, 1 debug sections, 2 the symbol table too.
 #define PKGLD_OPTION_STRIP 3
 
-// 1 lets the first of several definitions win, with a warning.
+// 1, as at first for the Windows targets, lets the first of several definitions win, with a warning on Windows and macOS.
 #define PKGLD_OPTION_ALLOW_MULTIPLE_DEFINITION 4
 
 // 1 leaves out sections that nothing reachable refers to.
@@ -102,7 +102,8 @@
 // say.
 #define PKGLD_OPTION_MACOS_VERSION 9
 
-// 0 has code for Windows refer to a DLL's data only through its imports; 1, as at first, also automatically.
+// 0, as at first for the Windows targets, has code refer to a DLL's data only through its imports; 1 also automatically, and as
+// if the data were the image's own, which MinGW's start code corrects.
 #define PKGLD_OPTION_AUTO_IMPORT 10
 
 // The largest number of symbols in all inputs together.
@@ -391,7 +392,8 @@ pkgld_status pkgld_job_finish(struct pkgld_job_t **job,
                               uint32_t *crc32c,
                               struct pkgld_errors_t **errors);
 
-// Makes an empty link with the options that Julia has for a target (`PKGLD_TARGET_…`), in `link`, which is null if that fails.
+// Makes an empty link with the options that Julia has for a target (`PKGLD_TARGET_…`), or with the linker's own for
+// `PKGLD_TARGET_OF_INPUTS`, in `link`, which is null if that fails.
 //
 // The caller keeps to this:
 // `link` and `errors` are null or can be written.

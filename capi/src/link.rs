@@ -46,13 +46,13 @@ pub const AS_NEEDED: u32 = 2;
 /// Flag of a blob: nobody writes to the data.
 pub const READ_ONLY: u32 = 4;
 
-/// The number of threads; 0, as at first, for the number of processors that the process may use.
+/// The most threads: small links use one. 0, as at first, for the number of processors that the process may use.
 pub const OPTION_THREADS: u32 = 1;
 /// Symbols that nothing defines: 0, as at first, leaves them to the loader, 1 also warns, 2 fails.
 pub const OPTION_UNDEFINED: u32 = 2;
 /// What to leave out: 0, as at first, nothing, 1 debug sections, 2 the symbol table too.
 pub const OPTION_STRIP: u32 = 3;
-/// 1 lets the first of several definitions win, with a warning.
+/// 1, as at first for the Windows targets, lets the first of several definitions win, with a warning on Windows and macOS.
 pub const OPTION_ALLOW_MULTIPLE_DEFINITION: u32 = 4;
 /// 1 leaves out sections that nothing reachable refers to.
 pub const OPTION_GC_SECTIONS: u32 = 5;
@@ -65,7 +65,8 @@ pub const OPTION_OUTPUT_SIZE_LIMIT: u32 = 8;
 /// The oldest macOS that the image is for, as 16, 8 and 8 bits; it is also named as the SDK's. 0, as at first: what the objects
 /// say.
 pub const OPTION_MACOS_VERSION: u32 = 9;
-/// 0 has code for Windows refer to a DLL's data only through its imports; 1, as at first, also automatically.
+/// 0, as at first for the Windows targets, has code refer to a DLL's data only through its imports; 1 also automatically, and as
+/// if the data were the image's own, which MinGW's start code corrects.
 pub const OPTION_AUTO_IMPORT: u32 = 10;
 /// The largest number of symbols in all inputs together.
 pub const OPTION_SYMBOL_LIMIT: u32 = 11;
@@ -131,7 +132,8 @@ fn target(number: u32) -> Result<Option<Target>, Failure> {
     }))
 }
 
-/// Makes an empty link with the options that Julia has for a target (`PKGLD_TARGET_…`), in `link`, which is null if that fails.
+/// Makes an empty link with the options that Julia has for a target (`PKGLD_TARGET_…`), or with the linker's own for
+/// `PKGLD_TARGET_OF_INPUTS`, in `link`, which is null if that fails.
 ///
 /// # Safety
 /// `link` and `errors` are null or can be written.
@@ -420,7 +422,10 @@ fn set(options: &mut Options, option: u32, value: u64) -> Result<(), Failure> {
             let version = u32::try_from(value).map_err(|_| wrong())?;
             options.macho.platform_version = (version != 0).then_some((version, version));
         }
-        OPTION_AUTO_IMPORT => options.pe.auto_import = switch()?,
+        OPTION_AUTO_IMPORT => {
+            options.pe.auto_import = switch()?;
+            options.pe.pseudo_relocs = options.pe.auto_import;
+        }
         OPTION_SYMBOL_LIMIT => options.limits.symbols = value,
         OPTION_SECTION_LIMIT => options.limits.sections = value,
         OPTION_DECOMPRESSED_SIZE_LIMIT => options.limits.decompressed_size = value,

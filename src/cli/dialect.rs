@@ -43,14 +43,14 @@ pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<(Di
     };
     let what = match dialect {
         Dialect::Gnu | Dialect::Darwin => return Ok((dialect, first.filter(|_| option.is_none()))),
-        Dialect::Link => "linking PE images (Windows)",
+        Dialect::Link => "the command line of lld-link (for Windows, use -flavor gnu -m i386pep, i386pe or arm64pe)",
         Dialect::Wasm => "linking WebAssembly modules",
     };
     let option = option.map_or_else(String::new, |option| format!("{option} ")) + &name.to_string_lossy();
     Err(Problem::Format { option, what: what.to_owned() })
 }
 
-const FLAVORS: &str = "one of gnu, darwin, link";
+const FLAVORS: &str = "gnu or darwin";
 
 /// The file name of the program without `.exe`.
 fn stem(program: &OsStr) -> OsString {
@@ -100,8 +100,8 @@ mod tests {
             assert_eq!(taken.0, Dialect::Darwin);
             assert_eq!(rest(arguments).unwrap(), ["-dylib"]);
         }
-        assert!(text(&["lld-link.exe"]).starts_with("lld-link: linking PE"));
-        assert_eq!(text(&["lld", "-flavor", "elf"]), "-flavor: 'elf' is not one of gnu, darwin, link");
-        assert_eq!(text(&["lld", "-flavor"]), "-flavor: a value is needed: one of gnu, darwin, link");
+        assert!(text(&["lld-link.exe"]).starts_with("lld-link: the command line of lld-link"));
+        assert_eq!(text(&["lld", "-flavor", "elf"]), "-flavor: 'elf' is not gnu or darwin");
+        assert_eq!(text(&["lld", "-flavor"]), "-flavor: a value is needed: gnu or darwin");
     }
 }
