@@ -121,7 +121,7 @@ fn the_name_chooses_the_dialect() {
     let output = called("ld64.lld");
     succeeds(&output);
     assert!(text(&output.stdout).starts_with("pkgld "), "{}", text(&output.stdout));
-    assert!(fails(&called("lld-link")).contains("PE"));
+    assert!(fails(&called("lld-link")).contains("command line of lld-link"));
 }
 
 #[test]
