@@ -360,6 +360,7 @@ impl<'l, 'a> Context<'l, 'a> {
                 What::Plt if matches!(reloc.field, Field::Aarch64(_)) && symbol.traits.has(Traits::UNDEFINED) => {
                     return place.wrapping_add(4);
                 }
+                What::Symbol | What::Plt if self.is_at_place(reloc, symbol) => place,
                 What::GotBase => self.got_base,
                 What::Size => format::symbol_size(self.link, symbol),
                 What::TlsBlock => format::tls_block_offset(self.link, self.address(raw.symbol)),
@@ -378,8 +379,22 @@ impl<'l, 'a> Context<'l, 'a> {
         };
         match reloc.field {
             Field::Arm(imm) if imm.is_branch() => self.arm_branch(raw, imm, symbol, what, action == Action::Plt),
+            Field::Arm(imm) if imm.is_load() && self.link.is_function(self.reference(raw, symbol)) => {
+                (what & !self.state).wrapping_add_signed(raw.addend)
+            }
             _ => self.add(raw, symbol, what),
         }
+    }
+
+    /// Whether what is not there counts as being where it is asked for: AArch64 and Arm ELF ABIs, *Weak References*; on RISC-V the
+    /// branches, as in LLD, since addresses are made by distances, too.
+    fn is_at_place(&self, reloc: &Reloc, symbol: &Symbol) -> bool {
+        let counts_here = match self.link.target.arch {
+            Arch::Aarch64 | Arch::Arm => matches!(reloc.value.from, Origin::Place | Origin::PlaceWord | Origin::Page),
+            Arch::Riscv64 => reloc.value == What::Plt.from(Origin::Place),
+            _ => false,
+        };
+        counts_here && self.link.target.format == Format::Elf && symbol.traits.has(Traits::UNDEFINED)
     }
 
     /// Whether the address of a symbol is an offset in the template of thread-local storage here (Mach-O).
@@ -432,6 +447,8 @@ impl<'l, 'a> Context<'l, 'a> {
                 address.wrapping_sub(format::anchor_address(self.link, Anchor::TlsStart))
             }
             What::Symbol | What::Plt => address,
+            // GCC before 8.1 describes `_GLOBAL_OFFSET_TABLE_` so.
+            What::GotBase => self.got_base,
             What::Size => format::symbol_size(self.link, symbol),
             What::TlsBlock => format::tls_block_offset(self.link, address),
             What::SectionNumber => format::section_number(self.link, self.id, symbol),

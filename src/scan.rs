@@ -219,6 +219,15 @@ fn scan_any(
         )));
         return;
     }
+    if reloc.value.from == Origin::Difference
+        && symbol.traits.has(Traits::PREEMPTIBLE)
+        && symbol.global.get().is_none_or(imported)
+    {
+        found
+            .problems
+            .push(trouble(Fault::Because("no distance to the symbol is known: the image does not define it")));
+        return;
+    }
     let action = match reloc::classify(link.target, section, &reloc, symbol.traits) {
         Ok(action) => action,
         Err(reason) => {

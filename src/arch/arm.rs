@@ -5,7 +5,7 @@
 //! of one or two halfwords; `bx` and `blx` to a register go to the state that bit 0 of the address says. So the address of a
 //! Thumb function is odd: the value of its symbol (STT_FUNC) has bit 0 set, and with it every word of data, every slot
 //! and every relocation result that is made of it. The psABI writes that bit as T, in `(S + A) | T`. Here S has it already, as
-//! it stands in the symbol table, and nothing takes it off again. A symbol that is no function has no state: an odd value of
+//! it stands in the symbol table, and it is taken off only where the psABI has no T: for loads from the code itself. A symbol that is no function has no state: an odd value of
 //! one is a byte's address, and a branch to it stays in the state it is in.
 //!
 //! **Interworking.** `bl` and `blx` with an offset turn into each other by T; the fields' [`Imm::store`](imm::Imm::store) does
@@ -68,10 +68,10 @@ pub(crate) fn elf_reloc(kind: u32) -> Option<(Value, Field)> {
         | elf::R_ARM_GNU_VTENTRY
         | elf::R_ARM_GNU_VTINHERIT => (What::Nothing.from(Zero), Nothing),
 
-        elf::R_ARM_ABS32 | elf::R_ARM_TARGET1 | elf::R_ARM_ABS32_NOI => (Symbol.from(Zero), Word32),
+        elf::R_ARM_ABS32 | elf::R_ARM_TARGET1 => (Symbol.from(Zero), Word32),
         elf::R_ARM_ABS16 => (Symbol.from(Zero), Any16),
         elf::R_ARM_ABS8 => (Symbol.from(Zero), Any8),
-        elf::R_ARM_REL32 | elf::R_ARM_REL32_NOI => (Symbol.from(Place), Word32),
+        elf::R_ARM_REL32 => (Symbol.from(Place), Word32),
         // Unwind tables refer to personality routines of other libraries by it.
         elf::R_ARM_PREL31 => (Plt.from(Place), imm(Imm::Data31)),
         elf::R_ARM_ABS12 => (Symbol.from(Zero), imm(Imm::Load12(0))),
@@ -141,6 +141,7 @@ pub(crate) fn elf_reloc_refusal(kind: u32) -> Option<&'static str> {
         90..=93 | 129 | 130 => {
             "thread-local storage by descriptors is not linked for this CPU; compile with -mtls-dialect=gnu"
         }
+        55 | 56 => "it is for code without the state that it runs in; compilers ask for R_ARM_ABS32 and R_ARM_REL32",
         136..=138 => "the branch is of processors without Arm state, which this target is not",
         31 | 94 | 95 | 7 | 132..=135 => "the image is loaded at an address that is not known now; recompile with -fPIC",
         _ => return None,

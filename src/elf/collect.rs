@@ -82,7 +82,9 @@ pub(super) fn collect(link: &mut Link<'_>) {
             let kind = start_up_kind(family).map_or(section.kind, |kind| kind.0);
             let name = if heap { Cow::Owned([family, b".image"].concat()) } else { Cow::Borrowed(family) };
             let bounded = is_identifier(&name) || start_up_kind(family).is_some();
-            let key = section.flags.common(if bounded { joined } else { kept });
+            // Readers of unwind records go through one section.
+            let one = bounded || section.flags.has(Flags::EH_FRAME);
+            let key = section.flags.common(if one { joined } else { kept });
             let output = outputs.entry((name.clone(), key)).or_insert_with(|| OutputSection {
                 rank: match section.flags.has(Flags::ALLOC) {
                     _ if heap => HEAP_IMAGE,

@@ -241,8 +241,8 @@ fn local_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Trai
 
 fn place_traits(object: &Object<'_>, symbol: &Symbol, heap: Option<u32>) -> Traits {
     match symbol.section() {
-        SymbolSection::Undefined => Traits::UNDEFINED.and(Traits::ABSOLUTE),
-        SymbolSection::Absolute => Traits::ABSOLUTE,
+        // The first symbol of a table is the number 0 (gABI, *Symbol Table*).
+        SymbolSection::Undefined | SymbolSection::Absolute => Traits::ABSOLUTE,
         SymbolSection::Common(_) => Traits::default(),
         SymbolSection::In(index) => match object.sections.get(index as usize) {
             Some(section) => Traits::default()

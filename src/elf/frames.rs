@@ -8,7 +8,7 @@ use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::model::{Object, ObjectId, Section, SectionFlags, SectionIndex, SymbolSection, Traits};
 use crate::options::Arch;
-use crate::reloc::{self, RawReloc};
+use crate::reloc::{self, RawReloc, What};
 use crate::unwind::eh_frame::{self, Fde, Kind, TERMINATOR};
 use crate::unwind::eh_frame_hdr;
 use crate::unwind::join::{Joined, join};
@@ -80,9 +80,14 @@ fn join_section(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Result<(J
     let mut first = true;
     let joined = join(&section.data, |record| {
         let Kind::Fde { pc_begin_offset, .. } = record.kind else { return true };
-        while cursor.next_if(|raw| raw.offset < pc_begin_offset).is_some() {}
+        // What `ld -r` has dropped a function of has a relocation that does nothing.
+        let nothing = |raw: &RawReloc| {
+            reloc::understand(link.target, *raw).is_some_and(|reloc| reloc.value.what == What::Nothing)
+        };
+        let before = |raw: &RawReloc| raw.offset < pc_begin_offset || (raw.offset == pc_begin_offset && nothing(raw));
+        while cursor.next_if(before).is_some() {}
         let stays = match cursor.peek().filter(|raw| raw.offset == pc_begin_offset) {
-            Some(raw) => is_function_live(object, raw.symbol),
+            Some(raw) => is_function_live(link, object, raw.symbol),
             // Without a relocation it describes a fixed address: nothing in this image.
             None => false,
         };
@@ -100,11 +105,15 @@ fn join_section(link: &Link<'_>, id: ObjectId, index: SectionIndex) -> Result<(J
     }
 }
 
-/// Whether the object's own definition of a symbol is in the image.
-fn is_function_live(object: &Object<'_>, symbol: u32) -> bool {
+/// Whether the definition of a symbol, the object's own if it has one, is in the image.
+fn is_function_live(link: &Link<'_>, object: &Object<'_>, symbol: u32) -> bool {
     let Some(symbol) = object.symbols.get(symbol as usize) else { return false };
     match symbol.section() {
         SymbolSection::In(section) => object.sections.get(section as usize).is_some_and(|section| section.is_live()),
+        SymbolSection::Undefined => {
+            let defined = |id| link.symbols.get(id).is_defined_here();
+            symbol.global.get().is_some_and(defined) && !symbol.traits.has(Traits::DISCARDED)
+        }
         _ => !symbol.traits.has(Traits::DISCARDED),
     }
 }

@@ -120,13 +120,17 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         What::Symbol if from == Origin::Zero => match () {
             () if preemptible && reloc.field.is_word() => Action::Symbolic,
             () if traits.has(Traits::PLT_ADDRESS) && reloc.field.is_word() => Action::Relative,
+            // What the loader stores is what the resolver at the address returns: nothing can be added to that, but to the address
+            // of its PLT entry.
+            () if ifunc && reloc.field.is_word() && reloc.addend != 0 => Action::Plt,
             () if ifunc && reloc.field.is_word() => Action::Indirect,
             () if absolute && !preemptible => Action::Link,
             () if reloc.field.is_word() => Action::Relative,
             () => return Err(RECOMPILE),
         },
         What::Symbol => match () {
-            () if preemptible => return Err(PREEMPTIBLE),
+            // No loader adds or subtracts: the image's own definition is meant.
+            () if preemptible && from != Origin::Difference => return Err(PREEMPTIBLE),
             () if ifunc => Action::Plt,
             () if absolute && !traits.has(Traits::UNDEFINED) => return Err(RECOMPILE),
             () => Action::Link,

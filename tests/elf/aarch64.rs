@@ -491,3 +491,32 @@ fn a_section_beyond_all_reach_is_told() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+/// What is not there counts as being where it is asked for, however far from 0 that is (AArch64 ELF ABI, *Weak References*).
+#[test]
+#[ignore = "needs the packages gcc-aarch64-linux-gnu, clang-19 and qemu-user-static"]
+fn what_is_not_there_is_at_the_place() {
+    let bench = bench();
+    let source = "
+        .weak u
+        .hidden u
+        .text
+        .space 0x200000
+        .globl g
+        g: adr x0, u
+        ldr x1, u
+        adrp x2, u
+        .word u - .";
+    let object = assemble(&bench, "weak", source);
+    bench.link("weak.so", &object);
+    let code = |from: &str| {
+        let said = bench.must(&format!("llvm-objdump-19 -d --no-show-raw-insn --disassemble-symbols=g {from}/weak.so"));
+        let lines = said.lines().filter(|line| line.contains("\tx") || line.contains("\tad"));
+        lines.map(|line| line.split_whitespace().nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(code("ours"), code("lld"));
+    assert_eq!(code("ours")[..3], ["adr", "ldr", "adrp"]);
+    // A number is there, and out of reach of any image.
+    let refused = bench.refuses(&assemble(&bench, "number", ".text\n.globl g\ng: bl A\nA = 0x100"));
+    assert!(refused.contains("R_AARCH64_CALL26"), "{refused}");
+}

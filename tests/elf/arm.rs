@@ -451,3 +451,39 @@ fn options_of_arm_drivers() {
         assert!(refused.contains(said), "{option}: {refused}");
     }
 }
+
+/// Loads from the code itself are of what stands there: the bit of a Thumb function's address is no part of the distance
+/// (AAELF32, *Relocation codes*: S + A − P, without T).
+#[test]
+#[ignore = "needs the packages gcc-arm-linux-gnueabihf, clang-19 and qemu-user-static"]
+fn loads_of_thumb_functions_are_from_their_first_byte() {
+    let bench = Bench::of(Cpu::Arm);
+    let source = "
+        .syntax unified
+        .text
+        .thumb
+        .hidden t
+        .globl t
+        .type t, %function
+        .thumb_func
+        t: bx lr
+        .p2align 2
+        .globl q
+        .type q, %function
+        q: ldr.w r0, t
+        .p2align 2
+        .arm
+        ldr r0, t
+        ldrd r0, r1, t
+        ldrh r0, t
+        .section .note.GNU-stack, \"\", %progbits\n";
+    let object = bench.compile("clang-19", "loads.s", source);
+    bench.link("loads.so", &object);
+    let loads = |from: &str| {
+        let said = bench.must(&format!("llvm-objdump-19 -d --no-show-raw-insn {from}/loads.so"));
+        let operands = said.lines().filter(|line| line.contains("[pc"));
+        operands.map(|line| line.split('[').nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(loads("ours"), loads("lld"));
+    assert_eq!(loads("ours").len(), 4);
+}

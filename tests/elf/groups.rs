@@ -233,3 +233,47 @@ fn records_move_with_the_loaders_relocations() {
 fn records_of_32_bits_move_with_the_loaders_relocations() {
     records_move_with_the_loaders_relocations_on(Cpu::X86, ".long");
 }
+
+/// `ld -r` leaves the unwind records of functions that it drops, and takes their relocations away. They describe nothing.
+#[test]
+fn records_of_functions_that_were_dropped_before_are_dropped() {
+    let bench = Bench::new();
+    let source = |name: &str| {
+        format!(
+            ".section .text.f,\"axG\",@progbits,f,comdat\n.weak f\n.hidden f\n\
+             f: .cfi_startproc\nnop\nret\n.cfi_endproc\n.text\n.globl {name}\n.type {name}, @function\n\
+             {name}: .cfi_startproc\nret\n.cfi_endproc\n.section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let objects = ["g", "h"].map(|name| bench.compile("clang-19", &format!("{name}.s"), &source(name)));
+    for linker in [format!("{} -flavor gnu", crate::support::reference_linker().display()), "ld".to_owned()] {
+        bench.must(&format!("{linker} -r {} -o joined.o", objects.join(" ")));
+        let pair = bench.link("joined.so", "--eh-frame-hdr joined.o");
+        pair.is_right("end\n");
+        let told = bench.must("llvm-readelf-19 -u ours/joined.so");
+        assert!(told.contains("fde_count: 3"), "{told}");
+    }
+}
+
+/// Some compilers and start files have unwind records that are written, others not. Readers go through one section.
+#[test]
+fn unwind_records_are_one_section() {
+    let bench = Bench::new();
+    let source = |name: &str| {
+        format!(
+            ".text\n.globl {name}\n.type {name}, @function\n{name}: .cfi_startproc\nret\n.cfi_endproc\n\
+             .section .note.GNU-stack,\"\",@progbits\n"
+        )
+    };
+    let [read, written] = ["g", "h"].map(|name| bench.compile("clang-19", &format!("{name}.s"), &source(name)));
+    bench.must(&format!("objcopy --set-section-flags .eh_frame=alloc,data,contents {written}"));
+    for objects in [format!("{read} {written}"), format!("{written} {read}")] {
+        let pair = bench.link("records.so", &format!("--eh-frame-hdr {objects}"));
+        pair.prints("", "end\n");
+        pair.reads_clean();
+        let sections = bench.must("readelf -SW ours/records.so");
+        assert_eq!(sections.matches(" .eh_frame ").count(), 1, "{sections}");
+        let told = bench.must("llvm-readelf-19 -u ours/records.so");
+        assert!(told.contains("fde_count: 2"), "{told}");
+    }
+}

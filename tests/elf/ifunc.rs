@@ -90,3 +90,38 @@ pub(crate) fn imported_on(cpu: Cpu) {
     pair.is_right("probe 0\nend\n");
     pair.prints("-l", "probe 0\nend\n");
 }
+
+/// A word may hold the address of an indirect function and a number: the loader stores what the resolver returns, so that the
+/// number can only be added to the address of the function's PLT entry.
+#[test]
+fn words_count_from_an_indirect_function() {
+    let bench = Bench::new();
+    let source = "
+        .text
+        .type chosen, @function
+        chosen: movl $42, %eax
+        ret
+        .hidden answer
+        .globl answer
+        .type answer, @gnu_indirect_function
+        answer: leaq chosen(%rip), %rax
+        ret
+        .globl probe
+        .type probe, @function
+        probe: movq beyond(%rip), %rax
+        subq $8, %rax
+        subq $8, %rsp
+        call *%rax
+        addq $8, %rsp
+        subl $42, %eax
+        ret
+        .data
+        .p2align 3
+        beyond: .quad answer + 8
+        .section .note.GNU-stack,\"\",@progbits\n";
+    let object = bench.compile("gcc", "beyond.s", source);
+    let pair = bench.link("beyond.so", &object);
+    pair.prints("", "probe 0\nend\n");
+    pair.prints("-n", "probe 0\nend\n");
+    pair.reads_clean();
+}

@@ -585,3 +585,55 @@ fn a_separate_debug_file_has_the_attributes() {
     }
     assert_eq!(rows(&bench, "ours/apart.so.dbg"), rows(&bench, "ours/whole.so"));
 }
+
+/// What assemblers leave to the linker as a difference is one of the image's own definitions, whoever may have others.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu, clang-19 and qemu-user-static"]
+fn differences_of_exported_symbols() {
+    let bench = bench();
+    let source = "
+        .text
+        .globl f, g
+        .type f, @function
+        .type g, @function
+        f: ret
+        g: ret
+        .data
+        .globl gap
+        gap: .word g - f";
+    let differences = bench.compile("clang-19 -mrelax", "differences.s", &format!("{source}{NOTE}"));
+    let probe = "extern void f(void), g(void); extern int gap;
+        int probe(void) { CHECK(gap == (char *)g - (char *)f && gap > 0); return 0; }";
+    let probe = bench.compile("gcc -O1", "probe.c", probe);
+    let pair = bench.link("differences.so", &format!("{differences} {probe}"));
+    pair.prints("", "probe 0\nend\n");
+    // There has to be one.
+    let refused =
+        refused(".globl f\nf: ret\n.data\n.reloc ., R_RISCV_ADD32, f\n.reloc ., R_RISCV_SUB32, nobody\n.word 0");
+    assert!(refused.contains("nobody") && refused.contains("the image does not define it"), "{refused}");
+}
+
+/// A branch to what is not there reaches it, however far from 0.
+#[test]
+#[ignore = "needs the packages gcc-riscv64-linux-gnu, clang-19 and qemu-user-static"]
+fn branches_to_what_is_not_there() {
+    let bench = bench();
+    let source = "
+        .weak u
+        .hidden u
+        .text
+        .space 0x200000
+        .globl g
+        g: jal u
+        beqz a0, u
+        call u
+        ret";
+    let object = assemble(&bench, "weak", source);
+    bench.link("weak.so", &object);
+    let code = |from: &str| {
+        let said = bench.must(&format!("llvm-objdump-19 -d --disassemble-symbols=g {from}/weak.so"));
+        let lines = said.lines().filter(|line| line.starts_with("  "));
+        lines.map(|line| line.split_whitespace().nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(code("ours"), code("lld"));
+}

@@ -153,6 +153,11 @@ impl Imm {
         self == Self::Branch || self.is_thumb_branch()
     }
 
+    /// Whether the instruction loads from the place that is told: what is there has no state.
+    pub(crate) fn is_load(self) -> bool {
+        matches!(self, Self::Load12(_) | Self::Load8(_) | Self::Load8Words(_) | Self::ThumbLoad12 | Self::ThumbLoad8)
+    }
+
     /// Whether the instruction is executed in Thumb state.
     pub(crate) fn is_thumb(self) -> bool {
         matches!(
