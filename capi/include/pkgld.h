@@ -217,8 +217,8 @@ typedef struct pkgld_problem_t {
   struct pkgld_text_t source;
 } pkgld_problem_t;
 
-// A function that is told that a job is done, on the job's thread, once; what it returns means nothing. It must not wait for
-// the job.
+// A function that is told that a job is done, on the job's thread, once and when the job's handle is in its place; what it
+// returns means nothing. It must not wait for the job.
 typedef int32_t (*pkgld_notify_t)(void *context);
 
 #ifdef __cplusplus

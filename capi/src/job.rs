@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 
 use crate::border::{self, Failure, Opaque, exclusive, guarded, panicked, prepare, put, refused, shared};
@@ -47,14 +48,16 @@ impl Opaque for Job {
     const NAME: &'static str = "job";
 }
 
-/// A function that is told that a job is done, on the job's thread, once; what it returns means nothing. It must not wait for
-/// the job.
+/// A function that is told that a job is done, on the job's thread, once and when the job's handle is in its place; what it
+/// returns means nothing. It must not wait for the job.
 pub type Notify = Option<unsafe extern "C" fn(context: *mut c_void) -> i32>;
 
 /// Work on its way to its thread, with whom to tell of its end.
 struct Carried<W> {
     work: W,
     done: Arc<AtomicBool>,
+    /// Whose other end goes away when the handle is where the caller wants it.
+    handed_out: Receiver<()>,
     notify: Notify,
     context: *mut c_void,
 }
@@ -65,10 +68,12 @@ unsafe impl<W> Send for Carried<W> {}
 
 impl<W: FnOnce() -> Outcome> Carried<W> {
     fn run(self) -> Outcome {
-        let Self { work, done, notify, context } = self;
+        let Self { work, done, handed_out, notify, context } = self;
         // A panic can leave nothing half done that anybody sees, as in `guarded`.
         let outcome = catch_unwind(AssertUnwindSafe(work));
         done.store(true, Ordering::Release);
+        // Nobody is told of a job whose handle nobody has yet. The other end only goes away.
+        let _ = handed_out.recv();
         if let Some(notify) = notify {
             // SAFETY: the caller has given it to be called so.
             unsafe { notify(context) };
@@ -93,12 +98,14 @@ pub(crate) unsafe fn start<W: FnOnce() -> Outcome + 'static>(
         // SAFETY: the caller's promise.
         unsafe { prepare("job", job, std::ptr::null_mut()) }?;
         let done = Arc::new(AtomicBool::new(false));
-        let carried = Carried { work: make()?, done: Arc::clone(&done), notify, context };
+        let (hands_out, handed_out) = mpsc::channel();
+        let carried = Carried { work: make()?, done: Arc::clone(&done), handed_out, notify, context };
         let thread = thread::Builder::new().name("pkgld".to_owned()).spawn(move || carried.run());
         let failed = |error| vec![Problem::new(Status::Limit, format!("no thread for the job: {error}"))];
         let thread = Some(thread.map_err(failed)?);
         // SAFETY: the caller's promise.
         unsafe { put(job, border::handle(JobState { thread, done })) };
+        drop::<mpsc::Sender<()>>(hands_out);
         Ok(())
     };
     // SAFETY: the caller's promise.

@@ -18,6 +18,9 @@
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(panic = "abort")]
+compile_error!("a defect would end the program that calls the library: use a profile that unwinds, as release does");
+
 mod border;
 pub mod error;
 pub mod image;
