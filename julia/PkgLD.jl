@@ -40,22 +40,34 @@ in `target/release` of the sources that it belongs to, or where the system looks
 function library()
     lock(LOCK) do
         LIBRARY[] == C_NULL || return LIBRARY[]
-        paths = candidates()
-        for path in paths
-            (isfile(path) || path == basename(path)) || continue
-            handle = Libdl.dlopen(path; throw_error = false)
-            handle === nothing && continue
+        tried = String[]
+        for path in candidates()
+            if !isfile(path) && path != basename(path)
+                push!(tried, "$path: no such file")
+                continue
+            end
+            handle = try
+                Libdl.dlopen(path)
+            catch failure
+                push!(tried, sprint(showerror, failure))
+                continue
+            end
             version = ccall(Libdl.dlsym(handle, :pkgld_abi_version), UInt32, ())
             if version != ABI_VERSION
                 error("$(Libdl.dlpath(handle)) has version $version of its interface, PkgLD.jl is for $ABI_VERSION")
             end
+            atexit(finish_all)
             return LIBRARY[] = handle
         end
-        error("libpkgld cannot be loaded; looked for $(join(paths, ", ")): set the environment variable PKGLD_LIBRARY to its path")
+        error("libpkgld cannot be loaded; set the environment variable PKGLD_LIBRARY to its path. Tried:\n", join(tried, '\n'))
     end
 end
 
-symbol(name::Symbol) = Libdl.dlsym(library(), name)::Ptr{Cvoid}
+# Takes no lock once the library is loaded: nobody can be interrupted while waiting for it.
+function symbol(name::Symbol)
+    handle = LIBRARY[]
+    return Libdl.dlsym(handle == C_NULL ? library() : handle, name)::Ptr{Cvoid}
+end
 
 """
     PkgLD.version() -> VersionNumber
@@ -157,6 +169,25 @@ function finish(job::Ref{Ptr{Cvoid}})
     return Made(image[], output[], crc32c[])
 end
 
+# The jobs that have not been finished, for the end of the process.
+const RUNNING = Set{Base.RefValue{Ptr{Cvoid}}}()
+const RUNNING_LOCK = Base.Threads.SpinLock()
+
+# Waits for a job, if there is one still, and frees what it has made.
+function discard(job)
+    job[] == C_NULL && return nothing
+    ccall(symbol(:pkgld_job_finish), Int32,
+        (Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{UInt32}, Ptr{Ptr{Cvoid}}),
+        job, C_NULL, C_NULL, C_NULL, C_NULL)
+    return nothing
+end
+
+# When the process ends, Julia frees what jobs use, the handles of its event loop too, and their threads go on until it has ended.
+function finish_all()
+    jobs = lock(() -> collect(RUNNING), RUNNING_LOCK)
+    foreach(discard, jobs)
+end
+
 # Waits for a job as a task waits for a process: other tasks run meanwhile, on this thread too, and the garbage collector need
 # not wait. The job has a thread of the library's, which tells Julia's event loop of its end. `@threadcall` would not do: since
 # Julia 1.9 its threads are Julia's own while they work, and the collector waits for them; nor would a call that the collector
@@ -164,19 +195,15 @@ end
 function await(start)
     condition = Base.AsyncCondition()
     job = Ref{Ptr{Cvoid}}(C_NULL)
+    lock(() -> push!(RUNNING, job), RUNNING_LOCK)
     try
         checked(errors -> start(cglobal(:uv_async_send), condition, job, errors))
-        try
-            wait(condition)
-        catch
-            # Interrupted. What the job uses has to stay until it is done; what it makes is freed.
-            ccall(symbol(:pkgld_job_finish), Int32,
-                (Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{Ptr{Cvoid}}, Ptr{UInt32}, Ptr{Ptr{Cvoid}}),
-                job, C_NULL, C_NULL, C_NULL, C_NULL)
-            rethrow()
-        end
+        wait(condition)
         return finish(job)
     finally
+        # If it was interrupted, wherever that was, what the job uses has to stay until it is done.
+        discard(job)
+        lock(() -> delete!(RUNNING, job), RUNNING_LOCK)
         close(condition)
     end
 end
@@ -364,9 +391,13 @@ function Blob(name, data; align::Integer = 64, size_symbol = nothing, read_only:
     return Blob(String(name), data, align, String(something(size_symbol, "")), read_only)
 end
 
-# Bytes that are one after the other in memory, and who keeps them there.
-in_memory(data::DenseVector{UInt8}) = data
+# Bytes that are one after the other in memory, and who keeps them there. What only might be is copied.
 in_memory(data::AbstractVector{UInt8}) = Vector{UInt8}(data)
+in_memory(data::Vector{UInt8}) = data
+in_memory(data::Base.CodeUnits{UInt8,<:Union{String,SubString{String}}}) = data
+if isdefined(Base, :Memory)
+    in_memory(data::Base.Memory{UInt8}) = data
+end
 in_memory(data::Union{String,SubString{String}}) = in_memory(codeunits(data))
 
 function julia_libraries()
