@@ -210,19 +210,14 @@ fn scan_any(
     // Code that counts from the start of the image's own thread-local storage means the image's own definition, even where
     // others may have another; but the image must have one.
     let imported = |id| !link.symbols.get(id).is_defined_here();
-    if reloc.value.what == What::TlsBlock
-        && symbol.traits.has(Traits::PREEMPTIBLE)
-        && symbol.global.get().is_none_or(imported)
-    {
+    let is_foreign = || symbol.traits.has(Traits::PREEMPTIBLE) && symbol.global.get().is_none_or(imported);
+    if reloc.value.what == What::TlsBlock && is_foreign() {
         found.problems.push(trouble(Fault::Because(
             "the symbol lies in another library's thread-local storage; recompile with -fPIC",
         )));
         return;
     }
-    if reloc.value.from == Origin::Difference
-        && symbol.traits.has(Traits::PREEMPTIBLE)
-        && symbol.global.get().is_none_or(imported)
-    {
+    if reloc.value.from == Origin::Difference && is_foreign() {
         found
             .problems
             .push(trouble(Fault::Because("no distance to the symbol is known: the image does not define it")));
