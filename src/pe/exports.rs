@@ -226,12 +226,12 @@ pub(crate) fn dll_name<'l>(link: &'l Link<'_>) -> &'l str {
 }
 
 /// Whether what an export is to stand for is an export of another DLL (`/EXPORT` of Microsoft's linker).
-fn is_forwarder(symbol: &[u8]) -> bool {
+pub(super) fn is_forwarder(symbol: &[u8]) -> bool {
     memchr::memchr(b'.', symbol).is_some_and(|at| at > 0 && at + 1 < symbol.len())
 }
 
 /// Whether a forwarder ends in a name, or in a number that exports can have.
-fn leads_somewhere(text: &[u8]) -> bool {
+pub(super) fn leads_somewhere(text: &[u8]) -> bool {
     let last = text.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     let Some(digits) = last.strip_prefix(b"#") else { return !last.is_empty() };
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);

@@ -16,6 +16,7 @@
 )]
 
 use super::emit::relocated;
+use super::exports::{is_forwarder, leads_somewhere};
 use super::parse::base_name;
 use crate::bytes;
 use crate::error::{Error, Result};
@@ -95,18 +96,25 @@ struct Tables<'t> {
 impl<'t> Tables<'t> {
     fn names(&mut self) -> Result<Vec<Vec<u8>>, String> {
         let field = |at| bytes::u32(self.bytes, at).ok_or("it ends inside of its directory");
-        let (dll, count, named) = (field(12)?, field(20)?, field(24)?);
+        let (dll, base, count, named) = (field(12)?, field(16)?, field(20)?, field(24)?);
         let (addresses, names, ordinals) = (field(28)?, field(32)?, field(36)?);
         self.text(dll).ok_or("the DLL's name is not in it")?;
+        // An ordinal is the number in the table of addresses and the base; it has 16 bits where it is asked for.
+        if u64::from(base).saturating_add(u64::from(count)) > 1 << 16 {
+            return Err(format!("{count} exports from the ordinal {base} on are beyond 65535"));
+        }
         let addresses = self.array::<4>(addresses, count).ok_or("the table of addresses is not in it")?;
         for address in addresses.iter().copied().map(u32::from_le_bytes) {
             // An address in the tables is the text of a forwarder.
             let is_text = u64::from(address).checked_sub(self.start).is_some_and(|at| at < self.bytes.len() as u64);
-            if is_text && !self.text(address).is_some_and(|text| text.contains(&b'.')) {
+            if is_text && !self.text(address).is_some_and(|text| is_forwarder(text) && leads_somewhere(text)) {
                 return Err(format!(
                     "what is at 0x{address:x} is neither exported nor the name of another DLL's export"
                 ));
             }
+        }
+        if names != 0 && ordinals == 0 {
+            return Err("it has a table of names, and none of their numbers".to_owned());
         }
         let names = self.array::<4>(names, named).ok_or("the table of names is not in it")?;
         let ordinals = self.array::<2>(ordinals, named).ok_or("the table of the names' numbers is not in it")?;
@@ -120,9 +128,10 @@ impl<'t> Tables<'t> {
         names.iter().map(name).collect()
     }
 
-    /// The entries of `N` bytes of a table so many bytes from the image's base.
+    /// The entries of `N` bytes of a table so many bytes from the image's base; 0 is no table. One without entries has
+    /// a place, too, where it has an address: readers look there.
     fn array<const N: usize>(&self, at: u32, count: u32) -> Option<&'t [[u8; N]]> {
-        if count == 0 {
+        if at == 0 && count == 0 {
             return Some(&[]);
         }
         let at = u64::from(at).checked_sub(self.start)?;

@@ -267,7 +267,14 @@ fn ready_tables_are_taken() {
         (".rva n5, n7", ".rva n5, g", "is not in it"),
         (".rva g\n", ".rva n5\n", "is neither exported nor the name of another DLL's export"),
         (".asciz \"g\"", ".ascii \"g\"", "is not in it"),
-        ("places, names, numbers\n", "places, names\n.p2align 9\n", "is not in it"),
+        (".long 5, 3, 2", ".long 65534, 3, 2", "3 exports from the ordinal 65534 on are beyond 65535"),
+        (".long 5, 3, 2\n.rva places, names,", ".long 5, 3, 0\n.rva places, f,", "the table of names is not in it"),
+        (
+            ".long 5, 3, 2\n.rva places, names, numbers",
+            ".long 5, 3, 0\n.rva places, names, f",
+            "the names' numbers is not in it",
+        ),
+        ("places, names, numbers\n", "places, names\n.long 0\n", "a table of names, and none of their numbers"),
     ] {
         let changed = text.replace(from, to);
         assert_ne!(changed, text);
@@ -275,10 +282,23 @@ fn ready_tables_are_taken() {
         let said = linked(&options, &[("code.o", &code), ("made.exp", &changed)]).unwrap_err();
         assert!(said.contains("made.exp: its export table (.edata): ") && said.contains(wanted), "{said}");
     }
-    let forwarded = text.replace(".rva g\n", ".rva n7\n").replace(".asciz \"g\"", ".asciz \"OTHER.g\"");
-    let forwarded = assemble(Target::WINDOWS_X86_64, &forwarded);
-    let (.., exports) = linked(&options, &[("code.o", &code), ("made.exp", &forwarded)]).unwrap();
-    assert_eq!(exports, [&b"f"[..], b"OTHER.g"]);
+    let forwarded = |text_of_it: &str| {
+        let changed =
+            text.replace(".rva g\n", ".rva n7\n").replace(".asciz \"g\"", &format!(".asciz \"{text_of_it}\""));
+        let changed = assemble(Target::WINDOWS_X86_64, &changed);
+        linked(&options, &[("code.o", &code), ("made.exp", &changed)]).map(|(.., exports)| exports)
+    };
+    assert_eq!(forwarded("OTHER.g").unwrap(), [&b"f"[..], b"OTHER.g"]);
+    assert_eq!(forwarded("OTHER.#7").unwrap(), [&b"f"[..], b"OTHER.#7"]);
+    for nowhere in ["OTHER.", "OTHER.#", "OTHER.#65536", "OTHER"] {
+        let said = forwarded(nowhere).unwrap_err();
+        assert!(said.contains("is neither exported nor the name of another DLL's export"), "{said}");
+    }
+    // Without names, the tables of names may be missing.
+    let unnamed = text.replace(".long 5, 3, 2\n.rva places, names, numbers", ".long 5, 3, 0\n.rva places\n.long 0, 0");
+    let unnamed = assemble(Target::WINDOWS_X86_64, &unnamed);
+    let (.., exports) = linked(&options, &[("code.o", &code), ("made.exp", &unnamed)]).unwrap();
+    assert_eq!(exports, [b""; 0]);
     options.pe.import_library = Some("made.a".into());
     let said = linked(&options, &all).unwrap_err();
     assert!(said.contains("--out-implib: the export table is that of made.exp"), "{said}");
