@@ -15,6 +15,16 @@ const Libdl = Base.Libc.Libdl
 # PKGLD_ABI_VERSION of the header that this file was written to.
 const ABI_VERSION = 1
 
+# The functions of the library that this file calls: functions are added without a new version.
+const FUNCTIONS = (
+    :pkgld_abi_version, :pkgld_errors_count, :pkgld_errors_free, :pkgld_errors_problem, :pkgld_errors_text, :pkgld_image_free,
+    :pkgld_image_size, :pkgld_image_warning, :pkgld_image_warning_count, :pkgld_image_write_file_start,
+    :pkgld_image_write_memory_start, :pkgld_job_finish, :pkgld_link_add_blob, :pkgld_link_add_bytes, :pkgld_link_add_library,
+    :pkgld_link_add_search_path, :pkgld_link_free, :pkgld_link_new, :pkgld_link_run_start, :pkgld_link_set,
+    :pkgld_link_set_name, :pkgld_output_exit, :pkgld_output_free, :pkgld_output_image, :pkgld_output_stderr,
+    :pkgld_output_stdout, :pkgld_run_start, :pkgld_version,
+)
+
 const LOCK = ReentrantLock()
 
 # Null until the library is needed; what is precompiled has null, too.
@@ -34,7 +44,7 @@ end
     PkgLD.library() -> Ptr{Cvoid}
 
 The handle of libpkgld, for `Libdl`; loads the library if that has not happened. It is `ENV["PKGLD_LIBRARY"]`, if that is set,
-or the first that can be loaded: beside this file, in `lib` (on Windows `bin`) of the installation that this file belongs to,
+or the first that can be used: beside this file, in `lib` (on Windows `bin`) of the installation that this file belongs to,
 in `target/release` of the sources that it belongs to, or where the system looks for libraries.
 """
 function library()
@@ -52,15 +62,29 @@ function library()
                 push!(tried, sprint(showerror, failure))
                 continue
             end
-            version = ccall(Libdl.dlsym(handle, :pkgld_abi_version), UInt32, ())
-            if version != ABI_VERSION
-                error("$(Libdl.dlpath(handle)) has version $version of its interface, PkgLD.jl is for $ABI_VERSION")
+            problem = unusable(handle)
+            if problem !== nothing
+                push!(tried, "$(Libdl.dlpath(handle)): $problem")
+                # While it is loaded, systems take it for any other that is asked for by its plain name.
+                Libdl.dlclose(handle)
+                continue
             end
             atexit(finish_all)
             return LIBRARY[] = handle
         end
-        error("libpkgld cannot be loaded; set the environment variable PKGLD_LIBRARY to its path. Tried:\n", join(tried, '\n'))
+        error("no libpkgld can be used; set the environment variable PKGLD_LIBRARY to its path. Tried:\n", join(tried, '\n'))
     end
+end
+
+# Why this file cannot use a library, or nothing.
+function unusable(handle)
+    has(name) = Libdl.dlsym(handle, name; throw_error = false) !== nothing
+    has(:pkgld_abi_version) || return "it has no pkgld_abi_version, and is no libpkgld"
+    version = ccall(Libdl.dlsym(handle, :pkgld_abi_version), UInt32, ())
+    version == ABI_VERSION || return "it has version $version of its interface, PkgLD.jl is for $ABI_VERSION"
+    absent = filter(!has, collect(FUNCTIONS))
+    isempty(absent) || return "it is older than PkgLD.jl: it has no $(join(absent, ", "))"
+    return nothing
 end
 
 # Takes no lock once the library is loaded: nobody can be interrupted while waiting for it.

@@ -1,7 +1,7 @@
 """Tells what a file of Julia has, for a test to compare: glue.py FILE.
 
 One line each: "error LINE" where the syntax is wrong; "call LINE NAME RESULT|ARGUMENT|..." with the number of values, for
-each ccall; "struct NAME TYPE|..." and "table NAME KEY=NUMBER|...".
+each ccall; "struct NAME TYPE|...", "table NAME KEY=NUMBER|..." and "names NAME :SYMBOL|...".
 """
 
 import sys
@@ -44,3 +44,5 @@ for node in walk(tree.root_node):
         entries = [text(item).replace(" ", "") for item in items(node.children[2])]
         if entries and all("=" in entry for entry in entries):
             print("table", text(node.children[0]), "|".join(entries))
+        if entries and all(entry.startswith(":") for entry in entries):
+            print("names", text(node.children[0]), "|".join(entries))
