@@ -90,6 +90,53 @@ fn concurrent_links_do_not_disturb_each_other() {
     });
 }
 
+/// Links that are large enough to be done on several threads (`src/workers.rs`) make the bytes that one thread makes: many copies
+/// of an archive, in which functions have other names. Of other definitions the first ones hold.
+#[test]
+fn the_threads_of_one_link_do_not_show() {
+    for job in ALL.iter().map(|target| Job::new(committed_for(*target).pop().unwrap())) {
+        let name = job.entry.path.display();
+        // Names of the runtime stay.
+        let is_own = |place: &usize| {
+            !["julia__", "julia_pers"].iter().any(|it| job.archive[*place..].starts_with(it.as_bytes()))
+        };
+        let places: Vec<_> = memchr::memmem::find_iter(&job.archive, b"julia_").filter(is_own).collect();
+        let copy = |number| {
+            let mut copy = job.archive.clone();
+            for place in &places {
+                copy[*place..][..5].copy_from_slice(format!("{number:05}").as_bytes());
+            }
+            copy
+        };
+        let copies: Vec<_> = (0..(9 << 20) / job.archive.len()).map(copy).collect();
+        // Debug information in the image; in a file beside it; without what nothing refers to.
+        for (aside, gc_sections) in [(false, false), (true, false), (false, true)] {
+            let linked = |threads: usize| {
+                let mut options = Options::default();
+                options.threads = NonZeroUsize::new(threads);
+                options.allow_multiple_definition = true;
+                options.gc_sections = gc_sections;
+                options.elf.build_id = BuildId::Bytes20;
+                options.elf.separate_debug_file = aside.then(|| "image.debug".into());
+                options.macho.dsym = aside.then(|| "image.dSYM".into());
+                let inputs = copies.iter().map(|copy| Input::bytes("copy", copy).whole_archive());
+                let libraries = job.beside.iter().map(|bytes| Input::bytes("library", bytes));
+                let inputs = Inputs::open(inputs.chain(libraries).collect(), &options).unwrap();
+                let image = pkgld::link(&inputs, &options).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let (bytes, report) = image.to_vec().unwrap();
+                let companion = image.companion().map(|companion| companion.to_vec().unwrap());
+                assert_eq!(companion.is_some(), aside && job.entry.target.format != Format::Coff, "{name}");
+                (bytes, companion, report.exports, report.warnings)
+            };
+            let one = linked(1);
+            assert!(gc_sections || one.0.len() > 2 << 20, "{name}: {} bytes", one.0.len());
+            for threads in [2, 5] {
+                assert!(one == linked(threads), "{name}: other bytes on {threads} threads");
+            }
+        }
+    }
+}
+
 /// The arguments that Julia gives for the last archive of each format.
 fn command_lines(output: &Path) -> Vec<Vec<OsString>> {
     let mut seen = Vec::new();
