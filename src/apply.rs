@@ -252,7 +252,12 @@ impl<'l, 'a> Context<'l, 'a> {
     /// entry of its symbol, wherever it stands.
     fn note(&self, raw: &RawReloc, reloc: &Reloc, action: Action, symbol: &Symbol, number: u64) {
         // What may have its instruction rewritten is looked at each time.
-        let always = reloc.value.what != What::GotRelaxable || symbol.traits.has(Traits::PREEMPTIBLE);
+        // Branches into the middle of what Mach-O coalesces do not go through its stub.
+        let always = match reloc.value.what {
+            What::GotRelaxable => symbol.traits.has(Traits::PREEMPTIBLE),
+            What::Plt => !symbol.traits.has(Traits::COALESCED),
+            _ => true,
+        };
         let origin = matches!(reloc.value.from, Origin::Place | Origin::Page | Origin::PageOffset | Origin::GotBase);
         if reloc.field.is_plain(self.link.target.arch)
             && always

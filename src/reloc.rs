@@ -475,7 +475,7 @@ pub(crate) fn refusal(target: Target, kind: u32) -> Reason {
     let known = match target.format {
         Format::Elf => arch::elf_reloc_refusal(target.arch, kind),
         Format::Pe => pe::relocs::refusal(target.arch, kind),
-        Format::MachO => None,
+        Format::MachO => macho::relocs::refusal(target.arch, kind),
     };
     known.unwrap_or("no such relocation is allowed in an object file")
 }

@@ -199,6 +199,9 @@ impl<'a> Parser<'_, 'a> {
                 let why = "thread-local variables can be linked in the segment __DATA only";
                 return Err(self.unsupported(format!("{}: {why}", what())));
             }
+            _ if segment == b"__LINKEDIT" => {
+                return Err(self.unsupported(format!("{}: the segment has the loader's tables alone", what())));
+            }
             macho::S_NON_LAZY_SYMBOL_POINTERS
             | macho::S_LAZY_SYMBOL_POINTERS
             | macho::S_THREAD_LOCAL_VARIABLE_POINTERS
@@ -239,7 +242,7 @@ impl<'a> Parser<'_, 'a> {
             name,
             data: Cow::Borrowed(data),
             size,
-            align: 1_u64.checked_shl(align).unwrap_or(1),
+            align: 1_u64.checked_shl(align).unwrap_or(1).max(least_align(kind)),
             flags,
             kind: raw,
             entry_size: 0,
@@ -425,6 +428,17 @@ fn slice_of<T: object::pod::Pod>(bytes: &[u8], count: usize) -> Option<&[T]> {
 /// A name in a field of 16 bytes, which NUL bytes fill up.
 pub(crate) fn trimmed(name: &[u8; 16]) -> &[u8] {
     name.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The alignment in bytes that a section of a kind has, whatever its header asks for: the loader fills pointers of descriptors
+/// of thread-local variables, of which compilers do not say how they are aligned, and code loads literals whole.
+fn least_align(kind: macho::SectionType) -> u64 {
+    match kind {
+        macho::S_4BYTE_LITERALS => 4,
+        macho::S_8BYTE_LITERALS | macho::S_THREAD_LOCAL_VARIABLES => 8,
+        macho::S_16BYTE_LITERALS => 16,
+        _ => 1,
+    }
 }
 
 /// Bits of a section's attributes.

@@ -78,6 +78,7 @@ mod arm64 {
     pub(super) const TLVP_LOAD_PAGE21: u32 = 8;
     pub(super) const TLVP_LOAD_PAGEOFF12: u32 = 9;
     pub(super) const ADDEND: u32 = 10;
+    pub(super) const AUTHENTICATED_POINTER: u32 = 11;
 }
 
 const NAMES_X86_64: [&str; 10] = [
@@ -243,7 +244,7 @@ pub(crate) fn next(
 /// The low byte of [`RawReloc::kind`]: the kind (4 bits), whether it counts from its place (bit 4), the width (bits 5 and
 /// 6), and whether something is subtracted (bit 7). The other bits are the subtracted symbol or, for the low bits of an
 /// address in an instruction (arm64), what the instruction is: one of the constants below, or [`LOAD`] and the binary
-/// logarithm of the bytes that it accesses.
+/// logarithm of the bytes that it accesses, or [`LOAD_ADDRESS`].
 const RELATIVE: u32 = 1 << 4;
 const LENGTH_SHIFT: u32 = 5;
 const MINUS: u32 = 1 << 7;
@@ -260,6 +261,8 @@ pub(crate) fn is_plain(kind: u32) -> bool {
 const ADD: u32 = 1;
 /// A load or store.
 const LOAD: u32 = 2;
+/// A load of 8 bytes into a register for addresses: `ldr Xt, [Xn, #offset]`.
+const LOAD_ADDRESS: u32 = 7;
 
 fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8]) -> RawReloc {
     let arch = encoding.arch;
@@ -292,7 +295,9 @@ fn raw(first: Option<Entry>, entry: &Entry, encoding: Encoding, contents: &[u8])
     let low_bits = matches!(entry.kind, arm64::PAGEOFF12 | arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12);
     if arch != Arch::X86_64 && low_bits {
         let [b0, b1, b2, b3, ..] = load(contents, offset, 2).to_le_bytes();
-        let form = match Imm::of_page_offset(u32::from_le_bytes([b0, b1, b2, b3])) {
+        let instruction = u32::from_le_bytes([b0, b1, b2, b3]);
+        let form = match Imm::of_page_offset(instruction) {
+            _ if instruction & 0xffc0_0000 == 0xf940_0000 => LOAD_ADDRESS,
             Some(Imm::Add12) => ADD,
             Some(Imm::Load12 { shift }) => LOAD.wrapping_add(u32::from(shift)),
             _ => 0,
@@ -365,7 +370,8 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
     let low = || {
         Some(Field::Aarch64(match raw.kind >> MINUS_SHIFT {
             ADD => Imm::Add12,
-            form @ LOAD..=6 => Imm::Load12 { shift: u8::try_from(form.wrapping_sub(LOAD)).ok()? },
+            LOAD_ADDRESS => Imm::Load12 { shift: 3 },
+            form @ LOAD..LOAD_ADDRESS => Imm::Load12 { shift: u8::try_from(form.wrapping_sub(LOAD)).ok()? },
             _ => return None,
         }))
     };
@@ -378,17 +384,28 @@ pub(crate) fn understand(arch: Arch, raw: RawReloc) -> Option<(Value, Field)> {
         (arm64::GOT_LOAD_PAGE21 | arm64::TLVP_LOAD_PAGE21, true, 2) => {
             (What::GotRelaxable.from(Origin::Page), Field::Aarch64(Imm::Adrp))
         }
-        (arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12, false, 2) => {
-            // The rewriting of the pair is for loads of 8 bytes; nothing else loads an address.
-            (
-                What::GotRelaxable.from(Origin::PageOffset),
-                low().filter(|field| *field == Field::Aarch64(Imm::Load12 { shift: 3 }))?,
-            )
+        // The rewriting of the pair is for loads of addresses.
+        (arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12, false, 2)
+            if raw.kind >> MINUS_SHIFT == LOAD_ADDRESS =>
+        {
+            (What::GotRelaxable.from(Origin::PageOffset), low()?)
         }
         (arm64::POINTER_TO_GOT, true, 2) => (What::Got.from(Origin::Place), Field::I32),
         (arm64::POINTER_TO_GOT, false, 3) => (What::Got.from(Origin::Zero), Field::U64),
         _ => return None,
     })
+}
+
+/// Why a relocation that is not [understood](understand) cannot be linked, where there is more to say than that.
+pub(crate) fn refusal(arch: Arch, kind: u32) -> Option<Reason> {
+    match (arch, kind & 0xf) {
+        (Arch::X86_64, _) => None,
+        (_, arm64::GOT_LOAD_PAGEOFF12 | arm64::TLVP_LOAD_PAGEOFF12) => {
+            Some("what is not in this image is reached by a load of its address, ldr Xt, and by no other instruction")
+        }
+        (_, arm64::AUTHENTICATED_POINTER) => Some("pointers with signatures are for arm64e, which cannot be linked"),
+        _ => None,
+    }
 }
 
 /// What a kind is called.
@@ -405,6 +422,8 @@ pub(crate) fn name(arch: Arch, kind: u32) -> String {
 
 const NOT_HERE: Reason =
     "the symbol is defined in no object of this image; what another image defines is reached through the GOT";
+const MIDDLE: Reason =
+    "the branch leads to the middle of a function that is defined in no object of this image; branch to its start";
 const FIXED: Reason = "the image is loaded at an address that is not known now, and the field has no room for one";
 const READ_ONLY: Reason = "the loader would have to write to a read-only segment; put what holds addresses into __DATA";
 const THREAD_LOCAL: Reason = "the symbol is a thread-local variable, which has an address in each thread; its address has to be asked for in code, at run time";
@@ -461,6 +480,11 @@ pub(crate) fn classify(arch: Arch, section: &Section<'_>, reloc: &Reloc, traits:
         (What::Symbol, _) if preemptible => return Err(NOT_HERE),
         (What::Symbol, Origin::Place | Origin::Page) if absolute => return Err(FIXED),
         (What::Symbol, _) => Action::Link,
+        // The middle of a function is no part of its stub.
+        (What::Plt, _) if looked_up && reloc.addend != if arch == Arch::X86_64 { -4 } else { 0 } => match preemptible {
+            true => return Err(MIDDLE),
+            false => Action::Link,
+        },
         (What::Plt, _) if looked_up => Action::Plt,
         (What::Plt, _) if absolute => return Err(FIXED),
         (What::Plt, _) => Action::Link,

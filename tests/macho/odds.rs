@@ -105,6 +105,66 @@ fn what_is_rare_is_linked_as_lld_links_it() {
 }
 
 /// Of a universal file the slice for the CPU is taken: of objects, archives and libraries.
+/// Code that calls what stands behind the start of a function means this image's: a stub has no such place.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn branches_into_functions_lead_past_stubs() {
+    for (target, call) in [(MACOS_X86_64, "call"), (MACOS_ARM64, "bl")] {
+        let text = format!(
+            ".globl _code, _weak\n.weak_definition _weak\n.p2align 2\n_code: {call} _weak\n{call} _weak+8\n.long 0\n\
+             .p2align 2\n_weak: .quad 0, 0\n"
+        );
+        let object = assemble(target, "into-functions", &text);
+        let bytes = linked(target, &object, false);
+        let image = Image::new(&bytes);
+        let (places, pieces) = (image.exports(), image.pieces());
+        let (code, weak) = (places[&b"_code"[..]], places[&b"_weak"[..]]);
+        let (_, start, bytes) = pieces.into_iter().find(|(_, start, bytes)| code - start < bytes.len() as u64).unwrap();
+        let at = (code - start) as usize;
+        let word = |at: usize| i32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+        let led = |number: usize| match target == MACOS_ARM64 {
+            true => (code + 4 * number as u64).wrapping_add_signed(i64::from(word(at + 4 * number) << 6 >> 4)),
+            false => (code + 5 + 5 * number as u64).wrapping_add_signed(word(at + 1 + 5 * number).into()),
+        };
+        assert_eq!(led(1), weak + 8);
+        assert_ne!(led(0), weak, "a stub, for others may have the definition that counts");
+        let object = assemble(target, "into-others", &format!(".globl _code\n_code: {call} _elsewhere+8\n"));
+        let [ours, _] = both(target, &[object.to_str().unwrap(), "-undefined", "dynamic_lookup"]);
+        let said = ours.unwrap_err();
+        assert!(said.contains("leads to the middle of a function that is defined in no object"), "{said}");
+    }
+}
+
+/// Only a load of an address can be made an addition where the address is known.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn slots_are_read_by_loads_of_addresses() {
+    for instruction in ["ldr d0, [x0, _v@GOTPAGEOFF]", "str x1, [x0, _v@GOTPAGEOFF]"] {
+        let text = format!(".globl _f, _v\n_f: adrp x0, _v@GOTPAGE\n{instruction}\n.data\n_v: .quad 1\n");
+        let object = assemble(MACOS_ARM64, "no-loads", &text);
+        let [ours, theirs] = both(MACOS_ARM64, &[object.to_str().unwrap()]);
+        let said = ours.unwrap_err();
+        assert!(said.contains("ARM64_RELOC_GOT_LOAD_PAGEOFF12") && said.contains("ldr Xt"), "{said}");
+        assert!(theirs.is_err());
+    }
+}
+
+/// Literals are loaded whole, even if nothing says how they are aligned.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn literals_are_aligned_as_they_are_large() {
+    let text = ".text\n.globl _f\n_f: leaq L16(%rip), %rax\nleaq L8(%rip), %rax\nleaq L4(%rip), %rax\nretq\n\
+        .section __TEXT,__odd\n.byte 1\n.section __TEXT,__literal4,4byte_literals\nL4: .long 1\n\
+        .section __TEXT,__literal8,8byte_literals\nL8: .quad 1\n.section __TEXT,__literal16,16byte_literals\nL16: .quad 1, 2\n";
+    let object = assemble(MACOS_X86_64, "literals", text);
+    let bytes = linked(MACOS_X86_64, &object, false);
+    for (name, start, _) in Image::new(&bytes).sections() {
+        if let Some(size) = String::from_utf8(name).unwrap().strip_prefix("__literal") {
+            assert!(start.is_multiple_of(size.parse().unwrap()), "{size}: 0x{start:x}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs the package llvm-19"]
 fn universal_files_are_linked() {

@@ -8,6 +8,8 @@ use pkgld_corpus::target::{MACOS_ARM64, MACOS_X86_64, Target};
 use super::assemble;
 use super::coalesced::{as_lld_links, flags, library};
 use super::common::rust_lld;
+use super::image::Image;
+use super::libraries::as_lld;
 
 /// A function that runs first and leaves 12 if a variable of the image is 10, one that is zero is aligned and can be written,
 /// and one of another image is 7.
@@ -59,6 +61,24 @@ fn variables_of_threads_are_found_on_x86_64() {
 #[ignore = "needs the packages gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, llvm-19 and qemu-user-static"]
 fn variables_of_threads_are_found_on_arm64() {
     variables(MACOS_ARM64);
+}
+
+/// Compilers do not say how descriptors are aligned: they are as the loader's pointers have to be.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn descriptors_are_aligned() {
+    let text = ".globl _odd, _variable\n.section __DATA,__data\n_odd: .byte 1\n\
+                .section __DATA,__thread_vars,thread_local_variables\n\
+                _variable: .quad __tlv_bootstrap, 0, _variable$tlv$init\n.tbss _variable$tlv$init, 8, 3\n";
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let object = assemble(target, "odd-variables", text);
+        for form in ["-fixup_chains", "-no_fixup_chains"] {
+            let arguments = [object.to_str().unwrap(), "-undefined", "dynamic_lookup", form];
+            let image = as_lld(target, &arguments);
+            let place = Image::new(&image).exports()[&b"_variable"[..]];
+            assert!(place.is_multiple_of(8), "{form}: 0x{place:x}");
+        }
+    }
 }
 
 /// A variable has no address that data could hold, and what is none is not found as one; LLD refuses both too.
