@@ -22,7 +22,7 @@ use crate::blob;
 use crate::elf;
 use crate::error::{Error, Result};
 use crate::format;
-use crate::input::{Inputs, Opened};
+use crate::input::{Inputs, LibraryRole, Opened};
 use crate::link::{Link, over};
 use crate::macho;
 use crate::model::{GlobalId, Object, ObjectId};
@@ -154,7 +154,7 @@ fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValu
         if let Some((id, _)) = symbols.find(name.as_bytes())
             && !shorten(symbols, id)
         {
-            return Err(Error::Options(format!("--defsym {name}: defined by itself")));
+            return Err(Error::Options(format!("{name}: defined by itself (--defsym, -alias)")));
         }
     }
     Ok(())
@@ -295,7 +295,9 @@ impl<'a> Resolver<'a> {
         if options.warn_common {
             warnings.extend(named::common_warnings(&self));
         }
-        let Some((target, _)) = self.target.filter(|_| !self.objects.is_empty()) else {
+        // macOS has libraries that do nothing but re-export others.
+        let reexports = self.libraries.iter().any(|library| library.role == LibraryRole::Reexport);
+        let Some((target, _)) = self.target.filter(|_| reexports || !self.objects.is_empty()) else {
             return Err(Error::NoInput.into());
         };
         for library in &self.libraries {

@@ -10,11 +10,11 @@
 )]
 
 use foldhash::{HashMap, HashMapExt};
-use object::Endianness;
 use object::elf::{
     ELFCLASS32, ELFCLASS64, ELFMAG, FileClass, FileHeader32, FileHeader64, SHN_UNDEF, SHT_SYMTAB, STB_LOCAL,
 };
 use object::read::elf::{FileHeader, Sym};
+use object::{Endianness, FileKind, Object as _, ObjectSymbol as _};
 
 use super::{Archive, HEADER_SIZE, IndexForm, MemberId};
 use crate::bytes;
@@ -145,8 +145,7 @@ impl<'a, 'b> Builder<'a, 'b> {
             let defined = match class {
                 Some(ELFCLASS64) => self.object::<FileHeader64<Endianness>>(member.bytes, member.id)?,
                 Some(ELFCLASS32) => self.object::<FileHeader32<Endianness>>(member.bytes, member.id)?,
-                // Members that are no ELF objects define nothing for an ELF image.
-                _ => Ok(()),
+                _ => self.foreign(member.bytes, member.id)?,
             };
             defined.map_err(|what| {
                 let file = format!("{}({})", self.archive.name, String::from_utf8_lossy(member.name));
@@ -176,6 +175,25 @@ impl<'a, 'b> Builder<'a, 'b> {
                 continue;
             }
             match symbol.name(endian, symbols.strings()) {
+                Ok(name) => self.define(name, member)?,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The same of an object file of Mach-O or COFF. Members that are no objects define nothing.
+    fn foreign(&mut self, bytes: &'a [u8], member: MemberId) -> Result<Result<(), object::read::Error>, Error> {
+        let file = match FileKind::parse(bytes) {
+            Ok(FileKind::MachO64 | FileKind::Coff | FileKind::CoffBig) => object::File::parse(bytes),
+            _ => return Ok(Ok(())),
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => return Ok(Err(error)),
+        };
+        for symbol in file.symbols().filter(|symbol| symbol.is_global() && !symbol.is_undefined()) {
+            match symbol.name_bytes() {
                 Ok(name) => self.define(name, member)?,
                 Err(error) => return Ok(Err(error)),
             }

@@ -63,6 +63,7 @@ pub(super) fn open<'a>(inputs: Vec<Input<'a>>, options: &Options) -> Result<Inpu
         paths: HashMap::new(),
         identities: HashMap::new(),
         libraries: HashMap::new(),
+        archives: HashMap::new(),
         scripts: Vec::new(),
         script_inputs: 0,
         places: 0,
@@ -95,6 +96,8 @@ struct Opener<'o, 'a> {
     identities: HashMap<Identity, usize>,
     /// The items that are shared libraries, by file.
     libraries: HashMap<usize, usize>,
+    /// The items that are archives of Mach-O, by file.
+    archives: HashMap<usize, usize>,
     /// The scripts that are being expanded, the outermost first.
     scripts: Vec<ScriptPlace>,
     script_inputs: usize,
@@ -244,10 +247,18 @@ impl Opener<'_, '_> {
         match content(&name, self.contents(file)) {
             _ if scripts && self.contents(file).is_empty() => {}
             Content::Object => self.inputs.items.push(item(Kind::Object)),
-            Content::Archive => self.inputs.items.push(item(Kind::Archive)),
-            Content::ThinArchive => {
-                self.open_members(file, path);
-                self.inputs.items.push(item(Kind::Archive));
+            archive @ (Content::Archive | Content::ThinArchive) => {
+                if archive == Content::ThinArchive {
+                    self.open_members(file, path);
+                }
+                // With Mach-O the order of archives means nothing, so that one mention says what several do.
+                let once = self.options.target.is_some_and(|target| target.format == Format::MachO);
+                let next = self.inputs.items.len();
+                let first = if once { *self.archives.entry(file).or_insert(next) } else { next };
+                match self.inputs.items.get_mut(first) {
+                    Some(first) => first.mode.whole_archive |= mode.whole_archive,
+                    None => self.inputs.items.push(item(Kind::Archive)),
+                }
             }
             Content::SharedLibrary => {
                 let next = self.inputs.items.len();

@@ -161,6 +161,39 @@ fn files_count_once() {
         let image = as_lld(target, &[&search, "-lstart.o", "-force_load", archive, "-force_load", archive, archive]);
         let names: Vec<Vec<u8>> = Image::new(&image).exports().into_keys().collect();
         assert_eq!(names, [&b"_own"[..], b"_start"]);
+        // Whatever asks for it, and by whatever name.
+        let again = directory.join(".").join("libown.a");
+        for arguments in [
+            &["-all_load", archive, archive][..],
+            &["-all_load", archive, again.to_str().unwrap()],
+            &["-all_load", "-lown", "-lown"],
+            &[archive, "-force_load", archive],
+            &["-lown", "-force_load", archive],
+        ] {
+            let [ours, _] = both(target, &[&[&*search, "-lstart.o"], arguments].concat());
+            let ours = ours.unwrap_or_else(|said| panic!("{arguments:?}: {said}"));
+            assert_eq!(Image::new(&ours).exports().into_keys().collect::<Vec<_>>(), names, "{arguments:?}");
+        }
+    }
+}
+
+/// An archive without an index is searched all the same.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn archives_without_an_index_are_searched() {
+    for target in TARGETS {
+        let member =
+            assemble(target, "unlisted", ".globl _unlisted, _also\n.comm _also, 8, 3\n.data\n_unlisted: .quad _also\n");
+        let archive = member.with_extension("a");
+        let _ = fs::remove_file(&archive);
+        let out = Command::new("llvm-ar-19").args(["--format=darwin", "rcS"]).arg(&archive).arg(&member).output();
+        assert!(out.unwrap().status.success());
+        for name in ["_unlisted", "_also"] {
+            let object = pointers(target, &[name]);
+            let [ours, _] = both(target, &[object.to_str().unwrap(), archive.to_str().unwrap()]);
+            let ours = ours.unwrap();
+            assert!(Image::new(&ours).exports().contains_key(&b"_unlisted"[..]), "{name}");
+        }
     }
 }
 
@@ -271,5 +304,27 @@ fn stubs_of_early_versions() {
         let object = pointers(target, &["_old", "__Znwm", "_OBJC_CLASS_$_Old"]);
         let image = as_lld(target, &[object.to_str().unwrap(), &search, "-lold"]);
         assert_eq!(Image::new(&image).libraries()[0].1, b"/usr/lib/libold.dylib");
+    }
+}
+
+/// Libraries of the system are there for arm64e as well, which programs of arm64 use them by.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn stubs_for_arm64e_are_for_arm64() {
+    let directory = place();
+    let new = |all: &str| {
+        format!(
+            "--- !tapi-tbd\ntbd-version: 4\ntargets: [ {all} ]\ninstall-name: /usr/lib/libe.dylib\nexports:\n  \
+             - targets: [ arm64e-macos, x86_64-macos ]\n    symbols: [ _e ]\n...\n"
+        )
+    };
+    let old = "--- !tapi-tbd-v3\narchs: [ x86_64, arm64e ]\nplatform: macosx\ninstall-name: /usr/lib/libe.dylib\n\
+        exports:\n  - archs: [ x86_64, arm64e ]\n    symbols: [ _e ]\n...\n";
+    let texts = [new("arm64e-macos, x86_64-macos"), new("arm64-macos, arm64e-macos, x86_64-macos"), old.to_owned()];
+    for (text, target) in texts.iter().flat_map(|text| TARGETS.map(|target| (text, target))) {
+        fs::write(directory.join("libe.tbd"), text).unwrap();
+        let object = pointers(target, &["_e"]);
+        let image = as_lld(target, &[object.to_str().unwrap(), &format!("-L{}", directory.display()), "-le"]);
+        assert_eq!(Image::new(&image).libraries()[0].1, b"/usr/lib/libe.dylib");
     }
 }

@@ -27,7 +27,7 @@ impl Opener<'_, '_> {
             // As Apple's linker has it: `-lcrt1.o` is the file of this name.
             None if self.is_for_macos() && name.ends_with(".o") => vec![name.to_owned()],
             None if self.is_for_macos() => {
-                vec![format!("lib{name}.tbd"), format!("lib{name}.dylib"), format!("lib{name}.a")]
+                [".tbd", ".dylib", ".so", ".a"].map(|extension| format!("lib{name}{extension}")).into()
             }
             None => vec![format!("lib{name}.so"), format!("lib{name}.a")],
         };

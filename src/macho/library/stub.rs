@@ -210,7 +210,7 @@ fn targets<'v>(targets: impl Iterator<Item = Result<&'v str, String>>) -> Result
     for target in targets {
         match target? {
             "x86_64-macos" | "x86_64h-macos" => cpus.0 |= Cpus::X86_64.0,
-            "arm64-macos" => cpus.0 |= Cpus::AARCH64.0,
+            "arm64-macos" | "arm64e-macos" => cpus.0 |= Cpus::AARCH64.0,
             _ => {}
         }
     }
@@ -234,7 +234,7 @@ fn cpus<'v>(archs: impl Iterator<Item = Result<&'v str, String>>) -> Result<Cpus
     for arch in archs {
         match arch? {
             "x86_64" | "x86_64h" => cpus.0 |= Cpus::X86_64.0,
-            "arm64" => cpus.0 |= Cpus::AARCH64.0,
+            "arm64" | "arm64e" => cpus.0 |= Cpus::AARCH64.0,
             _ => {}
         }
     }
