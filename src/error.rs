@@ -65,7 +65,7 @@ pub enum Error {
     /// A library asked for by name is in none of the directories searched.
     #[error("{}", library_not_found(name, searched))]
     LibraryNotFound {
-        /// The name as it followed `-l`.
+        /// The name as it followed `-l`; `framework NAME` for a framework of macOS.
         name: String,
         /// The directories, in the order they were searched.
         searched: Vec<PathBuf>,
@@ -324,11 +324,15 @@ impl std::error::Error for Errors {
 pub type Result<T, E = Errors> = std::result::Result<T, E>;
 
 fn library_not_found(name: &str, searched: &[PathBuf]) -> String {
+    let (what, option) = match name.strip_prefix("framework ") {
+        Some(name) => (format!("framework not found: {name}"), "-F"),
+        None => (format!("library not found: -l{name}"), "-L"),
+    };
     if searched.is_empty() {
-        return format!("library not found: -l{name}: no directory to search, give one with -L");
+        return format!("{what}: no directory to search, give one with {option}");
     }
     let directories: Vec<String> = searched.iter().map(|path| path.display().to_string()).collect();
-    format!("library not found: -l{name}: searched {}", directories.join(", "))
+    format!("{what}: searched {}", directories.join(", "))
 }
 
 fn undefined(symbol: &str, references: &[Place], more: usize, hint: Option<&str>) -> String {

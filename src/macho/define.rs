@@ -26,9 +26,6 @@ use crate::model::{
 use crate::options::{CreatedSection, Exports};
 use crate::symbols::{Anchor, Definition, Global};
 
-/// Names of the image's first byte.
-const HEADER: [&[u8]; 2] = [b"___dso_handle", b"__mh_dylib_header"];
-
 /// Where a section or a segment begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Boundary {
@@ -114,7 +111,9 @@ pub(super) fn boundary_address(link: &Link<'_>, boundary: Boundary) -> u64 {
 /// A list of functions to run, or a description of Objective-C, that is malformed; descriptions that contradict each other.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<(), Error> {
     link.macho.platform = Some(super::platform(link));
-    for name in HEADER {
+    // Names of the image's first byte.
+    let header: &[u8] = if link.options.macho.bundle { b"__mh_bundle_header" } else { b"__mh_dylib_header" };
+    for name in [b"___dso_handle", header] {
         let Some((id, global)) = link.symbols.find(name) else { continue };
         if global.definition == Definition::Undefined {
             let global = link.symbols.get_mut(id);

@@ -245,7 +245,7 @@ pub(crate) fn loader_word(link: &Link<'_>, place: u64, target: u64, addend: i64)
     let next = sites.next(index, page_size(link.target.arch));
     match link.macho.imports.get(site.import as usize) {
         None => fixups::rebase(target, next)
-            .ok_or(Fault::Because("the pointer leads out of the 64 GiB that there are bits for")),
+            .ok_or(Fault::Because("the pointer leads out of the 64 GiB from the image's start that chained fixups have bits for; link with -no_fixup_chains")),
         Some((_, own)) => {
             let inline = if *own == 0 { u8::try_from(addend).unwrap_or(0) } else { 0 };
             let swapped = u32::from(malfunction::on(Malfunction::BindsSwapped));

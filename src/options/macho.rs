@@ -123,6 +123,14 @@ impl MachOOptions {
         if let Some(name) = names.find(|name| name.is_empty() || name.len() > 16 || name.contains('\0')) {
             return Some(format!("{name:?}: names of segments and sections have 1 to 16 bytes"));
         }
+        let made = self.created_sections.iter().map(|created| &created.segment);
+        let made = made.chain(self.renamed_sections.iter().map(|[_, [segment, _]]| segment));
+        let mut made = made.chain(self.renamed_segments.iter().map(|[_, segment]| segment));
+        if made.any(|segment| segment == "__LINKEDIT") {
+            return Some(
+                "-sectcreate, -rename_section, -rename_segment: __LINKEDIT has the loader's tables alone".to_owned(),
+            );
+        }
         if let Some((.., align)) =
             self.alignments.iter().find(|(.., align)| !align.is_power_of_two() || *align > 1 << 15)
         {

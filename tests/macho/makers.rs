@@ -274,6 +274,53 @@ fn objects_ask_for_libraries() {
     }
 }
 
+/// A library may do nothing but re-export others, and a bundle has its own name for its start.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn libraries_may_have_nothing_of_their_own() {
+    let directory = libraries();
+    let (search, root) = (format!("-L{}", directory.display()), directory.join("root"));
+    for target in TARGETS {
+        let image = as_lld(target, &[&search, "-reexport-louter", "-syslibroot", root.to_str().unwrap()]);
+        assert_eq!(Image::new(&image).libraries()[0].0, macho::LC_REEXPORT_DYLIB);
+        let object = pointers(target, &["__mh_bundle_header"]);
+        let [ours, theirs] = both(target, &[object.to_str().unwrap(), "-bundle"]).map(Result::unwrap);
+        assert_eq!(Image::new(&ours).binds(), Image::new(&theirs).binds());
+    }
+}
+
+/// What does not fit is told, and what is not found by the option that finds it.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn what_cannot_be_had_is_told() {
+    let empty = place().join("empty");
+    fs::write(&empty, "").unwrap();
+    for target in TARGETS {
+        let object = pointers(target, &["_pointers"]);
+        let refusal = |arguments: &[&str]| {
+            both(target, &[&[object.to_str().unwrap()], arguments].concat())[0].clone().unwrap_err()
+        };
+        for (arguments, wanted) in [
+            (&["-current_version", "70000"][..], "up to 65535.255.255"),
+            (&["-compatibility_version", "1.300"], "up to 65535.255.255"),
+            (
+                &["-sectcreate", "__LINKEDIT", "__x", empty.to_str().unwrap()],
+                "__LINKEDIT has the loader's tables alone",
+            ),
+            (&["-rename_segment", "__DATA", "__LINKEDIT"], "__LINKEDIT has the loader's tables alone"),
+            (&["-rename_section", "__DATA", "__data", "__LINKEDIT", "__x"], "__LINKEDIT has the loader's tables alone"),
+            (&["-framework", "Nowhere"], "framework not found: Nowhere: no directory to search, give one with -F"),
+            (&["-lnowhere"], "library not found: -lnowhere: no directory to search, give one with -L"),
+        ] {
+            let said = refusal(arguments);
+            assert!(said.contains(wanted), "{arguments:?}: {said}");
+        }
+    }
+    let object = assemble(MACOS_ARM64, "in-linkedit", ".section __LINKEDIT,__foo\n.byte 1\n");
+    let [ours, _] = both(MACOS_ARM64, &[object.to_str().unwrap()]);
+    assert!(ours.unwrap_err().contains("the segment has the loader's tables alone"));
+}
+
 /// Symbols that are asked for by name have to be there, and archives are searched for them.
 #[test]
 #[ignore = "needs the package llvm-19"]

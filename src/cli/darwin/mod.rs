@@ -83,8 +83,13 @@ impl Given {
 
     /// A value as a version.
     fn version(&self, index: usize) -> Result<u32, Problem> {
-        let version = self.value(index).to_str().and_then(crate::macho::library::version);
-        version.ok_or_else(|| self.bad(index, "a version, as 13.3 or 1.2.3"))
+        // Stubs may say more than there is room for; who asks for a version gets that one.
+        let fits = |text: &&str| {
+            let mut parts = text.split('.').zip([0xffff, 0xff, 0xff]);
+            parts.all(|(part, limit)| part.parse().is_ok_and(|part: u32| part <= limit))
+        };
+        let version = self.value(index).to_str().filter(fits).and_then(crate::macho::library::version);
+        version.ok_or_else(|| self.bad(index, "a version, as 13.3 or 1.2.3, up to 65535.255.255"))
     }
 
     /// The problem that a value is not what is expected.
