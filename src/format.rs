@@ -29,8 +29,13 @@ use crate::{elf, macho};
 /// # Errors
 /// Bytes that contradict their format; contents that cannot be linked.
 pub(crate) fn parse<'a>(name: InputName<'a>, bytes: &'a [u8]) -> Result<Object<'a>, Error> {
-    if let Content::Refused(what) = Content::of(bytes) {
-        return Err(Error::unsupported(&name, what));
+    match Content::of(bytes) {
+        Content::Refused(what) => return Err(Error::unsupported(&name, what)),
+        Content::Text => return Err(Error::unsupported(&name, "text, where an object file is needed")),
+        Content::Archive | Content::ThinArchive => {
+            return Err(Error::unsupported(&name, "archive in an archive; give it as an input of its own"));
+        }
+        Content::Object | Content::SharedLibrary => {}
     }
     if pe::parse::is_object(bytes) {
         return pe::parse::parse(name, bytes);
@@ -598,5 +603,26 @@ pub(crate) fn companion_files(link: &Link<'_>) -> Option<CompanionFiles> {
             Some(CompanionFiles { path: dwarf, beside: Some((plist, plist_contents)) })
         }
         Format::Pe => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Members of archives that are linked whole may be anything: the message says what they are.
+    #[test]
+    fn what_is_no_object_is_called_what_it_is() {
+        let cases: [(&[u8], &str); 4] = [
+            (b"some words", "text, where an object file is needed"),
+            (b"!<arch>\n", "archive in an archive"),
+            (b"", "empty file"),
+            (b"\x01\x02\x03", "binary file of an unknown format"),
+        ];
+        for (bytes, wanted) in cases {
+            let name = InputName { file: "a.a", member: Some(b"member".into()) };
+            let said = parse(name, bytes).unwrap_err().to_string();
+            assert!(said.starts_with("a.a(member): ") && said.contains(wanted), "{said}");
+        }
     }
 }
