@@ -148,7 +148,7 @@ fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValu
         };
         let global = symbols.get_mut(id);
         global.definition = definition;
-        global.flags.set(GlobalFlags::IN_OBJECT);
+        global.flags.set(GlobalFlags::IN_OBJECT.and(GlobalFlags::ASSIGNED));
     }
     for (name, _) in definitions {
         if let Some((id, _)) = symbols.find(name.as_bytes())

@@ -322,6 +322,7 @@ impl<'a> Symbols<'a> {
             return;
         }
         let defined_here = global.is_defined_here();
+        let assigned = global.flags.has(GlobalFlags::ASSIGNED);
         let strong_here = defined_here && !global.flags.has(GlobalFlags::WEAK_DEFINITION);
         if let SymbolSection::Common(kind) = symbol.section() {
             self.any_commons = true;
@@ -351,8 +352,11 @@ impl<'a> Symbols<'a> {
             match global.definition {
                 Definition::Common { .. } if weak && !by_definition => return,
                 Definition::Common { .. } => {}
+                // For ELF's linkers and MinGW's an assignment takes the place of what objects define.
+                _ if assigned && !by_definition => return,
                 _ if strong_here && !weak => {
-                    self.duplicates.push(Duplicate { global: id, first: global.mention, second: place });
+                    let first = global.mention.filter(|_| !assigned);
+                    self.duplicates.push(Duplicate { global: id, first, second: place });
                     return;
                 }
                 _ if defined_here && weak => {
@@ -414,10 +418,14 @@ impl<'a> Symbols<'a> {
                 cut = cut.saturating_add(1);
                 continue;
             }
-            problems.push(Error::Duplicate {
-                symbol: String::from_utf8_lossy(self.get(duplicate.global).name).into_owned(),
-                first: Box::new(duplicate.first.map(|place| definition_place(objects, place)).unwrap_or_default()),
-                second: Box::new(definition_place(objects, duplicate.second)),
+            let symbol = String::from_utf8_lossy(self.get(duplicate.global).name).into_owned();
+            let second = definition_place(objects, duplicate.second);
+            problems.push(match duplicate.first {
+                Some(first) => {
+                    let first = definition_place(objects, first);
+                    Error::Duplicate { symbol, first: Box::new(first), second: Box::new(second) }
+                }
+                None => Error::Options(format!("{symbol}: defined by an option and at {second}")),
             });
         }
         (problems, cut)

@@ -9,7 +9,7 @@ use super::reading::Link;
 use crate::Report;
 
 /// The line that `--version` prints. Build systems look for "GNU" in it to learn which options they may use.
-pub(super) const VERSION: &str = concat!("pkgld ", env!("CARGO_PKG_VERSION"), " (compatible with GNU linkers)");
+pub(super) const VERSION: &str = concat!("pkgld v", env!("CARGO_PKG_VERSION"), " (compatible with GNU linkers)");
 
 /// Tells what was linked, on standard error.
 pub(super) fn verbose(report: &Report, link: &Link, console: &mut Console<'_>) {

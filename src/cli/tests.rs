@@ -81,7 +81,7 @@ fn julia_1_13_and_later() {
     );
     let search_paths = ["/j/lib/julia", "/j/lib", "/j/lib"].map(Into::into).into();
     let mut options = Options { search_paths, undefined: Undefined::Error, ..Options::default() };
-    options.elf.build_id = BuildId::Fast;
+    options.elf.build_id = BuildId::Fast20;
     options.pe.build_id = true;
     options.elf.hash_style = HashStyle::Gnu;
     assert_eq!(link.options, options);
@@ -111,7 +111,7 @@ fn gcc_and_its_plugin() {
     );
     let search_paths = ["/g", "/lib/../lib"].map(Into::into).into();
     let mut options = Options { target: Some(Target::LINUX_X86_64), search_paths, ..Options::default() };
-    options.elf.build_id = BuildId::Fast;
+    options.elf.build_id = BuildId::Fast20;
     options.pe.build_id = true;
     options.elf.hash_style = HashStyle::Gnu;
     assert_eq!(link.options, options);
@@ -167,6 +167,9 @@ fn the_last_one_wins_or_all_count() {
     assert_eq!(options("-Bsymbolic-functions -Bno-symbolic").elf.symbolic, Symbolic::None);
     assert_eq!(options("-s -S").strip, Strip::Debug);
     assert_eq!(options("--rpath a -R b -rpath=c").elf.rpath, ["a", "b", "c"]);
+    // As build systems give what stands in no variable.
+    let nothing = options("-rpath= -soname= -L=");
+    assert_eq!((nothing.elf.rpath.len(), nothing.elf.soname), (0, None));
     assert_eq!(options("-u a --undefined=b").required_symbols, ["a", "b"]);
     assert_eq!(options("--exclude-libs a,b:c --exclude-libs ALL").exclude_libs, ["a", "b", "c", "ALL"]);
     assert_eq!(options("-z defs -z undefs").undefined, Undefined::Allow);
@@ -246,7 +249,7 @@ fn problems_name_the_option_and_what_to_do() {
             "-plugin-opt=emit-llvm",
             "-plugin-opt=emit-llvm: not supported: there is no link-time optimisation; have the compiler write it",
         ),
-        ("-soname=", "-soname: '' is not a name"),
+        ("--undefined=", "--undefined: '' is not a name"),
         (
             "--image-base=0x1000",
             "--image-base=0x1000: not supported: a shared library begins at address 0, and the loader moves it",
@@ -321,7 +324,7 @@ fn program(arguments: &[&str]) -> (Exit, String, String) {
 fn the_program_says_what_it_is() {
     let (exit, out, err) = program(&["ld.lld", "--version"]);
     assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    assert_eq!(out, format!("pkgld {} (compatible with GNU linkers)\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(out, format!("pkgld v{} (compatible with GNU linkers)\n", env!("CARGO_PKG_VERSION")));
     let (exit, out, _) = program(&["lld", "-flavor", "gnu", "-help"]);
     assert_eq!(exit, Exit::Success);
     assert!(out.lines().next().unwrap().starts_with("Usage: pkgld"));

@@ -9,8 +9,8 @@ use crate::error::{Error, Errors, Result};
 use crate::format::LocalTraits;
 use crate::link::Link;
 use crate::model::{
-    CommonKind, GlobalId, Object, ObjectId, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection, Traits,
-    Visibility,
+    CommonKind, GlobalId, Object, ObjectId, ObjectInfo, SectionFlags, Symbol, SymbolIndex, SymbolKind, SymbolSection,
+    Traits, Visibility,
 };
 use crate::names::is_identifier;
 use crate::options::Arch;
@@ -55,7 +55,11 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         if let Some((id, _)) = link.symbols.find(name)
             && link.symbols.get(id).definition == Definition::Undefined
         {
-            define(link.symbols.get_mut(id), anchor);
+            let global = link.symbols.get_mut(id);
+            match is_of_the_program(anchor) {
+                true => global.definition = Definition::Anchor(anchor),
+                false => define(global, anchor),
+            }
         }
     }
     if link.target.arch == Arch::Ppc64 {
@@ -81,6 +85,11 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     {
         link.report.warnings.push(format!("-e {entry}: nothing in the image defines it; there is no entry point"));
     }
+    let asks = |object: &&Object<'_>| matches!(&object.info, ObjectInfo::Elf(info) if info.exec_stack);
+    if let (None, Some(object)) = (link.options.elf.exec_stack, link.objects.iter().find(asks)) {
+        let what = "its .note.GNU-stack asks for a stack that code can run on: allow it by -z execstack, or refuse it by -z noexecstack";
+        return Err(Error::unsupported(&object.name, what).into());
+    }
     if !link.options.elf.gnu_unique {
         link.symbols.forget_unique();
     }
@@ -104,6 +113,12 @@ fn own_tables_are_free(link: &Link<'_>) -> Result<()> {
         Some(Error::unsupported(&link.object(object).name, what))
     };
     Errors::check(names.iter().filter_map(problem).collect())
+}
+
+/// Whether the names of a place mean the program's where they are not said to be hidden: a library that asks for `_end`, as
+/// collectors do, wants that of the program that it is loaded for.
+pub(super) fn is_of_the_program(anchor: Anchor) -> bool {
+    matches!(anchor, Anchor::TextEnd | Anchor::DataEnd | Anchor::ZeroStart | Anchor::ImageEnd)
 }
 
 /// Makes a symbol stand for a place.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use object::elf;
 
 use super::class::Writer;
+use super::define::is_of_the_program;
 use super::symtab::is_variant_call;
 use super::version::tables::Versions;
 use super::{Table, machine, rela};
@@ -462,7 +463,7 @@ pub(crate) fn export(link: &Link<'_>, global: &Global<'_>) -> (bool, bool) {
     let hidden = global.visibility >= Visibility::Hidden || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION);
     let linkers = match global.definition {
         Definition::Anchor(Anchor::SectionStart(_) | Anchor::SectionEnd(_)) => false,
-        Definition::Anchor(_) => true,
+        Definition::Anchor(anchor) => !is_of_the_program(anchor),
         _ => false,
     };
     if hidden || linkers || !global.is_defined_here() {

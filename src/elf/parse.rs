@@ -491,7 +491,12 @@ fn fate(name: &[u8], kind: u32, flags: u64) -> Fate {
     ) || SHT_LLVM_METADATA.contains(&kind);
     let consumed = matches!(
         name,
-        b".note.GNU-stack" | b".note.gnu.property" | b".gnu.warning" | b".ARM.attributes" | b".riscv.attributes"
+        b".note.GNU-stack"
+            | b".note.gnu.property"
+            | b".note.gnu.build-id"
+            | b".gnu.warning"
+            | b".ARM.attributes"
+            | b".riscv.attributes"
     );
     // Texts for GNU ld to show to who uses a symbol.
     let consumed = consumed || name.starts_with(b".gnu.warning.");

@@ -329,7 +329,7 @@ pub(crate) fn build_id_size(id: &BuildId) -> u64 {
         BuildId::None => return 0,
         BuildId::Fast => 8,
         BuildId::Bytes16 => 16,
-        BuildId::Bytes20 => 20,
+        BuildId::Bytes20 | BuildId::Fast20 => 20,
         BuildId::Given(bytes) => bytes.len() as u64,
     };
     16 + bytes.next_multiple_of(4)

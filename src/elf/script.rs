@@ -41,7 +41,6 @@ const REFUSED: &[&str] = &[
     "NOCROSSREFS",
     "NOCROSSREFS_TO",
     "OUTPUT",
-    "OUTPUT_ARCH",
     "PHDRS",
     "PROVIDE_HIDDEN",
     "REGION_ALIAS",
@@ -162,6 +161,8 @@ impl<'a> Parser<'a> {
                 Token::Mark(';') => continue,
                 Token::Word("INPUT" | "GROUP") => self.inputs(&mut script.inputs)?,
                 Token::Word("OUTPUT_FORMAT") => script.formats = self.words()?,
+                // It says of the inputs what they say themselves.
+                Token::Word("OUTPUT_ARCH") => drop(self.words()?),
                 Token::Word("EXTERN") => script.required.extend(self.words()?),
                 Token::Word("PROVIDE") => script.definitions.push(self.provided()?),
                 Token::Word("SEARCH_DIR") => script.search_paths.extend(self.words()?),

@@ -2,9 +2,10 @@
 //!
 //! A *region* is a run of sections with the same permissions, and becomes one loadable segment. Regions follow each other in
 //! the file without padding: each starts at the first address of a fresh page that is congruent to its file offset. (Where
-//! `.ldata` follows `.bss`, large data is a region of its own, so that `.bss` takes no room in the file.) Two
-//! exceptions: what is protected after loading fills whole pages, since glibc rounds down its start; and the heap image
-//! starts at its own alignment in the file, so that a loader may replace its pages.
+//! `.ldata` follows `.bss`, large data is a region of its own, so that `.bss` takes no room in the file.) So what is protected
+//! after loading shares no page of memory with what is written later, wherever loaders round its ends to; its own end is
+//! rounded up, for they round it down. One exception: the heap image starts at its own alignment in the file, so that a
+//! loader may replace its pages.
 //!
 //! Source: gABI chapter 5 (*Program Header*); `PT_GNU_*` as glibc and the LSB define them.
 
@@ -170,11 +171,9 @@ pub(super) fn place(link: &mut Link<'_>) -> Result<(), Error> {
         // A region without a byte needs no segment, and no page of its own.
         let empty = outputs.iter().all(|output| output.size == 0);
         if loaded && !empty && !segments.is_empty() {
-            offset = match this {
-                RELRO_REGION => offset.next_multiple_of(page),
-                HEAP_REGION => offset.next_multiple_of(strictest),
-                _ => offset,
-            };
+            if this == HEAP_REGION {
+                offset = offset.next_multiple_of(strictest);
+            }
             address = address.next_multiple_of(align) + offset % align;
         }
         // The first segment holds the headers.
@@ -349,9 +348,11 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
     for (kind, first, last) in others(link) {
         segments.push(cover(kind, elf::PF_R, first, last));
     }
-    let wanted = || super::infos(link).any(|info| info.exec_stack);
-    let executable = link.options.elf.exec_stack.unwrap_or_else(wanted);
-    let flags = if executable { elf::PF_R | elf::PF_W | elf::PF_X } else { elf::PF_R | elf::PF_W };
+    let flags = if link.options.elf.exec_stack == Some(true) {
+        elf::PF_R | elf::PF_W | elf::PF_X
+    } else {
+        elf::PF_R | elf::PF_W
+    };
     let (offset, address, file_size, size) = (0, 0, 0, 0);
     segments.push(Segment { kind: elf::PT_GNU_STACK, flags, offset, address, file_size, size, align: 16 });
     if let Some(tls) = segments.iter().find(|segment| segment.kind == elf::PT_TLS) {

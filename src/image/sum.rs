@@ -81,7 +81,7 @@ impl Production<'_, '_> {
             _ if self.plan.identity.is_empty() => Hash::None,
             (Format::Pe, _) if self.plan.identity.iter().all(|(_, size)| *size <= 4) => Hash::Brief(checksum),
             (Format::MachO, _) => self.mach_o_hash(start, bytes, &pages),
-            (_, BuildId::Fast) => Hash::Fast(xxh3::xxh3_128(bytes)),
+            (_, BuildId::Fast | BuildId::Fast20) => Hash::Fast(xxh3::xxh3_128(bytes)),
             _ => Hash::Strong(Sha256::digest(bytes).into()),
         };
         Sum { checksum, hash, words: self.words(bytes), pages, draft: None }
@@ -149,6 +149,7 @@ pub(super) fn identity<'s>(kind: &BuildId, sums: impl Iterator<Item = &'s Sum>, 
     }
     let mut identity = match kind {
         BuildId::Fast => xxh3::xxh3_64(&all).to_le_bytes().to_vec(),
+        BuildId::Fast20 => [&xxh3::xxh3_128(&all).to_le_bytes()[..], &xxh3::xxh3_64(&all).to_le_bytes()].concat(),
         _ => Sha256::digest(&all).to_vec(),
     };
     identity.truncate(size as usize);

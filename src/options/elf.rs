@@ -22,8 +22,11 @@ pub enum BuildId {
     /// No note.
     #[default]
     None,
-    /// 8 bytes of a fast hash (XXH3) of the image: `--build-id`, `--build-id=fast`.
+    /// 8 bytes of a fast hash (XXH3) of the image: `--build-id=fast`.
     Fast,
+    /// 20 bytes of a fast hash (XXH3) of the image: `--build-id`. That many are what tools expect that file images by it, and
+    /// other linkers' default.
+    Fast20,
     /// 16 bytes of a SHA-256 of the image: `--build-id=md5` and `=uuid`, whose lengths these are.
     Bytes16,
     /// 20 bytes of a SHA-256 of the image: `--build-id=sha1`, `=tree`.
@@ -166,8 +169,8 @@ pub struct ElfOptions {
     pub dead_references: Vec<(SymbolList, u64)>,
     /// JSON that says which package the image belongs to, for a note (`--package-metadata`).
     pub package_metadata: Option<String>,
-    /// Permissions of the stack: executable or not; by default what the inputs ask for, never executable for want of a
-    /// note (`-z execstack`, `-z noexecstack`).
+    /// Permissions of the stack: executable or not (`-z execstack`, `-z noexecstack`); by default not, and an input that asks
+    /// for more is refused. For want of a note nothing is asked for.
     pub exec_stack: Option<bool>,
     /// The largest page size the image can be loaded with, in bytes, a power of two; by default the psABI's
     /// (`-z max-page-size`).

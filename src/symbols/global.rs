@@ -83,6 +83,8 @@ flags! {
         LEFT_OUT = 1 << 7,
         /// An option names it as one that stays preemptible.
         LISTED = 1 << 8,
+        /// An option, or an assignment of a script, says what it is.
+        ASSIGNED = 1 << 9,
     }
 }
 

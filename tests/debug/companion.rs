@@ -237,7 +237,7 @@ fn the_image_has_no_debug_information_and_the_companion_nothing_else() {
 #[test]
 fn every_way_gives_the_same_bytes() {
     let archive = &archives()[0];
-    for build_id in [BuildId::None, BuildId::Fast, BuildId::Bytes20, BuildId::Given(vec![1, 2, 3])] {
+    for build_id in [BuildId::None, BuildId::Fast, BuildId::Fast20, BuildId::Bytes20, BuildId::Given(vec![1, 2, 3])] {
         for compress in [None, Some(DebugCompression::Zlib)] {
             let directory = tempfile::tempdir().unwrap();
             let set = |options: &mut Options, path: &Path, threads: usize| {

@@ -206,7 +206,7 @@ fn build_ids_have_the_form_asked_for() {
         notes.lines().find_map(|line| line.split_once("Build ID: ")).map(|(_, id)| id.to_owned())
     };
     for (option, digits) in [
-        ("--build-id", 16),
+        ("--build-id", 40),
         ("--build-id=fast", 16),
         ("--build-id=sha1", 40),
         ("--build-id=tree", 40),

@@ -271,7 +271,7 @@ fn an_image_does_not_claim_landing_pads_that_its_calls_lack() {
 }
 
 #[test]
-fn a_compilers_signature_stands_once_and_an_executable_stack_is_asked_for() {
+fn a_compilers_signature_stands_once_and_an_executable_stack_has_to_be_allowed() {
     let bench = Bench::new();
     let one = bench.compile("gcc -O1", "one.c", "int probe(void) { return 0; }");
     let two = bench.compile("gcc -O1", "two.c", "int two(void) { return 0; }");
@@ -292,12 +292,71 @@ fn a_compilers_signature_stands_once_and_an_executable_stack_is_asked_for() {
     succeeds(&bench.ours(&format!("-shared -o ours/silent.so {one} {silent}")));
     assert!(!stack("ours/silent.so"));
     let asks = bench.compile("gcc", "asks.s", ".section .note.GNU-stack,\"x\",@progbits\n.text\nnop\n");
-    succeeds(&bench.ours(&format!("-shared -o ours/asks.so {one} {asks}")));
+    let said = bench.refuses(&format!("{one} {asks}"));
+    assert!(said.contains("asks.o: its .note.GNU-stack asks for a stack that code can run on"), "{said}");
+    succeeds(&bench.ours(&format!("-shared -z execstack -o ours/asks.so {one} {asks}")));
     assert!(stack("ours/asks.so"));
     succeeds(&bench.ours(&format!("-shared -z noexecstack -o ours/asks.so {one} {asks}")));
     assert!(!stack("ours/asks.so"));
     succeeds(&bench.ours(&format!("-shared -z execstack -o ours/asks.so {one}")));
     assert!(stack("ours/asks.so"));
+}
+
+/// An object's own identity is not the image's.
+#[test]
+fn identities_of_inputs_are_left_out() {
+    let bench = Bench::new();
+    let note = ".section .note.gnu.build-id,\"a\",@note\n.p2align 2\n.long 4, 4, 3\n.asciz \"GNU\"\n.long 0xdead\n\
+        .section .note.GNU-stack,\"\",@progbits\n.text\n.globl probe\nprobe: xor %eax, %eax\nret\n";
+    let object = bench.compile("clang-19", "noted.s", note);
+    for (options, size) in
+        [("", None), ("--build-id", Some(20)), ("--build-id=fast", Some(8)), ("--build-id=none", None)]
+    {
+        succeeds(&bench.ours(&format!("-shared {options} -o ours/noted.so {object}")));
+        let image = bench.bytes("ours/noted.so");
+        let id = object::Object::build_id(&object::File::parse(&*image).unwrap()).unwrap().map(<[u8]>::len);
+        assert_eq!(id, size, "{options}");
+        let notes = bench.must("readelf -n ours/noted.so");
+        assert_eq!(notes.matches("NT_GNU_BUILD_ID").count(), usize::from(size.is_some()), "{notes}");
+    }
+}
+
+/// What is protected after loading costs no room in the file, however large pages are.
+#[test]
+fn protection_takes_no_room() {
+    let bench = Bench::new();
+    let source =
+        "int value; int *const pointer = &value; int data = 5; int probe(void) { return *pointer + data - 5; }";
+    let object = bench.compile("gcc -O1 -fPIC", "protected.c", source);
+    for page in ["4096", "65536", "2097152"] {
+        let pair = bench.link("protected.so", &format!("-z max-page-size={page} {object}"));
+        pair.is_right("probe 0\nend\n");
+        let [ours, theirs] = ["ours/protected.so", "lld/protected.so"].map(|name| bench.bytes(name).len());
+        assert!(ours < theirs + 4096, "{page}: {ours} bytes, LLD {theirs}");
+    }
+}
+
+/// The program's bounds, where a library asks for what has their names.
+#[test]
+fn bounds_are_the_programs() {
+    let bench = Bench::new();
+    let names = ["end", "_end", "edata", "_edata", "etext", "_etext", "__bss_start"];
+    let words: String = names.iter().map(|name| format!(".quad {name}\n")).collect();
+    let text =
+        format!(".globl probe\nprobe: xor %eax, %eax\nret\n.data\n{words}.section .note.GNU-stack,\"\",@progbits\n");
+    let object = bench.compile("clang-19", "bounds.s", &text);
+    bench.link("bounds.so", &object).is_right("probe 0\nend\n");
+    let symbols = bench.must("readelf -W --dyn-syms ours/bounds.so");
+    for name in names {
+        assert!(
+            symbols.lines().any(|line| line.ends_with(&format!(" {name}")) && line.contains("GLOBAL DEFAULT")),
+            "{symbols}"
+        );
+    }
+    let hidden = bench.compile("clang-19", "hidden.s", &format!(".hidden {}\n{text}", names.join("\n.hidden ")));
+    succeeds(&bench.ours(&format!("-shared -o ours/hidden.so {hidden}")));
+    let symbols = bench.must("readelf -W --dyn-syms ours/hidden.so");
+    assert!(!symbols.contains("_end") && !symbols.contains("__bss_start"), "{symbols}");
 }
 
 #[test]

@@ -381,6 +381,17 @@ fn symbols_of_the_command_line() {
             |name: &str| symbols.lines().find(|line| line.ends_with(name)).and_then(|it| it.split_whitespace().nth(3));
         assert_eq!((kind(" other"), kind(" second")), (Some("IFUNC"), Some("TLS")), "{symbols}");
     }
+    // An assignment takes the place of a definition.
+    let both = bench.compile(
+        "gcc -O1 -fPIC",
+        "both.c",
+        "int one(void) { return 1; } int two(void) { return 2; } int probe(void) { return two() - one(); }",
+    );
+    for options in ["--defsym one=two", "--defsym two=one"] {
+        let pair = bench.link("assigned.so", &format!("{options} {both}"));
+        pair.reads_clean();
+        pair.prints("", "probe 0\nend\n");
+    }
     let said = bench.refuses(&format!("--defsym alias=nowhere {object}"));
     assert!(said.contains("nowhere"), "{said}");
 

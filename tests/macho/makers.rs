@@ -321,6 +321,19 @@ fn what_cannot_be_had_is_told() {
     assert!(ours.unwrap_err().contains("the segment has the loader's tables alone"));
 }
 
+/// Another name is one that nothing else defines.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn other_names_are_free() {
+    for target in TARGETS {
+        let object = assemble(target, "taken", ".globl _f, _taken\n_f: ret\n_taken: ret\n");
+        let [ours, theirs] = both(target, &[object.to_str().unwrap(), "-alias", "_f", "_taken"]);
+        let said = ours.unwrap_err();
+        assert!(said.contains("_taken: defined by an option and at ") && said.contains("taken-"), "{said}");
+        assert!(theirs.is_err());
+    }
+}
+
 /// Symbols that are asked for by name have to be there, and archives are searched for them.
 #[test]
 #[ignore = "needs the package llvm-19"]

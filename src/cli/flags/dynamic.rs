@@ -14,6 +14,10 @@ pub(super) const GROUP: Group = Group {
             parse::keyword,
         ),
         Flag::does(&["soname", "h"], Takes::Value("NAME"), "the library's own name: DT_SONAME", |reading, given| {
+            // Build systems give names of variables that are not set.
+            if given.value().is_empty() {
+                return Ok(());
+            }
             let name = given.name()?;
             reading.options.pe.dll_name = Some(name.clone());
             reading.options.elf.soname = Some(name);
@@ -24,7 +28,9 @@ pub(super) const GROUP: Group = Group {
             Takes::Value("DIR"),
             "have the loader search DIR for the libraries needed",
             |reading, given| {
-                reading.options.elf.rpath.push(given.name()?);
+                if !given.value().is_empty() {
+                    reading.options.elf.rpath.push(given.name()?);
+                }
                 Ok(())
             },
         ),

@@ -11,7 +11,9 @@ pub(super) const GROUP: Group = Group {
             Takes::Value("DIR"),
             "search DIR for the libraries of all -l, wherever these stand; '=' or '$SYSROOT' at its front is the system root",
             |reading, given| {
-                reading.options.search_paths.push(given.path()?);
+                if !given.value().is_empty() {
+                    reading.options.search_paths.push(given.path()?);
+                }
                 Ok(())
             },
         ),

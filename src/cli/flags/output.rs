@@ -212,7 +212,7 @@ pub(super) fn other_format(given: &Given) -> Option<Problem> {
 
 fn build_id(given: &Given) -> Result<BuildId, Problem> {
     let Some(value) = &given.value else {
-        return Ok(BuildId::Fast);
+        return Ok(BuildId::Fast20);
     };
     if let Some(digits) = value.to_str().and_then(|text| text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))) {
         return hexadecimal(digits).map(BuildId::Given).ok_or_else(|| given.bad("0x and an even number of digits"));
@@ -276,6 +276,6 @@ mod tests {
         for value in ["0x", "0x1", "0xgg", "", "crc", "0x1é"] {
             assert!(read(value).is_err(), "{value}");
         }
-        assert_eq!(build_id(&Given { option: "--build-id".into(), value: None }).unwrap(), BuildId::Fast);
+        assert_eq!(build_id(&Given { option: "--build-id".into(), value: None }).unwrap(), BuildId::Fast20);
     }
 }

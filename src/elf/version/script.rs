@@ -19,7 +19,10 @@
     clippy::cast_possible_truncation
 )]
 
+use std::borrow::Cow;
+
 use super::pattern::Pattern;
+use super::source_names::closed;
 use crate::error::{Error, Result};
 
 /// Which symbols a library exports, and in which versions: what a version script says.
@@ -261,10 +264,9 @@ impl<'t> Parser<'t> {
                     in_block = true;
                     continue;
                 }
-                Some(Token::Word(word)) => {
-                    Pattern::parse(word).map_err(|what| self.problem(format!("the pattern {word} {what}")))?
-                }
-                Some(Token::Quoted(word)) => Pattern::quoted(word),
+                Some(Token::Word(word)) => Pattern::parse(&spelt(word, source))
+                    .map_err(|what| self.problem(format!("the pattern {word} {what}")))?,
+                Some(Token::Quoted(word)) => Pattern::quoted(&spelt(word, source)),
                 token => return Err(self.unexpected("a name or '}'", token)),
             };
             let pattern = if source { Pattern::Source(Box::new(pattern)) } else { pattern };
@@ -346,6 +348,11 @@ fn word_size(text: &str, ends: impl Fn(char) -> bool) -> usize {
         }
         from = at.saturating_add(2);
     }
+}
+
+/// A word as it is compared: names of source code can be spelt in several ways.
+fn spelt(word: &str, source: bool) -> Cow<'_, str> {
+    if source { Cow::Owned(closed(word)) } else { Cow::Borrowed(word) }
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) fn source_form(name: &[u8]) -> Cow<'_, [u8]> {
     let mut text = Text(String::new());
     let symbol = Symbol::new_with_options(name, &parse);
     match symbol.map(|symbol| symbol.structured_demangle(&mut text, &demangle)) {
-        Ok(Ok(())) => Cow::Owned(usual(text.0).into_bytes()),
+        Ok(Ok(())) => Cow::Owned(closed(&usual(text.0)).into_bytes()),
         _ => Cow::Borrowed(name),
     }
 }
@@ -56,6 +56,20 @@ fn usual(text: String) -> String {
         None if first.starts_with("{offset(") => format!("non-virtual thunk to {rest}"),
         None => format!("virtual thunk to {rest}"),
     }
+}
+
+/// The text without spaces between the ends of lists of template arguments: LLVM's tools write none there, others do, and
+/// people either. Those after `operator>` and `operator>>` stay.
+pub(super) fn closed(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        let between = char == ' ' && all.ends_with('>') && rest.peek() == Some(&'>');
+        if !between || all.ends_with("operator>") || all.ends_with("operator>>") {
+            all.push(char);
+        }
+    }
+    all
 }
 
 /// A text of bounded length.
@@ -92,6 +106,8 @@ mod tests {
             ("_ZTv0_n24_N1B1fEv", "virtual thunk to B::f()"),
             ("_ZTch0_h16_N1B1fEv", "covariant return thunk to B::f()"),
             ("_Z1fv", "f()"),
+            ("_ZN1AIS_IiEE1fEv", "A<A<int>>::f()"),
+            ("_Z1fI1AIS0_IiEEEvv", "void f<A<A<int>>>()"),
             ("main", "main"),
             ("_Z", "_Z"),
             ("_ZN2", "_ZN2"),
