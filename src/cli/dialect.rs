@@ -36,7 +36,7 @@ pub(super) fn take(arguments: &mut impl Iterator<Item = OsString>) -> Result<(Di
     };
     let dialect = match (named(&name), option) {
         (Some(dialect), _) => dialect,
-        (None, None) => Dialect::Gnu,
+        (None, None) => of_program(&name),
         (None, Some(option)) => {
             return Err(Problem::BadValue { option: option.to_owned(), value: name, expected: FLAVORS.to_owned() });
         }
@@ -62,6 +62,13 @@ fn stem(program: &OsStr) -> OsString {
     }
 }
 
+/// The dialect of a program whose name has a version or a system in it, `ld64.lld-19` or `arm64-apple-darwin-ld64.lld`: as LLD
+/// has it, that of the first part between hyphens that is a name.
+fn of_program(name: &OsStr) -> Dialect {
+    let name = name.to_str().filter(|name| !name.starts_with(env!("CARGO_PKG_NAME"))).unwrap_or_default();
+    name.split('-').find_map(|part| named(part.as_ref())).unwrap_or(Dialect::Gnu)
+}
+
 fn named(name: &OsStr) -> Option<Dialect> {
     Some(match name.to_str()? {
         "gnu" | "ld" | "ld.lld" => Dialect::Gnu,
@@ -84,7 +91,20 @@ mod tests {
 
     #[test]
     fn the_gnu_dialect_is_what_is_meant_by_default() {
-        for program in ["pkgld", "lld", "ld", "ld.lld", "/usr/bin/ld.lld.exe", "LLD.EXE", "anything", ""] {
+        for program in [
+            "pkgld",
+            "lld",
+            "ld",
+            "ld.lld",
+            "/usr/bin/ld.lld.exe",
+            "LLD.EXE",
+            "anything",
+            "",
+            "aarch64-linux-gnu-ld.lld",
+            "x86_64-w64-mingw32-ld",
+            "ld.lld-19",
+            "pkgld-arm64-apple-darwin",
+        ] {
             assert_eq!(rest(&[program, "-shared", "-flavor"]).unwrap(), ["-shared", "-flavor"], "{program}");
         }
         assert_eq!(rest(&["ld64.lld", "-flavor", "gnu", "a.o"]).unwrap(), ["a.o"]);
@@ -94,12 +114,18 @@ mod tests {
     #[test]
     fn other_dialects_are_told_apart() {
         let text = |arguments| rest(arguments).unwrap_err();
-        for arguments in [&["lld", "-flavor", "darwin", "-dylib"][..], &["/x/ld64.lld", "-dylib"], &["ld64", "-dylib"]]
-        {
+        for arguments in [
+            &["lld", "-flavor", "darwin", "-dylib"][..],
+            &["/x/ld64.lld", "-dylib"],
+            &["ld64", "-dylib"],
+            &["ld64.lld-19", "-dylib"],
+            &["arm64-apple-macos-ld64.lld", "-dylib"],
+        ] {
             let taken = take(&mut arguments.iter().map(OsString::from)).unwrap();
             assert_eq!(taken.0, Dialect::Darwin);
             assert_eq!(rest(arguments).unwrap(), ["-dylib"]);
         }
+        assert!(text(&["lld-link-19"]).starts_with("lld-link-19: the command line of lld-link"));
         assert!(text(&["lld-link.exe"]).starts_with("lld-link: the command line of lld-link"));
         assert_eq!(text(&["lld", "-flavor", "elf"]), "-flavor: 'elf' is not gnu or darwin");
         assert_eq!(text(&["lld", "-flavor"]), "-flavor: a value is needed: gnu or darwin");
