@@ -5,7 +5,7 @@ use super::symtab::SymbolTable;
 use super::{TABLES, Table, entry, exports, headers, imports, pseudo, ready_exports, resources, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
@@ -50,8 +50,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
                 extents.push(Extent { offset, size, source: Source::Fill(fill, offset) });
             }
         }
-        let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
-        if section.is_some_and(|section| section.name == b".pdata")
+        if link.pe.rows == Some(number as u32)
             && let Some(rows) = sorted_rows(&link, output, &mut dead_rows)?
         {
             extents.push(own(output.offset, rows));
@@ -105,13 +104,6 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
 fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
     let row = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    for (object, index) in inputs {
-        let size = link.section(*object, *index).data.len();
-        if link.target.arch != Arch::X86 && !size.is_multiple_of(row) {
-            let what = format!(".pdata: {size} bytes, which is no whole number of rows of {row} bytes");
-            return Err(Error::malformed(&link.object(*object).name, what).into());
-        }
-    }
     let mut rows = relocated(link, output, inputs)?;
     pdata::sort(&mut rows, row);
     *dead_rows = (pdata::dead(&rows, row) * row) as u64;

@@ -7,7 +7,7 @@ use object::pe;
 
 use super::place::{FILE_ALIGNMENT, SECTION_ALIGNMENT};
 use super::symtab::SymbolTable;
-use super::{ImageSection, Table, machine_of, ready_exports, table_output, word};
+use super::{ImageSection, Table, machine_of, plan, ready_exports, table_output, word};
 use crate::bytes;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
@@ -185,10 +185,6 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
         _ => (0, 0),
     };
     let table = |table: Table| span(table_output(link, table).as_slice());
-    let named = |name: &[u8]| -> (u64, u64) {
-        let section = link.pe.sections.iter().find(|section| section.name == name);
-        section.map_or((0, 0), |section| (section.address, section.size))
-    };
     let pieces = |of: Table, name: &[u8], end: Option<Table>| -> Vec<&OutputSection<'_>> {
         let is = |content: &Content, table: Table| matches!(content, Content::Table(number) if *number == table as u16);
         let wanted = |output: &&OutputSection<'_>| {
@@ -201,11 +197,12 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
     let imports = pieces(Table::ImportDirectory, b".idata$2", Some(Table::ImportDirectoryEnd));
     directories[pe::IMAGE_DIRECTORY_ENTRY_IMPORT] = span(&imports);
     directories[pe::IMAGE_DIRECTORY_ENTRY_IAT] = span(&pieces(Table::ImportAddress, b".idata$5", None));
-    directories[pe::IMAGE_DIRECTORY_ENTRY_RESOURCE] = named(b".rsrc");
+    directories[pe::IMAGE_DIRECTORY_ENTRY_RESOURCE] = plan::resources(link).unwrap_or_default();
     // Rows of functions that are not part of the image would end the order.
-    let (rows, size) = named(b".pdata");
+    let rows = link.pe.rows.and_then(|number| link.outputs.get(number as usize));
+    let (rows, size) = span(rows.as_slice());
     directories[pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION] = (rows, size.saturating_sub(link.pe.dead_rows));
-    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = named(b".reloc");
+    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = table(Table::BaseRelocations);
     let (debug, size) = table(Table::BuildId);
     directories[pe::IMAGE_DIRECTORY_ENTRY_DEBUG] = (debug, size.min(DEBUG_ENTRY));
     if let Some((address, _)) = structure(link, TLS_DIRECTORY) {

@@ -271,6 +271,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tables: [Option<u32>; TABLES.len()],
     /// The output section of the common symbols.
     pub(crate) commons: Option<u32>,
+    /// The output section of functions' unwind rows, where the CPU has such a table.
+    pub(crate) rows: Option<u32>,
     /// Bytes at the end of the table of functions with rows of functions that are not part of the image.
     pub(crate) dead_rows: u64,
     /// `.reloc`.
@@ -410,15 +412,19 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     }
 }
 
+/// The size of a function's unwind row, in bytes, if the CPU has a table of such.
+pub(crate) fn row_size(arch: Arch) -> Option<u64> {
+    match arch {
+        Arch::X86_64 => Some(pdata::ROW as u64),
+        Arch::Aarch64 => Some(pdata::ARM_ROW as u64),
+        // To i386, a section that is called as the table is is one like others.
+        _ => None,
+    }
+}
+
 /// The size of the rows of a section, in bytes, if it is a piece of `.pdata`.
 pub(crate) fn function_row(arch: Arch, section: &model::Section<'_>) -> Option<u64> {
-    let size = match arch {
-        Arch::X86_64 => pdata::ROW,
-        Arch::Aarch64 => pdata::ARM_ROW,
-        // i386 has no such table.
-        _ => return None,
-    };
-    (section.is_live() && parse::base_name(section.name) == b".pdata").then_some(size as u64)
+    row_size(arch).filter(|_| section.is_live() && plan::is_rows(section.name))
 }
 
 /// Whether an object is one of those that an import library in short form has for linkers which know its long form only:

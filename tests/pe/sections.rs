@@ -1,0 +1,145 @@
+//! Sections that are called as the linker's own are, that join others, or that are not what their names say; and what the data
+//! directories lead to all the same.
+
+use pkgld::Target;
+
+use crate::dll::Dll;
+use crate::objects::{DATA, EXTERNAL, Object, Section};
+use crate::support::{dll_and_warnings, dll_of, link, options, refusal};
+
+const X64: Target = Target::WINDOWS_X86_64;
+const X86: Target = Target::WINDOWS_X86;
+const ARM64: Target = Target::WINDOWS_AARCH64;
+const EXECUTE: u32 = 0x2000_0000;
+const WRITE: u32 = 0x8000_0000;
+
+/// A directive in assembly.
+fn directive(text: &str) -> String {
+    format!(".section .drectve,\"yni\"\n.ascii \" {text}\"\n")
+}
+
+/// Two functions with unwind rows, the later one first.
+fn functions() -> String {
+    let function = |name: &str, section: &str| {
+        format!(
+            ".section {section},\"xr\"\n.globl {name}\n{name}:\n.seh_proc {name}\npushq %rbp\n.seh_pushreg %rbp\n\
+             .seh_endprologue\npopq %rbp\nret\n.seh_endproc\n"
+        )
+    };
+    [function("late", ".text$z"), function("early", ".text$a")].concat()
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn rows_of_functions_stay_a_table_in_another_section() {
+    for merge in ["-merge:.pdata=.rdata", "-merge:.pdata=.unwind", "-merge:.other=.pdata"] {
+        let other = ".section .other,\"dr\"\n.long 0x99, 0x55, 0x11, 7\n";
+        let dll = dll_of(&options(X64), &[&[&functions(), other, &directive(merge)].concat()]);
+        let starts: Vec<u32> = dll.functions().into_iter().map(|(start, ..)| start).collect();
+        assert_eq!(starts, [dll.symbol("early"), dll.symbol("late")], "{merge}");
+        let there = dll.sections.iter().any(|section| section.name == ".pdata");
+        assert_eq!(there, merge == "-merge:.other=.pdata", "{merge}");
+        let is_other = |bytes: &[u8]| bytes == [0x99, 0, 0, 0, 0x55, 0, 0, 0, 0x11, 0, 0, 0, 7, 0, 0, 0];
+        let all = dll.sections.iter().map(|section| dll.at(section.start, section.size));
+        assert!(all.into_iter().any(|bytes| bytes.windows(16).any(is_other)), "{merge}");
+    }
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn base_relocations_are_those_made_here() {
+    let text = ".globl f, p\nf: ret\n.data\np: .quad f\n.section .reloc,\"dr\"\n.quad 0x1122334455667788\n";
+    let dll = dll_of(&options(X64), &[text]);
+    assert_eq!(dll.base_relocations(), [(10, dll.symbol("p"))]);
+    let own = dll.section(".reloc");
+    assert_eq!(dll.at(own.start, 8), 0x1122_3344_5566_7788_u64.to_le_bytes(), "it is in the image, as data");
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn resources_and_base_relocations_are_joined_with_nothing() {
+    for merge in [".reloc=.rdata", ".bar=.reloc", ".foo=.rsrc", ".rsrc=.foo"] {
+        let text = format!(".globl f\nf: ret\n{}", directive(&format!("-merge:{merge}")));
+        let said = refusal(&options(X64), &[&text]);
+        assert!(said.contains(&format!("0.o: -merge:{merge}")) && said.contains("joined with no others"), "{said}");
+    }
+}
+
+/// What is made for imports and constructors has its place between what objects bring.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn lists_stay_whole_whatever_is_merged() {
+    let text = ".globl f, p\nf: ret\n.data\np: .quad __CTOR_LIST__\n.section .ctors,\"dw\"\n.quad f\n";
+    let merge = directive("-merge:.rdata=.text -merge:.ctors=.data");
+    let dll = dll_of(&options(X64), &[text, &merge]);
+    let list = dll.address(dll.symbol("p"));
+    assert_eq!(
+        (dll.at(list, 8), dll.address(list + 8), dll.at(list + 16, 8)),
+        (vec![0xff; 8], dll.symbol("f"), vec![0; 8])
+    );
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn rows_follow_each_other_without_a_gap() {
+    let x64 = |name: &str, align: u32| {
+        format!(
+            ".globl {name}\n{name}: subq $8, %rsp\naddq $8, %rsp\nret\nend{name}:\n.section .xdata,\"dr\"\n\
+             info{name}: .byte 1, 4, 1, 0, 4, 2, 0, 0\n.section .pdata,\"dr\"\n.balign {align}\n\
+             .rva {name}, end{name}, info{name}\n"
+        )
+    };
+    let texts = [x64("a", 8), x64("b", 16), x64("c", 1)];
+    let dll = dll_of(&options(X64), &texts.each_ref().map(|text| &**text));
+    let starts: Vec<u32> = dll.functions().into_iter().map(|(start, ..)| start).collect();
+    assert_eq!((starts, dll.directory(3).0 % 4), (["a", "b", "c"].map(|name| dll.symbol(name)).to_vec(), 0));
+    let arm64 = |name: &str| {
+        format!(".globl {name}\n{name}: ret\n.section .pdata,\"dr\"\n.balign 16\n.long {name}@IMGREL, 1 << 2 | 1\n")
+    };
+    let dll = dll_of(&options(ARM64), &[&arm64("a"), &arm64("b")]);
+    assert_eq!(dll.functions_of_arm64().len(), 2);
+    // What is no row cannot be placed among them.
+    let said = refusal(&options(X64), &[&texts[0], ".section .pdata,\"dr\"\n.long 1, 2, 3, 4"]);
+    assert!(said.contains("1.o: .pdata: 16 bytes, which is no whole number of rows of 12 bytes"), "{said}");
+}
+
+/// i386 has no table of functions.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn of_i386_a_section_called_as_the_table_is_data() {
+    let text = ".globl _f\n_f: ret\n.section .pdata,\"dr\"\n.long 9, 9, 9, 5, 5, 5, 1, 1, 1, 7";
+    let dll = dll_of(&options(X86), &[text]);
+    let own = dll.section(".pdata");
+    let words: Vec<u32> = (0..10).map(|word| dll.u32(own.start + 4 * word)).collect();
+    assert_eq!((words, dll.directory(3)), (vec![9, 9, 9, 5, 5, 5, 1, 1, 1, 7], (0, 0)));
+}
+
+/// GNU's assembler calls the rows of functions in `.text.startup` so.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn functions_keep_rows_that_are_named_after_their_sections() {
+    let text = ".section .text.startup,\"xr\"\n.globl f\nf: nop\nend: ret\n.section .xdata.startup,\"dr\"\ninfo: .long 1\n\
+                .section .pdata.startup,\"dr\"\n.rva f, end, info\n";
+    let mut options = options(X64);
+    options.gc_sections = true;
+    let dll = dll_of(&options, &[text, &directive("-export:f")]);
+    let rows = dll.functions();
+    assert_eq!((rows.len(), rows[0].0, dll.u32(rows[0].2)), (1, dll.symbol("f"), 1));
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn a_section_may_be_called_as_the_heap_image_is() {
+    let heap = ".section .foo,\"dw\"\n.globl jl_system_image_data\njl_system_image_data: .zero 64\n";
+    let own = ".globl f\nf: ret\n.data\n.globl p\np: .quad im\n.section .image,\"dw\"\n.globl im\nim: .quad f";
+    for texts in [[heap, own], [own, heap]] {
+        let dll = dll_of(&options(X64), &texts);
+        let (p, im) = (dll.symbol("p"), dll.symbol("im"));
+        assert_eq!((dll.address(p), dll.address(im)), (im, dll.symbol("f")));
+        let mut moved = [(10, p), (10, im)];
+        moved.sort_unstable();
+        assert_eq!(dll.base_relocations(), moved);
+        let last = dll.sections.last().unwrap();
+        assert_eq!((&*last.name, last.start), (".image", dll.symbol("jl_system_image_data")));
+    }
+}
