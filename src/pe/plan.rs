@@ -47,7 +47,8 @@ const RDATA: u32 = 1;
 const DATA: u32 = 2;
 const PDATA: u32 = 3;
 const TLS: u32 = 4;
-const OTHERS: u32 = 5;
+const WRITTEN_CODE: u32 = 5;
+const OTHERS: u32 = 6;
 const RESOURCES: u32 = 0x1_0000;
 const RELOC: u32 = 0x1_0001;
 const HEAP_IMAGE: u32 = 0x1_0002;
@@ -66,6 +67,8 @@ const PLACE_BITS: u32 = 15;
 
 /// The name of the section of the heap image.
 const HEAP_IMAGE_NAME: &[u8] = b".image";
+/// The name of the section of code that is written.
+const WRITTEN_CODE_NAME: &[u8] = b".wtext";
 /// The family of functions' unwind rows.
 const ROWS: &[u8] = b".pdata";
 /// What rows are aligned to: they consist of words of 32 bits.
@@ -170,6 +173,8 @@ enum Part {
     Main,
     /// Zeros that need no bytes in the file.
     Zero,
+    /// Code that is written. One such section among thousands would have all code be writable.
+    WrittenCode,
     /// The heap image, whatever its family.
     HeapImage,
 }
@@ -211,6 +216,7 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
             let zero = section.flags.has(Flags::ZERO) && matches!(base, b".bss" | b".data");
             let part = match () {
                 () if zero => Part::Zero,
+                () if base == b".text" && section.flags.has(Flags::WRITE) => Part::WrittenCode,
                 () => Part::Main,
             };
             let key = (Cow::Borrowed(family), part);
@@ -222,6 +228,7 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
                     _ => joined(link, base),
                 };
                 let section_rank = match target {
+                    _ if part == Part::WrittenCode => WRITTEN_CODE,
                     _ if section.flags.has(Flags::DEBUG) => DEBUG + others.insert_full(target.to_vec()).0 as u32,
                     b".text" => TEXT,
                     b".rdata" => RDATA,
@@ -234,7 +241,7 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
                 let place = place(family, target, zero);
                 let flags = section.flags.without(Flags::GROUP.and(Flags::RETAIN).and(Flags::ZERO));
                 let flags = flags.when(zero, Flags::ZERO);
-                let name = family;
+                let name = if part == Part::WrittenCode { WRITTEN_CODE_NAME } else { family };
                 let rank = rank(section_rank, place);
                 (output(Cow::Borrowed(name), flags, rank, 1, Content::Inputs(Vec::new())), Vec::new())
             });
@@ -473,6 +480,7 @@ fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<
         RDATA => b".rdata".to_vec(),
         DATA => b".data".to_vec(),
         PDATA => ROWS.to_vec(),
+        WRITTEN_CODE => WRITTEN_CODE_NAME.to_vec(),
         RESOURCES => b".rsrc".to_vec(),
         RELOC => b".reloc".to_vec(),
         HEAP_IMAGE => HEAP_IMAGE_NAME.to_vec(),
@@ -486,6 +494,7 @@ fn characteristics(group: u32) -> u32 {
     let data = pe::IMAGE_SCN_CNT_INITIALIZED_DATA.0 | read;
     match group {
         TEXT => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read,
+        WRITTEN_CODE => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read | pe::IMAGE_SCN_MEM_WRITE.0,
         DATA | TLS | HEAP_IMAGE => data | pe::IMAGE_SCN_MEM_WRITE.0,
         RELOC => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
         group if group >= DEBUG => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
@@ -496,7 +505,7 @@ fn characteristics(group: u32) -> u32 {
 /// What an output section adds to that: nothing where custom says what the section is. Memory that all processes which load
 /// the image share is for what was put into a section of its own.
 fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
-    if matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG {
+    if matches!(group, RDATA | DATA | PDATA | TLS | WRITTEN_CODE | RELOC | HEAP_IMAGE) || group >= DEBUG {
         return 0;
     }
     let write = if output.flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };

@@ -143,3 +143,19 @@ fn a_section_may_be_called_as_the_heap_image_is() {
         assert_eq!((&*last.name, last.start), (".image", dll.symbol("jl_system_image_data")));
     }
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn code_that_is_written_stands_apart() {
+    let text = ".globl f, v, g\nf: ret\n.section .text$w,\"xw\"\nv: .quad 1\n.section .text$x,\"xr\"\ng: ret\n";
+    for target in [X64, ARM64] {
+        let dll = dll_of(&options(target), &[text]);
+        let [code, written] = [".text", ".wtext"].map(|name| dll.section(name));
+        assert_eq!(code.characteristics & (EXECUTE | WRITE), EXECUTE);
+        assert_eq!(written.characteristics & (EXECUTE | WRITE), EXECUTE | WRITE);
+        let within = |section: &crate::dll::Section, name: &str| {
+            (section.start..section.start + section.size).contains(&dll.symbol(name))
+        };
+        assert!(within(code, "f") && within(code, "g") && within(written, "v"));
+    }
+}
