@@ -99,7 +99,12 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     }
     add_tables(link);
     for number in 0..link.outputs.len() {
-        place_inputs(&mut link.objects, &mut link.outputs[number], &mut [], |_, _| None)?;
+        let output = &mut link.outputs[number];
+        place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
+        // Import libraries of GNU's align the pieces of a list of slots to 4 bytes, and the list has to begin as slots do.
+        if output.name.starts_with(b".idata$4") || output.name.starts_with(b".idata$5") {
+            output.align = output.align.max(word(link.target.arch));
+        }
     }
     // Empty sections would take a header and a page each.
     link.outputs.retain(|output| output.size > 0 || is_late(output));

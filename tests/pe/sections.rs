@@ -159,3 +159,22 @@ fn code_that_is_written_stands_apart() {
         assert!(within(code, "f") && within(code, "g") && within(written, "v"));
     }
 }
+
+/// Import libraries of GNU's have pieces of lists of slots that are aligned to four bytes.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn slots_are_aligned_whatever_their_pieces_are() {
+    let library = ".section .idata$2,\"dw\"\n.rva lookup\n.long 0, 0\n.rva name, slots\n.section .idata$4,\"dw\"\n.balign 4\n\
+                   lookup: .rva hint\n.long 0\n.quad 0\n.section .idata$5,\"dw\"\n.balign 4\n.globl __imp_e\nslots: __imp_e: .rva hint\n\
+                   .long 0\n.quad 0\n.section .idata$6,\"dw\"\nhint: .short 0\n.asciz \"e\"\n.balign 2\n\
+                   .section .idata$7,\"dw\"\nname: .asciz \"e.dll\"";
+    for before in 0..4 {
+        let user = format!(
+            ".globl f\nf: adrp x0, __imp_e\nldr x0, [x0, :lo12:__imp_e]\nret\n.section .rdata,\"dr\"\n.fill {}, 1, 3\n",
+            4 * before
+        );
+        let dll = dll_of(&options(ARM64), &[&user, library]);
+        let slots: Vec<u32> = dll.imports().into_keys().collect();
+        assert_eq!((slots.len(), slots[0] % 8), (1, 0), "{before}");
+    }
+}
