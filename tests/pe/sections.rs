@@ -144,6 +144,24 @@ fn a_section_may_be_called_as_the_heap_image_is() {
     }
 }
 
+/// A size without a place in the file means zeros, whatever the flags say.
+#[test]
+fn contents_without_a_place_are_zeros() {
+    let mut object = Object::new(" -export:f -export:d");
+    object.symbol("f", 1, EXTERNAL);
+    object.symbol("d", 3, EXTERNAL);
+    object.sections.push(Section::new(".data", DATA, &[7; 16]));
+    let mut bytes = object.build();
+    let header = 20 + 40 * 2;
+    bytes[header + 20..header + 24].fill(0);
+    let dll = Dll::new(&link(&options(X64), &[bytes.clone()]).unwrap());
+    assert_eq!(dll.at(dll.symbol("d"), 16), [0; 16]);
+    // They are not counted as bytes of the file.
+    bytes[header + 16..header + 20].copy_from_slice(&0x10_0000_u32.to_le_bytes());
+    let dll = Dll::new(&link(&options(X64), &[bytes]).unwrap());
+    assert!(dll.section(".data").size >= 0x10_0000);
+}
+
 #[test]
 #[ignore = "needs the package clang-19"]
 fn code_that_is_written_stands_apart() {
