@@ -320,11 +320,14 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
     ))
 }
 
-/// Symbols that the headers refer to: the entry point, and the structures that start files bring.
+/// Symbols that the headers refer to: the entry point, and the structures that start files bring; and those that objects ask
+/// for (`-include:`).
 pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     let structures = [headers::TLS_DIRECTORY, headers::LOAD_CONFIGURATION];
     let structures = structures.into_iter().filter_map(|name| headers::structure_symbol(link, name));
-    link.pe.entry.into_iter().chain(structures).collect()
+    let asked = link.objects.iter().filter_map(info).flat_map(included);
+    let asked = asked.filter_map(|name| link.symbols.find(name).map(|(id, _)| id));
+    link.pe.entry.into_iter().chain(structures).chain(asked).collect()
 }
 
 /// The import library of the image.

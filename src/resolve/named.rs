@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::providers::{Answer, Provider, count_lookups};
 use super::{Resolver, define, require};
 use crate::elf::script::ScriptDefinition;
+use crate::elf::version::script::SymbolList;
 use crate::error::{Error, Errors, Result};
 use crate::input::Inputs;
 use crate::link::Link;
@@ -211,6 +212,12 @@ impl<'a> Resolver<'a> {
 
 /// How many steps comparing one name with the patterns may take.
 const STEPS: u64 = 1 << 20;
+
+/// Whether a name fits one of the patterns, which an option gives.
+pub(crate) fn fits(patterns: &SymbolList, name: &[u8]) -> bool {
+    let mut budget = STEPS;
+    patterns.fits(name, &mut budget)
+}
 
 /// Checks that the image defines what it must (`--require-defined`).
 ///

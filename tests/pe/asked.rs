@@ -9,7 +9,8 @@ use pkgld::{Input, Inputs, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
-use crate::support::{assemble, link_inputs, options};
+use crate::refused::archive;
+use crate::support::{assemble, dll_and_warnings, dll_of, link_inputs, options, refusal};
 
 const X64: Target = Target::WINDOWS_X86_64;
 const X86: Target = Target::WINDOWS_X86;
@@ -133,4 +134,26 @@ fn what_must_be_defined_and_what_has_no_room() {
         }
         assert!(program(&folder, &line("--stack=0xffffffff")).0);
     }
+}
+
+fn directive(text: &str) -> String {
+    format!(".section .drectve,\"yni\"\n.ascii \" {text}\"\n")
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn what_is_asked_for_stays_though_nothing_refers_to_it() {
+    let function = |name: &str| format!(".section .text${name},\"xr\",one_only,{name}\n.globl {name}\n{name}: ret\n");
+    let text = ["f", "k", "k1", "k2", "dead"].map(function).concat();
+    let datum = ".section .rdata$m,\"dr\",one_only,mk\n.globl mk\nmk: .quad 5\n";
+    let asking = directive("-export:f -include:k -include:mk");
+    let mut options = options(X64);
+    options.gc_sections = true;
+    let has = |options: &pkgld::Options| {
+        let dll = dll_of(options, &[&text, datum, &asking]);
+        ["f", "k", "mk", "k1", "k2", "dead"].map(|name| dll.has_symbol(name))
+    };
+    assert_eq!(has(&options), [true, true, true, false, false, false]);
+    options.required_patterns.add("k?").unwrap();
+    assert_eq!(has(&options), [true, true, true, true, true, false]);
 }
