@@ -115,6 +115,20 @@ pub(crate) fn included<'a>(info: &ObjectInfo<'a>) -> Vec<&'a [u8]> {
     all.filter_map(name).collect()
 }
 
+/// A symbol, and the one that it stands for if nothing else defines it.
+pub(crate) type Alternate<'a> = (&'a [u8], &'a [u8]);
+
+/// The symbols that are to stand for others, by an object's directives: `-alternatename:`.
+pub(crate) fn alternates<'a>(object: &Object<'a>) -> Vec<Alternate<'a>> {
+    let texts = info(object).into_iter().flat_map(|info| &info.directives);
+    let all = texts.filter(|text| directives::may_have_alternates(text)).flat_map(|text| directives::directives(text));
+    let pair = |directive| match directive {
+        directives::Directive::AlternateName(Cow::Borrowed(from), Cow::Borrowed(to)) => Some((from, to)),
+        _ => None,
+    };
+    all.filter_map(pair).collect()
+}
+
 /// The parts of an image that the linker makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]

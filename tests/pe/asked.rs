@@ -157,3 +157,38 @@ fn what_is_asked_for_stays_though_nothing_refers_to_it() {
     options.required_patterns.add("k?").unwrap();
     assert_eq!(has(&options), [true, true, true, true, true, false]);
 }
+
+/// Another name may lead into an archive, to a library, and from there to further ones.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn alternative_names_take_members() {
+    let user = [
+        ".globl f\nf: call missing\ncall *__imp_missing2(%rip)\nret\n",
+        &directive(
+            "-export:f -alternatename:missing=g -alternatename:__imp_missing2=__imp_e2 -alternatename:never=nope",
+        ),
+    ];
+    let user = assemble(X64, &user.concat());
+    let own = [".globl g\ng: call further\nret\n", &directive("-alternatename:further=h")].concat();
+    let (own, other, idle) =
+        (assemble(X64, &own), assemble(X64, ".globl h\nh: ret"), assemble(X64, ".globl nope\nnope: ret"));
+    let library = archive(&[("g", &own), ("h", &other), ("nope", &idle)]);
+    let mut named = options(X64);
+    named.pe.dll_name = Some("e.dll".to_owned());
+    let exporter = assemble(X64, ".globl e2\ne2: ret");
+    let inputs = Inputs::open(vec![Input::bytes("e.o", &exporter)], &named).unwrap();
+    let image = pkgld::link(&inputs, &named).unwrap();
+    let (imports, dll) = (image.import_library().unwrap().unwrap(), image.to_vec().unwrap().0);
+    for from in [Input::bytes("libe.a", &imports), Input::bytes("e.dll", &dll)] {
+        let inputs = vec![Input::bytes("u.o", &user), Input::bytes("l.a", &library), from];
+        let dll = Dll::new(&link_inputs(&options(X64), inputs).unwrap());
+        let f = dll.symbol("f");
+        assert_eq!((f + 5).wrapping_add(dll.u32(f + 1)), dll.symbol("g"));
+        assert_eq!(dll.imports()[&(f + 11).wrapping_add(dll.u32(f + 7))].1, "e2");
+        assert!(dll.has_symbol("h") && !dll.has_symbol("nope"));
+    }
+    // Nobody takes what is not missing.
+    let there = assemble(X64, ".globl missing, __imp_missing2\nmissing: ret\n.data\n__imp_missing2: .quad 0");
+    let inputs = vec![Input::bytes("t.o", &there), Input::bytes("u.o", &user), Input::bytes("l.a", &library)];
+    assert!(!Dll::new(&link_inputs(&options(X64), inputs).unwrap()).has_symbol("g"));
+}
