@@ -192,3 +192,15 @@ fn alternative_names_take_members() {
     let inputs = vec![Input::bytes("t.o", &there), Input::bytes("u.o", &user), Input::bytes("l.a", &library)];
     assert!(!Dll::new(&link_inputs(&options(X64), inputs).unwrap()).has_symbol("g"));
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn the_larger_copy_defines_what_only_it_has() {
+    let section = |more: &str| format!(".section .rdata$v,\"dr\",largest,v\n.globl v\nv: .long 0x11111111\n{more}");
+    let (small, large) = (section(""), section(".globl extra\nextra: .long 0x33333333\n"));
+    let user = ".globl f\nf: lea v(%rip), %rax\nlea extra(%rip), %rcx\nret\n";
+    for texts in [[&*small, &large, user], [&large, &small, user], [user, &small, &large]] {
+        let dll = dll_of(&options(X64), &texts);
+        assert_eq!((dll.u32(dll.symbol("extra")), dll.symbol("extra") - dll.symbol("v")), (0x3333_3333, 4));
+    }
+}
