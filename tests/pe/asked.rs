@@ -204,3 +204,17 @@ fn the_larger_copy_defines_what_only_it_has() {
         assert_eq!((dll.u32(dll.symbol("extra")), dll.symbol("extra") - dll.symbol("v")), (0x3333_3333, 4));
     }
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn importers_know_names_of_vector_calls_as_they_are() {
+    let object = assemble(X86, &[".globl vf@@4\nvf@@4: ret\n", &directive("-export:vf@@4")].concat());
+    let mut named = options(X86);
+    named.pe.dll_name = Some("v.dll".to_owned());
+    let inputs = Inputs::open(vec![Input::bytes("v.o", &object)], &named).unwrap();
+    let library = pkgld::link(&inputs, &named).unwrap().import_library().unwrap().unwrap();
+    let user = assemble(X86, ".globl _u\n_u: call *__imp_vf@@4\nret");
+    let inputs = vec![Input::bytes("u.o", &user), Input::bytes("libv.a", &library)];
+    let dll = Dll::new(&link_inputs(&options(X86), inputs).unwrap());
+    assert!(dll.imports().into_values().eq([("v.dll".to_owned(), "vf@@4".to_owned())]));
+}
