@@ -11,11 +11,11 @@
 
 use crate::error::Error;
 use crate::link::Link;
-use crate::model::GlobalId;
+use crate::model::{GlobalId, Section};
 use crate::options::{Arch, Options};
 use crate::symbols::{Anchor, Definition};
 
-use super::{Place, Table};
+use super::{Place, Table, exports, parse};
 
 /// The names that the entry point of a DLL has by custom, as symbols, first to last.
 pub(crate) fn names(arch: Arch) -> [&'static str; 2] {
@@ -77,8 +77,35 @@ pub(crate) fn choose(link: &mut Link<'_>) -> Result<(), Error> {
         link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(Place::Start(Table::Entry)));
         link.pe.entry = Some(id);
         link.pe.makes_entry = true;
+        let warning = uncalled(link);
+        link.report.warnings.extend(warning);
     }
     Ok(())
+}
+
+/// What to say of one's own objects if they have something that MinGW's start code calls, and no entry point of the image's does.
+fn uncalled(link: &Link<'_>) -> Option<String> {
+    let main: &[u8] = if link.target.arch == Arch::X86 { b"_DllMain@12" } else { b"DllMain" };
+    let main = link.symbols.find(main).and_then(|(_, global)| match global.definition {
+        Definition::Object(object, _) => Some((object, "DllMain".to_owned())),
+        _ => None,
+    });
+    let is_list = |section: &&Section<'_>| section.is_live() && section.size > 0 && is_start_list(section.name);
+    let lists = link.objects().filter_map(|(id, object)| {
+        let section = object.sections.iter().find(is_list)?;
+        Some((id, String::from_utf8_lossy(section.name).into_owned()))
+    });
+    let (object, what) = main.into_iter().chain(lists).find(|(id, _)| !exports::is_compilers(link.object(*id)))?;
+    Some(format!(
+        "{}: has {what}, which start code calls, and the image has none; link dllcrt2.o with -e DllMainCRTStartup, or give \
+         the function to be called by -e",
+        link.object(object).name
+    ))
+}
+
+/// Whether a section holds functions that start code calls: initialisers of the C runtime and of C++, constructors.
+fn is_start_list(name: &[u8]) -> bool {
+    name.starts_with(b".CRT$XC") || name.starts_with(b".CRT$XI") || parse::base_name(name).starts_with(b".ctors")
 }
 
 /// The code of an entry point that returns 1.

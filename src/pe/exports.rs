@@ -29,7 +29,7 @@ use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
-use crate::model::{GlobalId, SectionFlags};
+use crate::model::{GlobalId, Object, SectionFlags};
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -430,17 +430,20 @@ fn is_own(link: &Link<'_>, global: &Global<'_>) -> bool {
         _ => return false,
     };
     let object = link.object(id);
-    let file = file_name(object.name.file);
-    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    let stem = stem.strip_suffix(".dll").unwrap_or(stem);
-    let compilers =
-        if object.name.member.is_some() { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) };
-    if compilers || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
+    if is_compilers(object) || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
         return false;
     }
     let Some(symbol) = symbol else { return true };
     let section = object.symbols.get(symbol as usize).and_then(|symbol| object.symbol_section(symbol));
     section.is_some_and(|section| section.is_live())
+}
+
+/// Whether an object is a start file, or of a library, that comes with compilers.
+pub(super) fn is_compilers(object: &Object<'_>) -> bool {
+    let file = file_name(object.name.file);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let stem = stem.strip_suffix(".dll").unwrap_or(stem);
+    if object.name.member.is_some() { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) }
 }
 
 /// Whether a symbol is in a section that is executed.

@@ -218,3 +218,36 @@ fn importers_know_names_of_vector_calls_as_they_are() {
     let dll = Dll::new(&link_inputs(&options(X86), inputs).unwrap());
     assert!(dll.imports().into_values().eq([("v.dll".to_owned(), "vf@@4".to_owned())]));
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn who_needs_start_code_is_told_that_there_is_none() {
+    for (target, underscore, size) in [(X64, "", ""), (X86, "_", "@12")] {
+        let plain = format!(".globl {underscore}f\n{underscore}f: ret\n");
+        let main = format!("{plain}.globl {underscore}DllMain{size}\n{underscore}DllMain{size}: ret\n");
+        let list = |name: &str| format!("{plain}.section {name},\"dw\"\n.long {underscore}f@IMGREL, 0\n");
+        let lists = [".ctors", ".ctors.65435", ".CRT$XCU", ".CRT$XIC"].map(list);
+        let (_, warnings) = dll_and_warnings(&options(target), &[&plain]);
+        assert_eq!(warnings, "");
+        for text in [&main].into_iter().chain(&lists) {
+            let (_, warnings) = dll_and_warnings(&options(target), &[text]);
+            assert!(warnings.starts_with("0.o: has ") && warnings.contains("link dllcrt2.o"), "{warnings}");
+            let start = format!(".globl {underscore}DllMainCRTStartup{size}\n{underscore}DllMainCRTStartup{size}: ret");
+            assert_eq!(dll_and_warnings(&options(target), &[text, &start]).1, "");
+            let mut none = options(target);
+            none.entry = Some("0".to_owned());
+            assert_eq!(dll_and_warnings(&none, &[text]).1, "");
+        }
+        // What a compiler's library has for those who start it does not count.
+        let object = assemble(target, &lists[0]);
+        let library = archive(&[(&format!("{underscore}f"), &object)]);
+        let user = assemble(target, &format!(".globl {underscore}g\n{underscore}g: call {underscore}f\nret"));
+        let options = options(target);
+        for (name, warns) in [("libmingw32.a", false), ("libmine.a", true)] {
+            let inputs = vec![Input::bytes("u.o", &user), Input::bytes(name, &library)];
+            let inputs = Inputs::open(inputs, &options).unwrap();
+            let image = pkgld::link(&inputs, &options).unwrap();
+            assert_eq!(!image.report().warnings.is_empty(), warns, "{name}");
+        }
+    }
+}
