@@ -251,3 +251,26 @@ fn who_needs_start_code_is_told_that_there_is_none() {
         }
     }
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn exports_that_contradict_each_other_are_told() {
+    let text = ".globl f, k\nf: ret\nk: ret\n";
+    let asking = |list: &str| [text, &directive(list)].concat();
+    for (list, target, number, said) in [
+        ("-export:a=f -export:a=k", "f", 1, "export a: asked for as f and as k; f is exported"),
+        ("-export:a=k -export:a=f", "k", 1, "export a: asked for as k and as f; k is exported"),
+        ("-export:a=f,@3 -export:a=k,@4", "f", 3, "export a: asked for as f @3 and as k @4; f @3 is exported"),
+        ("-export:a=f,@4 -export:a=f,@3", "f", 4, "export a: asked for as f @4 and as f @3; f @4 is exported"),
+        ("-export:a=f -export:a=k,@2", "k", 2, "export a: asked for as f and as k @2; k @2 is exported"),
+        ("-export:a=f -export:a=f,@6 -export:a=f,data", "f", 6, ""),
+    ] {
+        let (dll, warnings) = dll_and_warnings(&options(X64), &[&asking(list)]);
+        assert_eq!(dll.exports().1, [(number, "a".to_owned(), dll.symbol(target))], "{list}");
+        assert_eq!(warnings, said, "{list}");
+    }
+    let said = refusal(&options(X64), &[&asking("-export:f,@2 -export:k,@2")]);
+    assert!(said.contains("export k: number 2 is taken by f"), "{said}");
+    let said = refusal(&options(X64), &[&asking("-export:f,@0")]);
+    assert!(said.contains("export f: number 0 is none"), "{said}");
+}
