@@ -274,3 +274,29 @@ fn exports_that_contradict_each_other_are_told() {
     let said = refusal(&options(X64), &[&asking("-export:f,@0")]);
     assert!(said.contains("export f: number 0 is none"), "{said}");
 }
+
+/// As MinGW's driver has them: long options that begin as `-o` does, a prefix of DLLs' names, and what changes nothing.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn options_of_mingw() {
+    let folder = scratch("pe-mingw-options");
+    fs::write(folder.join("a.o"), assemble(X64, ".globl f\nf: ret")).unwrap();
+    let line = |more: &str| format!("-flavor gnu -m i386pep -shared -o a.dll a.o {more}");
+    assert_eq!(program(&folder, &line("-out-implib=one.a -output-def one.def")), (true, String::new()));
+    assert_eq!(program(&folder, &line("-out-implib two.a -output-def=two.def")), (true, String::new()));
+    for name in ["one", "two"] {
+        assert!(["a", "def"].iter().all(|extension| folder.join(format!("{name}.{extension}")).exists()), "{name}");
+    }
+    let same = "--functionpadmin --functionpadmin=6 --full-shutdown --subsystem=Windows";
+    let plain = fs::read(folder.join("a.dll")).unwrap();
+    assert_eq!(program(&folder, &line(same)), (true, String::new()));
+    assert!(fs::read(folder.join("a.dll")).unwrap() == plain);
+    // A DLL by the name of a library.
+    fs::rename(folder.join("a.dll"), folder.join("cygq.dll")).unwrap();
+    fs::write(folder.join("u.o"), assemble(X64, ".globl u\nu: call f\nret")).unwrap();
+    let line = |more: &str| format!("-flavor gnu -m i386pep -shared -o u.dll u.o -L. -lq {more}");
+    assert!(program(&folder, &line("")).1.contains("library not found"));
+    assert_eq!(program(&folder, &line("--dll-search-prefix=cyg")), (true, String::new()));
+    let dll = Dll::new(&fs::read(folder.join("u.dll")).unwrap());
+    assert_eq!(dll.imports().len(), 1);
+}
