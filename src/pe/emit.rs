@@ -25,11 +25,16 @@ fn code_fill(arch: Arch) -> &'static [u8] {
 /// Fixes the addresses of all symbols, makes the tables, and says where each byte of the file comes from.
 ///
 /// # Errors
-/// Names or symbols beyond what the format can count; function rows that cannot be relocated; ready export tables that are
-/// malformed.
+/// Names or symbols beyond what the format can count; function rows that cannot be relocated; ready export tables, and
+/// structures of start files, that are malformed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
     exports::check(&link)?;
+    headers::check(&link)?;
+    if link.options.pe.dependent_load_flags.is_some() && headers::dependent_load_flags(&link).is_none() {
+        let what = "--dependent-load-flag: no load configuration (_load_config_used) has room for it";
+        link.report.warnings.push(what.to_owned());
+    }
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
     report(&mut link)?;
     let mut end = 0;
@@ -66,6 +71,9 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     extents.extend(resources::extents(&link));
     if let Some((offset, word)) = headers::tls_characteristics(&link) {
         overlay(&mut extents, offset, word.to_le_bytes().to_vec());
+    }
+    if let Some((offset, flags)) = headers::dependent_load_flags(&link) {
+        overlay(&mut extents, offset, flags.to_le_bytes().to_vec());
     }
     link.pe.dead_rows = dead_rows;
     let symtab = SymbolTable::new(&link, end)?;

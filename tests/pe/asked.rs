@@ -300,3 +300,12 @@ fn options_of_mingw() {
     let dll = Dll::new(&fs::read(folder.join("u.dll")).unwrap());
     assert_eq!(dll.imports().len(), 1);
 }
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn flags_for_the_loader_need_a_place() {
+    let folder = scratch("pe-load-flags");
+    fs::write(folder.join("a.o"), assemble(X64, ".globl f\nf: ret")).unwrap();
+    let (linked, said) = program(&folder, "-flavor gnu -m i386pep -shared -o a.dll a.o --dependent-load-flag=0x800");
+    assert!(linked && said.contains("no load configuration (_load_config_used) has room for it"), "{said}");
+}

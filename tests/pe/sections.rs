@@ -178,6 +178,54 @@ fn code_that_is_written_stands_apart() {
     }
 }
 
+/// The loader reads as much of these structures as they say, or as there must be.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn structures_for_the_loader_have_their_sizes() {
+    let config = |contents: &str| {
+        format!(
+            ".globl f\nf: ret\n.section .rdata,\"dr\"\n.globl _load_config_used\n.balign 8\n_load_config_used: {contents}\n"
+        )
+    };
+    for (contents, wanted) in [
+        (".long 0xfffffff0\n.fill 316, 1, 0", "0.o: _load_config_used: 4294967280 bytes, of which its section has 320"),
+        (".byte 1", "0.o: _load_config_used: its section ends before its size"),
+    ] {
+        let said = refusal(&options(X64), &[&config(contents)]);
+        assert!(said.contains(wanted), "{said}");
+    }
+    let dll = dll_of(&options(X64), &[&config(".long 320\n.fill 316, 1, 0")]);
+    assert_eq!(dll.directory(10), (dll.symbol("_load_config_used"), 320));
+    for (target, prefix, size) in [(X64, "", 40), (X86, "_", 24)] {
+        let tls = |size: u32| {
+            format!(
+                ".globl {prefix}f\n{prefix}f: ret\n.section .rdata,\"dr\"\n.globl {prefix}_tls_used\n{prefix}_tls_used: .fill {size}, 1, 0"
+            )
+        };
+        let said = refusal(&options(target), &[&tls(size - 1)]);
+        let wanted = format!("0.o: _tls_used: {size} bytes, of which its section has {}", size - 1);
+        assert!(said.contains(&wanted), "{said}");
+        assert_eq!(dll_of(&options(target), &[&tls(size)]).directory(9).1, size);
+    }
+    // Where the loader searches for DLLs is said there, too.
+    for (target, prefix, size, at) in [(X64, "", 148, 78), (X86, "_", 104, 54)] {
+        let config = |size: u32| {
+            format!(
+                ".globl {prefix}f\n{prefix}f: ret\n.section .rdata,\"dr\"\n.globl {prefix}_load_config_used\n\
+                 {prefix}_load_config_used: .long {size}\n.fill {}, 1, 0",
+                size - 4
+            )
+        };
+        let mut flags = options(target);
+        flags.pe.dependent_load_flags = Some(0x800);
+        let (dll, warnings) = dll_and_warnings(&flags, &[&config(size)]);
+        let start = dll.symbol(&format!("{prefix}_load_config_used"));
+        assert_eq!((dll.at(start + at, 2), warnings), (vec![0, 8], String::new()));
+        let (_, warnings) = dll_and_warnings(&flags, &[&config(at)]);
+        assert!(warnings.contains("--dependent-load-flag: no load configuration"), "{warnings}");
+    }
+}
+
 /// Import libraries of GNU's have pieces of lists of slots that are aligned to four bytes.
 #[test]
 #[ignore = "needs the package clang-19"]
