@@ -2,7 +2,8 @@
 //!
 //! MinGW's start file defines it (`DllMainCRTStartup`), and so does Julia's compiler in package images up to 1.14
 //! (`_DllMainCRTStartup`): there it does nothing but return 1, which means success. Where nobody defines it, that is what
-//! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for.
+//! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for. Who
+//! brings what MinGW's start code would call is told that nothing does.
 //! A function that touches neither the stack nor any register that it had to save needs no unwind data (*x64 exception
 //! handling*, leaf functions; *ARM64 exception handling*: where there is no `.pdata` row, the unwinder takes the return address
 //! from the link register).

@@ -199,7 +199,8 @@ fn structures_for_the_loader_have_their_sizes() {
     for (target, prefix, size) in [(X64, "", 40), (X86, "_", 24)] {
         let tls = |size: u32| {
             format!(
-                ".globl {prefix}f\n{prefix}f: ret\n.section .rdata,\"dr\"\n.globl {prefix}_tls_used\n{prefix}_tls_used: .fill {size}, 1, 0"
+                ".globl {prefix}f\n{prefix}f: ret\n.section .rdata,\"dr\"\n.globl {prefix}_tls_used\n\
+                 {prefix}_tls_used: .fill {size}, 1, 0"
             )
         };
         let said = refusal(&options(target), &[&tls(size - 1)]);
@@ -231,8 +232,8 @@ fn structures_for_the_loader_have_their_sizes() {
 #[ignore = "needs the package clang-19"]
 fn slots_are_aligned_whatever_their_pieces_are() {
     let library = ".section .idata$2,\"dw\"\n.rva lookup\n.long 0, 0\n.rva name, slots\n.section .idata$4,\"dw\"\n.balign 4\n\
-                   lookup: .rva hint\n.long 0\n.quad 0\n.section .idata$5,\"dw\"\n.balign 4\n.globl __imp_e\nslots: __imp_e: .rva hint\n\
-                   .long 0\n.quad 0\n.section .idata$6,\"dw\"\nhint: .short 0\n.asciz \"e\"\n.balign 2\n\
+                   lookup: .rva hint\n.long 0\n.quad 0\n.section .idata$5,\"dw\"\n.balign 4\n.globl __imp_e\n\
+                   slots: __imp_e: .rva hint\n.long 0\n.quad 0\n.section .idata$6,\"dw\"\nhint: .short 0\n.asciz \"e\"\n.balign 2\n\
                    .section .idata$7,\"dw\"\nname: .asciz \"e.dll\"";
     for before in 0..4 {
         let user = format!(
