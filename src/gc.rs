@@ -16,6 +16,7 @@ use crate::model::{Fate, GlobalId, Object, ObjectId, SectionFlags, SectionIndex,
 use crate::names::is_identifier;
 use crate::options::Format;
 use crate::reloc;
+use crate::resolve;
 use crate::slots::SymbolRef;
 use crate::symbols::{Definition, GlobalFlags};
 
@@ -191,6 +192,14 @@ impl Marks {
         let elf = &link.options.elf;
         let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
         let names = names.chain(&link.options.required_definitions);
+        let patterns = &link.options.required_patterns;
+        if !patterns.is_empty() {
+            for (id, global) in link.symbols.iter() {
+                if resolve::fits(patterns, global.name) {
+                    self.global(link, id);
+                }
+            }
+        }
         for name in names {
             if let Some((id, _)) = link.symbols.find(name.as_bytes()) {
                 self.global(link, id);

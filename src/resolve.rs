@@ -12,7 +12,7 @@ mod parse;
 mod providers;
 
 pub(crate) use libraries::{Library, Search, mark_needed};
-pub(crate) use named::check_required;
+pub(crate) use named::{check_required, fits};
 pub(crate) use parse::{Parsed, parse};
 
 use std::borrow::Cow;

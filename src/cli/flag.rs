@@ -16,7 +16,8 @@ pub(super) use crate::options::number;
 #[derive(Debug)]
 pub(super) struct Flag {
     /// Its names without dashes, the one to be shown first at the front. Names of one character take one dash; longer
-    /// ones take one or two, except that those in `o` take two, since `-oNAME` is an output file (the rule of GNU ld).
+    /// ones take one or two, except that those in `o` take two, since `-oNAME` is an output file (the rule of GNU ld). For
+    /// Windows two of these take one as well, as by LLD: [`WINDOWS_FILES`].
     pub(super) names: &'static [&'static str],
     /// What follows the name.
     pub(super) takes: Takes,
@@ -103,6 +104,9 @@ pub(super) fn dashed(name: &str) -> String {
 pub(super) fn one_dash(name: &str) -> bool {
     name.chars().count() == 1 || !name.starts_with('o')
 }
+
+/// Options in `o` that take one dash, too, where the image is for Windows: nobody means an output file `ut-implib=x.a`.
+pub(super) const WINDOWS_FILES: [&str; 2] = ["out-implib", "output-def"];
 
 /// Options that belong together, under one heading of `--help`.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! From arguments to options with values, and on to a [`Command`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::iter::Peekable;
 
-use super::flag::{Flag, Given, Meaning, Takes, one_dash};
+use super::flag::{Flag, Given, Meaning, Takes, WINDOWS_FILES, one_dash};
 use super::flags::{self, HELP, VERSION};
 use super::problem::Problem;
 use super::reading::{Link, Reading};
@@ -118,7 +118,9 @@ fn other_format(words: &[Word]) -> Option<Problem> {
 
 /// Finds the options in `arguments`, and their values. Empty arguments are nothing, as in LLD: Julia passes them.
 fn words(arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Problem>) {
-    let mut arguments = arguments.peekable();
+    let arguments: Vec<OsString> = arguments.collect();
+    let windows = is_for_windows(&arguments);
+    let mut arguments = arguments.into_iter().peekable();
     let mut words = Vec::new();
     let mut problems = Vec::new();
     while let Some(argument) = arguments.next() {
@@ -129,7 +131,7 @@ fn words(arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Problem>)
             words.push(Word::Input(argument));
             continue;
         }
-        match option(argument, &mut arguments) {
+        match option(argument, windows, &mut arguments) {
             Ok((flag, given)) => words.push(Word::Option(flag, given)),
             Err(mut problem) => {
                 if problems.len() < SUGGESTED {
@@ -140,6 +142,17 @@ fn words(arguments: impl Iterator<Item = OsString>) -> (Vec<Word>, Vec<Problem>)
         }
     }
     (words, problems)
+}
+
+/// Whether the arguments ask for an image for Windows (`-m`), which has a say in how others are read.
+fn is_for_windows(arguments: &[OsString]) -> bool {
+    let next = arguments.iter().skip(1);
+    let apart = arguments.iter().zip(next).any(|(option, value)| option == "-m" && flags::is_windows(value));
+    let joined = |argument: &OsString| {
+        let text = argument.to_str().and_then(|text| text.strip_prefix("-m"));
+        text.is_some_and(|value| flags::is_windows(OsStr::new(value)))
+    };
+    apart || arguments.iter().any(joined)
 }
 
 /// The number of mistakes for which the option that was probably meant is looked for: a response file may hold millions,
@@ -156,9 +169,10 @@ fn suggest_option(problem: &mut Problem) {
 /// The option that `argument` is, and its value, which may be the next of `arguments`.
 fn option(
     argument: OsString,
+    windows: bool,
     arguments: &mut Peekable<impl Iterator<Item = OsString>>,
 ) -> Result<(&'static Flag, Given), Problem> {
-    let Some(Match { flag, option, joined }) = find(&argument) else {
+    let Some(Match { flag, option, joined }) = find(&argument, windows) else {
         return Err(Problem::Unknown { argument, nearest: None });
     };
     let value = match (flag.takes, joined) {
@@ -197,14 +211,17 @@ impl Match {
 /// The option whose name stands in `argument`, which begins with a dash and has more than that.
 ///
 /// Whole names go before letters with a joined value: `-entry=f` is `--entry`, `-entries` is `-e`.
-fn find(argument: &OsString) -> Option<Match> {
+fn find(argument: &OsString, windows: bool) -> Option<Match> {
     let bytes = os::bytes(argument);
     let dashes = if bytes.starts_with(b"--") { 2 } else { 1 };
     let name = bytes.get(dashes..)?;
     let equals = name.iter().position(|byte| *byte == b'=');
     let whole = std::str::from_utf8(name.get(..equals.unwrap_or(name.len()))?).unwrap_or_default();
     let letter = |name: &str| name.chars().count() == 1;
-    let may_stand = |name: &str| if dashes == 1 { one_dash(name) } else { !letter(name) };
+    let may_stand = |name: &str| match dashes {
+        1 => one_dash(name) || windows && WINDOWS_FILES.contains(&name),
+        _ => !letter(name),
+    };
 
     let named = |flag: &&Flag| flag.names.iter().any(|name| *name == whole && !letter(name) && may_stand(name));
     if let Some(flag) = flags::all().find(named).filter(|flag| !matches!(flag.takes, Takes::Joined(_))) {

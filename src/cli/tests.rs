@@ -135,6 +135,22 @@ fn clang_for_linux_freebsd_and_android() {
     assert_eq!((android.elf.max_page_size, android.elf.soname.as_deref()), (Some(16384), Some("y")));
 }
 
+/// `-oNAME` is an output file, unless the image is for Windows and NAME begins as the name of a file that only such have.
+#[test]
+fn one_dash_before_options_in_o() {
+    let elf = link("-shared x.o -out-implib=x.a");
+    assert_eq!((elf.output, elf.options.pe.import_library), ("ut-implib=x.a".into(), None));
+    for emulation in ["-m i386pep", "-mi386pe", "-m arm64pe"] {
+        for given in ["-out-implib=x.a -output-def x.def", "--out-implib x.a --output-def=x.def"] {
+            let windows = link(&format!("-shared -o x.dll x.o {given} {emulation}"));
+            assert_eq!(windows.output, std::path::Path::new("x.dll"));
+            assert_eq!(windows.options.pe.import_library, Some("x.a".into()));
+            assert_eq!(windows.options.pe.definition_file, Some("x.def".into()));
+        }
+        assert_eq!(link(&format!("-shared -outer.dll x.o {emulation}")).output, std::path::Path::new("uter.dll"));
+    }
+}
+
 #[test]
 fn every_spelling_of_an_option() {
     for soname in ["-soname n", "--soname n", "-soname=n", "--soname=n", "-h n", "-hn"] {

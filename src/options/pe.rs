@@ -80,6 +80,12 @@ pub struct PeOptions {
     pub app_container: bool,
     /// `IMAGE_DLLCHARACTERISTICS_WDM_DRIVER`: the image is a driver (`--wdmdriver`).
     pub wdm_driver: bool,
+    /// `DependentLoadFlags` of the load configuration that an object brings: where the loader searches for what the image imports
+    /// from (`--dependent-load-flag`).
+    pub dependent_load_flags: Option<u16>,
+    /// Begins the names of DLLs that are found by the name of a library, where these have no import library
+    /// (`--dll-search-prefix`).
+    pub dll_search_prefix: Option<String>,
     /// Names of sections of debug information of more than eight bytes are kept (`--enable-long-section-names`, the default;
     /// `--disable-long-section-names` cuts them).
     pub long_section_names: bool,
@@ -122,6 +128,8 @@ impl Default for PeOptions {
             force_integrity: false,
             app_container: false,
             wdm_driver: false,
+            dependent_load_flags: None,
+            dll_search_prefix: None,
             long_section_names: true,
             large_address_aware: None,
             timestamp: true,

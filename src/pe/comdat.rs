@@ -220,8 +220,8 @@ pub(super) fn settle(link: &mut Link<'_>) -> Result<(), Errors> {
 /// A copy of a section and what is said of it.
 type OneCopy = (ObjectId, Selected);
 
-/// Puts copies in the places of others: their sections take part, and symbols that the others define are defined by
-/// them, if they have them.
+/// Puts copies in the places of others: their sections take part, and define what the others do, as far as they have it, and
+/// what no object defines.
 fn replace(link: &mut Link<'_>, swaps: &[(OneCopy, OneCopy)]) {
     // The object that each section comes for.
     let mut replaced: HashMap<(ObjectId, SectionIndex), ObjectId> = HashMap::new();
@@ -254,7 +254,13 @@ fn replace(link: &mut Link<'_>, swaps: &[(OneCopy, OneCopy)]) {
     }
     for (global, old, (id, index)) in defined {
         let global = link.symbols.get_mut(global);
-        if matches!(global.definition, Definition::Object(object, _) if object == old) {
+        let takes = match global.definition {
+            Definition::Object(object, _) => object == old,
+            // The copy that came first may not have it.
+            Definition::Undefined | Definition::Common { .. } | Definition::Library(..) => true,
+            _ => false,
+        };
+        if takes {
             global.definition = Definition::Object(id, index);
             global.mention = Some((id, index));
         }

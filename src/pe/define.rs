@@ -69,8 +69,8 @@ const NUMBERS: [(&str, u64); 15] = [
 /// Defines what objects expect of a linker, and what directives, DLLs and weak externals give.
 ///
 /// # Errors
-/// COMDAT copies that contradict their selection; resources that contradict each other; exports, an entry point and symbols to
-/// be included that nothing defines; an Arm64 image that may not be moved.
+/// COMDAT copies that contradict their selection; resources that contradict each other; sections that cannot be joined with
+/// others; exports, an entry point and symbols to be included that nothing defines; an Arm64 image that may not be moved.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
         // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
@@ -84,6 +84,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     link.pe.resources = resources::join(link)?;
     link.pe.slot_index = imports::SlotIndex::new(&link.libraries);
     let mut asked = Asked::new(link);
+    Errors::check(std::mem::take(&mut asked.problems))?;
     asked.exports.extend(std::mem::take(&mut link.pe.definitions.exports));
     for (name, log) in &asked.aligned {
         if let Some((id, _)) = link.symbols.find(name)
@@ -154,6 +155,7 @@ struct Asked<'a> {
     /// Symbols that are to be there, and the objects that say so.
     included: Vec<(Cow<'a, [u8]>, ObjectId)>,
     warnings: Vec<String>,
+    problems: Vec<Error>,
 }
 
 impl<'a> Asked<'a> {
@@ -171,6 +173,7 @@ impl<'a> Asked<'a> {
             all.aligned.extend(asked.aligned);
             all.included.extend(asked.included);
             all.warnings.extend(asked.warnings);
+            all.problems.extend(asked.problems);
         }
         all
     }
@@ -190,6 +193,15 @@ impl<'a> Asked<'a> {
                 Directive::Export(export) => asked.exports.push(*export),
                 Directive::Exclude(name) => asked.excluded.push(name),
                 Directive::AlternateName(from, to) => asked.alternates.push((from, to)),
+                // The loader looks for a tree of resources, and for base relocations, alone in their place.
+                Directive::Merge(from, to) if is_alone(&from) || is_alone(&to) => {
+                    if asked.problems.is_empty() {
+                        let (from, to) = (String::from_utf8_lossy(&from), String::from_utf8_lossy(&to));
+                        let what =
+                            format!("-merge:{from}={to} in .drectve: .rsrc and .reloc are joined with no others");
+                        asked.problems.push(Error::unsupported(&object.name, what));
+                    }
+                }
                 Directive::Merge(from, to) => {
                     asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
                 }
@@ -214,6 +226,11 @@ impl<'a> Asked<'a> {
         }
         asked
     }
+}
+
+/// Whether a section of the image has room for nothing else.
+fn is_alone(name: &[u8]) -> bool {
+    matches!(name, b".rsrc" | b".reloc")
 }
 
 /// Checks that the symbols of `-include:` are defined, as Microsoft's linker demands it of `/INCLUDE`.

@@ -184,6 +184,12 @@ pub(crate) fn may_include(text: &[u8]) -> bool {
     memchr::memchr_iter(b':', text).any(|at| ends_with_name(text, at, b"include"))
 }
 
+/// Whether one of the options of a section may be `-alternatename:`. It has an equals sign, as hardly any other has.
+pub(crate) fn may_have_alternates(text: &[u8]) -> bool {
+    memchr::memchr(b'=', text).is_some()
+        && memchr::memchr_iter(b':', text).any(|at| ends_with_name(text, at, b"alternatename"))
+}
+
 fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a> {
     let pair = || split_once(value, b'=').map(|(from, to)| (unquote(from), unquote(to)));
     let is = |word: &&[u8]| name.eq_ignore_ascii_case(word);

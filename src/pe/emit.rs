@@ -5,7 +5,7 @@ use super::symtab::SymbolTable;
 use super::{TABLES, Table, entry, exports, headers, imports, pseudo, ready_exports, resources, table_output};
 use crate::apply::{self, Stretch};
 use crate::debug;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{Checksum, Extent, FilePlan, Image, Source};
 use crate::layout::{Content, OutputSection};
 use crate::link::{Link, over};
@@ -25,11 +25,16 @@ fn code_fill(arch: Arch) -> &'static [u8] {
 /// Fixes the addresses of all symbols, makes the tables, and says where each byte of the file comes from.
 ///
 /// # Errors
-/// Names or symbols beyond what the format can count; function rows that cannot be relocated; ready export tables that are
-/// malformed.
+/// Names or symbols beyond what the format can count; function rows that cannot be relocated; ready export tables, and
+/// structures of start files, that are malformed.
 pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     link.addresses = crate::format::symbol_addresses(&link);
     exports::check(&link)?;
+    headers::check(&link)?;
+    if link.options.pe.dependent_load_flags.is_some() && headers::dependent_load_flags(&link).is_none() {
+        let what = "--dependent-load-flag: no load configuration (_load_config_used) has room for it";
+        link.report.warnings.push(what.to_owned());
+    }
     link.pe.made = TABLES.into_iter().filter_map(|table| Some((table, table_bytes(&link, table)?))).collect();
     report(&mut link)?;
     let mut end = 0;
@@ -50,8 +55,7 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
                 extents.push(Extent { offset, size, source: Source::Fill(fill, offset) });
             }
         }
-        let section = link.pe.section_of.get(number).and_then(|section| link.pe.sections.get(usize::from(*section)));
-        if section.is_some_and(|section| section.name == b".pdata")
+        if link.pe.rows == Some(number as u32)
             && let Some(rows) = sorted_rows(&link, output, &mut dead_rows)?
         {
             extents.push(own(output.offset, rows));
@@ -67,6 +71,9 @@ pub(crate) fn emit(mut link: Link<'_>) -> Result<Image<'_>> {
     extents.extend(resources::extents(&link));
     if let Some((offset, word)) = headers::tls_characteristics(&link) {
         overlay(&mut extents, offset, word.to_le_bytes().to_vec());
+    }
+    if let Some((offset, flags)) = headers::dependent_load_flags(&link) {
+        overlay(&mut extents, offset, flags.to_le_bytes().to_vec());
     }
     link.pe.dead_rows = dead_rows;
     let symtab = SymbolTable::new(&link, end)?;
@@ -105,13 +112,6 @@ fn table_bytes(link: &Link<'_>, table: Table) -> Option<Vec<u8>> {
 fn sorted_rows(link: &Link<'_>, output: &OutputSection<'_>, dead_rows: &mut u64) -> Result<Option<Vec<u8>>> {
     let Content::Inputs(inputs) = &output.content else { return Ok(None) };
     let row = if link.target.arch == Arch::Aarch64 { pdata::ARM_ROW } else { pdata::ROW };
-    for (object, index) in inputs {
-        let size = link.section(*object, *index).data.len();
-        if link.target.arch != Arch::X86 && !size.is_multiple_of(row) {
-            let what = format!(".pdata: {size} bytes, which is no whole number of rows of {row} bytes");
-            return Err(Error::malformed(&link.object(*object).name, what).into());
-        }
-    }
     let mut rows = relocated(link, output, inputs)?;
     pdata::sort(&mut rows, row);
     *dead_rows = (pdata::dead(&rows, row) * row) as u64;

@@ -2,7 +2,8 @@
 //!
 //! MinGW's start file defines it (`DllMainCRTStartup`), and so does Julia's compiler in package images up to 1.14
 //! (`_DllMainCRTStartup`): there it does nothing but return 1, which means success. Where nobody defines it, that is what
-//! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for.
+//! the linker makes, so that no start file is needed and it matters to no one which of the two names a linker asks for. Who
+//! brings what MinGW's start code would call is told that nothing does.
 //! A function that touches neither the stack nor any register that it had to save needs no unwind data (*x64 exception
 //! handling*, leaf functions; *ARM64 exception handling*: where there is no `.pdata` row, the unwinder takes the return address
 //! from the link register).
@@ -11,11 +12,11 @@
 
 use crate::error::Error;
 use crate::link::Link;
-use crate::model::GlobalId;
+use crate::model::{GlobalId, Section};
 use crate::options::{Arch, Options};
 use crate::symbols::{Anchor, Definition};
 
-use super::{Place, Table};
+use super::{Place, Table, exports, parse};
 
 /// The names that the entry point of a DLL has by custom, as symbols, first to last.
 pub(crate) fn names(arch: Arch) -> [&'static str; 2] {
@@ -77,8 +78,35 @@ pub(crate) fn choose(link: &mut Link<'_>) -> Result<(), Error> {
         link.symbols.get_mut(id).definition = Definition::Anchor(Anchor::Pe(Place::Start(Table::Entry)));
         link.pe.entry = Some(id);
         link.pe.makes_entry = true;
+        let warning = uncalled(link);
+        link.report.warnings.extend(warning);
     }
     Ok(())
+}
+
+/// What to say of one's own objects if they have something that MinGW's start code calls, and no entry point of the image's does.
+fn uncalled(link: &Link<'_>) -> Option<String> {
+    let main: &[u8] = if link.target.arch == Arch::X86 { b"_DllMain@12" } else { b"DllMain" };
+    let main = link.symbols.find(main).and_then(|(_, global)| match global.definition {
+        Definition::Object(object, _) => Some((object, "DllMain".to_owned())),
+        _ => None,
+    });
+    let is_list = |section: &&Section<'_>| section.is_live() && section.size > 0 && is_start_list(section.name);
+    let lists = link.objects().filter_map(|(id, object)| {
+        let section = object.sections.iter().find(is_list)?;
+        Some((id, String::from_utf8_lossy(section.name).into_owned()))
+    });
+    let (object, what) = main.into_iter().chain(lists).find(|(id, _)| !exports::is_compilers(link.object(*id)))?;
+    Some(format!(
+        "{}: has {what}, which start code calls, and the image has none; link dllcrt2.o with -e DllMainCRTStartup, or give \
+         the function to be called by -e",
+        link.object(object).name
+    ))
+}
+
+/// Whether a section holds functions that start code calls: initialisers of the C runtime and of C++, constructors.
+fn is_start_list(name: &[u8]) -> bool {
+    name.starts_with(b".CRT$XC") || name.starts_with(b".CRT$XI") || parse::base_name(name).starts_with(b".ctors")
 }
 
 /// The code of an entry point that returns 1.

@@ -29,7 +29,7 @@ use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
-use crate::model::{GlobalId, SectionFlags};
+use crate::model::{GlobalId, Object, SectionFlags};
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -150,6 +150,7 @@ impl<'a> Exports<'a> {
             }
         }
         Errors::check(problems)?;
+        let asked = found.len();
         if auto {
             let excluded: HashSet<&[u8]> = excluded.iter().map(|name| &**name).collect();
             found.extend(automatic(link, &excluded));
@@ -157,8 +158,11 @@ impl<'a> Exports<'a> {
         if link.options.pe.kill_at && link.target.arch == Arch::X86 {
             found.iter_mut().for_each(|(export, _)| export.name = without_size(&export.name));
         }
-        // Of one name asked for twice, the mention with a number counts.
-        found.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name).then(other.ordinal.cmp(&one.ordinal)));
+        warnings.extend(contradictions(link, found.get(..asked).unwrap_or_default()));
+        // Of one name asked for twice, the mention with a number counts, else the first.
+        found.sort_by(|(one, _), (other, _)| {
+            one.name.cmp(&other.name).then(one.ordinal.is_none().cmp(&other.ordinal.is_none()))
+        });
         found.dedup_by(|(next, _), (kept, _)| {
             let same = next.name == kept.name;
             if same {
@@ -252,18 +256,52 @@ impl<'a> Export<'a> {
     }
 }
 
-/// Numbers exports that are sorted by name: as asked for, the others behind the highest of those.
-fn number<'a>(found: Vec<(Export<'a>, Target<'a>)>) -> Result<Exports<'a>, Error> {
-    let mut taken = HashSet::new();
-    for (export, _) in &found {
-        if let Some(ordinal) = export.ordinal
-            && (ordinal == 0 || !taken.insert(ordinal))
-        {
-            let name = String::from_utf8_lossy(&export.name);
-            return Err(Error::Options(format!("export {name}: number {ordinal} is taken, or is 0")));
+/// Tells of exports that are asked for under one name, with different symbols or numbers.
+fn contradictions<'a>(link: &Link<'a>, asked: &[(Export<'a>, Target<'a>)]) -> Vec<String> {
+    let symbol = |target: &Target<'a>| match target {
+        Target::Symbol(id) => Target::Symbol(link.symbols.root(*id, 0).0),
+        Target::Forward(text) => Target::Forward(text.clone()),
+    };
+    let say = |(export, target): &(Export<'a>, Target<'a>)| {
+        let name = match target {
+            Target::Symbol(id) => link.symbols.get(*id).name,
+            Target::Forward(text) => text,
+        };
+        let number = export.ordinal.map_or_else(String::new, |ordinal| format!(" @{ordinal}"));
+        format!("{}{number}", String::from_utf8_lossy(name))
+    };
+    let mut first: HashMap<&[u8], &(Export<'a>, Target<'a>)> = HashMap::new();
+    let mut warnings = Vec::new();
+    for next in asked {
+        let kept = *first.entry(&next.0.name).or_insert(next);
+        let numbers = (kept.0.ordinal, next.0.ordinal);
+        let other_number = numbers.0 != numbers.1 && numbers.0.is_some() && numbers.1.is_some();
+        if (other_number || symbol(&kept.1) != symbol(&next.1)) && warnings.len() < SHOWN {
+            // A number makes a mention the one that counts.
+            let wins = if numbers.0.is_none() && numbers.1.is_some() { next } else { kept };
+            let name = String::from_utf8_lossy(&kept.0.name);
+            let (one, other, wins) = (say(kept), say(next), say(wins));
+            warnings.push(format!("export {name}: asked for as {one} and as {other}; {wins} is exported"));
         }
     }
-    let mut next = taken.iter().copied().max().unwrap_or(0);
+    warnings
+}
+
+/// Numbers exports that are sorted by name: as asked for, the others behind the highest of those.
+fn number<'a>(found: Vec<(Export<'a>, Target<'a>)>) -> Result<Exports<'a>, Error> {
+    let mut taken: HashMap<u16, &[u8]> = HashMap::new();
+    for (export, _) in &found {
+        let Some(ordinal) = export.ordinal else { continue };
+        let name = String::from_utf8_lossy(&export.name);
+        if ordinal == 0 {
+            return Err(Error::Options(format!("export {name}: number 0 is none; the first is 1")));
+        }
+        if let Some(other) = taken.insert(ordinal, &export.name) {
+            let other = String::from_utf8_lossy(other);
+            return Err(Error::Options(format!("export {name}: number {ordinal} is taken by {other}")));
+        }
+    }
+    let mut next = taken.keys().copied().max().unwrap_or(0);
     let mut entries = Vec::with_capacity(found.len());
     for (export, target) in found {
         let ordinal = match export.ordinal {
@@ -430,17 +468,20 @@ fn is_own(link: &Link<'_>, global: &Global<'_>) -> bool {
         _ => return false,
     };
     let object = link.object(id);
-    let file = file_name(object.name.file);
-    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    let stem = stem.strip_suffix(".dll").unwrap_or(stem);
-    let compilers =
-        if object.name.member.is_some() { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) };
-    if compilers || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
+    if is_compilers(object) || global.flags.has(GlobalFlags::HIDDEN_BY_OPTION) {
         return false;
     }
     let Some(symbol) = symbol else { return true };
     let section = object.symbols.get(symbol as usize).and_then(|symbol| object.symbol_section(symbol));
     section.is_some_and(|section| section.is_live())
+}
+
+/// Whether an object is a start file, or of a library, that comes with compilers.
+pub(super) fn is_compilers(object: &Object<'_>) -> bool {
+    let file = file_name(object.name.file);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let stem = stem.strip_suffix(".dll").unwrap_or(stem);
+    if object.name.member.is_some() { COMPILERS_LIBRARIES.contains(&stem) } else { START_FILES.contains(&file) }
 }
 
 /// Whether a symbol is in a section that is executed.

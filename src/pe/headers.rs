@@ -7,12 +7,13 @@ use object::pe;
 
 use super::place::{FILE_ALIGNMENT, SECTION_ALIGNMENT};
 use super::symtab::SymbolTable;
-use super::{ImageSection, Table, machine_of, ready_exports, table_output, word};
+use super::{ImageSection, Table, machine_of, plan, ready_exports, table_output, word};
 use crate::bytes;
+use crate::error::Error;
 use crate::layout::{Content, OutputSection};
 use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
-use crate::model::{GlobalId, SymbolSection, Traits};
+use crate::model::{GlobalId, Object, SymbolSection, Traits};
 use crate::options::Arch;
 use crate::symbols::Definition;
 
@@ -185,10 +186,6 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
         _ => (0, 0),
     };
     let table = |table: Table| span(table_output(link, table).as_slice());
-    let named = |name: &[u8]| -> (u64, u64) {
-        let section = link.pe.sections.iter().find(|section| section.name == name);
-        section.map_or((0, 0), |section| (section.address, section.size))
-    };
     let pieces = |of: Table, name: &[u8], end: Option<Table>| -> Vec<&OutputSection<'_>> {
         let is = |content: &Content, table: Table| matches!(content, Content::Table(number) if *number == table as u16);
         let wanted = |output: &&OutputSection<'_>| {
@@ -201,19 +198,20 @@ fn directories(link: &Link<'_>) -> [(u64, u64); DIRECTORIES] {
     let imports = pieces(Table::ImportDirectory, b".idata$2", Some(Table::ImportDirectoryEnd));
     directories[pe::IMAGE_DIRECTORY_ENTRY_IMPORT] = span(&imports);
     directories[pe::IMAGE_DIRECTORY_ENTRY_IAT] = span(&pieces(Table::ImportAddress, b".idata$5", None));
-    directories[pe::IMAGE_DIRECTORY_ENTRY_RESOURCE] = named(b".rsrc");
+    directories[pe::IMAGE_DIRECTORY_ENTRY_RESOURCE] = plan::resources(link).unwrap_or_default();
     // Rows of functions that are not part of the image would end the order.
-    let (rows, size) = named(b".pdata");
+    let rows = link.pe.rows.and_then(|number| link.outputs.get(number as usize));
+    let (rows, size) = span(rows.as_slice());
     directories[pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION] = (rows, size.saturating_sub(link.pe.dead_rows));
-    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = named(b".reloc");
+    directories[pe::IMAGE_DIRECTORY_ENTRY_BASERELOC] = table(Table::BaseRelocations);
     let (debug, size) = table(Table::BuildId);
     directories[pe::IMAGE_DIRECTORY_ENTRY_DEBUG] = (debug, size.min(DEBUG_ENTRY));
-    if let Some((address, _)) = structure(link, TLS_DIRECTORY) {
-        directories[pe::IMAGE_DIRECTORY_ENTRY_TLS] = (address, tls_directory_size(link));
+    if let Some(tls) = structure(link, TLS_DIRECTORY) {
+        directories[pe::IMAGE_DIRECTORY_ENTRY_TLS] = (tls.address, tls_directory_size(link));
     }
-    if let Some((address, contents)) = structure(link, LOAD_CONFIGURATION) {
-        let size = bytes::u32(contents, 0).unwrap_or(0);
-        directories[pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG] = (address, size.into());
+    if let Some(config) = structure(link, LOAD_CONFIGURATION) {
+        let size = bytes::u32(config.contents, 0).unwrap_or(0);
+        directories[pe::IMAGE_DIRECTORY_ENTRY_LOAD_CONFIG] = (config.address, size.into());
     }
     directories
 }
@@ -229,18 +227,81 @@ pub(super) fn structure_symbol(link: &Link<'_>, name: &[u8]) -> Option<GlobalId>
     link.symbols.find(if link.target.arch == Arch::X86 { &decorated } else { name }).map(|(id, _)| id)
 }
 
-/// A structure that a start file brings: its address, and the bytes of the input from there on.
-fn structure<'l>(link: &'l Link<'_>, name: &[u8]) -> Option<(u64, &'l [u8])> {
+/// A structure that a start file brings.
+struct Structure<'l, 'a> {
+    /// The object that it is in.
+    object: &'l Object<'a>,
+    /// Its address.
+    address: u64,
+    /// The bytes of the input from there on.
+    contents: &'l [u8],
+    /// The number of bytes to the end of its section.
+    room: u64,
+}
+
+fn structure<'l, 'a>(link: &'l Link<'a>, name: &[u8]) -> Option<Structure<'l, 'a>> {
     let id = structure_symbol(link, name)?;
     let (root, _) = link.symbols.root(id, 0);
     let Definition::Object(object, index) = link.symbols.get(root).definition else { return None };
-    let symbol = link.object(object).symbols.get(index as usize)?;
+    let object = link.object(object);
+    let symbol = object.symbols.get(index as usize)?;
     let SymbolSection::In(section) = symbol.section() else { return None };
-    let section = link.section(object, section);
+    let section = object.sections.get(section as usize)?;
     if symbol.traits.has(Traits::DISCARDED) {
         return None;
     }
-    Some((link.global_address(id), bytes::tail(&section.data, symbol.value).unwrap_or_default()))
+    let contents = bytes::tail(&section.data, symbol.value).unwrap_or_default();
+    let room = section.size.saturating_sub(symbol.value);
+    Some(Structure { object, address: link.global_address(id), contents, room })
+}
+
+/// Checks that structures which directories lead to are as large as these say: the loader reads that much.
+///
+/// # Errors
+/// One that reaches beyond its section, or has no size.
+pub(super) fn check(link: &Link<'_>) -> Result<(), Error> {
+    let reaches = |of: &Structure<'_, '_>, name: &[u8], size: u64| {
+        let (name, room) = (String::from_utf8_lossy(name), of.room);
+        let what = format!("{name}: {size} bytes, of which its section has {room}");
+        Error::malformed(&of.object.name, what)
+    };
+    if let Some(tls) = structure(link, TLS_DIRECTORY)
+        && tls.room < tls_directory_size(link)
+    {
+        return Err(reaches(&tls, TLS_DIRECTORY, tls_directory_size(link)));
+    }
+    if let Some(config) = structure(link, LOAD_CONFIGURATION) {
+        let size = bytes::u32(config.contents, 0).ok_or_else(|| {
+            let what = "_load_config_used: its section ends before its size, of 4 bytes";
+            Error::malformed(&config.object.name, what)
+        })?;
+        if config.room < u64::from(size) {
+            return Err(reaches(&config, LOAD_CONFIGURATION, size.into()));
+        }
+    }
+    Ok(())
+}
+
+/// The file offset of bytes at an address, if the file has them.
+fn file_offset(link: &Link<'_>, address: u64) -> Option<u64> {
+    let holds = |section: &&ImageSection| section.address <= address && address - section.address < section.file_size;
+    link.pe.sections.iter().find(holds).map(|section| section.offset + (address - section.address))
+}
+
+/// Where the load configuration has flags by which the loader searches for the DLLs that the image imports from
+/// (`DependentLoadFlags` of `IMAGE_LOAD_CONFIG_DIRECTORY`, `winnt.h`), in bytes from its start.
+fn dependent_load_flags_offset(arch: Arch) -> u64 {
+    if arch == Arch::X86 { 54 } else { 78 }
+}
+
+/// The flags by which the loader is to search for DLLs, if an option states them and there is room for them, and their file offset.
+pub(super) fn dependent_load_flags(link: &Link<'_>) -> Option<(u64, u16)> {
+    let flags = link.options.pe.dependent_load_flags?;
+    let config = structure(link, LOAD_CONFIGURATION)?;
+    let within = dependent_load_flags_offset(link.target.arch);
+    let size = bytes::u32(config.contents, 0).map(u64::from)?;
+    let offset = file_offset(link, config.address.wrapping_add(within))?;
+    (within + 2 <= size).then_some((offset, flags))
 }
 
 /// Bytes of the TLS directory (PE Format, *The TLS Directory*).
@@ -258,13 +319,11 @@ pub(super) fn tls_characteristics(link: &Link<'_>) -> Option<(u64, u32)> {
         |section: u16| link.pe.sections.get(usize::from(section)).is_some_and(|section| section.name == b".tls");
     let align = outputs.filter(|(_, section)| is_tls(**section)).map(|(output, _)| output.align).max()?;
     let bits = (align.clamp(1, ALIGN_LIMIT).ilog2() + 1) << 20;
-    let (address, contents) = structure(link, TLS_DIRECTORY)?;
+    let tls = structure(link, TLS_DIRECTORY)?;
     let within = tls_directory_size(link) - 4;
-    let given = bytes::u32(contents, within)?;
-    let address = address.wrapping_add(within);
-    let holds = |section: &&ImageSection| section.address <= address && address - section.address < section.file_size;
-    let section = link.pe.sections.iter().find(holds)?;
-    Some((section.offset + (address - section.address), (given & !pe::IMAGE_SCN_ALIGN_MASK) | bits))
+    let given = bytes::u32(tls.contents, within)?;
+    let offset = file_offset(link, tls.address.wrapping_add(within))?;
+    Some((offset, (given & !pe::IMAGE_SCN_ALIGN_MASK) | bits))
 }
 
 fn section_header(section: &ImageSection, base: u64, symtab: Option<&SymbolTable>, out: &mut Writer) {

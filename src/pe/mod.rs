@@ -115,6 +115,20 @@ pub(crate) fn included<'a>(info: &ObjectInfo<'a>) -> Vec<&'a [u8]> {
     all.filter_map(name).collect()
 }
 
+/// A symbol, and the one that it stands for if nothing else defines it.
+pub(crate) type Alternate<'a> = (&'a [u8], &'a [u8]);
+
+/// The symbols that are to stand for others, by an object's directives: `-alternatename:`.
+pub(crate) fn alternates<'a>(object: &Object<'a>) -> Vec<Alternate<'a>> {
+    let texts = info(object).into_iter().flat_map(|info| &info.directives);
+    let all = texts.filter(|text| directives::may_have_alternates(text)).flat_map(|text| directives::directives(text));
+    let pair = |directive| match directive {
+        directives::Directive::AlternateName(Cow::Borrowed(from), Cow::Borrowed(to)) => Some((from, to)),
+        _ => None,
+    };
+    all.filter_map(pair).collect()
+}
+
 /// The parts of an image that the linker makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -271,6 +285,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tables: [Option<u32>; TABLES.len()],
     /// The output section of the common symbols.
     pub(crate) commons: Option<u32>,
+    /// The output section of functions' unwind rows, where the CPU has such a table.
+    pub(crate) rows: Option<u32>,
     /// Bytes at the end of the table of functions with rows of functions that are not part of the image.
     pub(crate) dead_rows: u64,
     /// `.reloc`.
@@ -318,11 +334,14 @@ pub(crate) fn undefined_hint(link: &Link<'_>, id: GlobalId) -> Option<String> {
     ))
 }
 
-/// Symbols that the headers refer to: the entry point, and the structures that start files bring.
+/// Symbols that the headers refer to: the entry point, and the structures that start files bring; and those that objects ask
+/// for (`-include:`).
 pub(crate) fn roots(link: &Link<'_>) -> Vec<GlobalId> {
     let structures = [headers::TLS_DIRECTORY, headers::LOAD_CONFIGURATION];
     let structures = structures.into_iter().filter_map(|name| headers::structure_symbol(link, name));
-    link.pe.entry.into_iter().chain(structures).collect()
+    let asked = link.objects.iter().filter_map(info).flat_map(included);
+    let asked = asked.filter_map(|name| link.symbols.find(name).map(|(id, _)| id));
+    link.pe.entry.into_iter().chain(structures).chain(asked).collect()
 }
 
 /// The import library of the image.
@@ -410,15 +429,19 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
     }
 }
 
+/// The size of a function's unwind row, in bytes, if the CPU has a table of such.
+pub(crate) fn row_size(arch: Arch) -> Option<u64> {
+    match arch {
+        Arch::X86_64 => Some(pdata::ROW as u64),
+        Arch::Aarch64 => Some(pdata::ARM_ROW as u64),
+        // To i386, a section that is called as the table is is one like others.
+        _ => None,
+    }
+}
+
 /// The size of the rows of a section, in bytes, if it is a piece of `.pdata`.
 pub(crate) fn function_row(arch: Arch, section: &model::Section<'_>) -> Option<u64> {
-    let size = match arch {
-        Arch::X86_64 => pdata::ROW,
-        Arch::Aarch64 => pdata::ARM_ROW,
-        // i386 has no such table.
-        _ => return None,
-    };
-    (section.is_live() && parse::base_name(section.name) == b".pdata").then_some(size as u64)
+    row_size(arch).filter(|_| section.is_live() && plan::is_rows(section.name))
 }
 
 /// Whether an object is one of those that an import library in short form has for linkers which know its long form only:

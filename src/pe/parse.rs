@@ -188,7 +188,8 @@ impl<'a> Parser<'_, 'a> {
     /// What is in two sections at once could be made a thousandfold of.
     fn check_overlap(&self, table: &SectionTable<'a>) -> Result<(), Error> {
         let of = |header: &pe::ImageSectionHeader| {
-            let data = header.coff_file_range().map_or(0, |(_, size)| u64::from(size));
+            let range = header.coff_file_range().filter(|(start, _)| *start != 0);
+            let data = range.map_or(0, |(_, size)| u64::from(size));
             let relocations = header.coff_relocations(self.bytes).map_or(0, <[_]>::len);
             data.saturating_add((relocations as u64).saturating_mul(super::relocs::SIZE as u64))
         };
@@ -226,7 +227,9 @@ impl<'a> Parser<'_, 'a> {
         if header.virtual_address.get(LE) != 0 {
             return Err(self.unsupported(format!("{what}: it has an address, in an object")));
         }
-        let data = header.coff_data(self.bytes);
+        // Without a place in the file there are zeros (*Section Table*, `PointerToRawData`), whatever the flags say.
+        let absent = header.pointer_to_raw_data.get(LE) == 0 && header.size_of_raw_data.get(LE) != 0;
+        let data = if absent { Ok(&[][..]) } else { header.coff_data(self.bytes) };
         let data = data.map_err(|()| self.malformed(format!("{what}: its contents reach beyond the file's end")))?;
         let removed = raw.contains(pe::IMAGE_SCN_LNK_REMOVE) || raw.contains(pe::IMAGE_SCN_LNK_INFO);
         if name == b".drectve" {
@@ -241,7 +244,7 @@ impl<'a> Parser<'_, 'a> {
             data: Cow::Borrowed(data),
             size: header.size_of_raw_data.get(LE).into(),
             align,
-            flags: flags(name, raw),
+            flags: flags(name, raw).when(absent, SectionFlags::ZERO),
             kind: raw.0,
             entry_size: 0,
             linked: 0,

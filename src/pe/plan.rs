@@ -9,6 +9,9 @@
 //!
 //! A section's place in this order is its *rank*: the section of the image in the upper bits, the place in it in the lower
 //! [`PLACE_BITS`].
+//!
+//! What the data directories lead to is known by what it is, not by the name of a section: inputs may ask for other names
+//! (`-merge:`), and may have sections that are called as the linker's own are.
 
 use std::borrow::Cow;
 
@@ -16,8 +19,8 @@ use indexmap::{IndexMap, IndexSet};
 use object::pe;
 
 use super::parse::base_name;
-use super::{ImageSection, Table, imports, word};
-use crate::error::Result;
+use super::{ImageSection, Table, imports, row_size, word};
+use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
 use crate::model::{Fate, ObjectId, Section, SectionFlags as Flags, SectionIndex};
@@ -44,7 +47,8 @@ const RDATA: u32 = 1;
 const DATA: u32 = 2;
 const PDATA: u32 = 3;
 const TLS: u32 = 4;
-const OTHERS: u32 = 5;
+const WRITTEN_CODE: u32 = 5;
+const OTHERS: u32 = 6;
 const RESOURCES: u32 = 0x1_0000;
 const RELOC: u32 = 0x1_0001;
 const HEAP_IMAGE: u32 = 0x1_0002;
@@ -63,6 +67,12 @@ const PLACE_BITS: u32 = 15;
 
 /// The name of the section of the heap image.
 const HEAP_IMAGE_NAME: &[u8] = b".image";
+/// The name of the section of code that is written.
+const WRITTEN_CODE_NAME: &[u8] = b".wtext";
+/// The family of functions' unwind rows.
+const ROWS: &[u8] = b".pdata";
+/// What rows are aligned to: they consist of words of 32 bits.
+const ROW_ALIGN: u64 = 4;
 
 /// The most sections that a header's count of 16 bits allows, with room for those that have reserved numbers.
 const SECTION_LIMIT: u64 = 0xfe00;
@@ -74,12 +84,13 @@ const fn rank(section: u32, place: u32) -> u32 {
 /// Decides the sections of the image and the sizes of all tables but the base relocations.
 ///
 /// # Errors
-/// More sections than the format can number; sizes beyond an address space.
+/// More sections than the format can number; sizes beyond an address space; tables of functions that do not consist of rows.
 pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     link.pe.pieces = found.pieces;
     super::pseudo::check(link)?;
     let commons = link.symbols.allot_commons()?;
     collect(link)?;
+    join_rows(link)?;
     // Objects of this format have one kind.
     if let Some(CommonBlock { kind, size, align }) = commons.first().copied() {
         let flags = Flags::ALLOC.and(Flags::WRITE).and(Flags::ZERO);
@@ -88,7 +99,12 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
     }
     add_tables(link);
     for number in 0..link.outputs.len() {
-        place_inputs(&mut link.objects, &mut link.outputs[number], &mut [], |_, _| None)?;
+        let output = &mut link.outputs[number];
+        place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
+        // Import libraries of GNU's align the pieces of a list of slots to 4 bytes, and the list has to begin as slots do.
+        if output.name.starts_with(b".idata$4") || output.name.starts_with(b".idata$5") {
+            output.align = output.align.max(word(link.target.arch));
+        }
     }
     // Empty sections would take a header and a page each.
     link.outputs.retain(|output| output.size > 0 || is_late(output));
@@ -129,12 +145,51 @@ fn joined<'n>(link: &'n Link<'_>, family: &'n [u8]) -> &'n [u8] {
     name
 }
 
+/// Whether an input section is a piece of the table of functions' unwind rows. GNU's assembler calls those of functions in
+/// `.text.startup` `.pdata.startup`.
+pub(super) fn is_rows(name: &[u8]) -> bool {
+    family(name) == ROWS
+}
+
+/// Has the pieces of the table of functions follow each other without a gap, which readers would take for rows.
+///
+/// # Errors
+/// A piece that does not consist of rows.
+fn join_rows(link: &mut Link<'_>) -> Result<(), Error> {
+    let Some(row) = row_size(link.target.arch) else { return Ok(()) };
+    let Some(output) = link.outputs.iter().find(|output| output.name == ROWS) else { return Ok(()) };
+    for (object, index) in output.inputs() {
+        let object = &mut link.objects[object.index()];
+        let Some(section) = object.sections.get_mut(*index as usize) else { continue };
+        if !section.size.is_multiple_of(row) {
+            let (name, size) = (String::from_utf8_lossy(section.name), section.size);
+            let what = format!("{name}: {size} bytes, which is no whole number of rows of {row} bytes");
+            return Err(Error::malformed(&object.name, what));
+        }
+        section.align = ROW_ALIGN;
+    }
+    Ok(())
+}
+
+/// What tells apart the output sections that the input sections of a family go to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    /// What the family's name says.
+    Main,
+    /// Zeros that need no bytes in the file.
+    Zero,
+    /// Code that is written. One such section among thousands would have all code be writable.
+    WrittenCode,
+    /// The heap image, whatever its family.
+    HeapImage,
+}
+
 /// Sorts the input sections into output sections.
 ///
 /// # Errors
 /// More names than ranks, and headers, can tell apart.
 fn collect(link: &mut Link<'_>) -> Result<()> {
-    type Key<'a> = (Cow<'a, [u8]>, bool);
+    type Key<'a> = (Cow<'a, [u8]>, Part);
     let mut outputs: IndexMap<Key<'_>, (OutputSection<'_>, Vec<Sorted<'_>>), foldhash::quality::RandomState> =
         IndexMap::default();
     let mut others: IndexSet<Vec<u8>> = IndexSet::new();
@@ -152,7 +207,8 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
             if link.heap_image == Some((id, index)) && section.relocs.is_empty() {
                 let name = Cow::Borrowed(HEAP_IMAGE_NAME);
                 let heap = output(name.clone(), section.flags, rank(HEAP_IMAGE, MAIN), 1, Content::Inputs(Vec::new()));
-                outputs.insert((name, false), (heap, vec![Sorted { name: b"", id, index, member: (&"", None) }]));
+                let input = Sorted { name: b"", id, index, member: (&"", None) };
+                outputs.insert((name, Part::HeapImage), (heap, vec![input]));
                 continue;
             }
             let mut family = family(section.name);
@@ -163,11 +219,21 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
             let base = base_name(family);
             // Zeros behind the rest of their section need no bytes in the file; elsewhere the order by name counts.
             let zero = section.flags.has(Flags::ZERO) && matches!(base, b".bss" | b".data");
-            let key = (Cow::Borrowed(family), zero);
+            let part = match () {
+                () if zero => Part::Zero,
+                () if base == b".text" && section.flags.has(Flags::WRITE) => Part::WrittenCode,
+                () => Part::Main,
+            };
+            let key = (Cow::Borrowed(family), part);
             let entry = outputs.entry(key);
             let (output, inputs) = entry.or_insert_with(|| {
-                let target = joined(link, base);
+                let target = match base {
+                    // They stay with the tables made here, which stand before, between and behind them.
+                    b".idata" | b".ctors" | b".dtors" => b".rdata",
+                    _ => joined(link, base),
+                };
                 let section_rank = match target {
+                    _ if part == Part::WrittenCode => WRITTEN_CODE,
                     _ if section.flags.has(Flags::DEBUG) => DEBUG + others.insert_full(target.to_vec()).0 as u32,
                     b".text" => TEXT,
                     b".rdata" => RDATA,
@@ -180,10 +246,9 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
                 let place = place(family, target, zero);
                 let flags = section.flags.without(Flags::GROUP.and(Flags::RETAIN).and(Flags::ZERO));
                 let flags = flags.when(zero, Flags::ZERO);
-                (
-                    output(Cow::Borrowed(family), flags, rank(section_rank, place), 1, Content::Inputs(Vec::new())),
-                    Vec::new(),
-                )
+                let name = if part == Part::WrittenCode { WRITTEN_CODE_NAME } else { family };
+                let rank = rank(section_rank, place);
+                (output(Cow::Borrowed(name), flags, rank, 1, Content::Inputs(Vec::new())), Vec::new())
             });
             output.flags.set(section.flags.common(Flags::WRITE.and(Flags::EXEC)));
             output.kind |= section.kind & pe::IMAGE_SCN_MEM_SHARED.0;
@@ -360,6 +425,9 @@ fn number(link: &mut Link<'_>) {
                 for (object, index) in inputs {
                     link.objects[object.index()].sections[*index as usize].output = number;
                 }
+                if output.name == ROWS && row_size(link.target.arch).is_some() {
+                    link.pe.rows = Some(number);
+                }
             }
             Content::Commons(_) => link.pe.commons = Some(number),
             Content::Table(table) => {
@@ -416,6 +484,11 @@ fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<
         TEXT => b".text".to_vec(),
         RDATA => b".rdata".to_vec(),
         DATA => b".data".to_vec(),
+        PDATA => ROWS.to_vec(),
+        WRITTEN_CODE => WRITTEN_CODE_NAME.to_vec(),
+        RESOURCES => b".rsrc".to_vec(),
+        RELOC => b".reloc".to_vec(),
+        HEAP_IMAGE => HEAP_IMAGE_NAME.to_vec(),
         _ => joined(link, base_name(&output.name)).to_vec(),
     }
 }
@@ -426,6 +499,7 @@ fn characteristics(group: u32) -> u32 {
     let data = pe::IMAGE_SCN_CNT_INITIALIZED_DATA.0 | read;
     match group {
         TEXT => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read,
+        WRITTEN_CODE => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read | pe::IMAGE_SCN_MEM_WRITE.0,
         DATA | TLS | HEAP_IMAGE => data | pe::IMAGE_SCN_MEM_WRITE.0,
         RELOC => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
         group if group >= DEBUG => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
@@ -436,7 +510,7 @@ fn characteristics(group: u32) -> u32 {
 /// What an output section adds to that: nothing where custom says what the section is. Memory that all processes which load
 /// the image share is for what was put into a section of its own.
 fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
-    if matches!(group, RDATA | DATA | PDATA | TLS | RELOC | HEAP_IMAGE) || group >= DEBUG {
+    if matches!(group, RDATA | DATA | PDATA | TLS | WRITTEN_CODE | RELOC | HEAP_IMAGE) || group >= DEBUG {
         return 0;
     }
     let write = if output.flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };
@@ -447,4 +521,11 @@ fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
 /// Whether an output section has its addresses before the base relocations are known.
 pub(crate) fn is_before_base_relocs(output: &OutputSection<'_>) -> bool {
     output.rank >> PLACE_BITS < RELOC
+}
+
+/// The section of resources: address, and size in bytes.
+pub(super) fn resources(link: &Link<'_>) -> Option<(u64, u64)> {
+    let first = |section: &ImageSection| link.outputs.get(section.outputs.0 as usize);
+    let is_theirs = |section: &&ImageSection| first(section).is_some_and(|it| it.rank >> PLACE_BITS == RESOURCES);
+    link.pe.sections.iter().find(is_theirs).map(|section| (section.address, section.size))
 }

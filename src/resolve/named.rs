@@ -4,15 +4,16 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::providers::{Answer, Provider, count_lookups};
-use super::{Resolver, define, require};
+use super::{Resolver, Search, define, require};
 use crate::elf::script::ScriptDefinition;
+use crate::elf::version::script::SymbolList;
 use crate::error::{Error, Errors, Result};
 use crate::input::Inputs;
 use crate::link::Link;
 use crate::model::{Binding, GlobalId, Object, ObjectId, SymbolIndex, SymbolSection};
 use crate::options::{Format, Options, SymbolValue, Target};
 use crate::pe;
-use crate::symbols::Definition;
+use crate::symbols::{Definition, GlobalFlags};
 
 /// Which names mean others where they are undefined (`--wrap`).
 #[derive(Debug, Default)]
@@ -112,30 +113,67 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// Takes the members that define what objects say is exported, and nothing defines yet (PE).
+    /// Takes the members that define what objects say is exported, or is to stand for what is missing, and nothing defines
+    /// yet (PE).
     pub(super) fn supply_exports(&mut self) -> Result<()> {
         let Some((target, _)) = self.target.as_ref().filter(|(target, _)| target.format == Format::Pe) else {
             return Ok(());
         };
         let target = *target;
-        if !self.providers.iter().any(Provider::has_objects) {
+        if self.providers.is_empty() {
             return Ok(());
         }
+        let has_objects = self.providers.iter().any(Provider::has_objects);
         // Members that are taken say more.
-        let mut next = 0;
-        while let Some(object) = self.objects.get(next) {
-            let symbols = &self.symbols;
-            let there = |name: &[u8]| symbols.find(name).is_some_and(|(_, it)| it.definition != Definition::Undefined);
-            let wanted = pe::undefined_exports(object, target, there);
-            for spellings in wanted {
-                let mut known = spellings.iter().flat_map(|name| self.providers.iter().find_map(|it| it.name(name)));
-                if let Some(name) = known.next() {
-                    self.pull(name)?;
+        let (mut next, mut alternates) = (0, Vec::new());
+        loop {
+            while let Some(object) = self.objects.get(next) {
+                alternates.extend(pe::alternates(object));
+                let symbols = &self.symbols;
+                let there =
+                    |name: &[u8]| symbols.find(name).is_some_and(|(_, it)| it.definition != Definition::Undefined);
+                let wanted = if has_objects { pe::undefined_exports(object, target, there) } else { Vec::new() };
+                for spellings in wanted {
+                    let mut known =
+                        spellings.iter().flat_map(|name| self.providers.iter().find_map(|it| it.name(name)));
+                    if let Some(name) = known.next() {
+                        self.pull(name)?;
+                    }
                 }
+                next = next.saturating_add(1);
             }
-            next = next.saturating_add(1);
+            if !self.supply_alternates(&mut alternates, target)? {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Has symbols count as referenced that stand for others which are missing (`-alternatename:`), where archives or libraries
+    /// have them. Those that nothing asks for yet stay in the list; `false` if there was nothing to do.
+    fn supply_alternates(&mut self, alternates: &mut Vec<pe::Alternate<'a>>, target: Target) -> Result<bool> {
+        let mut supplied = false;
+        for (from, to) in std::mem::take(alternates) {
+            count_lookups(&mut self.lookups, 1, &self.limits)?;
+            let is_missing = self.symbols.find(from).is_some_and(|(_, global)| {
+                global.definition == Definition::Undefined && global.flags.has(GlobalFlags::STRONG_REFERENCE)
+            });
+            if !is_missing {
+                alternates.push((from, to));
+                continue;
+            }
+            let mut search = Search::new(&self.libraries, to, None, Some(target));
+            let has = |provider: &Provider<'_>| match provider {
+                Provider::Library(number) => search.find_in(*number).is_some(),
+                objects => objects.could_define(to),
+            };
+            let known = self.providers.iter().any(has);
+            count_lookups(&mut self.lookups, self.providers.len() as u64, &self.limits)?;
+            if known {
+                self.pull(to)?;
+                supplied = true;
+            }
+        }
+        Ok(supplied)
     }
 
     /// Defines what scripts provide where something needs it that nothing defines. What is done is added to `definitions`.
@@ -211,6 +249,12 @@ impl<'a> Resolver<'a> {
 
 /// How many steps comparing one name with the patterns may take.
 const STEPS: u64 = 1 << 20;
+
+/// Whether a name fits one of the patterns, which an option gives.
+pub(crate) fn fits(patterns: &SymbolList, name: &[u8]) -> bool {
+    let mut budget = STEPS;
+    patterns.fits(name, &mut budget)
+}
 
 /// Checks that the image defines what it must (`--require-defined`).
 ///

@@ -9,7 +9,8 @@ use pkgld::{Input, Inputs, Target};
 
 use crate::common::scratch;
 use crate::dll::Dll;
-use crate::support::{assemble, link_inputs, options};
+use crate::refused::archive;
+use crate::support::{assemble, dll_and_warnings, dll_of, link_inputs, options, refusal};
 
 const X64: Target = Target::WINDOWS_X86_64;
 const X86: Target = Target::WINDOWS_X86;
@@ -133,4 +134,178 @@ fn what_must_be_defined_and_what_has_no_room() {
         }
         assert!(program(&folder, &line("--stack=0xffffffff")).0);
     }
+}
+
+fn directive(text: &str) -> String {
+    format!(".section .drectve,\"yni\"\n.ascii \" {text}\"\n")
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn what_is_asked_for_stays_though_nothing_refers_to_it() {
+    let function = |name: &str| format!(".section .text${name},\"xr\",one_only,{name}\n.globl {name}\n{name}: ret\n");
+    let text = ["f", "k", "k1", "k2", "dead"].map(function).concat();
+    let datum = ".section .rdata$m,\"dr\",one_only,mk\n.globl mk\nmk: .quad 5\n";
+    let asking = directive("-export:f -include:k -include:mk");
+    let mut options = options(X64);
+    options.gc_sections = true;
+    let has = |options: &pkgld::Options| {
+        let dll = dll_of(options, &[&text, datum, &asking]);
+        ["f", "k", "mk", "k1", "k2", "dead"].map(|name| dll.has_symbol(name))
+    };
+    assert_eq!(has(&options), [true, true, true, false, false, false]);
+    options.required_patterns.add("k?").unwrap();
+    assert_eq!(has(&options), [true, true, true, true, true, false]);
+}
+
+/// Another name may lead into an archive, to a library, and from there to further ones.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn alternative_names_take_members() {
+    let user = [
+        ".globl f\nf: call missing\ncall *__imp_missing2(%rip)\nret\n",
+        &directive(
+            "-export:f -alternatename:missing=g -alternatename:__imp_missing2=__imp_e2 -alternatename:never=nope",
+        ),
+    ];
+    let user = assemble(X64, &user.concat());
+    let own = [".globl g\ng: call further\nret\n", &directive("-alternatename:further=h")].concat();
+    let (own, other, idle) =
+        (assemble(X64, &own), assemble(X64, ".globl h\nh: ret"), assemble(X64, ".globl nope\nnope: ret"));
+    let library = archive(&[("g", &own), ("h", &other), ("nope", &idle)]);
+    let mut named = options(X64);
+    named.pe.dll_name = Some("e.dll".to_owned());
+    let exporter = assemble(X64, ".globl e2\ne2: ret");
+    let inputs = Inputs::open(vec![Input::bytes("e.o", &exporter)], &named).unwrap();
+    let image = pkgld::link(&inputs, &named).unwrap();
+    let (imports, dll) = (image.import_library().unwrap().unwrap(), image.to_vec().unwrap().0);
+    for from in [Input::bytes("libe.a", &imports), Input::bytes("e.dll", &dll)] {
+        let inputs = vec![Input::bytes("u.o", &user), Input::bytes("l.a", &library), from];
+        let dll = Dll::new(&link_inputs(&options(X64), inputs).unwrap());
+        let f = dll.symbol("f");
+        assert_eq!((f + 5).wrapping_add(dll.u32(f + 1)), dll.symbol("g"));
+        assert_eq!(dll.imports()[&(f + 11).wrapping_add(dll.u32(f + 7))].1, "e2");
+        assert!(dll.has_symbol("h") && !dll.has_symbol("nope"));
+    }
+    // Nobody takes what is not missing.
+    let there = assemble(X64, ".globl missing, __imp_missing2\nmissing: ret\n.data\n__imp_missing2: .quad 0");
+    let inputs = vec![Input::bytes("t.o", &there), Input::bytes("u.o", &user), Input::bytes("l.a", &library)];
+    assert!(!Dll::new(&link_inputs(&options(X64), inputs).unwrap()).has_symbol("g"));
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn the_larger_copy_defines_what_only_it_has() {
+    let section = |more: &str| format!(".section .rdata$v,\"dr\",largest,v\n.globl v\nv: .long 0x11111111\n{more}");
+    let (small, large) = (section(""), section(".globl extra\nextra: .long 0x33333333\n"));
+    let user = ".globl f\nf: lea v(%rip), %rax\nlea extra(%rip), %rcx\nret\n";
+    for texts in [[&*small, &large, user], [&large, &small, user], [user, &small, &large]] {
+        let dll = dll_of(&options(X64), &texts);
+        assert_eq!((dll.u32(dll.symbol("extra")), dll.symbol("extra") - dll.symbol("v")), (0x3333_3333, 4));
+    }
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn importers_know_names_of_vector_calls_as_they_are() {
+    let object = assemble(X86, &[".globl vf@@4\nvf@@4: ret\n", &directive("-export:vf@@4")].concat());
+    let mut named = options(X86);
+    named.pe.dll_name = Some("v.dll".to_owned());
+    let inputs = Inputs::open(vec![Input::bytes("v.o", &object)], &named).unwrap();
+    let library = pkgld::link(&inputs, &named).unwrap().import_library().unwrap().unwrap();
+    let user = assemble(X86, ".globl _u\n_u: call *__imp_vf@@4\nret");
+    let inputs = vec![Input::bytes("u.o", &user), Input::bytes("libv.a", &library)];
+    let dll = Dll::new(&link_inputs(&options(X86), inputs).unwrap());
+    assert!(dll.imports().into_values().eq([("v.dll".to_owned(), "vf@@4".to_owned())]));
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn who_needs_start_code_is_told_that_there_is_none() {
+    for (target, underscore, size) in [(X64, "", ""), (X86, "_", "@12")] {
+        let plain = format!(".globl {underscore}f\n{underscore}f: ret\n");
+        let main = format!("{plain}.globl {underscore}DllMain{size}\n{underscore}DllMain{size}: ret\n");
+        let list = |name: &str| format!("{plain}.section {name},\"dw\"\n.long {underscore}f@IMGREL, 0\n");
+        let lists = [".ctors", ".ctors.65435", ".CRT$XCU", ".CRT$XIC"].map(list);
+        let (_, warnings) = dll_and_warnings(&options(target), &[&plain]);
+        assert_eq!(warnings, "");
+        for text in [&main].into_iter().chain(&lists) {
+            let (_, warnings) = dll_and_warnings(&options(target), &[text]);
+            assert!(warnings.starts_with("0.o: has ") && warnings.contains("link dllcrt2.o"), "{warnings}");
+            let start = format!(".globl {underscore}DllMainCRTStartup{size}\n{underscore}DllMainCRTStartup{size}: ret");
+            assert_eq!(dll_and_warnings(&options(target), &[text, &start]).1, "");
+            let mut none = options(target);
+            none.entry = Some("0".to_owned());
+            assert_eq!(dll_and_warnings(&none, &[text]).1, "");
+        }
+        // What a compiler's library has for those who start it does not count.
+        let object = assemble(target, &lists[0]);
+        let library = archive(&[(&format!("{underscore}f"), &object)]);
+        let user = assemble(target, &format!(".globl {underscore}g\n{underscore}g: call {underscore}f\nret"));
+        let options = options(target);
+        for (name, warns) in [("libmingw32.a", false), ("libmine.a", true)] {
+            let inputs = vec![Input::bytes("u.o", &user), Input::bytes(name, &library)];
+            let inputs = Inputs::open(inputs, &options).unwrap();
+            let image = pkgld::link(&inputs, &options).unwrap();
+            assert_eq!(!image.report().warnings.is_empty(), warns, "{name}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn exports_that_contradict_each_other_are_told() {
+    let text = ".globl f, k\nf: ret\nk: ret\n";
+    let asking = |list: &str| [text, &directive(list)].concat();
+    for (list, target, number, said) in [
+        ("-export:a=f -export:a=k", "f", 1, "export a: asked for as f and as k; f is exported"),
+        ("-export:a=k -export:a=f", "k", 1, "export a: asked for as k and as f; k is exported"),
+        ("-export:a=f,@3 -export:a=k,@4", "f", 3, "export a: asked for as f @3 and as k @4; f @3 is exported"),
+        ("-export:a=f,@4 -export:a=f,@3", "f", 4, "export a: asked for as f @4 and as f @3; f @4 is exported"),
+        ("-export:a=f -export:a=k,@2", "k", 2, "export a: asked for as f and as k @2; k @2 is exported"),
+        ("-export:a=f -export:a=f,@6 -export:a=f,data", "f", 6, ""),
+    ] {
+        let (dll, warnings) = dll_and_warnings(&options(X64), &[&asking(list)]);
+        assert_eq!(dll.exports().1, [(number, "a".to_owned(), dll.symbol(target))], "{list}");
+        assert_eq!(warnings, said, "{list}");
+    }
+    let said = refusal(&options(X64), &[&asking("-export:f,@2 -export:k,@2")]);
+    assert!(said.contains("export k: number 2 is taken by f"), "{said}");
+    let said = refusal(&options(X64), &[&asking("-export:f,@0")]);
+    assert!(said.contains("export f: number 0 is none"), "{said}");
+}
+
+/// As MinGW's driver has them: long options that begin as `-o` does, a prefix of DLLs' names, and what changes nothing.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn options_of_mingw() {
+    let folder = scratch("pe-mingw-options");
+    fs::write(folder.join("a.o"), assemble(X64, ".globl f\nf: ret")).unwrap();
+    let line = |more: &str| format!("-flavor gnu -m i386pep -shared -o a.dll a.o {more}");
+    assert_eq!(program(&folder, &line("-out-implib=one.a -output-def one.def")), (true, String::new()));
+    assert_eq!(program(&folder, &line("-out-implib two.a -output-def=two.def")), (true, String::new()));
+    for name in ["one", "two"] {
+        assert!(["a", "def"].iter().all(|extension| folder.join(format!("{name}.{extension}")).exists()), "{name}");
+    }
+    let same = "--functionpadmin --functionpadmin=6 --full-shutdown --subsystem=Windows";
+    let plain = fs::read(folder.join("a.dll")).unwrap();
+    assert_eq!(program(&folder, &line(same)), (true, String::new()));
+    assert!(fs::read(folder.join("a.dll")).unwrap() == plain);
+    // A DLL by the name of a library.
+    fs::rename(folder.join("a.dll"), folder.join("cygq.dll")).unwrap();
+    fs::write(folder.join("u.o"), assemble(X64, ".globl u\nu: call f\nret")).unwrap();
+    let line = |more: &str| format!("-flavor gnu -m i386pep -shared -o u.dll u.o -L. -lq {more}");
+    assert!(program(&folder, &line("")).1.contains("library not found"));
+    assert_eq!(program(&folder, &line("--dll-search-prefix=cyg")), (true, String::new()));
+    let dll = Dll::new(&fs::read(folder.join("u.dll")).unwrap());
+    assert_eq!(dll.imports().len(), 1);
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn flags_for_the_loader_need_a_place() {
+    let folder = scratch("pe-load-flags");
+    fs::write(folder.join("a.o"), assemble(X64, ".globl f\nf: ret")).unwrap();
+    let (linked, said) = program(&folder, "-flavor gnu -m i386pep -shared -o a.dll a.o --dependent-load-flag=0x800");
+    assert!(linked && said.contains("no load configuration (_load_config_used) has room for it"), "{said}");
 }

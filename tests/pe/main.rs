@@ -24,4 +24,5 @@ mod refused;
 mod resources;
 mod rules;
 mod runs;
+mod sections;
 mod support;

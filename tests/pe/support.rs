@@ -59,6 +59,18 @@ pub(crate) fn dll_of(options: &Options, texts: &[&str]) -> Dll {
     dll
 }
 
+/// The same image, and what the link warns of.
+pub(crate) fn dll_and_warnings(options: &Options, texts: &[&str]) -> (Dll, String) {
+    let target = options.target.unwrap();
+    let objects: Vec<Vec<u8>> = texts.iter().map(|text| assemble(target, text)).collect();
+    let names = (0..).map(|number| format!("{number}.o"));
+    let inputs = objects.iter().zip(names).map(|(bytes, name)| Input::bytes(name, bytes)).collect();
+    let inputs = Inputs::open(inputs, options).unwrap();
+    let image = pkgld::link(&inputs, options).unwrap_or_else(|errors| panic!("{errors}"));
+    let warnings = image.report().warnings.join("\n");
+    (Dll::new(&image.to_vec().unwrap().0), warnings)
+}
+
 /// What a link of assembly says that cannot be.
 pub(crate) fn refusal(options: &Options, texts: &[&str]) -> String {
     let target = options.target.unwrap();

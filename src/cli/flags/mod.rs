@@ -14,6 +14,8 @@ mod refused;
 mod symbols;
 mod windows;
 
+use std::ffi::OsStr;
+
 use super::flag::{Flag, Given, Group};
 use super::problem::Problem;
 
@@ -54,6 +56,11 @@ pub(super) fn keywords() -> impl Iterator<Item = &'static Flag> {
 /// The error for an emulation (`-m`) of a format that is not linked for yet.
 pub(super) fn other_format(given: &Given) -> Option<Problem> {
     output::other_format(given)
+}
+
+/// Whether an emulation (`-m`) is one of Windows.
+pub(super) fn is_windows(emulation: &OsStr) -> bool {
+    output::is_windows(emulation)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What is written.
 
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 
 use super::super::flag::{Flag, Given, Group, Takes};
 use super::super::problem::Problem;
-use crate::{BuildId, Target};
+use crate::{BuildId, Format, Target};
 
 pub(super) const GROUP: Group = Group {
     title: "Output",
@@ -191,6 +192,12 @@ const EMULATIONS: &[(&str, Target)] = &[
     ("arm64pe", Target::WINDOWS_AARCH64),
     ("elf64lppc", Target::LINUX_PPC64),
 ];
+
+/// Whether an emulation is one of Windows.
+pub(super) fn is_windows(emulation: &OsStr) -> bool {
+    let windows = EMULATIONS.iter().filter(|(_, target)| target.format == Format::Pe);
+    windows.map(|(name, _)| *name).chain(PE.iter().copied()).any(|name| emulation == OsStr::new(name))
+}
 
 fn target(given: &Given) -> Result<Target, Problem> {
     let name = given.text()?;

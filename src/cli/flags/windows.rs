@@ -168,11 +168,30 @@ pub(super) const GROUP: Group = Group {
         ),
         Flag::ignored(&["warn-duplicate-exports"], Takes::Nothing, "what is asked for twice is exported once"),
         Flag::ignored(&["compat-implib"], Takes::Nothing, "import libraries have both names of a function anyway"),
-        Flag::ignored(
+        Flag::does(
             &["dll-search-prefix"],
             Takes::Value("PREFIX"),
-            "DLLs are found by their own names, and by their import libraries",
+            "let -lNAME find PREFIXNAME.dll, before libNAME.dll",
+            |reading, given| {
+                reading.options.pe.dll_search_prefix = Some(given.name()?);
+                Ok(())
+            },
         ),
+        Flag::does(
+            &["dependent-load-flag"],
+            Takes::Value("N"),
+            "have the loader search for DLLs where these flags say, if the image has a load configuration",
+            |reading, given| {
+                reading.options.pe.dependent_load_flags = Some(short(given)?);
+                Ok(())
+            },
+        ),
+        Flag::ignored(
+            &["functionpadmin"],
+            Takes::Optional("BYTES"),
+            "room before functions is for tools that change them in memory",
+        ),
+        Flag::ignored(&["full-shutdown"], Takes::Nothing, "it concerns the linker's own memory"),
         Flag::ignored(&["enable-extra-pe-debug"], Takes::Nothing, "--verbose and -Map tell what is done"),
         Flag::ignored(&["support-old-code"], Takes::Nothing, "it concerns Arm processors of another age"),
         Flag::ignored(&["tsaware", "disable-tsaware"], Takes::Nothing, "it concerns programs, not DLLs"),
@@ -311,7 +330,9 @@ fn subsystem(reading: &mut Reading, given: &Given) -> Result<(), Problem> {
         Some((name, version)) => (name, Some(version)),
         None => (text, None),
     };
-    reading.options.pe.subsystem = match name {
+    // As LLD, whatever the case of letters.
+    let name = name.to_ascii_lowercase();
+    reading.options.pe.subsystem = match &*name {
         "native" => 1,
         "windows" => 2,
         "console" => 3,
@@ -356,6 +377,8 @@ mod tests {
         };
         assert_eq!(read("windows").unwrap(), (2, (6, 0)));
         assert_eq!(read("console:10.2").unwrap(), (3, (10, 2)));
+        assert_eq!(read("Windows").unwrap(), (2, (6, 0)));
+        assert_eq!(read("EFI_ROM").unwrap(), (13, (6, 0)));
         assert_eq!(read("16").unwrap(), (16, (6, 0)));
         for value in ["", "efi", "windows:", "windows:6.x", "70000"] {
             assert!(read(value).is_err(), "{value}");

@@ -22,7 +22,9 @@ impl Opener<'_, '_> {
     pub(super) fn library(&mut self, name: &str, mode: Mode) {
         let candidates = match name.strip_prefix(':') {
             Some(file) => vec![file.to_owned()],
-            None if self.is_for_windows() => pe_candidates(name, mode.static_only),
+            None if self.is_for_windows() => {
+                pe_candidates(name, self.options.pe.dll_search_prefix.as_deref(), mode.static_only)
+            }
             None if mode.static_only => vec![format!("lib{name}.a")],
             // As Apple's linker has it: `-lcrt1.o` is the file of this name.
             None if self.is_for_macos() && name.ends_with(".o") => vec![name.to_owned()],
@@ -126,11 +128,12 @@ pub(super) fn in_syslibroot(root: &Path, paths: &[PathBuf], system: &[&str]) -> 
 }
 
 /// The files that a library's name may mean on Windows, in the order in which MinGW's linkers look for them.
-fn pe_candidates(name: &str, static_only: bool) -> Vec<String> {
+fn pe_candidates(name: &str, prefix: Option<&str>, static_only: bool) -> Vec<String> {
     let imports = [format!("lib{name}.dll.a"), format!("{name}.dll.a")];
     let archives = [format!("lib{name}.a"), format!("{name}.lib")];
     let libraries = [format!("lib{name}.dll"), format!("{name}.dll")];
-    if static_only { archives.into() } else { [&imports[..], &archives, &libraries].concat() }
+    let prefixed: Vec<String> = prefix.map(|prefix| format!("{prefix}{name}.dll")).into_iter().collect();
+    if static_only { archives.into() } else { [&imports[..], &archives, &prefixed, &libraries].concat() }
 }
 
 /// Whether a member of an archive tells by its first bytes what machine it is for.
