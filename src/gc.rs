@@ -184,23 +184,18 @@ struct Marks {
 impl Marks {
     /// What stays whoever refers to it.
     fn roots(&mut self, link: &Link<'_>) {
-        for (_, global) in link.symbols.iter() {
+        let patterns = &link.options.required_patterns;
+        for (id, global) in link.symbols.iter() {
             if global.flags.has(GlobalFlags::EXPORTED) {
                 self.definition(link, global.definition);
             }
-        }
-        let elf = &link.options.elf;
-        let names = [&elf.init, &elf.fini].into_iter().chain(&link.options.entry).chain(&link.options.required_symbols);
-        let names = names.chain(&link.options.required_definitions);
-        let patterns = &link.options.required_patterns;
-        if !patterns.is_empty() {
-            for (id, global) in link.symbols.iter() {
-                if resolve::fits(patterns, global.name) {
-                    self.global(link, id);
-                }
+            let fits = || !patterns.is_empty() && resolve::fits(patterns, global.name);
+            if global.flags.has(GlobalFlags::ASKED) || fits() {
+                self.global(link, id);
             }
         }
-        for name in names {
+        let elf = &link.options.elf;
+        for name in [&elf.init, &elf.fini].into_iter().chain(&link.options.entry) {
             if let Some((id, _)) = link.symbols.find(name.as_bytes()) {
                 self.global(link, id);
             }

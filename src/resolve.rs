@@ -211,6 +211,8 @@ impl<'a> Resolver<'a> {
         let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
         for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
             self.wanted.extend(require(&mut self.symbols, name));
+            let id = self.symbols.intern(name);
+            self.symbols.get_mut(id).flags.set(GlobalFlags::ASKED);
         }
     }
 

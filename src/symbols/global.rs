@@ -85,6 +85,8 @@ flags! {
         LISTED = 1 << 8,
         /// An option, or an assignment of a script, says what it is.
         ASSIGNED = 1 << 9,
+        /// An option, a script or the entry point asks for it by name.
+        ASKED = 1 << 10,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What options say of symbols by their names, and objects that stand between `--start-lib` and `--end-lib`.
 
-use crate::support::{Bench, text};
+use crate::support::{Bench, succeeds, text};
 
 #[test]
 fn references_to_wrapped_symbols_mean_others() {
@@ -149,6 +149,17 @@ fn scripts_define_symbols() {
     pair.prints("", "probe 0\nend\n");
     let symbols = bench.must("readelf -W --dyn-syms ours/scripted.so");
     assert!(symbols.contains(" needed\n") && !symbols.contains("unused"), "{symbols}");
+    // What a script asks for stays, though nobody else knows of it.
+    let hidden = bench.compile(
+        "gcc -O1 -ffunction-sections",
+        "hidden.c",
+        "__attribute__((visibility(\"hidden\"))) int needed(void) { return 1; }
+         __attribute__((visibility(\"hidden\"))) int other(void) { return 2; } int probe(void) { return 0; }",
+    );
+    bench.file("extern.ld", "EXTERN(needed)\n");
+    succeeds(&bench.ours(&format!("-shared --gc-sections -o ours/hidden.so {hidden} extern.ld")));
+    let symbols = bench.must("readelf -W -s ours/hidden.so");
+    assert!(symbols.contains(" needed\n") && !symbols.contains(" other\n"), "{symbols}");
     // The table for debuggers has versions in names, as objects have them.
     bench.file("version.ld", "VERSION { V1 { local: *; }; };\n\"old@V1\" = target;\n");
     bench.must("rm -f ours/versioned.so");
