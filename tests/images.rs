@@ -212,8 +212,8 @@ const LINT_ALLOWED: [(&str, &str); 7] = [
     ("(.TOC.): st_value out of bounds", "by the ABI of POWER it is 32 KiB behind the start of the section"),
     ("'.plt' has wrong type: expected PROGBITS", "the tool means NOBITS, of POWER's; the loader fills it either way"),
     (
-        "'.bss' not fully contained in segment of program header entry",
-        "the tool takes what fills the last page that becomes read-only for bytes of the file, where .bss would be",
+        "bss' not fully contained in segment of program header entry",
+        "the tool takes what fills the last page that becomes read-only for bytes of the file, where .bss or .lbss would be",
     ),
 ];
 
