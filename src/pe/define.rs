@@ -4,7 +4,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::directives::{Directive, Export, directives};
 use super::exports::Exports;
@@ -110,6 +110,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
     link.pe.exports = exports;
     link.report.warnings.extend(warnings);
     link.pe.merges = asked.merges;
+    link.pe.attributes = asked.attributes;
     link.report.warnings.extend(asked.warnings);
     for export in link.pe.exports.globals() {
         link.symbols.get_mut(export).flags.set(GlobalFlags::EXPORTED);
@@ -151,6 +152,7 @@ struct Asked<'a> {
     excluded: Vec<Cow<'a, [u8]>>,
     alternates: Vec<Alternate<'a>>,
     merges: HashMap<Vec<u8>, Vec<u8>>,
+    attributes: HashMap<Vec<u8>, u32>,
     aligned: Vec<(Cow<'a, [u8]>, u8)>,
     /// Symbols that are to be there, and the objects that say so.
     included: Vec<(Cow<'a, [u8]>, ObjectId)>,
@@ -170,6 +172,9 @@ impl<'a> Asked<'a> {
             for (from, to) in asked.merges {
                 all.merges.entry(from).or_insert(to);
             }
+            for (name, attributes) in asked.attributes {
+                all.attributes.entry(name).or_insert(attributes);
+            }
             all.aligned.extend(asked.aligned);
             all.included.extend(asked.included);
             all.warnings.extend(asked.warnings);
@@ -181,14 +186,16 @@ impl<'a> Asked<'a> {
     fn of_object(link: &Link<'a>, id: ObjectId) -> Self {
         let mut asked = Self::default();
         let object = link.object(id);
-        let mut warn = |what: String| {
-            // A file full of nonsense is told of once.
-            if asked.warnings.is_empty() {
-                asked.warnings.push(format!("{}: {what}", object.name));
-            }
-        };
+        let mut told = HashSet::new();
         let texts = super::info(object).into_iter().flat_map(|info| &info.directives);
         for directive in texts.flat_map(|text| directives(text)) {
+            let kind = std::mem::discriminant(&directive);
+            let mut warn = |what: String| {
+                // A file full of nonsense is told of once.
+                if told.insert(kind) {
+                    asked.warnings.push(format!("{}: {what}", object.name));
+                }
+            };
             match directive {
                 Directive::Export(export) => asked.exports.push(*export),
                 Directive::Exclude(name) => asked.excluded.push(name),
@@ -204,6 +211,9 @@ impl<'a> Asked<'a> {
                 }
                 Directive::Merge(from, to) => {
                     asked.merges.entry(from.into_owned()).or_insert_with(|| to.into_owned());
+                }
+                Directive::Section(name, attributes) => {
+                    asked.attributes.entry(name.into_owned()).or_insert(attributes);
                 }
                 Directive::AlignCommon(name, log) => asked.aligned.push((name, log)),
                 Directive::DefaultLibrary(name) if link.pe.default_libraries.contains(&*name) => {}

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use object::pe;
+
 /// One option of a `.drectve` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Directive<'a> {
@@ -22,6 +24,8 @@ pub(crate) enum Directive<'a> {
     AlternateName(Cow<'a, [u8]>, Cow<'a, [u8]>),
     /// `-merge:FROM=TO`: the output section that another one joins.
     Merge(Cow<'a, [u8]>, Cow<'a, [u8]>),
+    /// `-section:NAME,ATTRIBUTES`: what the header of an image's section says of its memory (`Characteristics`).
+    Section(Cow<'a, [u8]>, u32),
     /// `-aligncomm:`: a common symbol and the binary logarithm of its alignment.
     AlignCommon(Cow<'a, [u8]>, u8),
     /// `-entry:`: the entry point.
@@ -73,8 +77,9 @@ impl<'a> Export<'a> {
 
 /// The one option with a list of values, of which there may be very many.
 const EXCLUDE: &[u8] = b"exclude-symbols:";
-/// Options that change nothing in an image of this linker: checks of compiler settings, and what other tools read.
-const NOTHING: [&[u8]; 12] = [
+/// Options that change nothing in an image of this linker: checks of compiler settings, what other tools read, and what
+/// programs have and DLLs do not.
+const NOTHING: [&[u8]; 15] = [
     b"failifmismatch",
     b"editandcontinue",
     b"fastfail",
@@ -87,6 +92,9 @@ const NOTHING: [&[u8]; 12] = [
     b"functionpadmin",
     b"inferasanlibs",
     b"debugtype",
+    b"stack",
+    b"heap",
+    b"subsystem",
 ];
 
 /// The options of a section, in order.
@@ -204,6 +212,7 @@ fn directive<'a>(option: &'a [u8], name: &[u8], value: &'a [u8]) -> Directive<'a
             pair().map_or(Directive::Unknown(option), |(from, to)| Directive::AlternateName(from, to))
         }
         () if is(&&b"merge"[..]) => pair().map_or(Directive::Unknown(option), |(from, to)| Directive::Merge(from, to)),
+        () if is(&&b"section"[..]) => section(value).unwrap_or(Directive::Unknown(option)),
         () if is(&&b"aligncomm"[..]) => align_common(value).unwrap_or(Directive::Unknown(option)),
         () if NOTHING.iter().any(is) => Directive::Nothing,
         () => Directive::Unknown(option),
@@ -239,6 +248,24 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
         }
     }
     Some(export)
+}
+
+/// `NAME,ATTRIBUTES`, a letter for each attribute (Microsoft's linker, `/SECTION`). Its `!`, and letters of drivers of another
+/// age, are not known, as to LLD.
+fn section(value: &[u8]) -> Option<Directive<'_>> {
+    let (name, letters) = split_once(value, b',')?;
+    let attribute = |letter: &u8| match letter.to_ascii_uppercase() {
+        b'D' => Some(pe::IMAGE_SCN_MEM_DISCARDABLE),
+        b'E' => Some(pe::IMAGE_SCN_MEM_EXECUTE),
+        b'K' => Some(pe::IMAGE_SCN_MEM_NOT_CACHED),
+        b'P' => Some(pe::IMAGE_SCN_MEM_NOT_PAGED),
+        b'R' => Some(pe::IMAGE_SCN_MEM_READ),
+        b'S' => Some(pe::IMAGE_SCN_MEM_SHARED),
+        b'W' => Some(pe::IMAGE_SCN_MEM_WRITE),
+        _ => None,
+    };
+    let attributes = letters.iter().map(attribute).try_fold(0, |all, one| Some(all | one?.0))?;
+    (attributes != 0).then(|| Directive::Section(unquote(name), attributes))
 }
 
 /// `NAME,LOG2`.
@@ -370,6 +397,10 @@ mod tests {
             all("/alternatename:_f=_g /merge:.xdata=.rdata"),
             [Directive::AlternateName(cow("_f"), cow("_g")), Directive::Merge(cow(".xdata"), cow(".rdata")),]
         );
+        assert_eq!(
+            all("/SECTION:.shr,rws /stack:1"),
+            [Directive::Section(cow(".shr"), 0xd000_0000), Directive::Nothing]
+        );
     }
 
     #[test]
@@ -383,6 +414,9 @@ mod tests {
             "-export:a,@70000",
             "-merge:a",
             "-aligncomm:a,40",
+            "-section:.a",
+            "-section:.a,",
+            "-section:.a,!W",
             "plain",
             "-",
             "/x:y",

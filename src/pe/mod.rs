@@ -271,6 +271,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) makes_entry: bool,
     /// Output sections that join others, by what inputs ask for: `-merge:`.
     pub(crate) merges: HashMap<Vec<u8>, Vec<u8>>,
+    /// What inputs ask the headers of sections of the image to say of memory: `-section:`.
+    pub(crate) attributes: HashMap<Vec<u8>, u32>,
     /// Symbols that stand for the slots of data of DLLs which code refers to as if they were the image's.
     pub(crate) auto_imported: HashSet<GlobalId>,
     /// Symbols that nothing defines, and the import libraries that have them as data.

@@ -443,14 +443,25 @@ fn flags(name: &[u8], raw: pe::SectionFlags) -> SectionFlags {
         .when(zero, SectionFlags::ZERO)
         .when(raw.contains(pe::IMAGE_SCN_LNK_COMDAT), SectionFlags::GROUP)
         .when(debug && name.starts_with(b".z"), SectionFlags::COMPRESSED)
-        .when(is_retained(name), SectionFlags::RETAIN)
+        .when(is_list(name) || is_found_by_place(name, raw), SectionFlags::RETAIN)
 }
 
-/// Sections that run by themselves, or are found by their place.
-fn is_retained(name: &[u8]) -> bool {
+/// Sections that run by themselves, or are gone through from end to end.
+pub(super) fn is_list(name: &[u8]) -> bool {
     matches!(base_name(name), b".CRT" | b".tls" | b".idata" | b".edata" | b".rsrc" | b".eh_frame")
         || name.starts_with(b".ctors")
         || name.starts_with(b".dtors")
+}
+
+/// Whether a program may reach a section without a reference: the pieces of its own lists, between a first one in `.x$a` and a
+/// last one in `.x$z`. Compilers put each function, and each datum, into a section of a customary family or a COMDAT, and of
+/// those what nothing refers to can go. LLD lets COMDATs go alone.
+fn is_found_by_place(name: &[u8], raw: pe::SectionFlags) -> bool {
+    let family = name.get(1..).and_then(|rest| rest.split(|byte| matches!(byte, b'$' | b'.')).next());
+    let customary: [&[u8]; 7] = [b"text", b"data", b"rdata", b"bss", b"pdata", b"xdata", b"gcc_except_table"];
+    !is_debug(name)
+        && !raw.contains(pe::IMAGE_SCN_LNK_COMDAT)
+        && !(name.starts_with(b".") && family.is_some_and(|family| customary.contains(&family)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! (`-merge:`), and may have sections that are called as the linker's own are.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use indexmap::{IndexMap, IndexSet};
 use object::pe;
@@ -23,7 +24,7 @@ use super::{ImageSection, Table, imports, row_size, word};
 use crate::error::{Error, Result};
 use crate::layout::{Content, OutputSection, place_inputs};
 use crate::link::{Link, over};
-use crate::model::{Fate, ObjectId, Section, SectionFlags as Flags, SectionIndex};
+use crate::model::{Fate, Object, ObjectId, Section, SectionFlags as Flags, SectionIndex};
 use crate::options::Strip;
 use crate::scan::Scan;
 use crate::symbols::CommonBlock;
@@ -48,7 +49,8 @@ const DATA: u32 = 2;
 const PDATA: u32 = 3;
 const TLS: u32 = 4;
 const WRITTEN_CODE: u32 = 5;
-const OTHERS: u32 = 6;
+const DELAYED: u32 = 6;
+const OTHERS: u32 = 7;
 const RESOURCES: u32 = 0x1_0000;
 const RELOC: u32 = 0x1_0001;
 const HEAP_IMAGE: u32 = 0x1_0002;
@@ -69,6 +71,8 @@ const PLACE_BITS: u32 = 15;
 const HEAP_IMAGE_NAME: &[u8] = b".image";
 /// The name of the section of code that is written.
 const WRITTEN_CODE_NAME: &[u8] = b".wtext";
+/// The name of the section of tables of what is imported at its first use.
+const DELAYED_NAME: &[u8] = b".didat";
 /// The family of functions' unwind rows.
 const ROWS: &[u8] = b".pdata";
 /// What rows are aligned to: they consist of words of 32 bits.
@@ -76,6 +80,15 @@ const ROW_ALIGN: u64 = 4;
 
 /// The most sections that a header's count of 16 bits allows, with room for those that have reserved numbers.
 const SECTION_LIMIT: u64 = 0xfe00;
+
+/// What `-section:` states all of.
+const ATTRIBUTES: u32 = pe::IMAGE_SCN_MEM_DISCARDABLE.0
+    | pe::IMAGE_SCN_MEM_NOT_CACHED.0
+    | pe::IMAGE_SCN_MEM_NOT_PAGED.0
+    | pe::IMAGE_SCN_MEM_SHARED.0
+    | pe::IMAGE_SCN_MEM_EXECUTE.0
+    | pe::IMAGE_SCN_MEM_READ.0
+    | pe::IMAGE_SCN_MEM_WRITE.0;
 
 const fn rank(section: u32, place: u32) -> u32 {
     section << PLACE_BITS | place
@@ -102,7 +115,8 @@ pub(crate) fn plan(link: &mut Link<'_>, found: Scan) -> Result<()> {
         let output = &mut link.outputs[number];
         place_inputs(&mut link.objects, output, &mut [], |_, _| None)?;
         // Import libraries of GNU's align the pieces of a list of slots to 4 bytes, and the list has to begin as slots do.
-        if output.name.starts_with(b".idata$4") || output.name.starts_with(b".idata$5") {
+        let slots: [&[u8]; 3] = [b".idata$4", b".idata$5", DELAYED_NAME];
+        if slots.iter().any(|name| output.name.starts_with(name)) {
             output.align = output.align.max(word(link.target.arch));
         }
     }
@@ -180,6 +194,8 @@ enum Part {
     Zero,
     /// Code that is written. One such section among thousands would have all code be writable.
     WrittenCode,
+    /// Tables of functions that are imported at their first call, by code which writes into them.
+    Delayed,
     /// The heap image, whatever its family.
     HeapImage,
 }
@@ -194,6 +210,7 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
         IndexMap::default();
     let mut others: IndexSet<Vec<u8>> = IndexSet::new();
     let mut dropped = Vec::new();
+    let delaying = delaying(link);
     for (id, object) in link.objects() {
         for (index, section) in object.sections.iter().enumerate() {
             let index = index as u32;
@@ -216,12 +233,17 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
             if family == b".idata" {
                 family = section.name;
             }
-            let base = base_name(family);
+            let mut base = base_name(family);
+            // GNU's assembler takes `.text$2` with the flags of data for data.
+            if base == b".text" && section.flags.has(Flags::WRITE) && !section.flags.has(Flags::EXEC) {
+                (family, base) = (b".data", b".data");
+            }
             // Zeros behind the rest of their section need no bytes in the file; elsewhere the order by name counts.
             let zero = section.flags.has(Flags::ZERO) && matches!(base, b".bss" | b".data");
             let part = match () {
                 () if zero => Part::Zero,
                 () if base == b".text" && section.flags.has(Flags::WRITE) => Part::WrittenCode,
+                () if base == b".idata" && delaying.contains(object.name.file) => Part::Delayed,
                 () => Part::Main,
             };
             let key = (Cow::Borrowed(family), part);
@@ -234,6 +256,7 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
                 };
                 let section_rank = match target {
                     _ if part == Part::WrittenCode => WRITTEN_CODE,
+                    _ if part == Part::Delayed => DELAYED,
                     _ if section.flags.has(Flags::DEBUG) => DEBUG + others.insert_full(target.to_vec()).0 as u32,
                     b".text" => TEXT,
                     b".rdata" => RDATA,
@@ -246,7 +269,11 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
                 let place = place(family, target, zero);
                 let flags = section.flags.without(Flags::GROUP.and(Flags::RETAIN).and(Flags::ZERO));
                 let flags = flags.when(zero, Flags::ZERO);
-                let name = if part == Part::WrittenCode { WRITTEN_CODE_NAME } else { family };
+                let name = match part {
+                    Part::WrittenCode => WRITTEN_CODE_NAME,
+                    Part::Delayed => DELAYED_NAME,
+                    _ => family,
+                };
                 let rank = rank(section_rank, place);
                 (output(Cow::Borrowed(name), flags, rank, 1, Content::Inputs(Vec::new())), Vec::new())
             });
@@ -262,13 +289,17 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
     }
     check_count(others.len())?;
     let outputs = outputs
-        .into_values()
-        .map(|(mut output, mut inputs)| {
-            if output.name.starts_with(b".idata") {
+        .into_iter()
+        .map(|((family, _), (mut output, mut inputs))| {
+            if family.starts_with(b".idata") {
                 // The members of an import library bring a DLL's tables piece by piece; their names say in which order.
                 inputs.sort_by(|one, other| one.member.cmp(&other.member));
             } else {
                 inputs.sort_by(|one, other| one.name.cmp(other.name));
+            }
+            // Where there is nothing else, no bytes in the file are needed, whatever the order.
+            if inputs.iter().all(|input| link.section(input.id, input.index).flags.has(Flags::ZERO)) {
+                output.flags.set(Flags::ZERO);
             }
             output.content = Content::Inputs(inputs.into_iter().map(|input| (input.id, input.index)).collect());
             output
@@ -279,6 +310,19 @@ fn collect(link: &mut Link<'_>) -> Result<()> {
     }
     link.outputs = outputs;
     Ok(())
+}
+
+/// The import libraries whose functions are imported at their first call, as `dlltool --output-delaylib` makes them: their
+/// members bring the same pieces of tables as others, but code fills them. The loader's directory has no entry for them.
+fn delaying<'l>(link: &'l Link<'_>) -> HashSet<&'l str> {
+    let helpers: [&[u8]; 2] = [b"__delayLoadHelper2", b"___delayLoadHelper2@8"];
+    let helper = helpers.into_iter().find_map(|name| link.symbols.find(name)).map(|(id, _)| id);
+    let Some(helper) = helper else { return HashSet::new() };
+    let is_head = |object: &&Object<'_>| {
+        object.sections.iter().any(|section| base_name(section.name) == b".idata")
+            && object.symbols.iter().any(|symbol| symbol.global.get() == Some(helper))
+    };
+    link.objects.iter().filter(is_head).map(|object| object.name.file).collect()
 }
 
 /// The name by which a section is sorted among its family's. GCC puts the name of what a copy is of behind the dollar, which says
@@ -474,6 +518,11 @@ fn group(link: &mut Link<'_>) {
         }
         section_of.push(sections.len() as u16 - 1);
     }
+    for section in &mut sections {
+        if let Some(attributes) = link.pe.attributes.get(&section.name) {
+            section.characteristics = section.characteristics & !ATTRIBUTES | attributes;
+        }
+    }
     link.pe.sections = sections;
     link.pe.section_of = section_of;
     link.report.warnings.extend(warnings);
@@ -486,6 +535,7 @@ fn section_name(link: &Link<'_>, output: &OutputSection<'_>, group: u32) -> Vec<
         DATA => b".data".to_vec(),
         PDATA => ROWS.to_vec(),
         WRITTEN_CODE => WRITTEN_CODE_NAME.to_vec(),
+        DELAYED => DELAYED_NAME.to_vec(),
         RESOURCES => b".rsrc".to_vec(),
         RELOC => b".reloc".to_vec(),
         HEAP_IMAGE => HEAP_IMAGE_NAME.to_vec(),
@@ -500,7 +550,7 @@ fn characteristics(group: u32) -> u32 {
     match group {
         TEXT => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read,
         WRITTEN_CODE => pe::IMAGE_SCN_CNT_CODE.0 | pe::IMAGE_SCN_MEM_EXECUTE.0 | read | pe::IMAGE_SCN_MEM_WRITE.0,
-        DATA | TLS | HEAP_IMAGE => data | pe::IMAGE_SCN_MEM_WRITE.0,
+        DATA | TLS | DELAYED | HEAP_IMAGE => data | pe::IMAGE_SCN_MEM_WRITE.0,
         RELOC => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
         group if group >= DEBUG => data | pe::IMAGE_SCN_MEM_DISCARDABLE.0,
         _ => data,
@@ -510,7 +560,7 @@ fn characteristics(group: u32) -> u32 {
 /// What an output section adds to that: nothing where custom says what the section is. Memory that all processes which load
 /// the image share is for what was put into a section of its own.
 fn further_characteristics(group: u32, output: &OutputSection<'_>) -> u32 {
-    if matches!(group, RDATA | DATA | PDATA | TLS | WRITTEN_CODE | RELOC | HEAP_IMAGE) || group >= DEBUG {
+    if matches!(group, RDATA | DATA | PDATA | TLS | WRITTEN_CODE | DELAYED | RELOC | HEAP_IMAGE) || group >= DEBUG {
         return 0;
     }
     let write = if output.flags.has(Flags::WRITE) { pe::IMAGE_SCN_MEM_WRITE.0 } else { 0 };

@@ -20,7 +20,7 @@
 use object::pe;
 
 use super::arm64;
-use super::parse::base_name;
+use super::parse::{base_name, is_list};
 use crate::link::Link;
 use crate::model::{ObjectId, Section, SectionFlags, Symbol, SymbolSection, Traits};
 use crate::options::Arch;
@@ -196,7 +196,7 @@ fn i386(kind: pe::RelocationType) -> Option<Row> {
 /// Why it cannot be resolved, for a person.
 pub(crate) fn classify(section: &Section<'_>, reloc: &Reloc, traits: Traits) -> Result<Action, Reason> {
     if traits.has(Traits::DISCARDED) && reloc.value.what != What::Nothing {
-        let is_list = section.flags.has(SectionFlags::RETAIN) && base_name(section.name) != b".eh_frame";
+        let is_list = is_list(section.name) && base_name(section.name) != b".eh_frame";
         if section.flags.has(SectionFlags::EXEC) || is_list {
             return Err(
                 "the symbol's section is not part of the image: another copy of its COMDAT was taken, and only that may be referred to",

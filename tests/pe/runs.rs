@@ -5,7 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::common::scratch;
+use crate::dll::Dll;
 use crate::support::{run, under_wine};
+
+const EXECUTE: u32 = 0x2000_0000;
+const WRITE: u32 = 0x8000_0000;
 
 const USER: &str = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
     int total(void) { return *table[0] + *table[1] + shared[1]; }\n\
@@ -175,4 +179,53 @@ fn tables_of_copies_of_x86_64() {
 #[ignore = "needs the packages g++-mingw-w64-i686-win32 and mmdebstrap"]
 fn tables_of_copies_of_i686() {
     tables_of_copies("i686", "i386pe", "wine32");
+}
+
+/// A function of `late.dll` that is called before the DLL is loaded, and another one.
+const DELAYING: &str = "#include <windows.h>\nint twice(int), thrice(int);\n\
+    __declspec(dllexport) int work(int value) { return (GetModuleHandleA(\"late.dll\") ? 0 : 1000) + twice(value); }\n\
+    __declspec(dllexport) int count(void) { return thrice(5) + twice(1); }\n";
+
+/// What `dlltool --output-delaylib` makes has the DLL loaded at the first call, by code which writes into its tables.
+fn delayed_imports(cpu: &str, emulation: &str, wine: &str, entry: &str) {
+    let folder = &scratch(&format!("pe-delayed-{cpu}"));
+    let late = "__declspec(dllexport) int twice(int value) { return 2 * value; }\n\
+        __declspec(dllexport) int thrice(int value) { return 3 * value; }\n";
+    let definitions = "LIBRARY late.dll\nEXPORTS\nthrice\ntwice\n";
+    let texts = [("late.c", late), ("delaying.c", DELAYING), ("caller.c", CALLER), ("late.def", definitions)];
+    for (file, text) in texts {
+        fs::write(folder.join(file), text).unwrap();
+    }
+    let gcc = format!("{cpu}-w64-mingw32-gcc");
+    let mingw = |arguments: &[&str]| run(folder, &gcc, "gcc-mingw-w64", arguments);
+    mingw(&["-shared", "-o", "late.dll", "late.c"]);
+    mingw(&["-c", "-O1", "delaying.c"]);
+    mingw(&["-o", "caller.exe", "caller.c"]);
+    let tool = format!("{cpu}-w64-mingw32-dlltool");
+    run(folder, &tool, "binutils-mingw-w64", &["-d", "late.def", "--output-delaylib", "liblate.a"]);
+    let ([start, begin, end], [crt, gcc_directory]) = start_files(folder, &gcc, "gcc-mingw-w64");
+    let objects = [&*start, &begin, "delaying.o", "liblate.a", &crt, &gcc_directory, "-ldelayimp"];
+    let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
+    let pkgld = env!("CARGO_BIN_EXE_pkgld");
+    for more in ["--no-gc-sections", "--gc-sections"] {
+        let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "delaying.dll", "-e", entry, more];
+        run(folder, pkgld, "", &[&options[..], &objects, &libraries, &[&end]].concat());
+        assert_eq!(under_wine(folder, wine, "caller.exe", &["delaying.dll"]), "1010 1000 17", "{more}");
+        let dll = Dll::new(&fs::read(folder.join("delaying.dll")).unwrap());
+        let both = EXECUTE | WRITE;
+        assert!(dll.sections.iter().all(|section| section.characteristics & both != both), "{more}");
+        assert!(dll.imports().values().all(|(name, _)| name != "late.dll"), "the loader is not asked for it");
+    }
+}
+
+#[test]
+#[ignore = "needs the packages gcc-mingw-w64-x86-64 and wine64"]
+fn delayed_imports_of_x86_64() {
+    delayed_imports("x86_64", "i386pep", "wine", "DllMainCRTStartup");
+}
+
+#[test]
+#[ignore = "needs the packages gcc-mingw-w64-i686 and mmdebstrap"]
+fn delayed_imports_of_i686() {
+    delayed_imports("i686", "i386pe", "wine32", "_DllMainCRTStartup@12");
 }

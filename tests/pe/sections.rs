@@ -5,7 +5,7 @@ use pkgld::Target;
 
 use crate::dll::Dll;
 use crate::objects::{DATA, EXTERNAL, Object, Section};
-use crate::support::{dll_and_warnings, dll_of, link, options, refusal};
+use crate::support::{assemble, dll_and_warnings, dll_of, link, options, refusal};
 
 const X64: Target = Target::WINDOWS_X86_64;
 const X86: Target = Target::WINDOWS_X86;
@@ -243,5 +243,48 @@ fn slots_are_aligned_whatever_their_pieces_are() {
         let dll = dll_of(&options(ARM64), &[&user, library]);
         let slots: Vec<u32> = dll.imports().into_keys().collect();
         assert_eq!((slots.len(), slots[0] % 8), (1, 0), "{before}");
+    }
+}
+
+/// Lists in sections of their own are found by the symbols before and behind them, to which the order of names leads.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn pieces_of_lists_stay_though_nothing_refers_to_them() {
+    let list = ".section .list$a,\"dw\"\n.globl first\nfirst: .quad 1\n.section .list$b,\"dw\"\n.quad 2\n\
+                .section own,\"dw\"\n.long 7\n.section .dead$b,\"dw\",one_only,dead\n.globl dead\ndead: .quad 3\n\
+                .section .list$c,\"dw\"\n.globl last\nlast: .quad 4\n.text\n.globl f\nf: lea first(%rip), %rax\nret\n";
+    let mut options = options(X64);
+    options.gc_sections = true;
+    let dll = dll_of(&options, &[&[list, &directive("-export:f")].concat()]);
+    let first = dll.symbol("first");
+    assert_eq!([0, 8, 16].map(|at| dll.u32(first + at)), [1, 2, 4]);
+    assert_eq!(dll.u32(dll.section("own").start), 7);
+    assert!(!dll.has_symbol("dead"));
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn attributes_of_sections_are_those_asked_for() {
+    let text = [".section .shr,\"dw\"\n.long 1\n.section .mine,\"dw\"\n.long 2\n", &directive("-section:.shr,RWS")];
+    let other = directive("-foo -section:.shr,R -section:.mine,r -section:.none,R -section:.mine,!W -section:.x");
+    let (dll, warnings) = dll_and_warnings(&options(X64), &[&text.concat(), &other]);
+    assert_eq!(dll.section(".shr").characteristics, 0xd000_0040);
+    assert_eq!(dll.section(".mine").characteristics, 0x4000_0040);
+    assert_eq!(warnings.trim(), "1.o: .drectve: unknown directive -foo");
+    let asking = directive("-foo -bar -entry:main -defaultlib:nowhere");
+    let (_, warnings) = dll_and_warnings(&options(X64), &["f: ret", &asking]);
+    assert_eq!(warnings.matches("1.o: ").count(), 3, "one of each kind: {warnings}");
+}
+
+#[test]
+#[ignore = "needs the package clang-19"]
+fn zeros_in_a_section_of_their_own_need_no_bytes() {
+    let zeros = |name: &str| format!(".section {name},\"bw\"\n.globl z\nz: .zero 0x200000\n");
+    for (text, zero) in [(zeros(".mine"), true), (zeros(".mine") + ".section .mine$b,\"dw\"\n.quad 5", false)] {
+        let image = link(&options(X64), &[assemble(X64, &text)]).unwrap();
+        let dll = Dll::new(&image);
+        assert_eq!(dll.section(".mine").size, if zero { 0x20_0000 } else { 0x20_0008 });
+        assert_eq!(image.len() < 0x4000, zero, "{}", image.len());
+        assert_eq!(dll.u32(dll.symbol("z") + 4), 0);
     }
 }
