@@ -84,15 +84,24 @@ impl Division {
                 starts.push(symbol.value);
             }
         }
+        let mut together: Vec<Vec<(u64, u64)>> = vec![Vec::new(); starts.len()];
         for section in &object.sections {
             for named in naming_sections(section) {
                 let Some(place) = starts.get_mut(named.number as usize) else { continue };
                 match meant(info, &object.symbols, section, &named) {
                     Some(address) => {
                         let to = object.sections.get(named.number as usize);
-                        let elements = to.is_some_and(|to| elements(to) != Elements::Other);
-                        if let Some(starts) = place.as_mut().filter(|_| elements) {
-                            starts.push(address.wrapping_sub(info.address(named.number)));
+                        let to = to.filter(|to| elements(to) != Elements::Other);
+                        if let (Some(starts), Some(to)) = (place.as_mut(), to) {
+                            let offset = address.wrapping_sub(info.address(named.number));
+                            starts.push(offset);
+                            let other = offset.wrapping_add(doubt(info, &object.symbols, section, &named));
+                            if other != offset
+                                && begins_element(to, other)
+                                && let Some(together) = together.get_mut(named.number as usize)
+                            {
+                                together.push((offset.min(other), offset.max(other)));
+                            }
                         }
                     }
                     // What debuggers read is no reason.
@@ -103,8 +112,8 @@ impl Division {
         }
         let mut parts = Vec::with_capacity(starts.len());
         let mut next: SectionIndex = 0;
-        for (starts, section) in starts.into_iter().zip(&object.sections) {
-            let starts = starts_of_parts(section, starts.unwrap_or_default());
+        for ((starts, together), section) in starts.into_iter().zip(together).zip(&object.sections) {
+            let starts = starts_of_parts(section, starts.unwrap_or_default(), together);
             let count = SectionIndex::try_from(starts.len()).ok()?;
             parts.push((next, starts));
             next = next.checked_add(count)?;
@@ -214,8 +223,20 @@ fn elements(section: &Section<'_>) -> Elements {
     }
 }
 
-/// The offsets at which a section's parts begin, ascending, given some in them.
-fn starts_of_parts(section: &Section<'_>, mut offsets: Vec<u64>) -> Vec<u64> {
+/// Whether an element of a section begins at an offset, in bytes.
+fn begins_element(section: &Section<'_>, offset: u64) -> bool {
+    let before = || offset.checked_sub(1).and_then(|last| section.data.get(usize::try_from(last).ok()?));
+    offset < section.size
+        && match elements(section) {
+            Elements::Strings => offset == 0 || before() == Some(&0),
+            Elements::Constants(size) => offset.is_multiple_of(size),
+            Elements::Other => false,
+        }
+}
+
+/// The offsets at which a section's parts begin, ascending, given some in them; and pairs of offsets, the lower one first, that
+/// are to be in one part.
+fn starts_of_parts(section: &Section<'_>, mut offsets: Vec<u64>, mut together: Vec<(u64, u64)>) -> Vec<u64> {
     offsets.push(0);
     offsets.sort_unstable();
     offsets.dedup();
@@ -240,6 +261,14 @@ fn starts_of_parts(section: &Section<'_>, mut offsets: Vec<u64>) -> Vec<u64> {
         }
         Elements::Other => {}
     }
+    together.sort_unstable();
+    let (mut together, mut reach) = (together.into_iter().peekable(), 0);
+    offsets.retain(|offset| {
+        while let Some((_, last)) = together.next_if(|(first, _)| first < offset) {
+            reach = reach.max(last);
+        }
+        *offset == 0 || *offset > reach
+    });
     offsets.dedup();
     offsets.shrink_to_fit();
     offsets
@@ -270,10 +299,21 @@ fn meant(info: &ObjectInfo, symbols: &[Symbol], section: &Section<'_>, named: &N
             let behind = field.wrapping_sub(object_address(info, symbols, symbol));
             Some(behind.wrapping_add_signed(stored))
         }
-        // Compilers count from where a table begins, which has a symbol.
+        // Compilers count from where a table begins, which has a symbol; or from elsewhere: see `doubt`.
         (Meant::Less { stored, .. }, None) => Some(stored.cast_unsigned()),
         (Meant::Difference(stored), Some(field)) => Some(field.wrapping_add_signed(stored)),
         (Meant::Difference(_), None) => None,
+    }
+}
+
+/// How far from the address that an entry is taken to mean there is another one that it may mean just as well. The relocations
+/// of a distance from where a table begins, as LLVM makes tables of strings, are those of one from the field, as Swift's.
+fn doubt(info: &ObjectInfo, symbols: &[Symbol], section: &Section<'_>, named: &Named) -> u64 {
+    match (named.meant, encoding(section)) {
+        (Meant::Less { symbol, .. }, Some(encoding)) if !section.flags.has(SectionFlags::EH_FRAME) => {
+            encoding.address.wrapping_add(named.offset).wrapping_sub(object_address(info, symbols, symbol))
+        }
+        _ => 0,
     }
 }
 

@@ -179,6 +179,25 @@ fn sections_of_untold_distances_stay_whole() {
     assert_eq!(led(&object, 2), [(24, 24)]);
 }
 
+/// A distance from a symbol may count from there or from its field: what it may mean stays together.
+#[test]
+fn strings_that_a_distance_may_mean_stay_together() {
+    let strings = b"abc\0defghij\0xy\0";
+    for (meant, wanted) in [
+        (20_u8, vec![(0, 16, 16), (16, 4, 16), (20, 11, 4)]),
+        // From its field it would be the middle of a string.
+        (16, vec![(0, 16, 16), (16, 12, 16), (28, 3, 4)]),
+    ] {
+        let mut data = [0; 16];
+        (data[0], data[8]) = (28, meant);
+        let relocs = [entry(8, 0, 5, 3, true, false), entry(8, 2, 0, 3, false, false), entry(0, 2, 0, 3, false, false)];
+        let mut object = object(&[(0, &data), (STRINGS, strings)], &[(0, 0)], &relocs);
+        assert_eq!(divided(&mut object), wanted);
+        let led: Vec<u64> = led(&object, 1).into_iter().map(|(_, to)| to).collect();
+        assert_eq!(led, [meant.into(), 28]);
+    }
+}
+
 /// Entries that name no section, and addresses outside of theirs.
 #[test]
 fn nonsense_is_carried_along() {
