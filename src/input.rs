@@ -7,6 +7,7 @@ pub(crate) mod content;
 mod open;
 
 pub(crate) use content::Content;
+pub(crate) use open::in_sysroot;
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -2,8 +2,9 @@
 //!
 //! Inputs are entered in command-line order. An object, or a whole archive, takes part at once. An archive gives a member
 //! only for a name that something needs and nothing defines yet; a shared library is asked for the names that are left.
-//! Whoever stands first on the command line and has a name, gives it; a name that comes up later, in a member
-//! that was pulled in, is looked for from the first archive or library on again.
+//! Whoever stands first on the command line and has a name, gives it. A name that comes up later is looked for in all before
+//! it: from the first archive or library on again; for ELF in libraries first, since these define what they have whether it
+//! is needed or not, and archives need not give what is defined (GNU ld's and LLD's rule).
 
 mod bracketed;
 mod libraries;
@@ -408,8 +409,9 @@ impl<'a> Resolver<'a> {
             wanted.extend(require(&mut self.symbols, name));
         }
         self.objects.push(object);
+        let order = if wanted.is_empty() { Vec::new() } else { self.order() };
         for symbol in &wanted {
-            for number in 0..self.providers.len() {
+            for number in order.iter().copied() {
                 match self.ask(number, *symbol)? {
                     Answer::No => {}
                     Answer::Given => break,
@@ -422,6 +424,15 @@ impl<'a> Resolver<'a> {
         }
         self.wanted.extend(wanted);
         Ok(())
+    }
+
+    /// The numbers of archives and libraries in the order in which a new name is looked for in them.
+    fn order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.providers.len()).collect();
+        if self.target.as_ref().is_some_and(|(target, _)| target.format == Format::Elf) {
+            order.sort_by_key(|number| self.providers[*number].has_objects());
+        }
+        order
     }
 
     /// Enters an archive or library, and looks in it for what is needed so far.

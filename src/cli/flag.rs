@@ -5,7 +5,7 @@
 //! them, so that neither can know an option that the other does not.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::named_file;
 use super::problem::Problem;
@@ -151,8 +151,12 @@ impl Given {
 
     /// What `parse` makes of the file that the value names, given its path and its contents.
     pub(super) fn contents<T>(&self, parse: fn(&str, &[u8]) -> crate::Result<T>) -> Result<T, Problem> {
-        let path = self.path()?;
-        let text = named_file::read(&self.option, &path, named_file::LIST_LIMIT)?;
+        self.contents_of(&self.path()?, parse)
+    }
+
+    /// The same of the file at `path`, which the value stands for.
+    pub(super) fn contents_of<T>(&self, path: &Path, parse: fn(&str, &[u8]) -> crate::Result<T>) -> Result<T, Problem> {
+        let text = named_file::read(&self.option, path, named_file::LIST_LIMIT)?;
         parse(&path.display().to_string(), &text).map_err(|error| Problem::Options(format!("{}: {error}", self.option)))
     }
 

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use super::flag::{Given, number};
 use super::problem::Problem;
-use crate::{Format, Input, LibraryRole, Limits, Mode, Options, Source, Undefined};
+use crate::input::in_sysroot;
+use crate::{Format, Input, LibraryRole, Limits, Mode, Options, Source, Undefined, VersionScript};
 
 /// A link as the command line asks for it.
 #[derive(Debug, Clone)]
@@ -117,6 +118,8 @@ pub(super) struct Reading {
     pub(super) undefined_warns: bool,
     /// The first `--version-script`, which no DLL can follow.
     pub(super) version_script: Option<Given>,
+    /// Version scripts that are not where their names say; directories to search may still be told.
+    sought_scripts: Vec<Given>,
     /// `--image-base`, and the address.
     pub(super) image_base: Option<(Given, u64)>,
     /// `--separate-debug-file` was given without a name.
@@ -193,6 +196,31 @@ impl Reading {
         Ok(())
     }
 
+    /// Takes the version script that an option names, now or once all directories are known.
+    ///
+    /// # Errors
+    /// It is there and cannot be read, or is none.
+    pub(super) fn version_script(&mut self, given: &Given) -> Result<(), Problem> {
+        self.version_script.get_or_insert_with(|| given.clone());
+        match given.path()?.exists() {
+            true => self.options.elf.version_script.extend(given.contents(VersionScript::parse)?),
+            false => self.sought_scripts.push(given.clone()),
+        }
+        Ok(())
+    }
+
+    /// Takes a version script from the first of the directories to search that has it.
+    ///
+    /// # Errors
+    /// None has it, or it cannot be read, or is none.
+    fn sought_script(&mut self, given: &Given) -> Result<(), Problem> {
+        let path = given.path()?;
+        let in_directories = self.options.search_paths.iter().map(|it| in_sysroot(it, &self.options).join(&path));
+        let found = in_directories.into_iter().find(|path| path.exists()).unwrap_or(path);
+        self.options.elf.version_script.extend(given.contents_of(&found, VersionScript::parse)?);
+        Ok(())
+    }
+
     pub(super) fn push_state(&mut self) {
         self.saved.push(self.mode);
     }
@@ -235,6 +263,9 @@ impl Reading {
 
     /// The link, if the whole makes sense; else `problems` has grown.
     pub(super) fn finish(mut self, problems: &mut Vec<Problem>) -> Link {
+        for given in std::mem::take(&mut self.sought_scripts) {
+            problems.extend(self.sought_script(&given).err());
+        }
         if self.inputs.is_empty() {
             problems.push(Problem::NoInput);
         }

@@ -275,6 +275,11 @@ fn others(link: &Link<'_>) -> Vec<(elf::ProgramType, usize, usize)> {
     let outputs = &link.outputs;
     let mut segments = Vec::new();
     let table = |table: Table| link.elf.tables[table as usize].map(|number| number as usize);
+    // A library that is a program as well brings the path of its loader.
+    let is_path = |output: &OutputSection<'_>| *output.name == *b".interp" && output.flags.has(Flags::ALLOC);
+    if let Some(at) = outputs.iter().position(|output| is_path(output) && output.size > 0) {
+        segments.push((elf::PT_INTERP, at, at));
+    }
     if let Some(at) = table(Table::EhFrameHdr) {
         segments.push((elf::PT_GNU_EH_FRAME, at, at));
     }
@@ -336,8 +341,10 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
         size: headers_size - start,
         align: machine(link).bits.word(),
     };
-    // PT_PHDR must precede the loadable segments (gABI).
+    // PT_PHDR and PT_INTERP must precede the loadable segments (gABI).
     let mut segments = vec![headers];
+    let (paths, others): (Vec<_>, Vec<_>) = others(link).into_iter().partition(|(kind, ..)| *kind == elf::PT_INTERP);
+    segments.extend(paths.into_iter().map(|(kind, first, last)| cover(kind, elf::PF_R, first, last)));
     let (protected, loads): (Vec<_>, Vec<_>) = loads.into_iter().partition(|load| load.kind == elf::PT_GNU_RELRO);
     segments.extend(loads);
     if let Some(at) = link.elf.tables[Table::Dynamic as usize] {
@@ -345,7 +352,7 @@ fn finish_segments(link: &mut Link<'_>, loads: Vec<Segment>, headers_size: u64) 
         segments.push(cover(elf::PT_DYNAMIC, elf::PF_R | elf::PF_W, at, at));
     }
     segments.extend(protected);
-    for (kind, first, last) in others(link) {
+    for (kind, first, last) in others {
         segments.push(cover(kind, elf::PF_R, first, last));
     }
     let flags = if link.options.elf.exec_stack == Some(true) {

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::script::ScriptPlace;
-use self::search::{in_syslibroot, in_sysroot};
+use self::search::in_syslibroot;
+pub(crate) use self::search::in_sysroot;
 use super::content::Content;
 use super::{File, Input, Inputs, Item, Kind, LibraryRole, Mode, Source, Storage, is_definition_file};
 use indexmap::IndexSet;

@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
     /// Has a symbol count as referenced, and takes the member that defines it if nothing does yet.
     fn pull(&mut self, name: &'a [u8]) -> Result<()> {
         let Some(id) = require(&mut self.symbols, name) else { return Ok(()) };
-        for number in 0..self.providers.len() {
+        for number in self.order() {
             match self.ask(number, id)? {
                 Answer::No => {}
                 Answer::Given => break,

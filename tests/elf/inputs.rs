@@ -517,3 +517,52 @@ fn sections_stand_in_the_order_of_what_they_are_linked_to() {
         }
     }
 }
+
+/// A library defines what it has whether it is needed or not, and archives do not give what is defined.
+#[test]
+fn libraries_go_before_archives_that_nobody_has_asked() {
+    let bench = Bench::new();
+    let member = bench.compile("gcc -O1", "member.c", "int both(void) { return 1; }");
+    bench.must(&format!("ar rcs libboth.a {member}"));
+    bench.library("both", "", "int both(void) { return 2; }");
+    let user = bench.compile("gcc -O1", "user.c", "extern int both(void); int probe(void) { return both(); }");
+    for (line, expected) in [
+        ("libboth.a libboth.so {}", 2),
+        ("libboth.so {} libboth.a", 2),
+        ("{} libboth.a libboth.so", 1),
+        ("libboth.a {} libboth.so", 1),
+        ("-u both libboth.a libboth.so {}", 1),
+    ] {
+        let line = line.replace("{}", &user);
+        bench.link("both.so", &format!("{line} -rpath $ORIGIN/..")).is_right(&format!("probe {expected}\nend\n"));
+    }
+}
+
+#[test]
+fn a_version_script_may_be_in_a_directory_to_search() {
+    let bench = Bench::new();
+    let object = bench.compile("gcc -O1", "probe.c", "int probe(void) { return 0; } int other(void) { return 1; }");
+    bench.must("mkdir -p empty scripts");
+    bench.file("scripts/found.map", "V1 { probe; local: *; };");
+    for line in ["-Lempty -Lscripts --version-script=found.map {}", "{} --version-script found.map -Lscripts"] {
+        bench.link("found.so", &line.replace("{}", &object)).is_right("probe 0\nend\n");
+        let symbols = bench.must("readelf -W --dyn-syms ours/found.so");
+        assert!(symbols.contains("probe@@V1") && !symbols.contains("other"), "{symbols}");
+    }
+    let said = bench.refuses(&format!("-Lempty {object} --version-script=found.map"));
+    assert!(said.contains("--version-script: cannot read found.map"), "{said}");
+}
+
+#[test]
+fn libraries_may_bring_the_path_of_their_loader() {
+    let bench = Bench::new();
+    let source = "const char path[] __attribute__((section(\".interp\"))) = \"/lib64/ld-linux-x86-64.so.2\";
+        int probe(void) { return 0; }";
+    let object = bench.compile("gcc -O1", "interp.c", source);
+    let pair = bench.link("interp.so", &object);
+    pair.is_right("probe 0\nend\n");
+    let headers = bench.must("readelf -Wl ours/interp.so");
+    assert!(headers.contains("[Requesting program interpreter: /lib64/ld-linux-x86-64.so.2]"), "{headers}");
+    let (interp, load) = (headers.find("INTERP").unwrap(), headers.find("LOAD").unwrap());
+    assert!(interp < load, "{headers}");
+}

@@ -127,6 +127,11 @@ pub(super) const GROUP: Group = Group {
         Flag::ignored(&["demangle", "no-demangle"], Takes::Nothing, "messages show symbols as they are stored"),
         Flag::ignored(&["check-sections", "no-check-sections"], Takes::Nothing, "sections never overlap"),
         Flag::ignored(
+            &["check-dynamic-relocations", "no-check-dynamic-relocations"],
+            Takes::Nothing,
+            "it checks the linker itself, which tests do here",
+        ),
+        Flag::ignored(
             &["mmap-output-file", "no-mmap-output-file", "no-keep-memory", "reduce-memory-overheads"],
             Takes::Nothing,
             "the output is written in pieces, neither mapped nor held in memory",

@@ -147,13 +147,8 @@ pub(super) const GROUP: Group = Group {
         Flag::does(
             &["version-script"],
             Takes::Value("FILE"),
-            "export the symbols that FILE names, in its versions, and make local what it says",
-            |reading, given| {
-                let script = given.contents(VersionScript::parse)?;
-                reading.options.elf.version_script.extend(script);
-                reading.version_script.get_or_insert_with(|| given.clone());
-                Ok(())
-            },
+            "export the symbols that FILE, found as it is or in a directory of -L, names, in its versions, and make local what it says",
+            |reading, given| reading.version_script(given),
         ),
         Flag::does(
             &["retain-symbols-file"],

@@ -103,7 +103,7 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 }
 
 /// `path` with the system root in the place of `=` or `$SYSROOT` at its start.
-pub(super) fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
+pub(crate) fn in_sysroot(path: &Path, options: &Options) -> PathBuf {
     let below = match path.to_str() {
         Some(text) => text.strip_prefix('=').or_else(|| text.strip_prefix("$SYSROOT")),
         None => None,
