@@ -15,7 +15,7 @@ use crate::model::{
     CommonKind, GlobalId, Group, InputName, Object, ObjectId, ObjectInfo, Section, SectionFlags, SectionIndex, Symbol,
     SymbolIndex, Traits, Visibility,
 };
-use crate::options::{Arch, BuildId, Format, Options, Target};
+use crate::options::{Arch, BuildId, Format, Target};
 use crate::pe;
 use crate::reloc::Kinds;
 use crate::scan::Scan;
@@ -327,14 +327,6 @@ pub(crate) fn included<'a>(object: &Object<'a>) -> Vec<&'a [u8]> {
     match &object.info {
         ObjectInfo::Elf(_) | ObjectInfo::MachO(_) => Vec::new(),
         ObjectInfo::Pe(info) => pe::included(info),
-    }
-}
-
-/// Symbols that archives are searched for since the entry point is one of them.
-pub(crate) fn entry_symbols(options: &Options) -> Vec<&[u8]> {
-    match options.target {
-        Some(target) if target.format == Format::Pe => pe::entry::wanted(options, target.arch),
-        _ => Vec::new(),
     }
 }
 

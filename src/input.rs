@@ -179,10 +179,10 @@ impl<'a> Inputs<'a> {
         self.items.iter().filter_map(|item| {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
-            let Item { name, default_soname, mode, kind, blob, decorated, implied, .. } = item;
+            let Item { name, default_soname, mode, kind, blob, implied, .. } = item;
             let (blob, mode, kind, implied) = (blob.as_deref(), *mode, *kind, *implied);
             let in_memory = file.is_in_memory();
-            Some(Opened { name, default_soname, bytes, members, blob, decorated, mode, kind, implied, in_memory })
+            Some(Opened { name, default_soname, bytes, members, blob, mode, kind, implied, in_memory })
         })
     }
 
@@ -235,7 +235,6 @@ pub(crate) struct Opened<'a> {
     default_soname: &'a str,
     members: &'a [(MemberId, Arc<Contents>)],
     blob: Option<&'a Prepared>,
-    decorated: &'a [Vec<u8>],
 }
 
 /// What an opened input is.
@@ -260,11 +259,6 @@ impl<'a> Opened<'a> {
     /// As of [`Archive::parse`].
     pub(crate) fn archive(&self) -> Result<Archive<'a>, Error> {
         Archive::parse_thin(self.name, self.bytes, self.members)
-    }
-
-    /// The symbols, as i386 decorates them, of what the input exports if it is a definition file.
-    pub(crate) fn decorated(&self) -> &'a [Vec<u8>] {
-        self.decorated
     }
 
     /// What is known of the input as a blob, if it is one.
@@ -311,8 +305,6 @@ struct Item {
     mode: Mode,
     kind: Kind,
     blob: Option<Box<Prepared>>,
-    /// What a definition file exports, as i386 decorates it.
-    decorated: Vec<Vec<u8>>,
     /// A library that nobody has named: another one re-exports it.
     implied: bool,
 }

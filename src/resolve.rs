@@ -16,7 +16,6 @@ pub(crate) use libraries::{Library, Search, mark_needed};
 pub(crate) use named::{check_required, fits};
 pub(crate) use parse::{Parsed, parse};
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::blob;
@@ -27,7 +26,7 @@ use crate::input::{Inputs, LibraryRole, Opened};
 use crate::link::{Link, over};
 use crate::macho;
 use crate::model::{GlobalId, Object, ObjectId};
-use crate::options::{Arch, Filter, Format, Limits, Options, SymbolValue, Target};
+use crate::options::{Filter, Format, Limits, Options, SymbolValue, Target};
 use crate::pe;
 use crate::reloc::Kinds;
 use crate::report::Report;
@@ -88,7 +87,7 @@ pub(crate) fn resolve<'a>(
     resolver.enter_all(parsed, likely_target)?;
     resolver.provide(inputs, &mut definitions)?;
     resolver.take_matching(options)?;
-    resolver.supply_exports()?;
+    resolver.supply_exports(options, &files, likely_target)?;
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;
     resolver.import_automatically(options)?;
@@ -207,22 +206,22 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Has symbols count as referenced that options, scripts and the entry point name.
+    /// Has symbols count as referenced that options and scripts name.
     fn ask_for(&mut self, options: &'a Options, inputs: &'a Inputs<'a>) {
         let required = options.required_symbols.iter().chain(&options.required_definitions).chain(inputs.required());
-        for name in required.map(|name| name.as_bytes()).chain(format::entry_symbols(options)) {
+        for name in required.map(|name| name.as_bytes()) {
             self.wanted.extend(require(&mut self.symbols, name));
             let id = self.symbols.intern(name);
             self.symbols.get_mut(id).flags.set(GlobalFlags::ASKED);
         }
     }
 
-    /// What module-definition files say, all together. What they export is looked for in archives, too.
+    /// What module-definition files say, all together.
     ///
     /// # Errors
     /// There is one, and the image is not for Windows.
     fn definition_files(
-        &mut self,
+        &self,
         parsed: &[Parsed<'a>],
         likely_target: Option<Target>,
     ) -> Result<pe::definitions::Definitions<'a>, Error> {
@@ -232,16 +231,6 @@ impl<'a> Resolver<'a> {
             if likely_target.is_some_and(|target| target.format != Format::Pe) {
                 let what = "a module-definition file (.def): only Windows images have one";
                 return Err(Error::unsupported(file.name, what));
-            }
-            let decorated = file.decorated().iter().map(Vec::as_slice);
-            let plain = said.exports.iter().filter_map(|export| match export.wanted() {
-                Some(Cow::Borrowed(name)) => Some(*name),
-                _ => None,
-            });
-            let narrow = likely_target.is_some_and(|target| target.arch == Arch::X86);
-            let wanted: Vec<&'a [u8]> = if narrow { decorated.collect() } else { plain.collect() };
-            for name in wanted {
-                self.wanted.extend(require(&mut self.symbols, name));
             }
             definitions.merge((**said).clone());
         }

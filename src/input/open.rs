@@ -34,7 +34,6 @@ use crate::error::{Error, Errors, Result};
 use crate::macho;
 use crate::map::{Contents, Identity};
 use crate::options::{Format, Options};
-use crate::pe::definitions::Definitions;
 
 /// How many places inputs may have looked at, in all: each costs a call of the system.
 const PLACES: usize = 1 << 18;
@@ -143,7 +142,6 @@ impl<'a> Opener<'_, 'a> {
         };
         let file = self.inputs.files.len();
         self.inputs.files.push(File { storage: Storage::Borrowed(bytes), members: Vec::new(), slice: None });
-        let decorated = if kind == Kind::Definitions { decorated(&name, bytes) } else { Vec::new() };
         self.inputs.items.push(Item {
             file,
             default_soname: name.clone(),
@@ -151,7 +149,6 @@ impl<'a> Opener<'_, 'a> {
             mode,
             kind,
             blob: None,
-            decorated,
             implied: false,
         });
     }
@@ -175,17 +172,8 @@ impl<'a> Opener<'_, 'a> {
         let (file, name) = (self.inputs.files.len(), format!("blob {}", blob.name));
         self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
         let default_soname = String::new();
-        let (kind, decorated) = (Kind::Blob, Vec::new());
-        self.inputs.items.push(Item {
-            file,
-            default_soname,
-            name,
-            mode,
-            kind,
-            blob: prepared,
-            decorated,
-            implied: false,
-        });
+        let kind = Kind::Blob;
+        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, implied: false });
     }
 }
 
@@ -239,10 +227,7 @@ impl Opener<'_, '_> {
             SonameRule::Path => name.clone(),
             SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let item = |kind| {
-            let (blob, decorated) = (None, Vec::new());
-            Item { file, name: name.clone(), default_soname, mode, kind, blob, decorated, implied: false }
-        };
+        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind, blob: None, implied: false };
         // GNU ld and LLD take it for a linker script that says nothing; other formats have none.
         let scripts = self.options.target.is_none_or(|target| target.format == Format::Elf);
         match content(&name, self.contents(file)) {
@@ -276,10 +261,7 @@ impl Opener<'_, '_> {
                     None => self.inputs.items.push(item(Kind::SharedLibrary)),
                 }
             }
-            Content::Text if is_definition_file(&name) => {
-                let decorated = decorated(&name, self.contents(file));
-                self.inputs.items.push(Item { decorated, ..item(Kind::Definitions) });
-            }
+            Content::Text if is_definition_file(&name) => self.inputs.items.push(item(Kind::Definitions)),
             Content::Text => self.script(file, path, mode),
             Content::Refused(what) => self.refuse(&name, what),
         }
@@ -342,12 +324,6 @@ impl Opener<'_, '_> {
 /// What the bytes of a file are. A definition file without any says nothing, and is one all the same.
 fn content(name: &str, bytes: &[u8]) -> Content {
     if bytes.is_empty() && is_definition_file(name) { Content::Text } else { Content::of(bytes) }
-}
-
-/// The symbols, as i386 decorates them, of what a definition file exports. What is wrong with it is told when it is read.
-fn decorated(name: &str, text: &[u8]) -> Vec<Vec<u8>> {
-    let definitions = Definitions::parse(name, text).unwrap_or_default();
-    definitions.exports.iter().filter_map(|export| export.wanted()).map(|name| [&b"_"[..], name].concat()).collect()
 }
 
 #[cfg(unix)]

@@ -37,13 +37,10 @@ pub(crate) fn meanings(name: &str, arch: Arch) -> Vec<String> {
     symbols
 }
 
-/// The symbols that archives are searched for since the entry point was given as one of them.
-pub(crate) fn wanted(options: &Options, arch: Arch) -> Vec<&[u8]> {
-    let Some(name) = options.entry.as_deref().filter(|name| *name != "0") else { return Vec::new() };
-    let meanings = meanings(name, arch);
-    let known = meanings.iter().find_map(|symbol| names(arch).into_iter().find(|known| known == symbol));
-    // A name that nothing has would stay undefined; the customary ones are made then.
-    vec![known.unwrap_or(name).as_bytes()]
+/// The symbols, first to last, of which archives are to have one since the entry point is asked for.
+pub(crate) fn wanted(options: &Options, arch: Arch) -> Option<Vec<Vec<u8>>> {
+    let name = options.entry.as_deref().filter(|name| *name != "0")?;
+    Some(meanings(name, arch).into_iter().map(String::into_bytes).collect())
 }
 
 /// Decides on the entry point, and whether it is to be made.

@@ -91,17 +91,21 @@ pub(crate) fn undefined_exports(
     target: Target,
     is_there: impl Fn(&[u8]) -> bool,
 ) -> Vec<Vec<Vec<u8>>> {
-    let spellings = |name: &[u8]| match target.arch {
-        Arch::X86 => vec![[b"_", name].concat(), name.to_vec()],
-        _ => vec![name.to_vec()],
-    };
     let is_there = |name: &[u8]| match target.arch {
-        Arch::X86 => spellings(name).iter().any(|name| is_there(name)),
+        Arch::X86 => spellings(name, target.arch).iter().any(|name| is_there(name)),
         _ => is_there(name),
     };
     let texts = info(object).into_iter().flat_map(|info| &info.directives);
     let names = texts.flat_map(|text| directives::missing_exports(text, is_there));
-    names.map(|name| spellings(&name)).collect()
+    names.map(|name| spellings(&name, target.arch)).collect()
+}
+
+/// The symbols that a name to be exported may mean, first to last.
+pub(crate) fn spellings(name: &[u8], arch: Arch) -> Vec<Vec<u8>> {
+    match arch {
+        Arch::X86 => vec![[b"_", name].concat(), name.to_vec()],
+        _ => vec![name.to_vec()],
+    }
 }
 
 /// Symbols that an object has count as referenced: `-include:` in its directives.

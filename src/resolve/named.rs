@@ -113,39 +113,62 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
-    /// Takes the members that define what objects say is exported, or is to stand for what is missing, and nothing defines
-    /// yet (PE).
-    pub(super) fn supply_exports(&mut self) -> Result<()> {
-        let Some((target, _)) = self.target.as_ref().filter(|(target, _)| target.format == Format::Pe) else {
-            return Ok(());
-        };
-        let target = *target;
+    /// Takes the members that define what nothing defines yet and is to be exported, the entry point, or to stand for what is
+    /// missing (PE).
+    pub(super) fn supply_exports(
+        &mut self,
+        options: &Options,
+        definitions: &pe::definitions::Definitions<'a>,
+        likely_target: Option<Target>,
+    ) -> Result<()> {
+        let target = self.target.as_ref().map(|(target, _)| *target).or(likely_target);
+        let Some(target) = target.filter(|target| target.format == Format::Pe) else { return Ok(()) };
         if self.providers.is_empty() {
             return Ok(());
         }
         let has_objects = self.providers.iter().any(Provider::has_objects);
+        if has_objects {
+            let exports = definitions.exports.iter().filter_map(|export| export.wanted());
+            let exports = exports.map(|name| pe::spellings(name, target.arch)).collect();
+            self.supply(exports)?;
+            self.supply(pe::entry::wanted(options, target.arch).into_iter().collect())?;
+        }
         // Members that are taken say more.
         let (mut next, mut alternates) = (0, Vec::new());
         loop {
             while let Some(object) = self.objects.get(next) {
                 alternates.extend(pe::alternates(object));
-                let symbols = &self.symbols;
-                let there =
-                    |name: &[u8]| symbols.find(name).is_some_and(|(_, it)| it.definition != Definition::Undefined);
+                let there = |name: &[u8]| self.is_there(name);
                 let wanted = if has_objects { pe::undefined_exports(object, target, there) } else { Vec::new() };
-                for spellings in wanted {
-                    let mut known =
-                        spellings.iter().flat_map(|name| self.providers.iter().find_map(|it| it.name(name)));
-                    if let Some(name) = known.next() {
-                        self.pull(name)?;
-                    }
-                }
+                self.supply(wanted)?;
                 next = next.saturating_add(1);
             }
             if !self.supply_alternates(&mut alternates, target)? {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether something defines a symbol.
+    fn is_there(&self, name: &[u8]) -> bool {
+        self.symbols.find(name).is_some_and(|(_, global)| global.definition != Definition::Undefined)
+    }
+
+    /// Of symbols that have several spellings, takes the members that define the first one that archives have, where nothing
+    /// defines any.
+    fn supply(&mut self, wanted: Vec<Vec<Vec<u8>>>) -> Result<()> {
+        for spellings in wanted {
+            if spellings.iter().any(|name| self.is_there(name)) {
+                continue;
+            }
+            let questions = (self.providers.len() as u64).saturating_mul(spellings.len() as u64);
+            count_lookups(&mut self.lookups, questions, &self.limits)?;
+            let mut known = spellings.iter().flat_map(|name| self.providers.iter().find_map(|it| it.name(name)));
+            if let Some(name) = known.next() {
+                self.pull(name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Has symbols count as referenced that stand for others which are missing (`-alternatename:`), where archives or libraries

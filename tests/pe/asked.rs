@@ -309,3 +309,31 @@ fn flags_for_the_loader_need_a_place() {
     let (linked, said) = program(&folder, "-flavor gnu -m i386pep -shared -o a.dll a.o --dependent-load-flag=0x800");
     assert!(linked && said.contains("no load configuration (_load_config_used) has room for it"), "{said}");
 }
+
+/// Definition files and `-e` name C functions; archives have symbols, which on i386 are called otherwise.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn names_in_c_lead_to_members() {
+    let own = assemble(X86, ".globl _m\n_m: ret");
+    let members = ["_plain", "\"@fast@8\"", "\"?cpp@@YAXXZ\"", "_start", "\"__DllMainCRTStartup@12\"", "_idle"];
+    let members = members.map(|name| (name, assemble(X86, &format!(".globl {name}\n{name}: ret"))));
+    let members = members.each_ref().map(|(name, bytes)| (name.trim_matches('"'), bytes.as_slice()));
+    let library = archive(&members);
+    for (entry, expected) in
+        [("start", "_start"), ("_start", "_start"), ("_DllMainCRTStartup", "__DllMainCRTStartup@12")]
+    {
+        let mut options = options(X86);
+        options.entry = Some(entry.to_owned());
+        let definitions = b"EXPORTS\nplain\n@fast@8\n?cpp@@YAXXZ\n";
+        let inputs = vec![Input::bytes("m.o", &own), Input::bytes("l.a", &library), Input::bytes("e.def", definitions)];
+        let dll = Dll::new(&link_inputs(&options, inputs).unwrap());
+        let names: Vec<String> = dll.exports().1.into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(names, ["?cpp@@YAXXZ", "@fast@8", "plain"]);
+        assert_eq!(dll.entry, dll.symbol(expected), "{entry}");
+        assert!(!dll.has_symbol("_idle"));
+        options.entry = Some("nowhere".to_owned());
+        let inputs = vec![Input::bytes("m.o", &own), Input::bytes("l.a", &library)];
+        let said = link_inputs(&options, inputs).unwrap_err().to_string();
+        assert!(said.contains("-e nowhere: nothing defines the entry point"), "{said}");
+    }
+}

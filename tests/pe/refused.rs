@@ -98,7 +98,7 @@ pub(crate) fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     for (name, bytes) in members {
         index.extend((at as u32).to_be_bytes());
         at += 60 + bytes.len() + bytes.len() % 2;
-        rest.extend(header(&format!("{name}.o/"), bytes.len()).into_bytes());
+        rest.extend(header(&format!("{name:.12}.o/"), bytes.len()).into_bytes());
         rest.extend(*bytes);
         rest.resize(rest.len() + bytes.len() % 2, b'\n');
     }
