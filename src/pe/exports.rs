@@ -24,7 +24,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::directives::{Export, Imported};
 use super::library::SLOT_PREFIX;
-use super::{Table, c_name, ready_exports, table_output};
+use super::{ImageSection, Table, c_name, ready_exports, table_output};
 use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
@@ -500,22 +500,28 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// Checks exported addresses, now that they are fixed: what leads into the table itself the loader takes for the text of a
-/// forwarder.
+/// Checks exported addresses, now that they are fixed: the table counts from the image's start, so that they are in the image,
+/// and what leads into the table itself the loader takes for the text of a forwarder.
 ///
 /// # Errors
-/// An export that a symbol far beyond its section puts there.
+/// An export of a number (absolute symbols), of what is weak and absent, or of a symbol beyond its section.
 pub(crate) fn check(link: &Link<'_>) -> Result<(), Error> {
     let Some(output) = table_output(link, Table::Exports) else { return Ok(()) };
-    for entry in &link.pe.exports.entries {
-        if let Target::Symbol(symbol) = &entry.target
-            && link.global_address(*symbol).wrapping_sub(output.address) < output.size
-        {
-            let name = String::from_utf8_lossy(&entry.name);
-            return Err(Error::Options(format!(
-                "export {name}: the symbol lies beyond its section, in the export table"
-            )));
-        }
+    let end = link.pe.sections.last().map_or(link.pe.base, ImageSection::end);
+    for (entry, symbol) in link.pe.exports.entries.iter().filter_map(|entry| Some((entry, entry.symbol()?))) {
+        let address = link.global_address(symbol);
+        let what = match address {
+            // The image's own start, 0 in the table, means that there is no such export.
+            address if address <= link.pe.base || address > end => {
+                format!("the symbol's value is {address:#x}, which is no place in the image")
+            }
+            address if address.wrapping_sub(output.address) < output.size => {
+                "the symbol lies beyond its section, in the export table".to_owned()
+            }
+            _ => continue,
+        };
+        let name = String::from_utf8_lossy(&entry.name);
+        return Err(Error::Options(format!("export {name}: {what}")));
     }
     Ok(())
 }

@@ -337,3 +337,17 @@ fn names_in_c_lead_to_members() {
         assert!(said.contains("-e nowhere: nothing defines the entry point"), "{said}");
     }
 }
+
+/// The table of exports has places in the image, and no numbers.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn numbers_and_what_is_absent_cannot_be_exported() {
+    let text = ".globl f, number\nf: ret\n.set number, 0x1234\n.weak absent\n.data\n.quad absent\n";
+    for (name, value) in [("number", "0x1234"), ("absent", "0x0")] {
+        let said = refusal(&options(X64), &[&[text, &directive(&format!("-export:f -export:{name}"))].concat()]);
+        let wanted = format!("export {name}: the symbol's value is {value}, which is no place in the image");
+        assert!(said.contains(&wanted), "{said}");
+    }
+    let dll = dll_of(&options(X64), &[&[text, &directive("-export:f")].concat()]);
+    assert_eq!(dll.exports().1.len(), 1);
+}

@@ -45,6 +45,10 @@ fn exports_that_lie_in_their_own_table() {
     object.symbols[0].value = table - text;
     let said = refused(&object);
     assert!(said.contains("export f: the symbol lies beyond its section"), "{said}");
+    // The table counts from the image's start, with 32 bits.
+    object.symbols[0].value = 0x7000_0000;
+    let said = refused(&object);
+    assert!(said.contains("export f: the symbol's value is 0x1f0001000, which is no place in the image"), "{said}");
     object.symbols[0].value = table - text - 1;
     linked(&object);
 }
