@@ -163,19 +163,26 @@ fn create_sections(link: &mut Link<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has weak definitions that can be hidden be for others, if they are asked for by name.
+/// Has weak definitions that can be hidden be for others, if they are asked for; tells of names that are asked for and cannot.
 fn export_by_name(link: &mut Link<'_>) {
     let Exports::Only(_) = &link.options.macho.exports else { return };
     let ids: Vec<GlobalId> = link.symbols.iter().map(|(id, _)| id).collect();
+    let mut warnings = Vec::new();
     for id in ids {
         let global = link.symbols.get_mut(id);
         let Definition::Object(object, index) = global.definition else { continue };
-        let symbol = link.objects.get(object.index()).and_then(|object| object.symbols.get(index as usize));
+        let Some(object) = link.objects.get(object.index()) else { continue };
+        let symbol = object.symbols.get(index as usize);
         let can_be_hidden = symbol.is_some_and(|symbol| symbol.other & other::CAN_BE_HIDDEN != 0);
         if can_be_hidden && link.macho.allowed.allow(global.name) {
             global.visibility = Visibility::Default;
+        } else if global.visibility == Visibility::Hidden && link.macho.allowed.asks_for(global.name) {
+            let name = String::from_utf8_lossy(global.name);
+            let what = "is not exported though -exported_symbol asks for it, since it is hidden (private extern)";
+            warnings.push(format!("{name}: {what} in {}", object.name));
         }
     }
+    link.report.warnings.extend(warnings);
 }
 
 /// Has what refers to other names for symbols of other images refer to these themselves: the loader knows them by their own.

@@ -365,6 +365,21 @@ fn what_is_asked_for_has_to_be_there() {
     }
 }
 
+/// What is hidden is not exported, though it is asked for by its name; a pattern asks for what there is.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn hidden_symbols_that_are_asked_for_are_told_of() {
+    for target in TARGETS {
+        let text = ".globl _f, _g\n.private_extern _g\n.data\n.p2align 3\n_f: .quad 1\n_g: .quad 2\n";
+        let object = assemble(target, "hidden", text);
+        let asked = |name| [object.to_str().unwrap(), "-fatal_warnings", "-exported_symbol", name];
+        let [ours, theirs] = both(target, &asked("_g")).map(Result::unwrap_err);
+        assert!(ours.contains("_g: is not exported") && theirs.contains("cannot export hidden symbol _g"), "{ours}");
+        let [ours, _] = both(target, &asked("_[fg]"));
+        assert!(Image::new(&ours.unwrap()).exports().keys().eq([&b"_f"[..]]));
+    }
+}
+
 /// Objects between `--start-lib` and `--end-lib` are as an archive's members.
 #[test]
 #[ignore = "needs the package llvm-19"]
