@@ -420,6 +420,14 @@ pub(crate) fn leave_out_frames(link: &mut Link<'_>) -> Result<()> {
     }
 }
 
+/// The symbol of the image that a place holds the address of, if it is there for that.
+pub(crate) fn symbol_held(link: &Link<'_>, anchor: Anchor) -> Option<GlobalId> {
+    match anchor {
+        Anchor::Pe(place) => pe::imports::symbol_held(link, place),
+        _ => None,
+    }
+}
+
 /// Whether a weak reference takes members of archives. It does not on ELF (gABI, *Symbol Table*) and Windows; for Apple's
 /// linker a reference is weak in that the loader may find nothing, so that it is one to archives as others are.
 pub(crate) fn weak_takes_member(target: Option<Target>) -> bool {

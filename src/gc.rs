@@ -68,7 +68,9 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
         }
     }
     crate::format::leave_out_attached(link);
-    if link.target.format != Format::Pe {
+    if link.target.format == Format::Pe {
+        crate::pe::imports::leave_out(link, &marks.referred);
+    } else {
         // The loader need not look for what nothing refers to any more.
         for (index, referred) in marks.referred.iter().enumerate() {
             let global = link.symbols.get_mut(GlobalId(index as u32));
@@ -235,10 +237,10 @@ impl Marks {
     }
 
     fn global(&mut self, link: &Link<'_>, id: GlobalId) {
-        if let Some(referred) = self.referred.get_mut(id.index()) {
-            *referred = true;
+        // A slot and what it is for may stand for each other.
+        if self.referred.get_mut(id.index()).is_some_and(|referred| !std::mem::replace(referred, true)) {
+            self.definition(link, link.symbols.get(id).definition);
         }
-        self.definition(link, link.symbols.get(id).definition);
     }
 
     fn definition(&mut self, link: &Link<'_>, definition: Definition) {
@@ -251,6 +253,11 @@ impl Marks {
             Definition::Alias(target, offset) => {
                 let (target, _) = link.symbols.root(target, offset);
                 self.definition(link, link.symbols.get(target).definition);
+            }
+            Definition::Anchor(anchor) => {
+                if let Some(id) = crate::format::symbol_held(link, anchor) {
+                    self.global(link, id);
+                }
             }
             _ => {}
         }

@@ -352,8 +352,12 @@ fn headers(link: &Link<'_>, place: &FilePlace<'_>) -> Vec<u8> {
     bytes.u16(elf::ET_DYN.0);
     bytes.u16(machine.machine.0);
     bytes.u32(1);
-    let entry = link.options.entry.as_ref().and_then(|name| link.symbols.find(name.as_bytes()));
-    bytes.word(entry.map_or(0, |(id, _)| link.global_address(id)));
+    // A symbol that is called as a number is meant before the number is.
+    let entry = link.options.entry.as_ref().map(|name| match link.symbols.find(name.as_bytes()) {
+        Some((id, _)) => link.global_address(id),
+        None => super::define::entry_address(name).unwrap_or(0),
+    });
+    bytes.word(entry.unwrap_or(0));
     bytes.word(bits.file_header_size());
     bytes.word(place.headers);
     bytes.u32(link.elf.flags);

@@ -19,7 +19,7 @@ use crate::symbols::{Anchor, Definition, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them: as in C, without the underscore
 /// of i386. MinGW's start files know them from GNU ld's scripts.
-const ANCHORS: [(&str, Anchor); 16] = [
+const ANCHORS: [(&str, Anchor); 17] = [
     ("__ImageBase", Anchor::ImageStart),
     ("__image_base__", Anchor::ImageStart),
     ("__executable_start", Anchor::ImageStart),
@@ -36,7 +36,11 @@ const ANCHORS: [(&str, Anchor); 16] = [
     ("__bss_end__", Anchor::Pe(Place::SectionEnd(".bss"))),
     ("__text_start__", Anchor::Pe(Place::SectionStart(".text"))),
     ("etext", Anchor::Pe(Place::SectionEnd(".text"))),
+    (BUILD_ID, Anchor::Pe(Place::Identity)),
 ];
+
+/// What LLVM's profilers ask for the identity of an image by (LLD, `__buildid`).
+const BUILD_ID: &str = "__buildid";
 
 /// Whether a name is that of a list which the linker makes, whatever archives have: as LLD, it does not ask them for one, since libgcc
 /// and MinGW's libraries have empty lists for linkers that make none.
@@ -70,12 +74,11 @@ const NUMBERS: [(&str, u64); 15] = [
 ///
 /// # Errors
 /// COMDAT copies that contradict their selection; resources that contradict each other; sections that cannot be joined with
-/// others; exports, an entry point and symbols to be included that nothing defines; an Arm64 image that may not be moved.
+/// others; exports, an entry point and symbols to be included that nothing defines.
 pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
-    if link.target.arch == Arch::Aarch64 && !link.options.pe.dynamic_base {
-        // /DYNAMICBASE of Microsoft's linker: not to be disabled for Arm.
-        let what = "--disable-dynamicbase: Windows on Arm loads no image that may not be moved; leave it out";
-        return Err(Error::Options(what.to_owned()).into());
+    if super::may_be_moved(link) != link.options.pe.dynamic_base {
+        let what = "--disable-dynamicbase: ignored, since Windows on Arm loads no image that may not be moved";
+        link.report.warnings.push(what.to_owned());
     }
     let asked_base = link.options.pe.image_base.or(link.pe.definitions.base);
     link.pe.base = asked_base.unwrap_or(default_base(link.target.arch));
@@ -338,6 +341,9 @@ fn define_anchors(link: &mut Link<'_>) {
             if name.starts_with("__safe_se_") && link.target.arch != Arch::X86 {
                 continue;
             }
+            if name == BUILD_ID && !link.options.pe.build_id {
+                continue;
+            }
             if let Some((id, _)) = link.symbols.find(symbol)
                 && (link.symbols.get(id).definition == Definition::Undefined || overrides(link, name))
             {
@@ -347,10 +353,13 @@ fn define_anchors(link: &mut Link<'_>) {
     }
 }
 
-/// Whether a name is the linker's even if an object defines it, as one of MinGW's does that is linked whole with its archive: its
-/// list of what start code corrects is empty.
+/// Whether a name is the linker's even if an object defines it. One of MinGW's does that is linked whole with its archive: its
+/// list of what start code corrects is empty. And compilers' profilers bring an identity for images that have none.
 fn overrides(link: &Link<'_>, name: &str) -> bool {
-    name.starts_with("__RUNTIME_PSEUDO_RELOC_LIST_") && !link.pe.auto_imported.is_empty()
+    match name {
+        BUILD_ID => true,
+        _ => name.starts_with("__RUNTIME_PSEUDO_RELOC_LIST_") && !link.pe.auto_imported.is_empty(),
+    }
 }
 
 /// Decides what each global symbol is to relocations, and says how to tell it of others.

@@ -79,7 +79,7 @@ impl<'a> Export<'a> {
 const EXCLUDE: &[u8] = b"exclude-symbols:";
 /// Options that change nothing in an image of this linker: checks of compiler settings, what other tools read, and what
 /// programs have and DLLs do not.
-const NOTHING: [&[u8]; 15] = [
+const NOTHING: [&[u8]; 16] = [
     b"failifmismatch",
     b"editandcontinue",
     b"fastfail",
@@ -95,6 +95,7 @@ const NOTHING: [&[u8]; 15] = [
     b"stack",
     b"heap",
     b"subsystem",
+    b"manifestdependency",
 ];
 
 /// The options of a section, in order.
@@ -114,6 +115,9 @@ pub(crate) fn directives(text: &[u8]) -> impl Iterator<Item = Directive<'_>> {
                 continue;
             }
             let option = options.next()?;
+            // `#pragma comment(linker, …)` may put all of an option in quotes.
+            let quoted = option.strip_prefix(b"\"").and_then(|option| option.strip_suffix(b"\""));
+            let option = quoted.filter(|inner| memchr::memchr(b'"', inner).is_none()).unwrap_or(option);
             let words = option.strip_prefix(b"-").or_else(|| option.strip_prefix(b"/")).unwrap_or_default();
             match words.split_at_checked(EXCLUDE.len()) {
                 Some((start, list)) if start.eq_ignore_ascii_case(EXCLUDE) => excluded = list,
@@ -233,6 +237,7 @@ fn export(value: &[u8]) -> Option<Export<'_>> {
     }
     let mut export = Export { name, symbol, ..Export::default() };
     while let Some(part) = parts.next() {
+        let part = &*unquote(part);
         match part.strip_prefix(b"@") {
             Some(number) => export.ordinal = Some(std::str::from_utf8(number).ok()?.parse().ok()?),
             None if part.eq_ignore_ascii_case(b"noname") => export.no_name = true,
@@ -401,6 +406,23 @@ mod tests {
             all("/SECTION:.shr,rws /stack:1"),
             [Directive::Section(cow(".shr"), 0xd000_0000), Directive::Nothing]
         );
+    }
+
+    #[test]
+    fn quotes_around_all_of_an_option() {
+        let text = "\"-export:foo,data\" \"/merge:.x=.y\" \"-exclude-symbols:a,b\" \"/manifestdependency:name='a b'\"";
+        let export = Export { data: true, ..*exported("foo") };
+        assert_eq!(
+            all(text),
+            [
+                Directive::Export(Box::new(export.clone())),
+                Directive::Merge(cow(".x"), cow(".y")),
+                Directive::Exclude(cow("a")),
+                Directive::Exclude(cow("b")),
+                Directive::Nothing,
+            ]
+        );
+        assert_eq!(all("-export:foo,\"data\""), [Directive::Export(Box::new(export))]);
     }
 
     #[test]

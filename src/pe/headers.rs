@@ -154,7 +154,7 @@ fn optional_header(link: &Link<'_>, out: &mut Writer) {
     let entropy = options.high_entropy_va && !narrow;
     let flags = [
         (entropy, pe::IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA.0),
-        (options.dynamic_base, pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE.0),
+        (super::may_be_moved(link), pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE.0),
         (options.nx_compat, pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT.0),
         (options.force_integrity, pe::IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY.0),
         (options.no_isolation, pe::IMAGE_DLLCHARACTERISTICS_NO_ISOLATION.0),
@@ -356,6 +356,9 @@ fn long_name(offset: u32) -> Vec<u8> {
     let digits = [30, 24, 18, 12, 6, 0].map(digit);
     [&b"//"[..], &digits].concat()
 }
+
+/// Where in the debug directory's section the identity is that `__buildid` stands for: behind the entry and `RSDS`.
+pub(super) const IDENTITY: u64 = DEBUG_ENTRY + 4;
 
 /// The debug directory, with zeros for identities.
 pub(crate) fn build_id(link: &Link<'_>) -> Vec<u8> {

@@ -114,8 +114,9 @@ impl<'a> Record<'a> {
 
 /// The symbol by which objects refer to an export: on i386 decorated as the image's own symbol is.
 fn importers_symbol<'a>(export: &'a [u8], own: &[u8], arch: Arch) -> Cow<'a, [u8]> {
-    // Names of C++, and of `__fastcall` and `__vectorcall` functions, are whole.
-    let whole = export.starts_with(b"?") || export.starts_with(b"@") || memchr::memmem::find(export, b"@@").is_some();
+    // Names of C++, of `__fastcall` and `__vectorcall` functions, and what is asked for as the symbol is called, are whole.
+    let plain = export.starts_with(b"?") || export.starts_with(b"@") || memchr::memmem::find(export, b"@@").is_some();
+    let whole = plain || export == own;
     if arch != Arch::X86 || whole {
         return Cow::Borrowed(export);
     }

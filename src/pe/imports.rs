@@ -109,6 +109,83 @@ pub(crate) fn define(link: &mut Link<'_>) {
     link.pe.imports = imports;
 }
 
+/// The symbol of the image that a slot is for which the linker fills.
+pub(crate) fn symbol_held(link: &Link<'_>, place: Place) -> Option<GlobalId> {
+    match place {
+        Place::LocalSlot(slot) => link.pe.imports.local_slots.get(slot as usize).copied(),
+        _ => None,
+    }
+}
+
+/// Leaves out the slots and thunks of which no symbol is referred to, as `referred` has it by symbol, or exported; what refers
+/// to them nevertheless, as debug information may, has 0.
+pub(crate) fn leave_out(link: &mut Link<'_>, referred: &[bool]) {
+    let old = std::mem::take(&mut link.pe.imports);
+    let mut slots = Renumbering::new(old.entries.len());
+    let mut thunks = Renumbering::new(old.thunks.len());
+    let mut local_slots = Renumbering::new(old.local_slots.len());
+    for (id, global) in link.symbols.iter() {
+        if !global.flags.has(GlobalFlags::EXPORTED) && !referred.get(id.index()).is_some_and(|referred| *referred) {
+            continue;
+        }
+        match link.symbols.get(link.symbols.root(id, 0).0).definition {
+            Definition::Anchor(Anchor::Pe(Place::Slot(slot))) => slots.keep(slot),
+            Definition::Anchor(Anchor::Pe(Place::Thunk(thunk))) => {
+                thunks.keep(thunk);
+                old.thunks.get(thunk as usize).into_iter().for_each(|slot| slots.keep(*slot));
+            }
+            Definition::Anchor(Anchor::Pe(Place::LocalSlot(slot))) => local_slots.keep(slot),
+            _ => {}
+        }
+    }
+    let (slots, thunks, local_slots) = (slots.numbers(), thunks.numbers(), local_slots.numbers());
+    let new = |numbers: &[Option<u32>], old: u32| numbers.get(old as usize).copied().flatten();
+    let mut imports = Imports::default();
+    for (name, first, last) in old.dlls {
+        let (start, dll) = (imports.entries.len() as u32, imports.dlls.len() as u32);
+        let stay = (first..last).filter(|entry| new(&slots, *entry).is_some());
+        imports.entries.extend(stay.filter_map(|entry| Some((dll, old.entries.get(entry as usize)?.1))));
+        let end = imports.entries.len() as u32;
+        if end > start {
+            imports.dlls.push((name, start, end));
+        }
+    }
+    let stay = old.thunks.iter().zip(&thunks).filter(|(_, number)| number.is_some());
+    imports.thunks = stay.filter_map(|(entry, _)| new(&slots, *entry)).collect();
+    let stay = old.local_slots.iter().zip(&local_slots).filter(|(_, number)| number.is_some());
+    imports.local_slots = stay.map(|(symbol, _)| *symbol).collect();
+    for index in 0..link.symbols.len() {
+        let global = link.symbols.get_mut(GlobalId(index as u32));
+        let Definition::Anchor(Anchor::Pe(place)) = global.definition else { continue };
+        let place = match place {
+            Place::Slot(slot) => new(&slots, slot).map(Place::Slot),
+            Place::Thunk(thunk) => new(&thunks, thunk).map(Place::Thunk),
+            Place::LocalSlot(slot) => new(&local_slots, slot).map(Place::LocalSlot),
+            _ => continue,
+        };
+        global.definition = place.map_or(Definition::Absolute(0), |place| Definition::Anchor(Anchor::Pe(place)));
+    }
+    link.pe.imports = imports;
+}
+
+/// Which entries of a list stay, and their numbers in what is left of it.
+struct Renumbering(Vec<bool>);
+
+impl Renumbering {
+    fn new(entries: usize) -> Self {
+        Self(vec![false; entries])
+    }
+
+    fn keep(&mut self, entry: u32) {
+        self.0.get_mut(entry as usize).into_iter().for_each(|stays| *stays = true);
+    }
+
+    fn numbers(&self) -> Vec<Option<u32>> {
+        let mut next = 0..;
+        self.0.iter().map(|stays| stays.then(|| next.next()).flatten()).collect()
+    }
+}
+
 /// What the symbol of a pointer begins with that a compiler keeps beside code which refers to data that may be a DLL's.
 const POINTER_PREFIX: &[u8] = b".refptr.";
 

@@ -126,6 +126,10 @@ impl<'a> Library<'a> {
     pub(crate) fn lookup(&self, symbol: &[u8]) -> Option<Import<'a>> {
         let arch = super::arch_of(self.machine)?;
         let (plain, slot) = split_slot(symbol);
+        // The loader calls each DLL's own; start code that has another DLL's called would be misled (LLD's rule).
+        if !slot && matches!(plain, b"DllMain" | b"_DllMain" | b"_DllMain@12") {
+            return None;
+        }
         let import = match &self.source {
             Source::Short(imports) => imports.get(plain).copied(),
             Source::Exports(exports) => exports.find_symbol(plain, arch),

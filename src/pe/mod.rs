@@ -215,6 +215,8 @@ pub(crate) enum Place {
     Thunk(u32),
     /// A slot with the address of a function of the image.
     LocalSlot(u32),
+    /// The identity of the contents, if the image has it.
+    Identity,
     /// The first byte of a table; of one that the image lacks, the image's start.
     Start(Table),
     /// The byte behind a table; of one that the image lacks, the image's start.
@@ -421,6 +423,7 @@ pub(crate) fn anchor_address(link: &Link<'_>, anchor: Anchor) -> u64 {
         Anchor::Pe(Place::LocalSlot(slot)) => {
             start(Table::LocalSlots).wrapping_add(u64::from(slot).wrapping_mul(word(link.target.arch)))
         }
+        Anchor::Pe(Place::Identity) => start(Table::BuildId).wrapping_add(headers::IDENTITY),
         Anchor::Pe(Place::Start(table)) => start(table),
         Anchor::Pe(Place::End(table)) => table_output(link, table).map_or(link.pe.base, OutputSection::end),
         Anchor::Pe(Place::SectionStart(name)) => match link.outputs.iter().find(|it| *it.name == *name.as_bytes()) {
@@ -460,6 +463,12 @@ pub(crate) fn is_import_glue(object: &Object<'_>) -> bool {
 /// enough for a time stamp.
 pub(crate) fn identity_kind(link: &Link<'_>) -> &'static BuildId {
     if link.options.pe.build_id { &BuildId::Bytes16 } else { &BuildId::Fast }
+}
+
+/// Whether the loader may put the image elsewhere than at the base it prefers. Windows on Arm loads no other (Microsoft's linker,
+/// `/DYNAMICBASE`).
+pub(crate) fn may_be_moved(link: &Link<'_>) -> bool {
+    link.options.pe.dynamic_base || link.target.arch == Arch::Aarch64
 }
 
 /// The machine that an object, a member of an import library or a DLL is for, by its first bytes.

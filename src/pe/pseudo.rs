@@ -19,7 +19,7 @@ use super::imports::SlotIndex;
 use super::relocs::classify;
 use crate::error::Error;
 use crate::link::Link;
-use crate::model::{GlobalId, Object, SymbolSection};
+use crate::model::{GlobalId, Object, Section, Symbol, SymbolSection};
 use crate::options::Arch;
 use crate::reloc::{self, Action, Reloc};
 use crate::resolve::Library;
@@ -77,11 +77,19 @@ pub(crate) fn check(link: &mut Link<'_>) -> Result<(), Error> {
     let file = link.object(piece.object).name.to_string();
     let found = link.symbols.find(relocator(Some(link.target.arch))).filter(|(_, global)| global.is_defined_here());
     let called = found.is_some_and(|(id, _)| {
+        // The object that defines it may be what calls it.
         let calls = |object: &Object<'_>| {
-            let mut undefined = object.symbols.iter().filter(|symbol| symbol.section() == SymbolSection::Undefined);
-            undefined.any(|symbol| symbol.global == id)
+            let is_it = |symbol: &Symbol| symbol.global == id;
+            let undefined = |symbol: &Symbol| symbol.section() == SymbolSection::Undefined;
+            let refers = |section: &Section<'_>| {
+                let mut relocations = reloc::decode(section, 0..section.relocs.len());
+                relocations.any(|raw| object.symbols.get(raw.symbol as usize).is_some_and(is_it))
+            };
+            object.symbols.iter().any(|symbol| is_it(symbol) && undefined(symbol))
+                || object.symbols.iter().any(is_it)
+                    && object.sections.iter().any(|section| section.is_live() && refers(section))
         };
-        link.objects.iter().any(calls)
+        link.pe.entry == Some(id) || link.objects.iter().any(calls)
     });
     if !called || link.pe.makes_entry {
         return Err(Error::Options(format!(

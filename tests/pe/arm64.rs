@@ -3,7 +3,7 @@
 use pkgld::{Input, Target};
 
 use crate::dll::Dll;
-use crate::support::{assemble, dll_of, link, link_inputs, options, refusal};
+use crate::support::{assemble, dll_and_warnings, dll_of, link, link_inputs, options, refusal};
 
 const ARM64: Target = Target::WINDOWS_AARCH64;
 
@@ -94,7 +94,9 @@ fn far_branches_go_through_thunks() {
 fn what_cannot_be_is_told() {
     let mut fixed = options(ARM64);
     fixed.pe.dynamic_base = false;
-    assert!(refusal(&fixed, &["ret"]).contains("--disable-dynamicbase"));
+    let (dll, warnings) = dll_and_warnings(&fixed, &["ret"]);
+    assert!(warnings.contains("--disable-dynamicbase: ignored"), "{warnings}");
+    assert_eq!(dll.characteristics().1 & 0x40, 0x40, "DYNAMIC_BASE");
     let far = refusal(&options(ARM64), &[".globl f\nf: ret\n.data\n.long f"]);
     assert!(far.contains("IMAGE_REL_ARM64_ADDR32"), "{far}");
     let mixed = [assemble(ARM64, "ret"), assemble(Target::WINDOWS_X86_64, "ret")];

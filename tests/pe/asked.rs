@@ -351,3 +351,91 @@ fn numbers_and_what_is_absent_cannot_be_exported() {
     let dll = dll_of(&options(X64), &[&[text, &directive("-export:f")].concat()]);
     assert_eq!(dll.exports().1.len(), 1);
 }
+
+/// What only functions that are left out refer to is not imported; what stays refers to the right slots.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn imports_of_what_is_left_out_are_left_out() {
+    let exports = [".globl one, two, three, other\n", "one: ret\ntwo: ret\nthree: ret\nother: ret\n"].concat();
+    let library = |name: &str, exports: &str| {
+        let mut named = options(X64);
+        named.pe.dll_name = Some(name.to_owned());
+        let exporter = assemble(X64, exports);
+        let inputs = Inputs::open(vec![Input::bytes("e.o", &exporter)], &named).unwrap();
+        pkgld::link(&inputs, &named).unwrap().import_library().unwrap().unwrap()
+    };
+    let (first, second) = (library("first.dll", &exports), library("second.dll", ".globl far\nfar: ret"));
+    let function = |name: &str, body: &str| {
+        format!(".section .text${name},\"xr\",one_only,{name}\n.globl {name}\n{name}: {body}\nret\n")
+    };
+    let text = [
+        function("live", "call three\ncall *__imp_two(%rip)\ncall *__imp_own(%rip)"),
+        function("own", "nop"),
+        function("dead", "call one\ncall *__imp_other(%rip)\ncall far"),
+        ".section .debug_info,\"n\"\n.quad one\n.quad three\n".to_owned(),
+        directive("-export:live"),
+    ];
+    let object = assemble(X64, &text.concat());
+    let linked = |gc: bool| {
+        let mut options = options(X64);
+        options.gc_sections = gc;
+        let inputs = ["u.o", "first.a", "second.a"].into_iter().zip([&object, &first, &second]);
+        let inputs = inputs.map(|(name, bytes)| Input::bytes(name, bytes)).collect();
+        Dll::new(&link_inputs(&options, inputs).unwrap())
+    };
+    let names = |dll: &Dll| dll.imports().into_values().map(|(_, name)| name).collect::<Vec<_>>();
+    let mut all = names(&linked(false));
+    all.sort_unstable();
+    assert_eq!(all, ["far", "one", "other", "three", "two"]);
+    let dll = linked(true);
+    let mut some = names(&dll);
+    some.sort_unstable();
+    assert_eq!(some, ["three", "two"]);
+    let live = dll.symbol("live");
+    // The call goes to a jump through the slot of `three`.
+    let thunk = (live + 5).wrapping_add(dll.u32(live + 1));
+    let slot = (thunk + 6).wrapping_add(dll.u32(thunk + 2));
+    assert_eq!(dll.imports()[&slot].1, "three");
+    let slot = (live + 11).wrapping_add(dll.u32(live + 7));
+    assert_eq!(dll.imports()[&slot].1, "two");
+    let own = (live + 17).wrapping_add(dll.u32(live + 13));
+    assert_eq!(dll.address(own), dll.symbol("own"), "a slot keeps what it is for");
+    let debug = dll.section(".debug_info").start;
+    assert_eq!((dll.u32(debug), dll.address(debug + 8)), (0, thunk));
+}
+
+/// LLVM's profilers ask for the identity of an image, and bring a null one.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn the_identity_has_a_symbol() {
+    let text = ".globl f\nf: ret\n.section .bss,\"bw\",discard,__buildid\n.globl __buildid\n__buildid: .long 0\n\
+                .data\n.globl p\np: .quad __buildid";
+    let place = |build_id: bool| {
+        let mut options = options(X64);
+        options.pe.build_id = build_id;
+        let dll = dll_of(&options, &[text]);
+        (dll.address(dll.symbol("p")), dll.directory(6).0)
+    };
+    let (there, directory) = place(true);
+    assert_eq!(there, directory + 28 + 4, "behind the entry and the signature");
+    assert_eq!(place(false).1, 0);
+}
+
+/// The loader calls each DLL's own `DllMain`.
+#[test]
+#[ignore = "needs the package clang-19"]
+fn nobody_imports_the_function_that_the_loader_calls() {
+    for (target, main) in [(X64, "DllMain"), (X86, "_DllMain@12")] {
+        let mut named = options(target);
+        named.pe.dll_name = Some("e.dll".to_owned());
+        let exporter = assemble(target, &format!(".globl \"{main}\"\n\"{main}\": ret"));
+        let inputs = Inputs::open(vec![Input::bytes("e.o", &exporter)], &named).unwrap();
+        let library = pkgld::link(&inputs, &named).unwrap().import_library().unwrap().unwrap();
+        let own = archive(&[(main, &exporter)]);
+        let user = assemble(target, &format!(".globl _start\n_start: call \"{main}\"\nret"));
+        let inputs = [("u.o", &user), ("e.a", &library), ("own.a", &own)];
+        let inputs = inputs.map(|(name, bytes)| Input::bytes(name, bytes)).into();
+        let dll = Dll::new(&link_inputs(&options(target), inputs).unwrap());
+        assert!(dll.has_symbol(main) && dll.imports().is_empty(), "{main}");
+    }
+}

@@ -142,7 +142,9 @@ pub(super) const GROUP: Group = Group {
             },
         ),
         Flag::does(&["e", "entry"], Takes::Value("SYMBOL"), "the entry point in the header", |reading, given| {
-            reading.options.entry = Some(given.name()?);
+            // An empty name asks for none, as a 0 does.
+            let none = given.value().is_empty();
+            reading.options.entry = Some(if none { "0".to_owned() } else { given.name()? });
             Ok(())
         }),
     ],
