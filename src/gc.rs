@@ -39,9 +39,10 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
         seen: link.objects.iter().map(|object| vec![false; object.sections.len()]).collect(),
         queue: Vec::new(),
         referred: vec![false; link.symbols.len()],
+        supporters: HashMap::new(),
     };
+    let followers = followers(link, &mut marks.supporters);
     marks.roots(link);
-    let followers = followers(link);
     while let Some((id, index)) = marks.queue.pop() {
         let section = link.section(id, index);
         if crate::format::function_row(link, section).is_none() {
@@ -55,6 +56,7 @@ pub(crate) fn collect(link: &mut Link<'_>) -> Result<()> {
         for other in followers.get(&(id, index)).into_iter().flatten() {
             match other {
                 Follower::Section(index) => marks.section(id, *index),
+                Follower::Other(id, index) => marks.section(*id, *index),
                 Follower::Symbol(symbol) => marks.symbol(link, id, *symbol),
             }
         }
@@ -93,8 +95,10 @@ type Followers = HashMap<(ObjectId, SectionIndex), Vec<Follower>>;
 
 /// What a section takes along.
 enum Follower {
-    /// A section that is ordered after it, or stays if it does.
+    /// A section of its object that is ordered after it, or stays if it does.
     Section(SectionIndex),
+    /// A section of another object that stays if it does.
+    Other(ObjectId, SectionIndex),
     /// What its unwind record refers to.
     Symbol(u32),
 }
@@ -124,8 +128,12 @@ fn follow_rows(object: &Object<'_>, id: ObjectId, index: SectionIndex, size: u64
     }
 }
 
-/// Sections ordered after others, and what unwind records of functions refer to beside the function.
-fn followers(link: &Link<'_>) -> Followers {
+/// Sections that stay if a symbol does which the image does not define.
+type Supporters = HashMap<GlobalId, Vec<(ObjectId, SectionIndex)>>;
+
+/// Sections ordered after others, and what unwind records of functions refer to beside the function. What stays for the sake of
+/// other images' symbols is added to `supporters`.
+fn followers(link: &Link<'_>, supporters: &mut Supporters) -> Followers {
     use crate::unwind::eh_frame::{Kind, records};
     let mut followers = Followers::new();
     for (id, object) in link.objects() {
@@ -138,9 +146,20 @@ fn followers(link: &Link<'_>) -> Followers {
             }
             if crate::format::supports(link, section) {
                 for raw in reloc::decode(section, 0..section.relocs.len()) {
-                    let to = object.symbols.get(raw.symbol as usize).map(|symbol| symbol.section());
-                    if let Some(SymbolSection::In(to)) = to {
-                        followers.entry((id, to)).or_default().push(Follower::Section(index as u32));
+                    let Some(symbol) = object.symbols.get(raw.symbol as usize) else { continue };
+                    let index = index as u32;
+                    let global = symbol.global.get().map(|global| link.symbols.root(global, 0).0);
+                    match (symbol.section(), global.map(|global| link.symbols.get(global).definition)) {
+                        (_, Some(Definition::Object(other, number))) => {
+                            let to = link.object(other).symbols.get(number as usize).map(|symbol| symbol.section());
+                            if let Some(SymbolSection::In(to)) = to {
+                                followers.entry((other, to)).or_default().push(Follower::Other(id, index));
+                            }
+                        }
+                        (SymbolSection::In(to), _) => {
+                            followers.entry((id, to)).or_default().push(Follower::Section(index));
+                        }
+                        _ => global.into_iter().for_each(|it| supporters.entry(it).or_default().push((id, index))),
                     }
                 }
             }
@@ -181,6 +200,7 @@ struct Marks {
     queue: Vec<(ObjectId, SectionIndex)>,
     /// The global symbols that a root, or a section that is kept, refers to.
     referred: Vec<bool>,
+    supporters: Supporters,
 }
 
 impl Marks {
@@ -239,6 +259,8 @@ impl Marks {
     fn global(&mut self, link: &Link<'_>, id: GlobalId) {
         // A slot and what it is for may stand for each other.
         if self.referred.get_mut(id.index()).is_some_and(|referred| !std::mem::replace(referred, true)) {
+            let supporters = self.supporters.remove(&id).unwrap_or_default();
+            supporters.into_iter().for_each(|(object, section)| self.section(object, section));
             self.definition(link, link.symbols.get(id).definition);
         }
     }

@@ -179,10 +179,10 @@ impl<'a> Inputs<'a> {
         self.items.iter().filter_map(|item| {
             let file = self.files.get(item.file)?;
             let (bytes, members) = (file.bytes(), file.members.as_slice());
-            let Item { name, default_soname, mode, kind, blob, implied, .. } = item;
+            let Item { name, default_soname, mode, kind, blob, implied, reexported_as, .. } = item;
             let (blob, mode, kind, implied) = (blob.as_deref(), *mode, *kind, *implied);
             let in_memory = file.is_in_memory();
-            Some(Opened { name, default_soname, bytes, members, blob, mode, kind, implied, in_memory })
+            Some(Opened { name, default_soname, bytes, members, blob, mode, kind, implied, reexported_as, in_memory })
         })
     }
 
@@ -230,6 +230,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) kind: Kind,
     /// A library that nobody has named: another one re-exports it.
     pub(crate) implied: bool,
+    /// The names by which other libraries re-export it, which need not be its own.
+    pub(crate) reexported_as: &'a [String],
     /// The caller has given its bytes: nothing in them may cause a file to be opened.
     pub(crate) in_memory: bool,
     default_soname: &'a str,
@@ -307,6 +309,8 @@ struct Item {
     blob: Option<Box<Prepared>>,
     /// A library that nobody has named: another one re-exports it.
     implied: bool,
+    /// The names by which other libraries re-export it.
+    reexported_as: Vec<String>,
 }
 
 impl File<'_> {

@@ -150,6 +150,7 @@ impl<'a> Opener<'_, 'a> {
             kind,
             blob: None,
             implied: false,
+            reexported_as: Vec::new(),
         });
     }
 
@@ -173,7 +174,8 @@ impl<'a> Opener<'_, 'a> {
         self.inputs.files.push(File { storage, members: Vec::new(), slice: None });
         let default_soname = String::new();
         let kind = Kind::Blob;
-        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob: prepared, implied: false });
+        let (blob, implied, reexported_as) = (prepared, false, Vec::new());
+        self.inputs.items.push(Item { file, default_soname, name, mode, kind, blob, implied, reexported_as });
     }
 }
 
@@ -227,7 +229,10 @@ impl Opener<'_, '_> {
             SonameRule::Path => name.clone(),
             SonameRule::FileName => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let item = |kind| Item { file, name: name.clone(), default_soname, mode, kind, blob: None, implied: false };
+        let item = |kind| {
+            let (blob, implied, reexported_as) = (None, false, Vec::new());
+            Item { file, name: name.clone(), default_soname, mode, kind, blob, implied, reexported_as }
+        };
         // GNU ld and LLD take it for a linker script that says nothing; other formats have none.
         let scripts = self.options.target.is_none_or(|target| target.format == Format::Elf);
         match content(&name, self.contents(file)) {

@@ -18,7 +18,9 @@
 use super::{frames, other, relocs, subsections};
 use crate::error::Errors;
 use crate::link::Link;
-use crate::model::{Binding, Fate, Object, ObjectId, SectionFlags, SectionIndex, Symbol, SymbolIndex, SymbolSection};
+use crate::model::{
+    Binding, Fate, Object, ObjectId, Section, SectionFlags, SectionIndex, Symbol, SymbolIndex, SymbolSection,
+};
 use crate::reloc;
 use crate::symbols::{Definition, Symbols};
 
@@ -65,8 +67,9 @@ enum Holds {
     Needed,
 }
 
-/// The sections of an object that have copies alone.
-fn copies(symbols: &Symbols<'_>, id: ObjectId, object: &Object<'_>) -> Vec<SectionIndex> {
+/// The sections of an object that have copies alone. That a section is not to be stripped (`no_dead_strip`, as those of lists of
+/// protocols) says that nothing need refer to it, not that it is there twice.
+pub(super) fn copies(symbols: &Symbols<'_>, id: ObjectId, object: &Object<'_>) -> Vec<SectionIndex> {
     let mut holds = vec![Holds::Nothing; object.sections.len()];
     let mut set = |section: SymbolSection, what: Holds| {
         if let SymbolSection::In(index) = section
@@ -97,9 +100,6 @@ fn copies(symbols: &Symbols<'_>, id: ObjectId, object: &Object<'_>) -> Vec<Secti
             }
         }
     }
-    let may_go = |index: &SectionIndex| {
-        let section = object.sections.get(*index as usize);
-        section.is_some_and(|section| section.is_live() && !section.flags.has(SectionFlags::RETAIN))
-    };
+    let may_go = |index: &SectionIndex| object.sections.get(*index as usize).is_some_and(Section::is_live);
     (0_u32..).zip(holds).filter(|(_, holds)| *holds == Holds::Copies).map(|(index, _)| index).filter(may_go).collect()
 }

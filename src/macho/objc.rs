@@ -25,7 +25,7 @@ use object::read::macho::{MachHeader as _, Segment as _};
 use super::parse::trimmed;
 use crate::error::Error;
 use crate::link::Link;
-use crate::model::{Fate, Section, SectionFlags};
+use crate::model::{Fate, Object, Section, SectionFlags};
 
 /// Whether a name is that of a class.
 pub(crate) fn is_class(name: &[u8]) -> bool {
@@ -41,14 +41,23 @@ pub(crate) fn is_found_by_name(bytes: &[u8]) -> bool {
         let mut found = false;
         while let Some(command) = commands.next().ok()? {
             let Some((segment, data)) = command.segment_64().ok()? else { continue };
-            found |= segment.sections(LE, data).ok()?.iter().any(|section| {
-                let (segment, name) = (trimmed(&section.segname), trimmed(&section.sectname));
-                name == b"__objc_catlist" || (segment == b"__TEXT" && name.starts_with(b"__swift"))
-            });
+            let sections = segment.sections(LE, data).ok()?;
+            found |= sections.iter().any(|section| is_searched(trimmed(&section.segname), trimmed(&section.sectname)));
         }
         Some(found)
     };
     segments().unwrap_or(false)
+}
+
+/// The same of an object that has been read.
+pub(crate) fn has_what_is_found_by_name(object: &Object<'_>) -> bool {
+    let segments = object.info.macho().map(|info| info.segments.as_slice()).unwrap_or_default();
+    object.sections.iter().skip(1).zip(segments).any(|(section, segment)| is_searched(trimmed(segment), section.name))
+}
+
+/// Whether the runtime looks for a section.
+fn is_searched(segment: &[u8], name: &[u8]) -> bool {
+    name == b"__objc_catlist" || (segment == b"__TEXT" && name.starts_with(b"__swift"))
 }
 
 /// The section with the description.

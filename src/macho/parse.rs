@@ -347,9 +347,7 @@ impl<'a> Parser<'_, 'a> {
         };
         if kind.is_stab() {
             // What a debugger would read; DWARF has taken its place.
-            let mut symbol = Symbol::new(u32::MAX, SymbolSection::Absolute, 0);
-            symbol.kind = SymbolKind::File;
-            return Ok(symbol);
+            return Ok(no_symbol());
         }
         if name as usize >= strings.len() && name != 0 {
             return Err(self.malformed(format!("symbol {number}: its name is not in the string table")));
@@ -362,7 +360,8 @@ impl<'a> Parser<'_, 'a> {
             macho::N_ABS => SymbolSection::Absolute,
             macho::N_SECT => SymbolSection::In(entry.n_sect.into()),
             macho::N_INDR if external => return self.alias(entry, strings, number),
-            macho::N_INDR => return Err(self.malformed(format!("{}: another name for a symbol, and local", what()))),
+            // Nobody can mean it.
+            macho::N_INDR => return Ok(no_symbol()),
             other => return Err(self.malformed(format!("{}: of an unknown type {:#x}", what(), other.0))),
         };
         let mut symbol = match section {
@@ -418,6 +417,13 @@ impl<'a> Parser<'_, 'a> {
         }
         Ok(symbol)
     }
+}
+
+/// What stands for an entry of the symbol table that is no symbol, so that the others keep their numbers.
+fn no_symbol() -> Symbol {
+    let mut symbol = Symbol::new(u32::MAX, SymbolSection::Absolute, 0);
+    symbol.kind = SymbolKind::File;
+    symbol
 }
 
 /// The first `count` structures of `bytes`.

@@ -51,7 +51,8 @@ pub(super) fn divide_object(object: &mut Object<'_>) {
     }
 }
 
-/// Marks the sections of symbols that ask for it, but not those of copies that have given way to other definitions.
+/// Marks the sections of symbols that ask for it, but not those of copies that have given way to other definitions, and takes the
+/// mark from those that have such copies alone.
 fn retain(object: &mut Object<'_>, id: ObjectId, symbols: &Symbols<'_>) {
     for (symbol, index) in object.symbols.iter().zip(0..) {
         if symbol.other & (other::NO_DEAD_STRIP | other::REFERENCED_DYNAMICALLY) != 0
@@ -60,6 +61,13 @@ fn retain(object: &mut Object<'_>, id: ObjectId, symbols: &Symbols<'_>) {
             && let Some(section) = object.sections.get_mut(index as usize)
         {
             section.flags.set(SectionFlags::RETAIN);
+        }
+    }
+    if symbols.has_copies() {
+        for index in copies::copies(symbols, id, object) {
+            if let Some(section) = object.sections.get_mut(index as usize) {
+                section.flags = section.flags.without(SectionFlags::RETAIN);
+            }
         }
     }
 }

@@ -189,7 +189,7 @@ struct Gatherer<'l, 'a> {
     object: &'l Object<'a>,
     info: Option<&'l ObjectInfo>,
     personalities: Personalities,
-    /// The first named symbol at each place, once a personality is told by its place.
+    /// The symbol at each place, once a personality is told by its place.
     named: Option<HashMap<(SectionIndex, u64), SymbolIndex, foldhash::quality::RandomState>>,
 }
 
@@ -224,11 +224,17 @@ impl<'l, 'a> Gatherer<'l, 'a> {
 
     /// The place in the object that a relocation leads to.
     fn place(&self, raw: &RawReloc) -> Option<(SectionIndex, u64)> {
+        let (index, offset) = self.place_of(raw)?;
+        self.object.sections.get(index as usize).is_some_and(Section::is_live).then_some((index, offset))
+    }
+
+    /// The same, be its section part of the image or not.
+    fn place_of(&self, raw: &RawReloc) -> Option<(SectionIndex, u64)> {
         let symbol = self.object.symbols.get(raw.symbol as usize)?;
         let SymbolSection::In(index) = symbol.section() else { return None };
         let section = self.object.sections.get(index as usize)?;
         let offset = symbol.value.wrapping_add_signed(raw.addend);
-        (section.is_live() && offset <= section.size).then_some((index, offset))
+        (offset <= section.size).then_some((index, offset))
     }
 
     /// Whether a relocation leads to what has been left out.
@@ -292,7 +298,10 @@ impl<'l, 'a> Gatherer<'l, 'a> {
     /// The number of a personality.
     fn personality(&mut self, section: &Section<'_>, raw: &RawReloc) -> Result<u32, Error> {
         let reference = match self.reference(raw.symbol).filter(|_| raw.addend == 0) {
-            None => self.place(raw).and_then(|place| self.symbol_at(place)).and_then(|number| self.reference(number)),
+            // Of a copy that is not taken, the symbol tells which one is.
+            None => {
+                self.place_of(raw).and_then(|place| self.symbol_at(place)).and_then(|number| self.reference(number))
+            }
             known => known,
         };
         let reference = reference
@@ -301,16 +310,19 @@ impl<'l, 'a> Gatherer<'l, 'a> {
         Ok(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// The first symbol with a name at a place.
+    /// The first global symbol at a place or, without one, the first that has a name: assemblers for arm64 put labels before it.
     fn symbol_at(&mut self, place: (SectionIndex, u64)) -> Option<SymbolIndex> {
         let object = self.object;
         let named = self.named.get_or_insert_with(|| {
             let mut named = HashMap::default();
-            for (symbol, number) in object.symbols.iter().zip(0..) {
-                if let SymbolSection::In(index) = symbol.section()
-                    && symbol.name != u32::MAX
-                {
-                    named.entry((index, symbol.value)).or_insert(number);
+            for global in [true, false] {
+                for (symbol, number) in object.symbols.iter().zip(0..) {
+                    if let SymbolSection::In(index) = symbol.section()
+                        && symbol.name != u32::MAX
+                        && symbol.global.get().is_some() == global
+                    {
+                        named.entry((index, symbol.value)).or_insert(number);
+                    }
                 }
             }
             named

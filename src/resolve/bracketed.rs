@@ -54,6 +54,12 @@ impl<'a> Bracketed<'a> {
         self.objects.get_mut(number)?.take()
     }
 
+    /// The objects of which `is_wanted` says so, given their numbers too, unless they have been taken before.
+    pub(super) fn take_all(&mut self, is_wanted: impl Fn(usize, &Object<'a>) -> bool) -> Vec<Object<'a>> {
+        let objects = self.objects.iter_mut().enumerate();
+        objects.filter_map(|(number, object)| object.take_if(|object| is_wanted(number, object))).collect()
+    }
+
     /// An object that has not been taken.
     pub(super) fn waiting(&self, number: usize) -> Option<&Object<'a>> {
         self.objects.get(number)?.as_ref()

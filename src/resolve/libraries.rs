@@ -20,6 +20,8 @@ pub(crate) struct Library<'a> {
     pub(super) wanted: bool,
     /// The image asks the loader for it.
     pub(crate) needed: bool,
+    /// The names by which other libraries re-export it, beside its own.
+    pub(super) reexported_as: &'a [String],
     /// The numbers of the given libraries that it re-exports.
     pub(super) reexports: Vec<u32>,
     /// It is asked for names. A library that was only found because others re-export it is asked through these.
@@ -37,6 +39,7 @@ impl<'a> Library<'a> {
             shared,
             wanted,
             needed: wanted,
+            reexported_as: &[],
             reexports: Vec::new(),
             asked: true,
             role: LibraryRole::Plain,
@@ -117,6 +120,12 @@ impl<'a> Resolver<'a> {
         for (number, library) in (0..).zip(&self.libraries) {
             if let Some(name) = library.shared.install_name() {
                 numbers.entry(name).or_insert(number);
+            }
+        }
+        // One that is called so itself is meant first.
+        for (number, library) in (0..).zip(&self.libraries) {
+            for name in library.reexported_as {
+                numbers.entry(name.as_bytes()).or_insert(number);
             }
         }
         let reexports = |library: &Library<'_>| -> IndexSet<u32> {

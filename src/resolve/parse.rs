@@ -149,6 +149,7 @@ fn other<'a>(item: &Opened<'a>, options: &Options) -> Result<Parsed<'a>, Error> 
             let library = Library {
                 role,
                 asked: !item.implied,
+                reexported_as: item.reexported_as,
                 stays: needed || role == LibraryRole::Reexport,
                 ..Library::new(item.library()?, !as_needed && !item.implied)
             };

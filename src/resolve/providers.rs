@@ -261,22 +261,32 @@ impl<'a> Resolver<'a> {
         Ok(Answer::Member(Box::new(lazy.object(name, bytes)?)))
     }
 
-    /// Takes the members of an archive that take part though nobody asks for them by name: those of Objective-C, if all of these
-    /// are wanted.
+    /// Takes the members of archives, and objects that are as such, that take part though nobody asks for them by name: those of
+    /// Objective-C, if all of these are wanted.
     pub(super) fn take_unasked(&mut self, number: usize) -> Result<()> {
-        let Some(Provider::Archive(lazy)) = self.providers.get_mut(number) else { return Ok(()) };
-        if !self.objc_archives.as_mut().is_some_and(|known| known.insert(lazy.name)) {
-            return Ok(());
-        }
+        let Some(known) = &mut self.objc_archives else { return Ok(()) };
         let is_class = |name: &[u8]| macho::objc::is_class(name);
-        let classes: HashSet<MemberId> =
-            lazy.index.iter().filter(|(name, _)| is_class(name)).map(|(_, id)| id).collect();
         let mut queue = VecDeque::new();
-        for member in lazy.archive.members() {
-            let Member { id, name, bytes } = member?;
-            if (classes.contains(&id) || macho::objc::is_found_by_name(bytes)) && lazy.taken.insert(id) {
-                queue.push_back(lazy.object(name, bytes)?);
+        match self.providers.get_mut(number) {
+            Some(Provider::Archive(lazy)) if known.insert(lazy.name) => {
+                let classes: HashSet<MemberId> =
+                    lazy.index.iter().filter(|(name, _)| is_class(name)).map(|(_, id)| id).collect();
+                for member in lazy.archive.members() {
+                    let Member { id, name, bytes } = member?;
+                    if (classes.contains(&id) || macho::objc::is_found_by_name(bytes)) && lazy.taken.insert(id) {
+                        queue.push_back(lazy.object(name, bytes)?);
+                    }
+                }
             }
+            Some(Provider::Bracketed(objects)) => {
+                let classes: HashSet<usize> =
+                    objects.names().filter(|(name, _)| is_class(name)).map(|(_, number)| number).collect();
+                let is_wanted = |number: usize, object: &Object<'_>| {
+                    classes.contains(&number) || macho::objc::has_what_is_found_by_name(object)
+                };
+                queue.extend(objects.take_all(is_wanted));
+            }
+            _ => {}
         }
         self.enter(&mut queue)
     }

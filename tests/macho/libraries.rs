@@ -187,6 +187,32 @@ fn stubs_of_both_versions_mean_the_same() {
     }
 }
 
+/// A library may be re-exported by another name than its own.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn reexports_by_other_names_are_followed() {
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let directory = place().join(format!("renamed-{}", target.name));
+        fs::create_dir_all(&directory).unwrap();
+        let made = |name: &str, symbol: &str, more: &[&str]| {
+            let object = pointers(target, &[]).with_extension("");
+            let text = format!(".section __DATA,__data\n.globl {symbol}\n.p2align 3\n{symbol}: .quad 1\n");
+            let object = assemble(target, &format!("{}-{name}", object.file_name().unwrap().to_str().unwrap()), &text);
+            let [ours, _] = both(target, &[&[object.to_str().unwrap()], more].concat());
+            let path = directory.join(name);
+            fs::write(&path, ours.unwrap_or_else(|text| panic!("{text}"))).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let inner = made("libB.dylib", "_inner", &["-install_name", "@loader_path/libB.dylib"]);
+        let outer = made("libA.dylib", "_outer", &["-install_name", "@rpath/libA.dylib", "-reexport_library", &inner]);
+        // Now it is called otherwise.
+        let inner = made("libB.dylib", "_inner", &["-install_name", "@rpath/libB.dylib"]);
+        let user = pointers(target, &["_inner", "_outer"]);
+        as_lld(target, &[user.to_str().unwrap(), &outer]);
+        as_lld(target, &[user.to_str().unwrap(), &outer, &inner]);
+    }
+}
+
 /// What an archive's members define stays for the image alone.
 #[test]
 #[ignore = "needs the package llvm-19"]

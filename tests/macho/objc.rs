@@ -178,5 +178,9 @@ fn members_with_classes_are_linked_on_demand() {
         let all: [&[u8]; 5] = [b"_OBJC_CLASS_$_It", b"_category", b"_class", b"_own", b"_swift"];
         assert_eq!(exported(&[own, archive, "-ObjC"]), all);
         assert_eq!(exported(&["-ObjC", archive, own, archive]), all);
+        let [plain, class, category, swift] = objects.each_ref().map(|path| path.to_str().unwrap());
+        let between = ["--start-lib", plain, class, category, swift, "--end-lib"];
+        assert_eq!(exported(&[&[own][..], &between].concat()), [b"_own"]);
+        assert_eq!(exported(&[&["-ObjC", own][..], &between].concat()), all);
     }
 }

@@ -295,3 +295,44 @@ fn copies_that_ask_to_stay_go() {
         assert_eq!([stripped, stripped], [theirs, plain], "{}", target.name);
     }
 }
+
+/// What supports something living stays, be that another object's or another image's.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn support_for_what_lives_elsewhere_stays() {
+    let text = ".text\n.globl _main\n.p2align 2\n_main: {call} _other\nret\n\
+                .section __DATA,__support,regular,live_support\n.p2align 3\n_of_other: .quad _other\n\
+                _of_dead: .quad _dead\n_of_imported: .quad _imported\n_of_unused: .quad _unused\n";
+    let other = ".text\n.globl _other, _dead\n.p2align 2\n_other: {call} _imported\nret\n_dead: {call} _unused\nret\n";
+    for (target, call) in [(MACOS_X86_64, "callq"), (MACOS_ARM64, "bl")] {
+        let objects = [("supporting", text), ("supported", other)];
+        let objects = objects.map(|(name, text)| assemble(target, name, &text.replace("{call}", call)));
+        let paths = objects.each_ref().map(|path| path.to_str().unwrap());
+        let options = ["-dead_strip", "-exported_symbol", "_main", "-undefined", "dynamic_lookup"];
+        let images = super::libraries::both(target, &[&paths[..], &options].concat());
+        let [ours, theirs] = images.map(|image| own_names(&Image::new(&image.unwrap())));
+        assert_eq!(ours, theirs, "{}", target.name);
+        assert!(ours.contains("_of_other") && ours.contains("_of_imported") && !ours.contains("_of_dead"), "{ours:?}");
+    }
+}
+
+/// A list of protocols, of which each object has the same one, is there once though nobody may strip it.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn copies_that_nobody_may_strip_are_left_out() {
+    let text = |name: &str| {
+        format!(
+            ".text\n.globl {name}\n{name}: ret\n.section __DATA,__objc_protolist,coalesced,no_dead_strip\n\
+             .private_extern l_list\n.globl l_list\n.weak_definition l_list\n.p2align 3\nl_list: .quad {name}\n"
+        )
+    };
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let objects = ["_one", "_two"].map(|name| assemble(target, name, &text(name)));
+        let paths = objects.each_ref().map(|path| path.to_str().unwrap());
+        for option in ["-dead_strip", "-no_uuid"] {
+            let [ours, theirs] = super::libraries::both(target, &[paths[0], paths[1], option]).map(Result::unwrap);
+            let size = |image: &[u8]| Image::new(image).size_of(b"__objc_protolist");
+            assert_eq!((size(&ours), size(&theirs)), (8, 8), "{} {option}", target.name);
+        }
+    }
+}

@@ -150,3 +150,40 @@ fn more_than_three_personalities_are_refused() {
         }
     }
 }
+
+/// A routine at the start of its section, where assemblers put a label too, is one; and so is one that others have a copy of.
+#[test]
+#[ignore = "needs the package llvm-19"]
+fn personalities_are_told_by_their_symbols() {
+    let function = |name: &str, personality: &str| {
+        format!(
+            ".globl _{name}\n.p2align 2\n_{name}:\n.cfi_startproc\n.cfi_personality 155, {personality}\n\
+             .cfi_def_cfa_offset 16\nnop\n.cfi_endproc\n"
+        )
+    };
+    let first = format!(".text\n.globl _p1\n.p2align 2\n_p1: ret\n{}", function("a", "_p1"));
+    let others = ["_p1", "_p2", "_p3"].map(|routine| function(&routine[2..].replace('1', "b"), routine)).concat();
+    let others = format!(".text\n{others}.globl _p2, _p3\n_p2: nop\n_p3: nop\n");
+    let weak = |name: &str| {
+        format!(".text\n{}.globl _p\n.weak_definition _p\n.private_extern _p\n_p: ret\n", function(name, "_p"))
+    };
+    for target in [MACOS_X86_64, MACOS_ARM64] {
+        let pairs =
+            [[("first", first.clone()), ("others", others.clone())], [("here", weak("f")), ("there", weak("g"))]];
+        for pair in pairs {
+            let objects = pair.map(|(name, text)| assemble(target, &format!("personality-{name}"), &text));
+            let paths = objects.each_ref().map(|path| path.to_str().unwrap());
+            for option in ["-dead_strip", "-no_uuid"] {
+                let images = super::libraries::both(target, &[paths[0], paths[1], option]);
+                let [ours, theirs] = images.map(|image| image.unwrap_or_else(|text| panic!("{text}")));
+                let rows = |bytes: &[u8]| {
+                    let image = Image::new(bytes);
+                    // Of addresses in code, their distances alone are compared.
+                    let functions = image.functions();
+                    functions.into_iter().map(|(name, _, encoding)| (name, encoding)).collect::<Vec<_>>()
+                };
+                assert_eq!(rows(&ours), rows(&theirs), "{} {option}", target.name);
+            }
+        }
+    }
+}

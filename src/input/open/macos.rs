@@ -139,7 +139,7 @@ impl Opener<'_, '_> {
                 let file = self.inputs.items.get(number).map(|item| item.name.clone()).unwrap_or_default();
                 return self.refuse(&file, "libraries that others re-export have too many places in all");
             }
-            self.reexport(number, &places);
+            self.reexport(number, name, &places);
         }
     }
 
@@ -176,8 +176,8 @@ impl Opener<'_, '_> {
         places
     }
 
-    /// Adds the library that the item `number` re-exports, from the first of `places` that has it.
-    fn reexport(&mut self, number: usize, places: &[PathBuf]) {
+    /// Adds the library that the item `number` re-exports by a name, from the first of `places` that has it.
+    fn reexport(&mut self, number: usize, name: String, places: &[PathBuf]) {
         if self.libraries.len() >= REEXPORTS {
             let file = self.inputs.items.get(number).map(|item| item.name.clone()).unwrap_or_default();
             return self.refuse(&file, "libraries re-export too many others in all");
@@ -190,6 +190,9 @@ impl Opener<'_, '_> {
         self.add(file, &path, Mode::default(), SonameRule::FileName);
         if let Some(item) = self.inputs.items.get_mut(before) {
             item.implied = true;
+        }
+        if let Some(item) = self.libraries.get(&file).and_then(|item| self.inputs.items.get_mut(*item)) {
+            item.reexported_as.push(name);
         }
     }
 
