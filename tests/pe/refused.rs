@@ -1,6 +1,6 @@
 //! Inputs that contradict themselves, one test each: an error names the file, and the section or symbol.
 
-use pkgld::{Input, Target};
+use pkgld::{Input, SymbolValue, Target};
 
 use crate::dll::Dll;
 use crate::objects::{COMDAT, DATA, EXTERNAL, Object, Section};
@@ -49,6 +49,14 @@ fn exports_that_lie_in_their_own_table() {
     object.symbols[0].value = 0x7000_0000;
     let said = refused(&object);
     assert!(said.contains("export f: the symbol's value is 0x1f0001000, which is no place in the image"), "{said}");
+    // Cut to 32 bits, a number may be a place in the table.
+    let mut options = options(Target::WINDOWS_X86_64);
+    options.pe.exports = vec!["n".to_owned()];
+    options.defined_symbols =
+        vec![("n".to_owned(), SymbolValue::Number(image.base + (1 << 32) + u64::from(table) + 8))];
+    object.symbols[0].value = 0;
+    let said = link(&options, &[object.build()]).unwrap_err().to_string();
+    assert!(said.contains("export n: the symbol's value is 0x28000"), "{said}");
     object.symbols[0].value = table - text - 1;
     linked(&object);
 }
