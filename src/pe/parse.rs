@@ -457,11 +457,10 @@ pub(super) fn is_list(name: &[u8]) -> bool {
 /// last one in `.x$z`. Compilers put each function, and each datum, into a section of a customary family or a COMDAT, and of
 /// those what nothing refers to can go. LLD lets COMDATs go alone.
 fn is_found_by_place(name: &[u8], raw: pe::SectionFlags) -> bool {
-    let family = name.get(1..).and_then(|rest| rest.split(|byte| matches!(byte, b'$' | b'.')).next());
     let customary: [&[u8]; 7] = [b"text", b"data", b"rdata", b"bss", b"pdata", b"xdata", b"gcc_except_table"];
-    !is_debug(name)
-        && !raw.contains(pe::IMAGE_SCN_LNK_COMDAT)
-        && !(name.starts_with(b".") && family.is_some_and(|family| customary.contains(&family)))
+    let family = name.strip_prefix(b".").and_then(|rest| rest.split(|byte| matches!(byte, b'$' | b'.')).next());
+    let is_customary = family.is_some_and(|family| customary.contains(&family));
+    !is_customary && !is_debug(name) && !raw.contains(pe::IMAGE_SCN_LNK_COMDAT)
 }
 
 #[cfg(test)]
