@@ -82,11 +82,17 @@ pub(crate) fn resolve<'a>(
     let mut definitions: Vec<(&'a str, &'a SymbolValue)> =
         own.chain(scripts.map(|definition| (definition.name.as_str(), &definition.value))).collect();
     define(&mut resolver.symbols, &definitions)?;
+    for (_, value) in &definitions {
+        if let SymbolValue::Symbol(target, _) = value {
+            resolver.wanted.extend(require(&mut resolver.symbols, target.as_bytes()));
+        }
+    }
     let files = resolver.definition_files(&parsed, likely_target)?;
     // Each input in its turn; what is undefined then is asked of those that come later, too.
     resolver.enter_all(parsed, likely_target)?;
     resolver.provide(inputs, &mut definitions)?;
     resolver.take_matching(options)?;
+    resolver.supply_entry(options)?;
     resolver.supply_exports(options, &files, likely_target)?;
     resolver.supply_libraries()?;
     resolver.shorten_aliases()?;

@@ -175,11 +175,12 @@ pub(crate) fn give_plt_addresses(link: &mut Link<'_>, symbols: &[(ObjectId, Symb
     }
 }
 
-/// `__start_NAME` and `__stop_NAME` of sections whose names are C identifiers. Which output section is meant is known
-/// only once the plan is made; until then the anchor stands for itself.
+/// `__start_NAME` and `__stop_NAME` of sections whose names are C identifiers. Those that a library exports are of its own
+/// section, and no bounds of one that the image has. Which output section is meant is known only once the plan is made; until
+/// then the anchor stands for itself.
 fn define_section_bounds(link: &mut Link<'_>) {
-    let undefined = |global: &Global<'_>| global.definition == Definition::Undefined;
-    if !link.symbols.iter().any(|(_, global)| undefined(global) && section_bound(global.name).is_some()) {
+    let elsewhere = |global: &Global<'_>| matches!(global.definition, Definition::Undefined | Definition::Library(..));
+    if !link.symbols.iter().any(|(_, global)| elsewhere(global) && section_bound(global.name).is_some()) {
         return;
     }
     // Others may look them up, and never take the place of ours.
@@ -189,7 +190,7 @@ fn define_section_bounds(link: &mut Link<'_>) {
     for index in 0..link.symbols.len() {
         let id = GlobalId(index as u32);
         let global = link.symbols.get(id);
-        if !undefined(global) {
+        if !elsewhere(global) {
             continue;
         }
         let Some((name, start)) = section_bound(global.name) else { continue };

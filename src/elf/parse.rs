@@ -351,15 +351,14 @@ impl<'n, 'a, H: FileHeader<Endian = LE>> Parser<'n, 'a, H> {
             lengths.add(signature.len()).map_err(|what| self.malformed(what))?;
             groups.push(Group { comdat, signature, members: list });
         }
-        // The form of old assemblers, which start files of old C libraries have: sections `.gnu.linkonce.KIND.SIGNATURE` of
-        // one signature are one group.
+        // The form of old assemblers, which start files of old C libraries have: a section `.gnu.linkonce.KIND.SIGNATURE` is there
+        // once. Code may have been given as a group, too (GNU ld's rule).
         let mut old: IndexMap<&[u8], Vec<SectionIndex>> = IndexMap::new();
         for (index, section) in (0..).zip(&*sections).filter(|(_, section)| !section.flags.has(SectionFlags::GROUP)) {
-            let Some(rest) = section.name.strip_prefix(b".gnu.linkonce.").filter(|_| section.fate == Fate::Live) else {
-                continue;
-            };
-            let signature = memchr::memchr(b'.', rest).and_then(|at| rest.get(at.saturating_add(1)..));
-            old.entry(signature.unwrap_or(rest)).or_default().push(index);
+            if section.name.starts_with(b".gnu.linkonce.") && section.fate == Fate::Live {
+                let signature = section.name.strip_prefix(b".gnu.linkonce.t.").unwrap_or(section.name);
+                old.entry(signature).or_default().push(index);
+            }
         }
         for (signature, members) in old {
             lengths.add(signature.len()).map_err(|what| self.malformed(what))?;

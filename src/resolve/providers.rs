@@ -6,15 +6,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::bracketed::Bracketed;
 use super::{Library, Resolver, Search, require};
 use crate::archive::{Archive, Index, Member, MemberId};
+use crate::elf;
 use crate::error::{Error, Result};
 use crate::format;
 use crate::library::SharedLibrary;
 use crate::link::over;
 use crate::macho;
 use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
-use crate::options::{Limits, Options};
+use crate::options::{Format, Limits, Options};
 use crate::pe;
-use crate::symbols::{Definition, GlobalFlags};
+use crate::symbols::{Definition, Global, GlobalFlags};
 
 /// An archive whose members take part when they are needed.
 #[derive(Debug)]
@@ -87,6 +88,16 @@ pub(super) enum Answer<'a> {
     Member(Box<Object<'a>>),
 }
 
+/// The names by which archives may have what a symbol means: one with a version is defined as such, or as the default one.
+fn sought<'n>(global: &Global<'n>) -> [Option<Cow<'n, [u8]>>; 2] {
+    match global.version() {
+        None => [Some(Cow::Borrowed(global.name)), None],
+        Some(version) => {
+            [Some(Cow::Borrowed(global.full_name())), Some(Cow::Owned([global.name, b"@@", version].concat()))]
+        }
+    }
+}
+
 /// Counts questions that are asked of archives and libraries.
 ///
 /// # Errors
@@ -113,7 +124,8 @@ impl<'a> Resolver<'a> {
                 if !takes_member {
                     return Ok(Answer::No);
                 }
-                let Some(member) = lazy.index.definer(global.name) else { return Ok(Answer::No) };
+                let mut sought = sought(global).into_iter().flatten();
+                let Some(member) = sought.find_map(|name| lazy.index.definer(&name)) else { return Ok(Answer::No) };
                 if format::is_made(target, global.name) {
                     return Ok(Answer::No);
                 }
@@ -123,7 +135,8 @@ impl<'a> Resolver<'a> {
                 self.take(number, id, member)
             }
             Provider::Bracketed(objects) => {
-                let Some(number) = objects.definer(global.name).filter(|_| takes_member) else { return Ok(Answer::No) };
+                let mut sought = sought(global).into_iter().flatten().filter(|_| takes_member);
+                let Some(number) = sought.find_map(|name| objects.definer(&name)) else { return Ok(Answer::No) };
                 // One that has been taken is on its way.
                 Ok(objects.take(number).map_or(Answer::Given, |object| Answer::Member(Box::new(object))))
             }
@@ -152,6 +165,22 @@ impl<'a> Resolver<'a> {
                 // Others may have something better.
                 Ok(if self.symbols.is_wanted(id) { Answer::No } else { Answer::Given })
             }
+        }
+    }
+
+    /// Takes the member that defines the entry point, if nothing does and its name is no address (ELF; Windows:
+    /// [`supply_exports`](Self::supply_exports)).
+    pub(super) fn supply_entry(&mut self, options: &'a Options) -> Result<()> {
+        let is_elf = self.target.as_ref().is_some_and(|(target, _)| target.format == Format::Elf);
+        let entry = options.entry.as_deref().filter(|name| is_elf && elf::define::entry_address(name).is_none());
+        let Some(name) = entry.map(str::as_bytes) else { return Ok(()) };
+        let Some(number) = self.providers.iter().position(|provider| provider.could_define(name)) else {
+            return Ok(());
+        };
+        let Some(id) = require(&mut self.symbols, name) else { return Ok(()) };
+        match self.ask(number, id)? {
+            Answer::Member(member) => self.enter(&mut VecDeque::from([*member])),
+            Answer::No | Answer::Given => Ok(()),
         }
     }
 

@@ -566,3 +566,82 @@ fn libraries_may_bring_the_path_of_their_loader() {
     let (interp, load) = (headers.find("INTERP").unwrap(), headers.find("LOAD").unwrap());
     assert!(interp < load, "{headers}");
 }
+
+/// What a library has by the name of a section's bounds is of its own section.
+#[test]
+fn bounds_of_sections_are_the_images_own() {
+    let bench = Bench::new();
+    let source = |name: &str, value: u32| {
+        format!(
+            "static int one __attribute__((section(\"set\"), used)) = {value};
+             extern int __start_set[], __stop_set[];
+             int {name}(void) {{ int sum = 0; for (int *at = __start_set; at < __stop_set; at++) sum += *at; return sum; }}"
+        )
+    };
+    bench.library("theirs", "", &source("theirs", 3));
+    let user = format!("{}\nint theirs(void); int probe(void) {{ return own() * 100 + theirs(); }}", source("own", 30));
+    let object = bench.compile("gcc -O1", "bounds.c", &user);
+    let pair = bench.link("bounds.so", &format!("{object} libtheirs.so -rpath $ORIGIN/.."));
+    pair.is_right("probe 3003\nend\n");
+}
+
+/// Sections of old assemblers are there once by their names: one of data does not stand for one of code, nor for a group.
+#[test]
+fn old_sections_are_there_once_each() {
+    let bench = Bench::new();
+    let assembled = |name: &str, text: &str| bench.compile("gcc -x assembler", name, text);
+    let code = ".section .gnu.linkonce.t.x,\"ax\"\n.globl fx\nfx: movl $40, %eax\nret\n";
+    let data = ".section .gnu.linkonce.d.x,\"aw\"\n.globl dx\ndx: .long 2\n";
+    let read_only = ".section .gnu.linkonce.r.y,\"a\"\n.long 1\n";
+    let other_group = ".section .text.y,\"axG\",@progbits,y,comdat\n.globl gy\ngy: ret\n";
+    let objects = [("a.s", code), ("b.s", data), ("c.s", read_only), ("d.s", other_group)];
+    let objects = objects.map(|(name, text)| assembled(name, text)).join(" ");
+    let user = "extern int fx(void), dx; extern void gy(void); int probe(void) { gy(); return fx() + dx; }";
+    let user = bench.compile("gcc -O1", "user.c", user);
+    bench.link("once.so", &format!("{user} {objects}")).is_right("probe 42\nend\n");
+    // The group `x` is a copy of the code: GNU ld's rule, which LLD does not have.
+    let group =
+        assembled("group.s", ".section .text.x,\"axG\",@progbits,x,comdat\n.globl fx\nfx: movl $50, %eax\nret\n");
+    for (order, expected) in [(format!("{objects} {group}"), 42), (format!("{group} {objects}"), 52)] {
+        succeeds(&bench.ours(&format!("-shared -o ours/group.so {user} {order}")));
+        assert_eq!(bench.load("ours/group.so"), format!("probe {expected}\nend\n"));
+    }
+}
+
+#[test]
+fn members_are_taken_for_versions_entry_points_and_other_names() {
+    let bench = Bench::new();
+    let first =
+        bench.compile("gcc -x assembler", "first.s", ".globl f_one\n.symver f_one, f@V1\nf_one: movl $5, %eax\nret\n");
+    let second = bench.compile(
+        "gcc -x assembler",
+        "second.s",
+        ".globl f_two\n.symver f_two, f@@V2\nf_two: movl $6, %eax\nret\n",
+    );
+    let other = bench.compile("gcc -O1", "other.c", "int entry(void) { return 0; }");
+    let named = bench.compile("gcc -O1", "named.c", "int named(void) { return 7; }");
+    bench.must(&format!("ar rcs libmembers.a {first} {second} {other} {named}"));
+    bench.file("map", "V1 { f; }; V2 { f; probe; } V1;");
+    for (version, expected) in [("V1", 5), ("V2", 6)] {
+        let user = format!("__asm__(\".symver f, f@{version}\"); int f(void); int probe(void) {{ return f(); }}");
+        let user = bench.compile("gcc -O1", "user.c", &user);
+        for members in ["libmembers.a", "--start-lib first.o second.o --end-lib"] {
+            // LLD takes none for a default version.
+            let line = format!("{user} {members} --version-script=map --undefined-version");
+            succeeds(&bench.ours(&format!("-shared -o ours/versions.so {line}")));
+            assert_eq!(bench.load("ours/versions.so"), format!("probe {expected}\nend\n"));
+        }
+    }
+    let user = bench.compile("gcc -O1", "plain.c", "int x(void); int probe(void) { return x(); }");
+    bench.link("named.so", &format!("{user} libmembers.a --defsym=x=named -e entry")).prints("", "probe 7\nend\n");
+    let header = bench.must("readelf -Wh ours/named.so");
+    let symbols = bench.must("readelf -W --dyn-syms ours/named.so");
+    let entry = symbols.lines().find(|line| line.ends_with(" entry")).unwrap().split_whitespace().nth(1).unwrap();
+    let address = entry.trim_start_matches('0');
+    assert!(
+        header.lines().any(|line| line.contains("Entry point") && line.ends_with(&format!("0x{address}"))),
+        "{header}"
+    );
+    bench.link("address.so", &format!("{user} libmembers.a --defsym=x=named -e 0x1234")).prints("", "probe 7\nend\n");
+    assert!(bench.must("readelf -Wh ours/address.so").contains("0x1234"));
+}
