@@ -141,11 +141,16 @@ pub(super) const GROUP: Group = Group {
                 Ok(())
             },
         ),
-        Flag::does(&["e", "entry"], Takes::Value("SYMBOL"), "the entry point in the header", |reading, given| {
-            // An empty name asks for none, as a 0 does.
-            let none = given.value().is_empty();
-            reading.options.entry = Some(if none { "0".to_owned() } else { given.name()? });
-            Ok(())
-        }),
+        Flag::does(
+            &["e", "entry"],
+            Takes::Value("SYMBOL"),
+            "the entry point in the header: a symbol, or an address (ELF); 0 for none",
+            |reading, given| {
+                // An empty name asks for none, as a 0 does.
+                let none = given.value().is_empty();
+                reading.options.entry = Some(if none { "0".to_owned() } else { given.name()? });
+                Ok(())
+            },
+        ),
     ],
 };
