@@ -29,7 +29,7 @@ use crate::error::{Error, Errors, Result, SHOWN};
 use crate::link::{Link, over};
 use crate::malfunction::{self, Malfunction};
 use crate::memory::of_vec;
-use crate::model::{GlobalId, Object, SectionFlags};
+use crate::model::{GlobalId, Object, Section, SectionFlags};
 use crate::options::{Arch, AutoExport};
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -508,7 +508,8 @@ fn file_name(path: &str) -> &str {
 pub(crate) fn check(link: &Link<'_>) -> Result<(), Error> {
     let Some(output) = table_output(link, Table::Exports) else { return Ok(()) };
     let end = link.pe.sections.last().map_or(link.pe.base, ImageSection::end);
-    for (entry, symbol) in link.pe.exports.entries.iter().filter_map(|entry| Some((entry, entry.symbol()?))) {
+    let symbols = link.pe.exports.entries.iter().filter_map(|entry| Some((entry, entry.symbol()?)));
+    for (entry, symbol) in symbols.filter(|(_, symbol)| !is_nowhere(link, *symbol)) {
         let address = link.global_address(symbol);
         let what = match address {
             // The image's own start, 0 in the table, means that there is no such export.
@@ -524,6 +525,16 @@ pub(crate) fn check(link: &Link<'_>) -> Result<(), Error> {
         return Err(Error::Options(format!("export {name}: {what}")));
     }
     Ok(())
+}
+
+/// Whether a symbol is a label in a section that has no bytes, nor a place in the image. The table has 0 for it, which to the loader
+/// means that there is no such export.
+fn is_nowhere(link: &Link<'_>, symbol: GlobalId) -> bool {
+    let (root, _) = link.symbols.root(symbol, 0);
+    let Definition::Object(object, index) = link.symbols.get(root).definition else { return false };
+    let symbol = link.object(object).symbols.get(index as usize);
+    let section = symbol.and_then(|symbol| link.object(object).symbol_section(symbol));
+    section.is_some_and(|section| section.size == 0 && section.output == Section::NOWHERE)
 }
 
 /// `.edata`, now that addresses are fixed.
@@ -551,6 +562,7 @@ pub(crate) fn bytes(link: &Link<'_>) -> Vec<u8> {
     let mut forward = strings + (dll_name(link).len() + 1 + names_size) as u32;
     for entry in &exports.entries {
         places[usize::from(entry.ordinal - first)] = match &entry.target {
+            Target::Symbol(symbol) if is_nowhere(link, *symbol) => 0,
             Target::Symbol(symbol) => relative(link.global_address(*symbol)),
             Target::Forward(text) => {
                 let at = forward;

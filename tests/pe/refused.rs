@@ -61,6 +61,15 @@ fn exports_that_lie_in_their_own_table() {
     linked(&object);
 }
 
+/// The table has 0, no export, for a label where the image has nothing.
+#[test]
+fn labels_of_nothing_are_no_exports() {
+    let mut object = Object::new(" -export:f");
+    object.symbol("f", 1, EXTERNAL);
+    object.sections[0].contents.clear();
+    assert_eq!(linked(&object).exports().1, [(1, "f".to_owned(), 0)]);
+}
+
 #[test]
 fn alignments_that_are_none() {
     let mut object = Object::new("");
