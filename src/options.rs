@@ -140,8 +140,8 @@ pub struct Options {
     pub traced_symbols: Vec<String>,
     /// Symbols defined by the caller, in order (`--defsym`).
     pub defined_symbols: Vec<(String, SymbolValue)>,
-    /// The symbol whose address becomes the image's entry point; for ELF it may be an address, in decimal digits or after `0x` in
-    /// hexadecimal ones, and `0` means that there is none (`-e`).
+    /// The symbol whose address becomes the image's entry point; for ELF it may be an address, a number as C spells it, and `0`
+    /// means that there is none (`-e`).
     pub entry: Option<String>,
     /// Archives whose symbols are not exported: file names, or `ALL` (`--exclude-libs`).
     pub exclude_libs: Vec<String>,

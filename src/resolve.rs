@@ -140,17 +140,13 @@ fn require<'a>(symbols: &mut Symbols<'a>, name: &'a [u8]) -> Option<GlobalId> {
     symbols.is_wanted(id).then_some(id)
 }
 
-/// Enters the symbols that the caller, or a script, defines.
+/// Enters the symbols that the caller, or a script, defines. What they stand for is still to count as referenced.
 fn define<'a>(symbols: &mut Symbols<'a>, definitions: &[(&'a str, &'a SymbolValue)]) -> Result<(), Error> {
     for (name, value) in definitions {
         let id = symbols.intern(name.as_bytes());
         let definition = match value {
             SymbolValue::Number(number) => Definition::Absolute(*number),
-            SymbolValue::Symbol(target, offset) => {
-                let target = symbols.intern(target.as_bytes());
-                symbols.get_mut(target).flags.set(GlobalFlags::STRONG_REFERENCE.and(GlobalFlags::IN_OBJECT));
-                Definition::Alias(target, *offset)
-            }
+            SymbolValue::Symbol(target, offset) => Definition::Alias(symbols.intern(target.as_bytes()), *offset),
         };
         let global = symbols.get_mut(id);
         global.definition = definition;
@@ -406,16 +402,7 @@ impl<'a> Resolver<'a> {
         self.objects.push(object);
         let order = if wanted.is_empty() { Vec::new() } else { self.order() };
         for symbol in &wanted {
-            for number in order.iter().copied() {
-                match self.ask(number, *symbol)? {
-                    Answer::No => {}
-                    Answer::Given => break,
-                    Answer::Member(member) => {
-                        queue.push_back(*member);
-                        break;
-                    }
-                }
-            }
+            queue.extend(self.ask_in(&order, *symbol)?);
         }
         self.wanted.extend(wanted);
         Ok(())
@@ -428,6 +415,18 @@ impl<'a> Resolver<'a> {
             order.sort_by_key(|number| self.providers[*number].has_objects());
         }
         order
+    }
+
+    /// Asks providers for a symbol, in this order, until one gives it; with a member, perhaps.
+    fn ask_in(&mut self, order: &[usize], id: GlobalId) -> Result<Option<Object<'a>>> {
+        for number in order {
+            match self.ask(*number, id)? {
+                Answer::No => {}
+                Answer::Given => break,
+                Answer::Member(member) => return Ok(Some(*member)),
+            }
+        }
+        Ok(None)
     }
 
     /// Enters an archive or library, and looks in it for what is needed so far.

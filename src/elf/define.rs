@@ -13,7 +13,7 @@ use crate::model::{
     Traits, Visibility,
 };
 use crate::names::is_identifier;
-use crate::options::Arch;
+use crate::options::{Arch, number};
 use crate::symbols::{Anchor, Definition, Global, GlobalFlags};
 
 /// Names that the linker defines if an object refers to them and nothing else defines them. All are hidden.
@@ -81,7 +81,7 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         }
     }
     if let Some(entry) = &link.options.entry
-        && entry_address(entry).is_none()
+        && number(entry).is_none()
         && !link.symbols.find(entry.as_bytes()).is_some_and(|(_, global)| global.is_defined_here())
     {
         link.report.warnings.push(format!("-e {entry}: nothing in the image defines it; there is no entry point"));
@@ -95,14 +95,6 @@ pub(crate) fn define_symbols(link: &mut Link<'_>) -> Result<()> {
         link.symbols.forget_unique();
     }
     version::assign(link)
-}
-
-/// The address of an entry point that is given as one, in decimal or, after `0x`, in hexadecimal digits.
-pub(crate) fn entry_address(entry: &str) -> Option<u64> {
-    match entry.strip_prefix("0x").or_else(|| entry.strip_prefix("0X")) {
-        Some(digits) => u64::from_str_radix(digits, 16).ok(),
-        None => entry.parse().ok(),
-    }
 }
 
 /// Checks that no object defines the symbols from which relocations count, by whatever name: their fields would then mean

@@ -20,7 +20,7 @@ use crate::link::Link;
 use crate::malfunction::{self, Malfunction};
 use crate::memory;
 use crate::model::{Object, ObjectId, Section, SectionFlags as Flags, SectionIndex, Traits};
-use crate::options::{Arch, BuildId, Os};
+use crate::options::{Arch, BuildId, Os, number};
 use crate::report::DebugFile;
 use crate::slots::SymbolRef;
 use crate::thunks;
@@ -355,7 +355,7 @@ fn headers(link: &Link<'_>, place: &FilePlace<'_>) -> Vec<u8> {
     // A symbol that is called as a number is meant before the number is.
     let entry = link.options.entry.as_ref().map(|name| match link.symbols.find(name.as_bytes()) {
         Some((id, _)) => link.global_address(id),
-        None => super::define::entry_address(name).unwrap_or(0),
+        None => number(name).unwrap_or(0),
     });
     bytes.word(entry.unwrap_or(0));
     bytes.word(bits.file_header_size());

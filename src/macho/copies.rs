@@ -35,8 +35,7 @@ pub(crate) fn leave_out(link: &mut Link<'_>) -> Result<(), Errors> {
     let symbols = &link.symbols;
     link.workers.for_each_mut(&mut link.objects, |number, object| {
         let id = ObjectId(u32::try_from(number).unwrap_or(u32::MAX));
-        let mut all = (0_u32..).zip(&object.symbols);
-        if !all.any(|(index, symbol)| is_copy(symbols, (id, index), symbol)) {
+        if !has_copies(symbols, id, object) {
             return;
         }
         subsections::divide_object(object);
@@ -54,6 +53,11 @@ pub(super) fn is_copy(symbols: &Symbols<'_>, (id, index): (ObjectId, SymbolIndex
     let weak = symbol.binding == Binding::Weak && matches!(symbol.section(), SymbolSection::In(_));
     let global = symbol.global.get().filter(|_| weak).map(|global| symbols.get(global));
     global.is_some_and(|global| global.is_defined_here() && global.definition != Definition::Object(id, index))
+}
+
+/// Whether an object has such definitions, as most have not.
+pub(super) fn has_copies(symbols: &Symbols<'_>, id: ObjectId, object: &Object<'_>) -> bool {
+    (0_u32..).zip(&object.symbols).any(|(index, symbol)| is_copy(symbols, (id, index), symbol))
 }
 
 /// What there is in a section.

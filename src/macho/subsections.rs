@@ -63,7 +63,7 @@ fn retain(object: &mut Object<'_>, id: ObjectId, symbols: &Symbols<'_>) {
             section.flags.set(SectionFlags::RETAIN);
         }
     }
-    if symbols.has_copies() {
+    if symbols.has_copies() && copies::has_copies(symbols, id, object) {
         for index in copies::copies(symbols, id, object) {
             if let Some(section) = object.sections.get_mut(index as usize) {
                 section.flags = section.flags.without(SectionFlags::RETAIN);

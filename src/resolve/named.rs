@@ -1,9 +1,9 @@
 //! What options say of symbols by their names: which members to take for a pattern, what must be defined, and what each input
 //! says of a symbol.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
-use super::providers::{Answer, Provider, count_lookups};
+use super::providers::{Provider, count_lookups};
 use super::{Resolver, Search, define, require};
 use crate::elf::script::ScriptDefinition;
 use crate::elf::version::script::SymbolList;
@@ -103,14 +103,8 @@ impl<'a> Resolver<'a> {
     /// Has a symbol count as referenced, and takes the member that defines it if nothing does yet.
     fn pull(&mut self, name: &'a [u8]) -> Result<()> {
         let Some(id) = require(&mut self.symbols, name) else { return Ok(()) };
-        for number in self.order() {
-            match self.ask(number, id)? {
-                Answer::No => {}
-                Answer::Given => break,
-                Answer::Member(member) => return self.enter(&mut VecDeque::from([*member])),
-            }
-        }
-        Ok(())
+        let member = self.ask_in(&self.order(), id)?;
+        self.enter(&mut member.into_iter().collect())
     }
 
     /// Takes the members that define what nothing defines yet and is to be exported, the entry point, or to stand for what is

@@ -6,14 +6,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::bracketed::Bracketed;
 use super::{Library, Resolver, Search, require};
 use crate::archive::{Archive, Index, Member, MemberId};
-use crate::elf;
 use crate::error::{Error, Result};
 use crate::format;
 use crate::library::SharedLibrary;
 use crate::link::over;
 use crate::macho;
 use crate::model::{GlobalId, InputName, Object, SymbolKind, Visibility};
-use crate::options::{Format, Limits, Options};
+use crate::options::{Format, Limits, Options, number};
 use crate::pe;
 use crate::symbols::{Definition, Global, GlobalFlags};
 
@@ -172,7 +171,7 @@ impl<'a> Resolver<'a> {
     /// [`supply_exports`](Self::supply_exports)).
     pub(super) fn supply_entry(&mut self, options: &'a Options) -> Result<()> {
         let is_elf = self.target.as_ref().is_some_and(|(target, _)| target.format == Format::Elf);
-        let entry = options.entry.as_deref().filter(|name| is_elf && elf::define::entry_address(name).is_none());
+        let entry = options.entry.as_deref().filter(|name| is_elf && number(name).is_none());
         let Some(name) = entry.map(str::as_bytes) else { return Ok(()) };
         let Some(number) = self.providers.iter().position(|provider| provider.could_define(name)) else {
             return Ok(());
@@ -267,14 +266,8 @@ impl<'a> Resolver<'a> {
             if pe::pseudo::is_needed(&self.objects, &self.symbols, &self.libraries, &candidates) {
                 let id = self.symbols.intern(relocator);
                 self.symbols.get_mut(id).flags.set(GlobalFlags::STRONG_REFERENCE);
-                let mut queue = VecDeque::new();
-                for number in 0..self.providers.len() {
-                    if let Answer::Member(member) = self.ask(number, id)? {
-                        queue.push_back(*member);
-                        break;
-                    }
-                }
-                self.enter(&mut queue)?;
+                let member = self.ask_in(&self.order(), id)?;
+                self.enter(&mut member.into_iter().collect())?;
             }
         }
         Ok(())

@@ -195,9 +195,8 @@ fn reexports_by_other_names_are_followed() {
         let directory = place().join(format!("renamed-{}", target.name));
         fs::create_dir_all(&directory).unwrap();
         let made = |name: &str, symbol: &str, more: &[&str]| {
-            let object = pointers(target, &[]).with_extension("");
             let text = format!(".section __DATA,__data\n.globl {symbol}\n.p2align 3\n{symbol}: .quad 1\n");
-            let object = assemble(target, &format!("{}-{name}", object.file_name().unwrap().to_str().unwrap()), &text);
+            let object = assemble(target, &format!("renamed-{name}"), &text);
             let [ours, _] = both(target, &[&[object.to_str().unwrap()], more].concat());
             let path = directory.join(name);
             fs::write(&path, ours.unwrap_or_else(|text| panic!("{text}"))).unwrap();

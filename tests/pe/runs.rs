@@ -11,6 +11,9 @@ use crate::support::{run, under_wine};
 const EXECUTE: u32 = 0x2000_0000;
 const WRITE: u32 = 0x8000_0000;
 
+/// What MinGW's start code and C code need.
+const C_LIBRARIES: [&str; 6] = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
+
 const USER: &str = "extern int shared[4];\nint *const table[2] = {&shared[0], &shared[3]};\n\
     int total(void) { return *table[0] + *table[1] + shared[1]; }\n\
     static int order, *kept;\n#define ADD(when, number) \\\n\
@@ -61,11 +64,10 @@ fn threads_and_data(cpu: &str, emulation: &str, wine: &str, entry: &str) {
     let native = ["-fms-extensions", "-fno-emulated-tls", "-O1", "-c", "threads.c"];
     run(folder, "clang-19", "clang-19", &[&[&*target][..], &native].concat());
     let ([start, begin, end], [crt, gcc_directory]) = start_files(folder, &gcc, "gcc-mingw-w64");
-    let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
     let pkgld = env!("CARGO_BIN_EXE_pkgld");
     let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "user.dll", "-e", entry];
     let objects = [&*start, &begin, "user.o", "threads.o", "libshared.dll.a", &crt, &gcc_directory];
-    run(folder, pkgld, "", &[&options[..], &objects, &libraries, &[&end]].concat());
+    run(folder, pkgld, "", &[&options[..], &objects, &C_LIBRARIES, &[&end]].concat());
     let said = under_wine(folder, wine, "host.exe", &["user.dll"]);
     assert_eq!(said, "43 46 46 49 77 123 7");
 }
@@ -205,11 +207,10 @@ fn delayed_imports(cpu: &str, emulation: &str, wine: &str, entry: &str) {
     run(folder, &tool, "binutils-mingw-w64", &["-d", "late.def", "--output-delaylib", "liblate.a"]);
     let ([start, begin, end], [crt, gcc_directory]) = start_files(folder, &gcc, "gcc-mingw-w64");
     let objects = [&*start, &begin, "delaying.o", "liblate.a", &crt, &gcc_directory, "-ldelayimp"];
-    let libraries = ["-lmingw32", "-lgcc", "-lmoldname", "-lmingwex", "-lmsvcrt", "-lkernel32"];
     let pkgld = env!("CARGO_BIN_EXE_pkgld");
     for more in ["--no-gc-sections", "--gc-sections"] {
         let options = ["-flavor", "gnu", "-m", emulation, "-shared", "-o", "delaying.dll", "-e", entry, more];
-        run(folder, pkgld, "", &[&options[..], &objects, &libraries, &[&end]].concat());
+        run(folder, pkgld, "", &[&options[..], &objects, &C_LIBRARIES, &[&end]].concat());
         assert_eq!(under_wine(folder, wine, "caller.exe", &["delaying.dll"]), "1010 1000 17", "{more}");
         let dll = Dll::new(&fs::read(folder.join("delaying.dll")).unwrap());
         let both = EXECUTE | WRITE;
